@@ -1,0 +1,5 @@
+//! Text → [`Manifest`]: what the user declared, with the place of every part.
+
+mod spec;
+
+pub use spec::*;

@@ -1,0 +1,501 @@
+//! The manifest as types. Doc comments here become the descriptions of the JSON Schema.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::model::{Pointer, Secret};
+use crate::source::Place;
+
+/// Everything that was loaded: one entry a cluster, fleets already taken apart.
+#[derive(Debug, Clone, Default)]
+pub struct Manifest {
+    /// The clusters, in the order of the files.
+    pub clusters: Vec<Declared>,
+}
+
+/// A declared cluster and where its parts were written.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// What was declared.
+    pub spec: Cluster,
+    /// Where each part was written.
+    pub origin: Origin,
+    /// Protected settings with their contents, by key; what could not be read is not here.
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+impl std::ops::Deref for Declared {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.spec
+    }
+}
+
+/// Where a declared cluster was written.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The folder that relative paths start from: the manifest file's own.
+    pub folder: PathBuf,
+    /// The manifest file.
+    pub file: PathBuf,
+    /// Which document of the file, from zero.
+    pub document: usize,
+    /// Path in the merged cluster → place of the key (`.0`) and of the value (`.1`).
+    pub places: BTreeMap<Pointer, (Place, Place)>,
+}
+
+impl Origin {
+    /// The place of the value at `pointer`, or of the nearest part around it.
+    #[must_use]
+    pub fn value(&self, pointer: &Pointer) -> Option<Place> {
+        self.nearest(pointer).map(|(_, value)| value.clone())
+    }
+
+    /// The place of the key at `pointer`, or of the nearest part around it.
+    #[must_use]
+    pub fn key(&self, pointer: &Pointer) -> Option<Place> {
+        self.nearest(pointer).map(|(key, _)| key.clone())
+    }
+
+    fn nearest(&self, pointer: &Pointer) -> Option<&(Place, Place)> {
+        let mut at = pointer.clone();
+        loop {
+            if let Some(found) = self.places.get(&at) {
+                return Some(found);
+            }
+            if at.tokens().is_empty() {
+                return None;
+            }
+            at = at.parent();
+        }
+    }
+}
+
+/// One cluster and what it should have.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cluster {
+    /// First part of every address: a DNS label.
+    pub name: String,
+    /// Where in Azure.
+    pub azure: Azure,
+    /// Which cluster.
+    pub cluster: ClusterRef,
+    /// Preview features to register, as `NAMESPACE/NAME`. Left out: what cluster type and profile need.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Resource providers to register. Left out: what the manifest uses.
+    #[serde(default)]
+    pub providers: Vec<String>,
+    /// Grants of an OpenShift security context constraint.
+    #[serde(default)]
+    pub scc: Option<Scc>,
+    /// The Azure ML extension.
+    #[serde(default)]
+    pub extension: Option<Extension>,
+    /// Computes: the cluster attached to workspaces.
+    #[serde(default)]
+    pub computes: Vec<Compute>,
+    /// Instance types of the cluster.
+    #[serde(default)]
+    pub instance_types: Vec<InstanceType>,
+    /// Role assignments.
+    #[serde(default)]
+    pub role_assignments: Vec<RoleAssignment>,
+    /// What not to watch and what not to destroy.
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
+}
+
+/// Where in Azure a cluster lives.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Azure {
+    /// `AzureCloud` (default), `AzureUSGovernment`, `AzureChinaCloud`, or a cloud of your own.
+    #[serde(default)]
+    pub cloud: Cloud,
+    /// Directory (tenant) id.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group of the cluster.
+    pub resource_group: String,
+}
+
+/// A cloud by name, or by its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Cloud {
+    /// One of the known clouds.
+    Named(CloudName),
+    /// Any other cloud.
+    Custom(CustomCloud),
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self::Named(CloudName::AzureCloud)
+    }
+}
+
+/// The clouds that need no endpoints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum CloudName {
+    /// The public cloud.
+    #[default]
+    AzureCloud,
+    /// US Government.
+    AzureUSGovernment,
+    /// China.
+    AzureChinaCloud,
+}
+
+/// The endpoints of a cloud that amlplan does not know by name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CustomCloud {
+    /// Its name.
+    pub name: String,
+    /// Address of its Resource Manager.
+    pub resource_manager: String,
+    /// Address of its sign-in service; default: what the Resource Manager's metadata says.
+    #[serde(default)]
+    pub authority: Option<String>,
+    /// Audience of its tokens; default: what the Resource Manager's metadata says.
+    #[serde(default)]
+    pub audience: Option<String>,
+}
+
+/// Which cluster, and how to reach its Kubernetes API.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterRef {
+    /// `connectedClusters` (Azure Arc) or `managedClusters` (AKS).
+    #[serde(rename = "type")]
+    pub kind: ClusterType,
+    /// Name of the Azure resource.
+    pub name: String,
+    /// Kubernetes distribution (`openshift`, `aks`, `k3s`, …). Left out: read from Azure.
+    #[serde(default)]
+    pub distribution: Option<String>,
+    /// Path of a kubeconfig; left out: the usual rules.
+    #[serde(default)]
+    pub kubeconfig: Option<String>,
+    /// Context in the kubeconfig.
+    #[serde(default)]
+    pub context: Option<String>,
+    /// `kubernetes` (default), or `azureOnly`: never talk to the Kubernetes API.
+    #[serde(default)]
+    pub access: Access,
+}
+
+/// How a cluster is known to Azure; the words of `az`'s `--cluster-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ClusterType {
+    /// Azure Arc.
+    ConnectedClusters,
+    /// AKS.
+    ManagedClusters,
+}
+
+impl ClusterType {
+    /// Provider and type, as they stand in resource ids.
+    #[must_use]
+    pub const fn resource_type(self) -> &'static str {
+        match self {
+            Self::ConnectedClusters => "Microsoft.Kubernetes/connectedClusters",
+            Self::ManagedClusters => "Microsoft.ContainerService/managedClusters",
+        }
+    }
+
+    /// The word of the manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectedClusters => "connectedClusters",
+            Self::ManagedClusters => "managedClusters",
+        }
+    }
+}
+
+/// Which APIs amlplan may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Access {
+    /// Azure and the cluster's own API.
+    #[default]
+    Kubernetes,
+    /// Azure only.
+    AzureOnly,
+}
+
+/// Who may use a security context constraint.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scc {
+    /// Name of the constraint.
+    #[serde(default = "privileged")]
+    pub name: String,
+    /// `rbac` (default for profile ga) or `users` (default for 2021-11-preview).
+    #[serde(default)]
+    pub method: Option<SccMethod>,
+    /// Further `system:serviceaccount:NAMESPACE:NAME` users.
+    #[serde(default)]
+    pub service_accounts: Vec<String>,
+}
+
+fn privileged() -> String {
+    "privileged".to_owned()
+}
+
+/// How a grant is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SccMethod {
+    /// Role bindings with the verb `use`.
+    Rbac,
+    /// The constraint's own `users` list.
+    Users,
+}
+
+/// The Azure ML extension of a cluster.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Extension {
+    /// Its name, which is also the helm release name.
+    pub name: String,
+    /// Which generation of settings this manifest is written in.
+    #[serde(default)]
+    pub profile: Profile,
+    /// Version to pin; `null` follows the release train.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Release train.
+    #[serde(default = "stable")]
+    pub release_train: String,
+    /// Follow minor versions; must be false when `version` is set.
+    #[serde(default = "yes")]
+    pub auto_upgrade_minor_version: bool,
+    /// Settings, with the documented keys.
+    #[serde(default)]
+    pub configuration_settings: BTreeMap<String, Setting>,
+    /// Settings that Azure never returns.
+    #[serde(default)]
+    pub configuration_protected_settings: BTreeMap<String, ProtectedSetting>,
+}
+
+fn stable() -> String {
+    "stable".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// A generation of the extension and its settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+pub enum Profile {
+    /// Today's.
+    #[default]
+    #[serde(rename = "ga")]
+    Ga,
+    /// The one of the November 2021 article.
+    #[serde(rename = "2021-11-preview")]
+    Preview,
+}
+
+impl Profile {
+    /// The word of the manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ga => "ga",
+            Self::Preview => "2021-11-preview",
+        }
+    }
+}
+
+/// The value of a setting. Azure takes texts; booleans are sent as `True` and `False`, as `az` does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Setting {
+    /// A boolean.
+    Bool(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+impl Setting {
+    /// The text that travels.
+    #[must_use]
+    pub fn wire(&self) -> String {
+        match self {
+            Self::Bool(true) => "True".to_owned(),
+            Self::Bool(false) => "False".to_owned(),
+            Self::Number(it) => it.to_string(),
+            Self::Text(it) => it.clone(),
+        }
+    }
+
+    /// Whether the chart and `az` take it for true: text `true`, without case.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.wire().eq_ignore_ascii_case("true")
+    }
+}
+
+/// A protected setting: a text (for the PEM settings a path, as `az` takes it), or where to find it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ProtectedSetting {
+    /// The text itself, or the path of a PEM file.
+    Text(String),
+    /// From the environment of the caller.
+    FromEnv {
+        /// Name of the variable.
+        #[serde(rename = "fromEnv")]
+        from_env: String,
+    },
+    /// From a file.
+    FromFile {
+        /// Path of the file, from the manifest's folder.
+        #[serde(rename = "fromFile")]
+        from_file: String,
+    },
+}
+
+/// The cluster as a compute target of a workspace.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Compute {
+    /// Name of the compute in the workspace.
+    pub name: String,
+    /// The workspace.
+    pub workspace: WorkspaceRef,
+    /// Kubernetes namespace of the workloads.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// Managed identity of the compute.
+    #[serde(default)]
+    pub identity: Identity,
+}
+
+fn default_namespace() -> String {
+    "default".to_owned()
+}
+
+/// An Azure ML workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkspaceRef {
+    /// Its name.
+    pub name: String,
+    /// Its resource group; default: the cluster's.
+    #[serde(default)]
+    pub resource_group: Option<String>,
+    /// Its subscription; default: the cluster's.
+    #[serde(default)]
+    pub subscription: Option<String>,
+}
+
+/// Managed identity of a compute.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Identity {
+    /// Which kind of identity.
+    #[serde(rename = "type", default)]
+    pub kind: IdentityType,
+    /// Resource ids of user-assigned identities; Azure ML uses the first only.
+    #[serde(default)]
+    pub user_assigned_identities: Vec<String>,
+}
+
+/// The kinds of managed identity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum IdentityType {
+    /// One that Azure makes for the compute.
+    SystemAssigned,
+    /// One that exists already.
+    UserAssigned,
+    /// None.
+    #[default]
+    None,
+}
+
+/// A named size that jobs and deployments can ask for.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InstanceType {
+    /// Its name, unique in the cluster.
+    pub name: String,
+    /// Labels of the nodes it may run on.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+    /// Requests and limits.
+    pub resources: Resources,
+}
+
+/// Requests and limits of an instance type.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// What is reserved.
+    #[serde(default)]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What is the most.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+/// A Kubernetes quantity: a text (`500m`, `16Gi`) or a number.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Quantity {
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+impl Quantity {
+    /// The text that travels.
+    #[must_use]
+    pub fn wire(&self) -> String {
+        match self {
+            Self::Number(it) => it.to_string(),
+            Self::Text(it) => it.clone(),
+        }
+    }
+}
+
+/// A role for a principal at a scope.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoleAssignment {
+    /// `compute/NAME`, `workspace/NAME`, `extension`, or an object id.
+    pub principal: String,
+    /// Name of a built-in role, or a role definition id.
+    pub role: String,
+    /// Resource id.
+    pub scope: String,
+}
+
+/// What not to watch and what not to destroy.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lifecycle {
+    /// Paths in this manifest whose drift is not reported and not undone.
+    #[serde(default)]
+    pub ignore_changes: Vec<String>,
+    /// Parts of this manifest that must not be destroyed: kinds or addresses.
+    #[serde(default)]
+    pub prevent_destroy: Vec<String>,
+}

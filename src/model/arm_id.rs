@@ -1,0 +1,188 @@
+//! Azure Resource Manager ids.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// An ARM resource id, kept as written and compared without case, because ARM echoes whichever
+/// case it stored (azure-rest-api-specs, common-api-details "Case Insensitivity").
+#[derive(Clone, Debug)]
+pub struct ArmId(String);
+
+/// Why a text is not an ARM id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnArmId {
+    /// It does not begin with `/subscriptions/`.
+    #[error("an Azure resource id begins with `/subscriptions/`")]
+    Prefix,
+    /// Two slashes stand together, or one at the end.
+    #[error("the id has an empty segment")]
+    EmptySegment,
+    /// Types and names do not come in pairs.
+    #[error("the id has a type without a name: segments come in pairs after `providers/NAMESPACE`")]
+    OddSegments,
+}
+
+impl ArmId {
+    /// Reads an id. A missing first slash is supplied.
+    ///
+    /// # Errors
+    /// When the text does not begin with `subscriptions/`, or its segments do not pair up.
+    pub fn parse(text: &str) -> Result<Self, NotAnArmId> {
+        let text = text.trim();
+        let id = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+        let segments: Vec<&str> = id[1..].split('/').collect();
+        if !segments[0].eq_ignore_ascii_case("subscriptions") || segments.len() < 2 {
+            return Err(NotAnArmId::Prefix);
+        }
+        if segments.iter().any(|it| it.is_empty()) {
+            return Err(NotAnArmId::EmptySegment);
+        }
+        let mut rest = &segments[..];
+        while !rest.is_empty() {
+            // `providers` is followed by a namespace, then by pairs of type and name.
+            if rest.len() < 2 {
+                return Err(NotAnArmId::OddSegments);
+            }
+            let provider_alone = rest[0].eq_ignore_ascii_case("providers") && rest.len() == 2;
+            if provider_alone && segments.len() > 4 {
+                return Err(NotAnArmId::OddSegments);
+            }
+            rest = &rest[2..];
+        }
+        Ok(Self(id))
+    }
+
+    /// The id of a resource group.
+    #[must_use]
+    pub fn resource_group_of(subscription: &str, group: &str) -> Self {
+        Self(format!("/subscriptions/{subscription}/resourceGroups/{group}"))
+    }
+
+    /// The id of a resource in a group; `kind` is `NAMESPACE/TYPE`.
+    #[must_use]
+    pub fn resource(subscription: &str, group: &str, kind: &str, name: &str) -> Self {
+        Self(format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind}/{name}"
+        ))
+    }
+
+    /// The id of a child: `TYPE/NAME` below this id.
+    #[must_use]
+    pub fn child(&self, kind: &str, name: &str) -> Self {
+        Self(format!("{}/{kind}/{name}", self.0))
+    }
+
+    /// The id of an extension resource: `providers/NAMESPACE/TYPE/NAME` below this id.
+    #[must_use]
+    pub fn extension(&self, kind: &str, name: &str) -> Self {
+        Self(format!("{}/providers/{kind}/{name}", self.0))
+    }
+
+    /// The id as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The segment after `name`, compared without case.
+    #[must_use]
+    pub fn segment_after(&self, name: &str) -> Option<&str> {
+        let mut segments = self.0[1..].split('/');
+        segments.find(|it| it.eq_ignore_ascii_case(name))?;
+        segments.next()
+    }
+
+    /// The subscription id.
+    #[must_use]
+    pub fn subscription(&self) -> &str {
+        self.segment_after("subscriptions").unwrap_or_default()
+    }
+
+    /// The resource group, where there is one.
+    #[must_use]
+    pub fn resource_group(&self) -> Option<&str> {
+        self.segment_after("resourceGroups")
+    }
+
+    /// The last segment.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// `NAMESPACE/TYPE[/TYPE…]` of the last provider in the id; empty for groups and subscriptions.
+    #[must_use]
+    pub fn resource_type(&self) -> String {
+        let segments: Vec<&str> = self.0[1..].split('/').collect();
+        let Some(at) = segments.iter().rposition(|it| it.eq_ignore_ascii_case("providers")) else {
+            return String::new();
+        };
+        let namespace = segments.get(at + 1).copied().unwrap_or_default();
+        let types = segments.iter().skip(at + 2).step_by(2).copied();
+        std::iter::once(namespace).chain(types).collect::<Vec<_>>().join("/")
+    }
+
+    fn folded(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.bytes().map(|it| it.to_ascii_lowercase())
+    }
+}
+
+impl fmt::Display for ArmId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq for ArmId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for ArmId {}
+
+impl Hash for ArmId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().for_each(|it| it.hash(state));
+    }
+}
+
+impl PartialOrd for ArmId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ArmId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_compared_without_case_and_know_their_parts() {
+        let id = ArmId::parse(
+            "subscriptions/S/resourceGroups/R/providers/Microsoft.Kubernetes/connectedClusters/c\
+             /providers/Microsoft.KubernetesConfiguration/extensions/e",
+        )
+        .unwrap();
+        assert_eq!(id.subscription(), "S");
+        assert_eq!(id.resource_group(), Some("R"));
+        assert_eq!(id.name(), "e");
+        assert_eq!(id.resource_type(), "Microsoft.KubernetesConfiguration/extensions");
+        assert_eq!(id, ArmId::parse(&id.as_str().to_uppercase()).unwrap());
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_is_refused_with_its_reason() {
+        assert_eq!(ArmId::parse("/providers/x").unwrap_err(), NotAnArmId::Prefix);
+        assert_eq!(ArmId::parse("/subscriptions//x").unwrap_err(), NotAnArmId::EmptySegment);
+        let odd = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Relay/namespaces";
+        assert_eq!(ArmId::parse(odd).unwrap_err(), NotAnArmId::OddSegments);
+    }
+}

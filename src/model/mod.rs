@@ -1,0 +1,19 @@
+//! Words that everybody shares: addresses, ids, paths into documents, values with unknown and
+//! secret leaves. No I/O here, and no other room of the crate.
+
+mod arm_id;
+mod key;
+mod object_ref;
+mod pointer;
+mod secret;
+mod value;
+
+pub use arm_id::{ArmId, NotAnArmId};
+pub use key::{Key, KindName, NotAKey};
+pub use object_ref::ObjectRef;
+pub use pointer::Pointer;
+pub use secret::{Encoding, Secret, SecretSource};
+pub use value::{Later, Value};
+
+/// A document as Azure or Kubernetes sends it.
+pub type Json = serde_json::Value;

@@ -1,0 +1,144 @@
+//! Secrets: values that can be sent, compared by fingerprint and never shown.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use hmac::{Hmac, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::Pointer;
+
+/// Where a secret comes from; this, and never the content, is what a saved plan holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecretSource {
+    /// An environment variable of the caller.
+    Env(String),
+    /// A file.
+    File(PathBuf),
+    /// Clear text in a manifest, at this path of this document.
+    Manifest {
+        /// The manifest file.
+        file: PathBuf,
+        /// Which YAML document of the file, from zero.
+        document: usize,
+        /// Where in the document.
+        at: Pointer,
+    },
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Manifest { file, at, .. } => write!(f, "{} at {at}", file.display()),
+        }
+    }
+}
+
+/// How the content travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Encoding {
+    /// As it is.
+    #[default]
+    Plain,
+    /// Base64 of the text, as `az` sends PEM files.
+    Base64,
+}
+
+/// A secret with its source. It has no `Display`, its `Debug` shows the source only, and it
+/// serializes without its content.
+#[derive(Clone)]
+pub struct Secret {
+    /// Where the content came from.
+    pub source: SecretSource,
+    /// How the content is sent.
+    pub encoding: Encoding,
+    content: Option<SecretString>,
+}
+
+impl Secret {
+    /// A secret whose content is at hand.
+    #[must_use]
+    pub fn new(source: SecretSource, encoding: Encoding, content: String) -> Self {
+        Self { source, encoding, content: Some(content.into()) }
+    }
+
+    /// A secret whose content has yet to be read, as a saved plan holds it.
+    #[must_use]
+    pub const fn unread(source: SecretSource, encoding: Encoding) -> Self {
+        Self { source, encoding, content: None }
+    }
+
+    /// The same secret, sent another way.
+    #[must_use]
+    pub fn encoded(&self, encoding: Encoding) -> Self {
+        Self { encoding, ..self.clone() }
+    }
+
+    /// Whether the content is at hand.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// The text as it travels. Only for building a request body and for checking a certificate.
+    #[must_use]
+    pub fn expose(&self) -> Option<String> {
+        let content = self.content.as_ref()?.expose_secret();
+        Some(match self.encoding {
+            Encoding::Plain => content.to_owned(),
+            Encoding::Base64 => base64::engine::general_purpose::STANDARD.encode(content),
+        })
+    }
+
+    /// A keyed fingerprint of the content: HMAC-SHA-256, first 16 hex digits. The key is the
+    /// resource the secret is sent to, so that equal secrets of two resources do not look equal.
+    #[must_use]
+    pub fn fingerprint(&self, resource: &str) -> Option<String> {
+        let content = self.content.as_ref()?.expose_secret();
+        let mut mac =
+            Hmac::<sha2::Sha256>::new_from_slice(resource.to_ascii_lowercase().as_bytes())
+                .expect("HMAC takes a key of any length");
+        mac.update(content.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        Some(digest.iter().take(8).map(|it| format!("{it:02x}")).collect())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.source)
+    }
+}
+
+/// Two secrets are equal when they come from one place and hold the same content.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        let content = |it: &Self| it.content.as_ref().map(|it| it.expose_secret().to_owned());
+        self.source == other.source
+            && self.encoding == other.encoding
+            && content(self) == content(other)
+    }
+}
+
+impl Eq for Secret {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_shows_and_its_fingerprint_depends_on_the_resource() {
+        let source = SecretSource::Env("TOKEN".into());
+        let secret = Secret::new(source, Encoding::Base64, "canary".into());
+        assert_eq!(format!("{secret:?}"), "Secret(environment variable TOKEN)");
+        assert_eq!(secret.expose().unwrap(), "Y2FuYXJ5");
+        assert_ne!(secret.fingerprint("/a"), secret.fingerprint("/b"));
+        assert_eq!(secret.fingerprint("/A"), secret.fingerprint("/a"));
+    }
+}

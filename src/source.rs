@@ -1,0 +1,163 @@
+//! Files, places in them, and what we have to say about them.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// A text that a user wrote, with the name it is shown under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The path as the user gave it, or a name like `<stdin>`.
+    pub path: PathBuf,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A stretch of a source. Cheap to copy around: the text is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Byte range in its text.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    /// Line and column of the start, both from one; columns count characters.
+    #[must_use]
+    pub fn line_column(&self) -> (usize, usize) {
+        let start = self.span.start.min(self.source.text.len());
+        let before = self.source.text.get(..start).unwrap_or(&self.source.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    /// The text at this place.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.source.text.get(self.span.clone()).unwrap_or_default()
+    }
+}
+
+/// How bad a finding is. Only [`Severity::Error`] stops a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Advice,
+    /// Probably not what was meant, or costly, or insecure.
+    Warning,
+    /// Cannot work.
+    Error,
+}
+
+/// A remark at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub place: Place,
+    /// What to write under the underlined text; may be empty.
+    pub text: String,
+}
+
+/// One finding about what the user wrote: what is wrong, where, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Stable code, which `amlplan explain` knows.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: one lower-case sentence without a full stop.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// Where; the first label is the main one.
+    pub labels: Vec<Label>,
+}
+
+impl Diagnostic {
+    /// An error.
+    #[must_use]
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Error, message)
+    }
+
+    /// A warning.
+    #[must_use]
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Warning, message)
+    }
+
+    /// A finding of any severity.
+    #[must_use]
+    pub fn new(code: &'static str, severity: Severity, message: impl Into<String>) -> Self {
+        Self { code, severity, message: message.into(), help: None, labels: Vec::new() }
+    }
+
+    /// Says how to mend it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Points at a place, where one is known.
+    #[must_use]
+    pub fn at(mut self, place: Option<Place>, text: impl Into<String>) -> Self {
+        if let Some(place) = place {
+            self.labels.push(Label { place, text: text.into() });
+        }
+        self
+    }
+}
+
+/// Findings of one run, in the order of discovery.
+pub type Diagnostics = Vec<Diagnostic>;
+
+/// Whether any finding is an error.
+#[must_use]
+pub fn has_errors(findings: &[Diagnostic]) -> bool {
+    findings.iter().any(|it| it.severity == Severity::Error)
+}
+
+/// Reads a file as UTF-8, naming the path in the error. Files over 64 MiB are refused: a manifest
+/// of ten thousand clusters has about four.
+///
+/// # Errors
+/// A finding with code `file-unreadable`, `file-too-large` or `not-utf8`.
+pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
+    const LIMIT_BYTES: u64 = 64 << 20;
+    let name = path.display();
+    let unreadable = |why: std::io::Error| {
+        Diagnostic::error("file-unreadable", format!("cannot read `{name}`: {why}"))
+            .with_help("check the path and its permissions")
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > LIMIT_BYTES {
+        let message = format!("`{name}` has {size} bytes, more than the {LIMIT_BYTES} allowed");
+        return Err(Diagnostic::error("file-too-large", message)
+            .with_help("split it into several files in one folder and name the folder"));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Diagnostic::error("not-utf8", format!("`{name}` is not UTF-8 text (byte {at})"))
+            .with_help("save the file as UTF-8")
+    })?;
+    Ok(Arc::new(Source { path: path.to_owned(), text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = Arc::new(Source { path: "x".into(), text: "a\nпäx".into() });
+        let place = Place { span: 6..7, source };
+        assert_eq!((place.line_column(), place.text()), ((2, 3), "x"));
+    }
+}
