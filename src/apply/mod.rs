@@ -1,1 +1,5 @@
-//! (to come)
+//! Plan → changes.
+
+mod event;
+
+pub use event::{Event, Outcome, Output, StepError};
