@@ -7,6 +7,7 @@
 mod de;
 mod env;
 mod fleet;
+mod mask;
 mod node;
 mod secrets;
 mod shapes;
@@ -114,7 +115,8 @@ fn documents(
         .with_help("write one, or let `amlplan init` write it")
         .at(Some(place), "nothing here"));
     }
-    Ok(trees)
+    let broken = findings.len() > before;
+    Ok(mask::hide(&source, trees, &mut findings[before..], broken))
 }
 
 /// A default that is wrong is wrong once, not once for every cluster.

@@ -40,6 +40,16 @@ impl Span {
         self.source.text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
+    /// The offsets, in bytes.
+    pub(super) const fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The same offsets in another source.
+    pub(super) fn over(&self, source: &Arc<Source>) -> Self {
+        Self { source: Arc::clone(source), start: self.start, end: self.end }
+    }
+
     /// Tells two places apart without comparing texts.
     pub(super) fn identity(&self) -> (usize, u32, u32) {
         (Arc::as_ptr(&self.source).addr(), self.start, self.end)

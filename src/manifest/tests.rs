@@ -158,6 +158,39 @@ fn a_fleet_merges_maps_and_an_error_points_at_the_line_that_wrote_it() {
 }
 
 #[test]
+fn a_secret_in_clear_text_is_in_no_place_of_a_report() {
+    let part = "extension:\n  name: 1\n  configurationProtectedSettings:\n    token: canary\n    token: |\n      canary\n      canary\n    n: 1.5\n";
+    let head = "apiVersion: amlplan/v1\nkind: Cluster\n";
+    let table = "[extension.configurationProtectedSettings]\ntoken = \"canary\"\n";
+    let cases = [
+        ("a.yaml", format!("{head}{part}")),
+        ("a.yaml", format!("{head}{part}x: [\n")),
+        (
+            "a.yaml",
+            format!(
+                "{head}extension: {{name: e, configurationProtectedSettings: {{a: canary, b: \n"
+            ),
+        ),
+        ("a.toml", format!("kind = 1\n{table}")),
+        ("a.toml", format!("{table}x = [\n")),
+    ];
+    for (name, text) in cases {
+        let (_, findings) = load_text(name, &text);
+        assert!(!findings.is_empty());
+        for finding in &findings {
+            assert!(
+                finding.labels.iter().all(|it| !it.place.source.text.contains("canary")),
+                "{text}: {finding:?}"
+            );
+            assert!(
+                !format!("{}{:?}", finding.message, finding.help).contains("canary"),
+                "{finding:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_secret_is_found_again_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let text = "apiVersion: amlplan/v1\nkind: Fleet\ndefaults:\n  azure: {subscription: s, resourceGroup: r}\n  \
