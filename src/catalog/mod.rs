@@ -1,1 +1,89 @@
-//! (to come)
+//! What Azure ML on Kubernetes is, as data: the TOML files beside this one, with typed access.
+//!
+//! Facts live in the TOML files, each with its public source; code here only looks them up. Every
+//! file is part of the program and a test parses all of them, so access cannot fail.
+
+mod accounts;
+mod azure;
+mod companions;
+mod components;
+mod endpoints;
+mod errors;
+mod registrations;
+mod settings;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+pub use accounts::{other_profile_accounts, service_accounts};
+pub use azure::{CloudFacts, api_version, cloud, clouds, regions, role, roles};
+pub use companions::{
+    COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,
+    SUBSCRIPTION_MAX_DELIVERY, SUBSCRIPTION_TTL, TOPIC_SIZE_MB, TOPIC_SUBSCRIPTIONS, TOPIC_TTL,
+    companion_name, log_analytics_workspace_name, relay_namespace_name, service_bus_namespace_name,
+};
+pub use components::{Component, ComponentQuery, Sizing, components, router_replicas, sizing};
+pub use endpoints::{Endpoint, EndpointQuery, endpoints};
+pub use errors::{HealthCode, Remedy, health_code, health_codes, remedies, remedy};
+pub use registrations::{
+    Registration, RegistrationQuery, Registrations, RetiredFeature, registrations, retired_features,
+};
+pub use settings::{
+    DerivedMap, Impact, Need, Replacement, Scenarios, SettingFact, SettingKind, derived_map,
+    derived_reason, impact_of, setting, settings, suggest_setting,
+};
+
+/// A generation of the extension and its settings; the words of the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum ProfileName {
+    /// `2021-11-preview`: the article of November 2021.
+    #[serde(rename = "2021-11-preview")]
+    Preview,
+    /// `ga`: today's.
+    #[serde(rename = "ga")]
+    Ga,
+}
+
+impl ProfileName {
+    /// Both, older first.
+    pub const ALL: [Self; 2] = [Self::Preview, Self::Ga];
+
+    /// The word of the manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preview => "2021-11-preview",
+            Self::Ga => "ga",
+        }
+    }
+
+    /// The profile with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+/// The families of clusters that facts distinguish. OpenShift is always reached through Arc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterFamily {
+    /// AKS without Arc.
+    Aks,
+    /// Any other cluster through Azure Arc.
+    Arc,
+    /// ARO or OCP through Azure Arc.
+    Openshift,
+}
+
+fn both_profiles() -> Vec<ProfileName> {
+    ProfileName::ALL.to_vec()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn load<T: DeserializeOwned>(text: &str) -> T {
+    toml::from_str(text).expect("embedded catalogs parse: tests read each of them")
+}
