@@ -189,6 +189,11 @@ pub trait Kind {
         None
     }
 
+    /// How often in a row it has to be seen ready: registrations flap.
+    fn steady_looks(&self) -> u32 {
+        1
+    }
+
     /// How long its slowest healthy operation takes before we stop waiting (lifecycle: suggested
     /// deadlines of the AML troubleshooting guides).
     fn deadline(&self) -> Duration {
