@@ -71,10 +71,11 @@ impl Limiter {
             }
             let Some(left) = value.to_str().ok().and_then(remaining) else { continue };
             used_up |= name == QUOTA && left < 1.0;
-            let bucket = state
-                .buckets
-                .entry((key.to_owned(), name.to_owned()))
-                .or_insert(Bucket { most: left, left, seen: now });
+            let bucket = state.buckets.entry((key.to_owned(), name.to_owned())).or_insert(Bucket {
+                most: left,
+                left,
+                seen: now,
+            });
             bucket.most = bucket.most.max(left);
             bucket.left = left;
             bucket.seen = now;
