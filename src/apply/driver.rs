@@ -108,7 +108,7 @@ impl Run<'_> {
             tokio::select! {
                 biased;
                 Some(event) = heard.recv() => self.hear(&event, emit),
-                Ok(()) = interrupted.wait_for(|it| *it), if !*interrupted.borrow() => {
+                Ok(_) = interrupted.wait_for(|it| *it) => {
                     return Halt::Interrupted;
                 }
                 () = &mut time_out => return Halt::TimeOut,

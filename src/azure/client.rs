@@ -118,6 +118,12 @@ impl Reader {
         Self(Arc::new(Inner { transport, cloud, token, run, budget, limiter }))
     }
 
+    /// Whether both share connections, tokens and limits.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The cloud it reads from.
     #[must_use]
     pub fn cloud(&self) -> &Cloud {

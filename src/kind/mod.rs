@@ -117,7 +117,7 @@ pub struct Change<'a> {
 }
 
 /// The questions that planner and executor ask. Every answer is a pure function.
-pub trait Kind {
+pub trait Kind: Send + Sync {
     /// The address.
     fn key(&self) -> &Key;
 

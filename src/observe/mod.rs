@@ -59,7 +59,7 @@ impl Clients {
             Read::Objects(collection) => {
                 match self.cluster(scope)?.list(collection, None).await {
                     Ok(items) => Ok(Some(Json::Array(items))),
-                    Err(error) if error.is_absent() => Ok(None),
+                    Err(error) if error.verdict() == cluster::Verdict::Absent => Ok(None),
                     Err(error) => Err(cluster_error(scope, &collection.plural, &error)),
                 }
             }
