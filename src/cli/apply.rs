@@ -194,7 +194,11 @@ async fn perform(
     context: &Context,
 ) -> (Outcome, Snapshot) {
     let (stop, interrupted) = watch::channel(false);
-    let listener = tokio::spawn(interruption(stop));
+    let listener = tokio::spawn(async move {
+        super::sandbox::asked_to_stop().await;
+        // Nobody listening any more means that the apply has ended by itself.
+        let _ = stop.send(true);
+    });
     let limits = Limits {
         parallelism: context.global.parallelism,
         no_wait: how.no_wait,
@@ -218,25 +222,6 @@ async fn perform(
         reporter.finish(&ended.0);
     }
     ended
-}
-
-/// Turns true at Ctrl-C or when the process is asked to end.
-async fn interruption(stop: watch::Sender<bool>) {
-    let asked = async {
-        #[cfg(unix)]
-        if let Ok(mut term) =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        {
-            term.recv().await;
-            return;
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = asked => {}
-    }
-    let _ = stop.send(true);
 }
 
 /// Makes of a failure what a person should read: the remedy for its code, the health report of the

@@ -354,7 +354,7 @@ pub(super) enum SandboxCommand {
 pub(super) struct ServeArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
-    pub(super) listen: String,
+    pub(super) listen: std::net::SocketAddr,
     /// Serve HTTPS with a certificate authority of its own
     #[arg(long)]
     pub(super) tls: bool,

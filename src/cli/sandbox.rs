@@ -9,7 +9,7 @@ use crate::graph;
 use crate::kind::Target;
 use crate::manifest::{self, LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Json, Key};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Listening, Pace, Sandbox, SandboxError, ServeOptions};
 use crate::source::Diagnostic;
 
 fn state_error(error: impl std::fmt::Display) -> Failure {
@@ -33,7 +33,10 @@ pub(super) fn run(args: &SandboxArgs, out: &Output) -> Result<Exit, Failure> {
             }
             SandboxCommand::Delete { address, file } => delete(address, file, &args.state),
             SandboxCommand::Reset => {
-                Sandbox::open(None, None).and_then(|it| it.reset_file(&args.state)).map_err(state_error)?;
+                // Also a corrupt state can be started anew, so it is not opened first.
+                if args.state.exists() {
+                    std::fs::remove_file(&args.state).map_err(state_error)?;
+                }
                 Ok(Exit::Done)
             }
         }
@@ -110,13 +113,9 @@ fn set(address: &str, changes: &[String], files: &[PathBuf], state: &Path) -> Re
             Place::Arm(id) => sandbox.set_arm(id, pointer, value).map_err(state_error)?,
             Place::Objects { cluster, paths } => {
                 let (sub, group) = (cluster.subscription(), cluster.resource_group().unwrap_or(""));
-                let has = |path: &&String| sandbox.has_object(sub, group, cluster.name(), path);
-                let path = paths.iter().find(has).ok_or_else(|| {
-                    Failure::error("unknown-address", format!("`{address}` is not there"))
+                on_first(paths, address, |path| {
+                    sandbox.set_object(sub, group, cluster.name(), path, pointer, value.clone())
                 })?;
-                sandbox
-                    .set_object(sub, group, cluster.name(), path, pointer, value)
-                    .map_err(state_error)?;
             }
         }
     }
@@ -130,8 +129,15 @@ fn delete(address: &str, files: &[PathBuf], state: &Path) -> Result<Exit, Failur
         Place::Arm(id) => sandbox.delete_arm(&id).map_err(state_error)?,
         Place::Objects { cluster, paths } => {
             let (sub, group) = (cluster.subscription(), cluster.resource_group().unwrap_or(""));
-            for path in paths.iter().filter(|it| sandbox.has_object(sub, group, cluster.name(), it)) {
-                sandbox.delete_object(sub, group, cluster.name(), path).map_err(state_error)?;
+            // A resource may be carried by several objects: it is gone when all of them are.
+            on_first(&paths, address, |path| {
+                sandbox.delete_object(sub, group, cluster.name(), path)
+            })?;
+            for path in &paths {
+                match sandbox.delete_object(sub, group, cluster.name(), path) {
+                    Ok(()) | Err(SandboxError::UnknownObject { .. }) => {}
+                    Err(error) => return Err(state_error(error)),
+                }
             }
         }
     }
@@ -139,39 +145,56 @@ fn delete(address: &str, files: &[PathBuf], state: &Path) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
+/// Tries the objects of a resource in order until one is there.
+fn on_first(
+    paths: &[String],
+    address: &str,
+    mut change: impl FnMut(&str) -> Result<(), SandboxError>,
+) -> Result<(), Failure> {
+    for path in paths {
+        match change(path) {
+            Err(SandboxError::UnknownObject { .. }) => {}
+            other => return other.map_err(state_error),
+        }
+    }
+    Err(Failure::error("unknown-address", format!("`{address}` is not in the cluster")))
+}
+
 async fn serve(args: &ServeArgs, state: &Path, out: &Output) -> Result<Exit, Failure> {
     let sandbox = Sandbox::open(Some(state), args.world.as_deref()).map_err(state_error)?;
     if !args.file.is_empty() {
         sandbox.seed(&seed(&load(&args.file)?));
     }
-    let folder = state.parent().unwrap_or(Path::new(".")).to_owned();
-    let options = crate::sandbox::ServeOptions {
-        listen: args.listen.clone(),
+    if !args.listen.ip().is_loopback() {
+        out.note("warning: this address can be reached from other machines, and the simulator lets anybody in");
+    }
+    let options = ServeOptions {
+        listen: args.listen,
         tls: args.tls,
-        realistic: args.realistic,
-        folder,
+        folder: state.parent().unwrap_or(Path::new(".")).to_owned(),
+        pace: if args.realistic { Pace::Realistic } else { Pace::Fast },
     };
-    let stop = async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            if let Ok(mut term) = signal(SignalKind::terminate()) {
-                tokio::select! {
-                    _ = tokio::signal::ctrl_c() => {}
-                    _ = term.recv() => {}
-                }
-                return;
-            }
-        }
-        let _ = tokio::signal::ctrl_c().await;
+    let listening = |it: &Listening| {
+        let kubeconfigs: Vec<PathBuf> = it.kubeconfigs.iter().map(|it| it.1.clone()).collect();
+        out.result(&crate::render::world::served(&it.url, it.ca.as_deref(), &kubeconfigs));
     };
-    let bound = |served: &crate::sandbox::Served| out.result(&crate::render::world::served(
-        &served.address,
-        served.ca_file.as_deref(),
-        &served.kubeconfigs,
-    ));
-    let served = crate::sandbox::serve(&sandbox, &options, stop, bound).await;
-    sandbox.save().map_err(state_error)?;
-    served.map_err(state_error)?;
+    sandbox.serve(options, listening, asked_to_stop()).await.map_err(state_error)?;
     Ok(Exit::Done)
+}
+
+/// Completes at Ctrl-C or SIGTERM.
+pub(super) async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = term.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler there is nothing to wait for but the other signal.
+    let _ = tokio::signal::ctrl_c().await;
 }
