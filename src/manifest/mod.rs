@@ -7,6 +7,7 @@
 mod de;
 mod env;
 mod fleet;
+mod hole;
 mod mask;
 mod node;
 mod secrets;
