@@ -4,6 +4,7 @@
 //! file ─ yaml │ toml ─► Node (values with places) ─ fleet (defaults) ─ de ─► Cluster ─ secrets ─► Declared
 //! ```
 
+pub mod az;
 mod de;
 mod env;
 mod fleet;
@@ -16,6 +17,7 @@ mod spec;
 pub mod suggest;
 mod toml;
 mod unique;
+mod write;
 mod yaml;
 
 use std::collections::HashSet;
@@ -27,6 +29,7 @@ use crate::source::{self, Diagnostic, Diagnostics, Place};
 pub use node::{Data, Entry, Node, Span, Text};
 pub use secrets::{PEM_SETTINGS, Secrets, reread};
 pub use spec::*;
+pub use write::{Dollars, to_yaml};
 
 /// What the loader needs from its caller.
 #[derive(Clone, Copy)]

@@ -1,3 +1,4 @@
 //! The only place that formats for people or machines.
 
+pub mod az;
 pub mod diagnostics;
