@@ -1,5 +1,6 @@
 //! Files, places in them, and what we have to say about them.
 
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,13 +136,15 @@ pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
         Diagnostic::error("file-unreadable", format!("cannot read `{name}`: {why}"))
             .with_help("check the path and its permissions")
     };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > LIMIT_BYTES {
-        let message = format!("`{name}` has {size} bytes, more than the {LIMIT_BYTES} allowed");
+    let mut bytes = Vec::new();
+    // Not the size that the file claims: a device claims none and never ends.
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LIMIT_BYTES {
+        let message = format!("`{name}` has more than the {LIMIT_BYTES} bytes that are allowed");
         return Err(Diagnostic::error("file-too-large", message)
             .with_help("split it into several files in one folder and name the folder"));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Diagnostic::error("not-utf8", format!("`{name}` is not UTF-8 text (byte {at})"))

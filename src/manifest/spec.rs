@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::{Pointer, Secret};
 use crate::source::Place;
+
+use super::node::Node;
 
 /// Everything that was loaded: one entry a cluster, fleets already taken apart.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +38,7 @@ impl std::ops::Deref for Declared {
     }
 }
 
-/// Where a declared cluster was written.
+/// Where a declared cluster was written. Cheap to copy: it shares the tree that was read.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
     /// The folder that relative paths start from: the manifest file's own.
@@ -44,34 +47,34 @@ pub struct Origin {
     pub file: PathBuf,
     /// Which document of the file, from zero.
     pub document: usize,
-    /// Path in the merged cluster → place of the key (`.0`) and of the value (`.1`).
-    pub places: BTreeMap<Pointer, (Place, Place)>,
+    /// The merged cluster, as a tree whose parts know where they were written.
+    pub tree: Option<Arc<Node>>,
 }
 
 impl Origin {
-    /// The place of the value at `pointer`, or of the nearest part around it.
+    /// The place of the value at `pointer`, or of the nearest part around it. Lists and maps are
+    /// shown by their key.
     #[must_use]
     pub fn value(&self, pointer: &Pointer) -> Option<Place> {
-        self.nearest(pointer).map(|(_, value)| value.clone())
+        self.tree.as_ref().map(|it| it.nearest(pointer).1.place())
     }
 
     /// The place of the key at `pointer`, or of the nearest part around it.
     #[must_use]
     pub fn key(&self, pointer: &Pointer) -> Option<Place> {
-        self.nearest(pointer).map(|(key, _)| key.clone())
+        self.tree.as_ref().map(|it| it.nearest(pointer).0.place())
     }
 
-    fn nearest(&self, pointer: &Pointer) -> Option<&(Place, Place)> {
-        let mut at = pointer.clone();
-        loop {
-            if let Some(found) = self.places.get(&at) {
-                return Some(found);
-            }
-            if at.tokens().is_empty() {
-                return None;
-            }
-            at = at.parent();
-        }
+    /// Whether the manifest itself says something at `pointer`.
+    #[must_use]
+    pub fn is_written(&self, pointer: &Pointer) -> bool {
+        self.tree.as_ref().is_some_and(|it| it.find(pointer).is_some())
+    }
+
+    /// A path of the manifest as it is to be opened: relative ones start at the manifest's folder.
+    #[must_use]
+    pub fn path(&self, written: &str) -> PathBuf {
+        self.folder.join(written)
     }
 }
 
@@ -128,8 +131,8 @@ pub struct Azure {
 }
 
 /// A cloud by name, or by its endpoints.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum Cloud {
     /// One of the known clouds.
     Named(CloudName),
@@ -334,8 +337,8 @@ impl Profile {
 }
 
 /// The value of a setting. Azure takes texts; booleans are sent as `True` and `False`, as `az` does.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum Setting {
     /// A boolean.
     Bool(bool),
@@ -365,23 +368,34 @@ impl Setting {
 }
 
 /// A protected setting: a text (for the PEM settings a path, as `az` takes it), or where to find it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum ProtectedSetting {
     /// The text itself, or the path of a PEM file.
     Text(String),
     /// From the environment of the caller.
     FromEnv {
         /// Name of the variable.
-        #[serde(rename = "fromEnv")]
+        #[schemars(rename = "fromEnv")]
         from_env: String,
     },
     /// From a file.
     FromFile {
         /// Path of the file, from the manifest's folder.
-        #[serde(rename = "fromFile")]
+        #[schemars(rename = "fromFile")]
         from_file: String,
     },
+}
+
+/// Without the text, which may be a secret.
+impl std::fmt::Debug for ProtectedSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(…)"),
+            Self::FromEnv { from_env } => write!(f, "FromEnv({from_env:?})"),
+            Self::FromFile { from_file } => write!(f, "FromFile({from_file:?})"),
+        }
+    }
 }
 
 /// The cluster as a compute target of a workspace.
@@ -468,8 +482,8 @@ pub struct Resources {
 }
 
 /// A Kubernetes quantity: a text (`500m`, `16Gi`) or a number.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum Quantity {
     /// A whole number.
     Number(i64),

@@ -1,1 +1,3 @@
-//! (to come)
+//! The only place that formats for people or machines.
+
+pub mod diagnostics;

@@ -1,0 +1,559 @@
+//! [`Node`] → typed specs, through serde, reporting every mistake and not only the first.
+//!
+//! A mistake is recorded where it is found and a harmless value takes its place, so that reading
+//! goes on. Where serde leaves no such choice (a missing part, a refusal by a type's own visitor)
+//! the place is remembered as a hole and the cluster is read again around it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
+
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::node::{Data, Entry, Node, Span};
+use super::suggest;
+
+/// More rounds than a manifest has required parts.
+const MAX_ROUNDS: usize = 256;
+
+/// Reads a `T`. `None` when a part is missing or wrong, so that no `T` would be honest; unknown
+/// keys alone do not stand in the way.
+pub(super) fn decode<T: DeserializeOwned>(
+    node: &Arc<Node>,
+    findings: &mut Diagnostics,
+) -> Option<T> {
+    let cx = Context::default();
+    let mut decoded = None;
+    for _ in 0..MAX_ROUNDS {
+        let label = node.label();
+        if let Ok(it) = T::deserialize(De { node, name: "", key: &label, cx: &cx }) {
+            decoded = Some(it);
+            break;
+        }
+        if !cx.progress.take() {
+            break;
+        }
+    }
+    findings.append(&mut cx.findings.into_inner());
+    decoded.filter(|_| !cx.holes.get())
+}
+
+/// What one reading has found.
+#[derive(Default)]
+struct Context {
+    findings: RefCell<Diagnostics>,
+    reported: RefCell<BTreeSet<(usize, u32, u32)>>,
+    /// Required parts that are missing, by the map they are missing from.
+    missing: RefCell<BTreeMap<usize, Vec<&'static str>>>,
+    /// Values that their own type refused.
+    refused: RefCell<BTreeSet<usize>>,
+    progress: std::cell::Cell<bool>,
+    holes: std::cell::Cell<bool>,
+}
+
+impl Context {
+    /// Records a finding at a place, once for every place.
+    fn report(&self, at: &Span, finding: Diagnostic, label: &str) {
+        if self.reported.borrow_mut().insert(at.identity()) {
+            self.findings.borrow_mut().push(finding.at(Some(at.place()), label));
+        }
+    }
+}
+
+/// Why serde cannot go on.
+#[derive(Debug)]
+enum Fail {
+    /// Recorded; reading again will pass this place.
+    Recorded,
+    Missing(&'static str),
+    Unknown(String, &'static [&'static str]),
+    Other(String),
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Fail {}
+
+impl de::Error for Fail {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Other(message.to_string())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::Missing(field)
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self::Unknown(field.to_owned(), expected)
+    }
+
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Other(format!("expected {expected}"))
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Other(format!("expected {expected}"))
+    }
+}
+
+/// A value under its key.
+#[derive(Clone, Copy)]
+struct De<'a> {
+    node: &'a Arc<Node>,
+    name: &'a str,
+    key: &'a Span,
+    cx: &'a Context,
+}
+
+impl<'a> De<'a> {
+    fn identity(&self) -> usize {
+        Arc::as_ptr(self.node).addr()
+    }
+
+    /// What to underline: the value, or the key where the value spans lines or is nothing.
+    fn label(&self) -> &'a Span {
+        match self.node.data {
+            Data::Map(_) | Data::List(_) | Data::Null => self.key,
+            Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => &self.node.span,
+        }
+    }
+
+    fn subject(&self) -> String {
+        if self.name.is_empty() { "this".to_owned() } else { format!("`{}`", self.name) }
+    }
+
+    fn wrong_type(&self, expected: &str) {
+        self.cx.holes.set(true);
+        let found = self.node.describe();
+        let message = format!("{} must be {expected}, but is {found}", self.subject());
+        let finding = Diagnostic::error("wrong-type", message).with_help(self.mend(expected));
+        self.cx.report(self.label(), finding, &format!("{found}, not {expected}"));
+    }
+
+    fn mend(&self, expected: &str) -> String {
+        let raw = self.node.span.raw();
+        let key = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
+        match (&self.node.data, expected) {
+            (Data::Bool(_) | Data::Int(_) | Data::Odd(_), "a text") => {
+                format!("quote it: \"{raw}\"")
+            }
+            (Data::Text(text), "a boolean") => match suggest::boolean(&text.value) {
+                Some(it) => format!("write {it}, without quotes"),
+                None => "write true or false".to_owned(),
+            },
+            (Data::Text(_) | Data::Map(_), "a list") => {
+                format!("start each item with a dash on a line of its own, or write {key}[…]")
+            }
+            (_, "a map") => format!("write {key}and below it, indented, one `key: value` a line"),
+            _ => format!("write {expected}"),
+        }
+    }
+
+    /// Makes a hole of what a visitor refused.
+    fn refuse<T>(&self, outcome: Result<T, Fail>) -> Result<T, Fail> {
+        let finding = match outcome {
+            Ok(it) => return Ok(it),
+            Err(Fail::Recorded) => return Err(Fail::Recorded),
+            Err(Fail::Missing(part)) => missing(part, self.name),
+            Err(Fail::Unknown(key, expected)) => {
+                let span = self.node.entry(&key).map(|it| &it.at);
+                self.cx.report(
+                    span.unwrap_or(self.key),
+                    unknown(&key, self.name, expected),
+                    "unknown",
+                );
+                return self.hole();
+            }
+            Err(Fail::Other(why)) => {
+                let message = format!("{} is wrong: {why}", self.subject());
+                Diagnostic::error("wrong-value", message).with_help(self.mend(&why))
+            }
+        };
+        self.cx.report(self.label(), finding, "here");
+        self.hole()
+    }
+
+    fn hole<T>(&self) -> Result<T, Fail> {
+        self.cx.holes.set(true);
+        let new = self.cx.refused.borrow_mut().insert(self.identity());
+        self.cx.progress.set(self.cx.progress.get() || new);
+        Err(Fail::Recorded)
+    }
+}
+
+fn missing(part: &str, of: &str) -> Diagnostic {
+    let place = if of.is_empty() { String::new() } else { format!(" in `{of}`") };
+    Diagnostic::error("missing-part", format!("`{part}` is missing{place}"))
+        .with_help(format!("add a line `{part}: …`{}", suggest::example(part)))
+}
+
+fn unknown(key: &str, of: &str, fields: &[&str]) -> Diagnostic {
+    let place = if of.is_empty() { String::new() } else { format!(" in `{of}`") };
+    let help = suggest::nearest(key, fields.iter().copied())
+        .map(|it| format!("did you mean `{it}`?"))
+        .or_else(|| suggest::elsewhere(key))
+        .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
+    Diagnostic::error("unknown-key", format!("unknown key `{key}`{place}")).with_help(help)
+}
+
+macro_rules! scalars_as_any {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+            self.deserialize_any(visitor)
+        })*
+    };
+}
+
+impl<'de> de::Deserializer<'de> for De<'_> {
+    type Error = Fail;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        if self.cx.refused.borrow().contains(&self.identity()) {
+            return visitor.visit_unit();
+        }
+        let outcome = match &self.node.data {
+            Data::Null => visitor.visit_none(),
+            Data::Bool(it) => visitor.visit_bool(*it),
+            Data::Int(it) => visitor.visit_i64(*it),
+            Data::Odd(_) => {
+                self.wrong_type("a text");
+                return visitor.visit_unit();
+            }
+            Data::Text(it) => visitor.visit_str(&it.value),
+            Data::List(items) => visitor.visit_seq(Items { de: self, items, at: 0 }),
+            Data::Map(entries) => visitor.visit_map(Entries::new(self, entries, None)),
+        };
+        self.refuse(outcome)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        if let Data::Text(text) = &self.node.data {
+            return visitor.visit_str(&text.value);
+        }
+        self.wrong_type("a text");
+        visitor.visit_str("")
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        if let Data::Bool(it) = self.node.data {
+            return visitor.visit_bool(it);
+        }
+        self.wrong_type("a boolean");
+        visitor.visit_bool(false)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        if matches!(self.node.data, Data::Null) {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        let items = self.node.items();
+        if !matches!(self.node.data, Data::List(_)) {
+            self.wrong_type("a list");
+        }
+        visitor.visit_seq(Items { de: self, items, at: 0 })
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        if !matches!(self.node.data, Data::Map(_)) {
+            self.wrong_type("a map");
+        }
+        visitor.visit_map(Entries::new(self, self.node.entries(), None))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        if !matches!(self.node.data, Data::Map(_)) {
+            self.wrong_type("a map");
+            return visitor.visit_map(Holes { fields: fields.to_vec() });
+        }
+        match visitor.visit_map(Entries::new(self, self.node.entries(), Some(fields))) {
+            Err(Fail::Missing(part)) => {
+                self.cx.holes.set(true);
+                self.cx.missing.borrow_mut().entry(self.identity()).or_default().push(part);
+                self.cx.progress.set(true);
+                let empty = self.node.entry(part);
+                let finding = match empty {
+                    Some(_) => Diagnostic::error("missing-part", format!("`{part}` has no value"))
+                        .with_help(format!("give it one{}", suggest::example(part))),
+                    None => missing(part, self.name),
+                };
+                let label = if empty.is_some() {
+                    "nothing after it"
+                } else {
+                    "something is missing in here"
+                };
+                // Several parts may be missing from one place.
+                let place = empty.map_or(self.key, |it| &it.at).place();
+                self.cx.findings.borrow_mut().push(finding.at(Some(place), label));
+                Err(Fail::Recorded)
+            }
+            Err(Fail::Other(why)) => self.refuse(Err(Fail::Other(why))),
+            outcome => outcome,
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        let text = self.node.text().map(|it| &*it.value);
+        if let Some(found) = text.and_then(|text| variants.iter().find(|it| **it == text)) {
+            return visitor.visit_enum((*found).into_deserializer());
+        }
+        let all = variants.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+        match text {
+            Some(text) => {
+                self.cx.holes.set(true);
+                let message = format!("{} cannot be `{text}`", self.subject());
+                let help = match suggest::nearest(text, variants.iter().copied()) {
+                    Some(it) => format!("did you mean `{it}`? It is one of {all}"),
+                    None => format!("it is one of {all}"),
+                };
+                let finding = Diagnostic::error("wrong-value", message).with_help(help);
+                self.cx.report(&self.node.span, finding, "not one of the known words");
+            }
+            None => self.wrong_type(&format!("one of {all}")),
+        }
+        visitor.visit_enum(variants.first().copied().unwrap_or_default().into_deserializer())
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fail> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        self.deserialize_seq(visitor)
+    }
+
+    scalars_as_any! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_bytes deserialize_byte_buf
+        deserialize_unit
+    }
+}
+
+struct Items<'a> {
+    de: De<'a>,
+    items: &'a [Arc<Node>],
+    at: usize,
+}
+
+impl<'de> de::SeqAccess<'de> for Items<'_> {
+    type Error = Fail;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Fail> {
+        let Some(node) = self.items.get(self.at) else { return Ok(None) };
+        self.at += 1;
+        let key = node.label();
+        seed.deserialize(De { node, key: &key, ..self.de }).map(Some)
+    }
+}
+
+/// The entries of a map, then the parts that it lacks.
+struct Entries<'a> {
+    de: De<'a>,
+    entries: std::slice::Iter<'a, Entry>,
+    fields: Option<&'static [&'static str]>,
+    current: Option<&'a Entry>,
+    lacking: Vec<&'static str>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(de: De<'a>, entries: &'a [Entry], fields: Option<&'static [&'static str]>) -> Self {
+        let lacking = de.cx.missing.borrow().get(&de.identity()).cloned().unwrap_or_default();
+        Self { de, entries: entries.iter(), fields, current: None, lacking }
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Entries<'_> {
+    type Error = Fail;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fail> {
+        for entry in self.entries.by_ref() {
+            if let Some(fields) = self.fields {
+                if !fields.contains(&&*entry.key) {
+                    self.de.cx.report(
+                        &entry.at,
+                        unknown(&entry.key, self.de.name, fields),
+                        "unknown",
+                    );
+                    continue;
+                }
+                // A key with nothing after it is as good as no key.
+                if matches!(entry.value.data, Data::Null) {
+                    continue;
+                }
+            }
+            self.current = Some(entry);
+            return seed.deserialize((&*entry.key).into_deserializer()).map(Some);
+        }
+        self.current = None;
+        match self.lacking.last() {
+            Some(name) => seed.deserialize((*name).into_deserializer()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fail> {
+        match self.current {
+            Some(entry) => seed.deserialize(De {
+                node: &entry.value,
+                name: &entry.key,
+                key: &entry.at,
+                cx: self.de.cx,
+            }),
+            None => {
+                self.lacking.pop();
+                seed.deserialize(Hole)
+            }
+        }
+    }
+}
+
+/// Stands in for a part that was reported as missing or wrong.
+struct Hole;
+
+impl<'de> de::Deserializer<'de> for Hole {
+    type Error = Fail;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_str("")
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_str("")
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_bool(false)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_map(Holes { fields: Vec::new() })
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
+        visitor.visit_seq(de::value::SeqDeserializer::new(std::iter::empty::<Hole>()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        visitor.visit_map(Holes { fields: fields.to_vec() })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fail> {
+        visitor.visit_enum(variants.first().copied().unwrap_or_default().into_deserializer())
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        newtype_struct tuple tuple_struct identifier ignored_any
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Fail> for Hole {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// A map of holes.
+struct Holes {
+    fields: Vec<&'static str>,
+}
+
+impl<'de> de::MapAccess<'de> for Holes {
+    type Error = Fail;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fail> {
+        match self.fields.last() {
+            Some(name) => seed.deserialize((*name).into_deserializer()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fail> {
+        self.fields.pop();
+        seed.deserialize(Hole)
+    }
+}

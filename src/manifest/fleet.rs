@@ -1,0 +1,200 @@
+//! Documents: which kind they are, and a fleet taken apart into its clusters.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::Pointer;
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::de;
+use super::node::{Data, Entry, Node};
+use super::secrets::Reader;
+use super::spec::{Cluster, Declared, Origin};
+use super::suggest;
+
+const API_VERSION: &str = "amlplan/v1";
+
+/// A document with the file it stands in.
+pub(super) struct Document<'a> {
+    pub file: &'a Path,
+    pub index: usize,
+    pub tree: &'a Arc<Node>,
+}
+
+impl Document<'_> {
+    /// Reads the clusters of this document into `clusters`.
+    pub(super) fn clusters(
+        &self,
+        secrets: &mut Reader<'_>,
+        clusters: &mut Vec<Declared>,
+        findings: &mut Diagnostics,
+    ) {
+        let Data::Map(entries) = &self.tree.data else {
+            findings.push(not_a_map(self.tree));
+            return;
+        };
+        let Some(kind) = header(self.tree, findings) else { return };
+        match kind {
+            Kind::Cluster => {
+                let tree = self.without_header(entries, &["apiVersion", "kind"]);
+                let written = [(Pointer::root(), Arc::clone(&tree))];
+                clusters.extend(self.declare(tree, &written, secrets, findings));
+            }
+            Kind::Fleet => self.fleet(secrets, clusters, findings),
+        }
+    }
+
+    fn without_header(&self, entries: &[Entry], header: &[&str]) -> Arc<Node> {
+        let rest = entries.iter().filter(|it| !header.contains(&&*it.key)).cloned().collect();
+        Arc::new(Node { span: self.tree.span.clone(), data: Data::Map(rest) })
+    }
+
+    fn fleet(
+        &self,
+        secrets: &mut Reader<'_>,
+        clusters: &mut Vec<Declared>,
+        findings: &mut Diagnostics,
+    ) {
+        const KEYS: [&str; 4] = ["apiVersion", "kind", "defaults", "clusters"];
+        for entry in self.tree.entries().iter().filter(|it| !KEYS.contains(&&*it.key)) {
+            let help = suggest::nearest(&entry.key, KEYS).map_or_else(
+                || {
+                    "a fleet has `defaults` and `clusters`; parts of a cluster go into one of them"
+                        .to_owned()
+                },
+                |it| format!("did you mean `{it}`?"),
+            );
+            let finding =
+                Diagnostic::error("unknown-key", format!("unknown key `{}` in a fleet", entry.key));
+            findings.push(finding.with_help(help).at(Some(entry.at.place()), "unknown"));
+        }
+        let defaults =
+            self.tree.entry("defaults").filter(|it| !matches!(it.value.data, Data::Null));
+        if let Some(it) = defaults.filter(|it| !matches!(it.value.data, Data::Map(_))) {
+            findings.push(wrong_part(it, "a map with parts of a cluster"));
+            return;
+        }
+        let Some(list) = self.tree.entry("clusters") else {
+            let finding = Diagnostic::error("missing-part", "`clusters` is missing in this fleet")
+                .with_help("add `clusters:` and below it one `- name: …` for each cluster");
+            findings.push(finding.at(Some(self.tree.label().place()), "this fleet"));
+            return;
+        };
+        if !matches!(list.value.data, Data::List(_)) {
+            findings.push(wrong_part(list, "a list of clusters"));
+            return;
+        }
+        if list.value.items().is_empty() {
+            let finding = Diagnostic::warning("empty-fleet", "this fleet has no clusters");
+            findings.push(finding.at(Some(list.at.place()), "nothing in here"));
+        }
+        let defaults = defaults.map(|it| &it.value);
+        for (index, own) in list.value.items().iter().enumerate() {
+            if !matches!(own.data, Data::Map(_)) {
+                findings.push(not_a_map(own));
+                continue;
+            }
+            let tree = defaults.map_or_else(|| Arc::clone(own), |it| merge(it, own));
+            let at = Pointer::root().join("clusters").join(index.to_string());
+            let mut written = vec![(at, Arc::clone(own))];
+            written.extend(defaults.map(|it| (Pointer::root().join("defaults"), Arc::clone(it))));
+            clusters.extend(self.declare(tree, &written, secrets, findings));
+        }
+    }
+
+    fn declare(
+        &self,
+        tree: Arc<Node>,
+        written: &[(Pointer, Arc<Node>)],
+        secrets: &mut Reader<'_>,
+        findings: &mut Diagnostics,
+    ) -> Option<Declared> {
+        let spec: Cluster = de::decode(&tree, findings)?;
+        let folder = self.file.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let origin =
+            Origin { folder, file: self.file.to_owned(), document: self.index, tree: Some(tree) };
+        let secrets = secrets.read(&spec, &origin, written, findings);
+        Some(Declared { spec, origin, secrets })
+    }
+}
+
+enum Kind {
+    Cluster,
+    Fleet,
+}
+
+/// Reads `apiVersion` and `kind`.
+fn header(tree: &Node, findings: &mut Diagnostics) -> Option<Kind> {
+    let lacks = |name: &str, value: &str| {
+        Diagnostic::error("missing-part", format!("`{name}` is missing"))
+            .with_help(format!("begin the document with `{name}: {value}`"))
+            .at(Some(tree.label().place()), "this document")
+    };
+    match tree.entry("apiVersion") {
+        None => findings.push(lacks("apiVersion", API_VERSION)),
+        Some(entry) if entry.value.text().is_some_and(|it| &*it.value == API_VERSION) => {}
+        Some(entry) => {
+            let message = format!(
+                "this program reads `apiVersion: {API_VERSION}`, not `{}`",
+                entry.value.span.raw()
+            );
+            findings.push(
+                Diagnostic::error("unknown-api-version", message)
+                    .with_help(format!("write `apiVersion: {API_VERSION}`; a file of another program does not belong here"))
+                    .at(Some(entry.value.span.place()), "not known"),
+            );
+            return None;
+        }
+    }
+    let Some(entry) = tree.entry("kind") else {
+        findings.push(lacks("kind", "Cluster` or `kind: Fleet"));
+        return None;
+    };
+    match entry.value.text().map(|it| &*it.value) {
+        Some("Cluster") => Some(Kind::Cluster),
+        Some("Fleet") => Some(Kind::Fleet),
+        other => {
+            let hint = other.and_then(|it| suggest::nearest(it, ["Cluster", "Fleet"]));
+            let help = hint.map_or_else(
+                || "it is Cluster or Fleet".to_owned(),
+                |it| format!("did you mean `{it}`? It is Cluster or Fleet"),
+            );
+            let message = format!("there is no kind `{}`", entry.value.span.raw());
+            let finding = Diagnostic::error("unknown-kind", message).with_help(help);
+            findings.push(finding.at(Some(entry.value.span.place()), "not known"));
+            None
+        }
+    }
+}
+
+fn not_a_map(node: &Node) -> Diagnostic {
+    let message =
+        format!("a cluster is a map of `key: value` lines, but this is {}", node.describe());
+    Diagnostic::error("wrong-type", message)
+        .with_help("begin with `apiVersion`, `kind` and `name`, one a line")
+        .at(Some(node.label().place()), "here")
+}
+
+fn wrong_part(entry: &Entry, expected: &str) -> Diagnostic {
+    let message = format!("`{}` must be {expected}, but is {}", entry.key, entry.value.describe());
+    Diagnostic::error("wrong-type", message)
+        .with_help(format!("write `{}:` and below it {expected}", entry.key))
+        .at(Some(entry.at.place()), "here")
+}
+
+/// `own` over `base`: maps merge, everything else replaces. Own entries come first, so that a
+/// message about the whole points at what is special about it.
+fn merge(base: &Arc<Node>, own: &Arc<Node>) -> Arc<Node> {
+    let (Data::Map(base), Data::Map(entries)) = (&base.data, &own.data) else {
+        return Arc::clone(own);
+    };
+    let mut merged: Vec<Entry> = Vec::with_capacity(base.len() + entries.len());
+    for entry in entries {
+        let below = base.iter().find(|it| it.key == entry.key);
+        let value =
+            below.map_or_else(|| Arc::clone(&entry.value), |it| merge(&it.value, &entry.value));
+        merged.push(Entry { value, ..entry.clone() });
+    }
+    merged.extend(base.iter().filter(|it| !entries.iter().any(|own| own.key == it.key)).cloned());
+    Arc::new(Node { span: own.span.clone(), data: Data::Map(merged) })
+}

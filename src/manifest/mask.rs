@@ -1,0 +1,132 @@
+//! Secrets in clear text do not appear in reports: the text that places point into has stars
+//! where they stand.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::source::{Diagnostic, Source};
+
+use super::env;
+use super::node::{Data, Entry, Node};
+use super::secrets::PEM_SETTINGS;
+
+/// The same documents over a source without secrets; findings are moved over too.
+///
+/// `broken` says that the documents are not the whole text. Then every line of a part with
+/// protected settings is hidden, whatever it is.
+pub(super) fn hide(
+    source: &Arc<Source>,
+    documents: Vec<Arc<Node>>,
+    findings: &mut [Diagnostic],
+    broken: bool,
+) -> Vec<Arc<Node>> {
+    let mut secret = Vec::new();
+    for document in &documents {
+        collect(document, false, &mut secret);
+    }
+    if broken {
+        lines(&source.text, &mut secret);
+    }
+    if secret.is_empty() {
+        return documents;
+    }
+    let masked = Arc::new(Source { path: source.path.clone(), text: stars(&source.text, &secret) });
+    for place in findings.iter_mut().flat_map(|it| &mut it.labels).map(|it| &mut it.place) {
+        if Arc::ptr_eq(&place.source, source) {
+            place.source = Arc::clone(&masked);
+        }
+    }
+    documents.iter().map(|it| moved(it, &masked)).collect()
+}
+
+fn protected(key: &str) -> bool {
+    key.to_ascii_lowercase().contains("protected")
+}
+
+/// Settings that hold credentials wherever they are written.
+fn credential(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace(['_', '.'], "");
+    ["connectionstring", "sslkey", "password", "sharedkey"].iter().any(|it| key.ends_with(it))
+}
+
+fn collect(node: &Node, inside: bool, secret: &mut Vec<Range<usize>>) {
+    for item in node.items() {
+        collect(item, inside, secret);
+    }
+    for Entry { key, value, .. } in node.entries() {
+        let leaf = value.entries().is_empty() && value.items().is_empty();
+        if leaf && (inside || credential(key)) {
+            let path = PEM_SETTINGS.contains(&&**key) && !value.span.raw().contains("-----");
+            let reference = key.starts_with("from") || value.text().is_some_and(is_reference);
+            if !path && !reference && !matches!(value.data, Data::Null) {
+                secret.push(value.span.range());
+            }
+        }
+        collect(value, inside || protected(key), secret);
+    }
+}
+
+fn is_reference(text: &super::node::Text) -> bool {
+    text.template.as_deref().and_then(env::sole_variable).is_some()
+}
+
+/// What follows the colon or equals sign on every line below one that speaks of protected settings.
+fn lines(text: &str, secret: &mut Vec<Range<usize>>) {
+    let mut at = 0;
+    let mut inside: Option<usize> = None;
+    let mut table = false;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let blank = line.trim().is_empty();
+        let opens = protected(line);
+        let header = line.trim_start().starts_with('[');
+        if inside.is_some_and(|outer| !blank && if table { header } else { indent <= outer }) {
+            inside = None;
+        }
+        if opens || inside.is_some() {
+            let start = line.find([':', '=']).map_or(0, |it| it + 1);
+            secret.push(at + start..at + line.trim_end().len().max(start));
+        }
+        if opens {
+            // The entries of a TOML table are not indented; only the next table ends it.
+            table = line.trim_start().starts_with('[');
+            inside = Some(indent);
+        }
+        at += line.len();
+    }
+}
+
+fn stars(text: &str, secret: &[Range<usize>]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for byte in secret.iter().filter_map(|it| bytes_in(text, it)).flatten() {
+        if !b"\r\n".contains(&bytes[byte]) {
+            bytes[byte] = b'*';
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The offsets of a range that begins and ends between characters.
+fn bytes_in(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
+    text.get(range.clone()).map(|_| range.clone())
+}
+
+fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
+    let data = match &node.data {
+        Data::List(items) => Data::List(items.iter().map(|it| moved(it, source)).collect()),
+        Data::Map(entries) => Data::Map(
+            entries
+                .iter()
+                .map(|it| Entry {
+                    key: Arc::clone(&it.key),
+                    at: it.at.over(source),
+                    value: moved(&it.value, source),
+                })
+                .collect(),
+        ),
+        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => {
+            node.data.clone()
+        }
+    };
+    Arc::new(Node { span: node.span.over(source), data })
+}

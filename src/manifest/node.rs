@@ -1,0 +1,279 @@
+//! One tree for both languages: every key and every value knows where it was written.
+//!
+//! Nodes are shared (`Arc`): a fleet of ten thousand clusters holds its defaults once, and a merged
+//! value still points at the line that wrote it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::Pointer;
+use crate::source::{Diagnostic, Diagnostics, Place, Source};
+
+use super::env;
+
+/// A stretch of a file; half the size of a [`Place`].
+#[derive(Clone)]
+pub struct Span {
+    source: Arc<Source>,
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// A span of `source`; offsets are bytes and never beyond 64 MiB, see [`crate::source::read`].
+    pub(super) fn new(source: &Arc<Source>, start: usize, end: usize) -> Self {
+        let offset = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        Self { source: Arc::clone(source), start: offset(start), end: offset(end.max(start)) }
+    }
+
+    /// The place, cut at the end of its first line: nobody wants forty underlined lines.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let (start, end) = (self.start as usize, self.end as usize);
+        let text = self.source.text.get(start..end).unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default().trim_end();
+        Place { source: Arc::clone(&self.source), span: start..start + line.len() }
+    }
+
+    /// The text as written, quotes included.
+    pub(super) fn raw(&self) -> &str {
+        self.source.text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// The offsets, in bytes.
+    pub(super) const fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The same offsets in another source.
+    pub(super) fn over(&self, source: &Arc<Source>) -> Self {
+        Self { source: Arc::clone(source), start: self.start, end: self.end }
+    }
+
+    /// Tells two places apart without comparing texts.
+    pub(super) fn identity(&self) -> (usize, u32, u32) {
+        (Arc::as_ptr(&self.source).addr(), self.start, self.end)
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}..{}", self.source.path.display(), self.start, self.end)
+    }
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub data: Data,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// `null`, `~` or nothing at all.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Something no manifest has a use for; the text says what it is ("a decimal number").
+    Odd(&'static str),
+    /// A text.
+    Text(Text),
+    /// A list.
+    List(Vec<Arc<Node>>),
+    /// A map, in the order of the file.
+    Map(Vec<Entry>),
+}
+
+/// A text, and what it was before the environment was read. It may be a secret: `Debug` hides it.
+#[derive(Clone)]
+pub struct Text {
+    /// The text that counts.
+    pub value: Arc<str>,
+    /// As written, where it holds a `${VAR}` or `$$`.
+    pub template: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(…)")
+    }
+}
+
+/// A key with its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The key.
+    pub key: Arc<str>,
+    /// Where the key was written.
+    pub at: Span,
+    /// Its value.
+    pub value: Arc<Node>,
+}
+
+impl Node {
+    /// What a person would call it.
+    pub(super) fn describe(&self) -> &'static str {
+        match &self.data {
+            Data::Null => "empty",
+            Data::Bool(_) => "a boolean",
+            Data::Int(_) => "a number",
+            Data::Odd(what) => what,
+            Data::Text(_) => "a text",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a map",
+        }
+    }
+
+    /// The entries of a map; nothing for anything else.
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.data {
+            Data::Map(entries) => entries,
+            Data::Null
+            | Data::Bool(_)
+            | Data::Int(_)
+            | Data::Odd(_)
+            | Data::Text(_)
+            | Data::List(_) => &[],
+        }
+    }
+
+    /// The items of a list; nothing for anything else.
+    pub(super) fn items(&self) -> &[Arc<Self>] {
+        match &self.data {
+            Data::List(items) => items,
+            Data::Null
+            | Data::Bool(_)
+            | Data::Int(_)
+            | Data::Odd(_)
+            | Data::Text(_)
+            | Data::Map(_) => &[],
+        }
+    }
+
+    /// The entry with this key.
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|it| &*it.key == key)
+    }
+
+    /// The text, where it is one.
+    pub(super) fn text(&self) -> Option<&Text> {
+        match &self.data {
+            Data::Text(text) => Some(text),
+            Data::Null
+            | Data::Bool(_)
+            | Data::Int(_)
+            | Data::Odd(_)
+            | Data::List(_)
+            | Data::Map(_) => None,
+        }
+    }
+
+    /// The value at a path and, where it stands in a map, the span of its key.
+    pub(super) fn find(&self, at: &Pointer) -> Option<(&Self, Option<&Span>)> {
+        let mut found = (self, None);
+        for token in at.tokens() {
+            found = found.0.step(token)?;
+        }
+        Some(found)
+    }
+
+    fn step(&self, token: &str) -> Option<(&Self, Option<&Span>)> {
+        if let Some(entry) = self.entry(token) {
+            return Some((&entry.value, Some(&entry.at)));
+        }
+        let item = self.items().get(token.parse::<usize>().ok()?)?;
+        Some((item, None))
+    }
+
+    /// The part at a path, or the nearest that exists around it: key and value.
+    pub(super) fn nearest(&self, at: &Pointer) -> (Span, Span) {
+        let mut node = self;
+        let mut key = self.label();
+        for token in at.tokens() {
+            let Some((next, next_key)) = node.step(token) else { break };
+            key = next_key.cloned().unwrap_or_else(|| next.label());
+            node = next;
+        }
+        let container = matches!(node.data, Data::Map(_) | Data::List(_) | Data::Null);
+        let value = if container { key.clone() } else { node.span.clone() };
+        (key, value)
+    }
+
+    /// What to underline when the node as a whole is meant: its first key, or itself.
+    pub(super) fn label(&self) -> Span {
+        match &self.data {
+            Data::Map(entries) => entries.first().map_or(&self.span, |it| &it.at).clone(),
+            Data::List(items) => items.first().map_or_else(|| self.span.clone(), |it| it.label()),
+            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => {
+                self.span.clone()
+            }
+        }
+    }
+}
+
+/// What both front ends need while they build a tree.
+pub(super) struct Builder<'a> {
+    pub source: &'a Arc<Source>,
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    pub findings: &'a mut Diagnostics,
+}
+
+impl Builder<'_> {
+    pub(super) fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, start, end)
+    }
+
+    /// A text, with the environment read.
+    pub(super) fn text(&mut self, text: &str, span: &Span) -> Data {
+        if !text.contains('$') {
+            return Data::Text(Text { value: text.into(), template: None });
+        }
+        let (value, problems) = env::expand(text, self.env);
+        for problem in problems {
+            let finding = Diagnostic::error(problem.code, problem.message)
+                .with_help(problem.help)
+                .at(Some(span.place()), problem.label);
+            self.findings.push(finding);
+        }
+        Data::Text(Text { value: value.into(), template: Some(text.into()) })
+    }
+
+    /// Adds an entry to a map, reporting a key that is there already.
+    pub(super) fn push(&mut self, entries: &mut Vec<Entry>, seen: &mut Seen, entry: Entry) {
+        if let Some(first) = seen.insert(&entry) {
+            let message = format!("`{}` is given twice", entry.key);
+            let finding = Diagnostic::error("duplicate-key", message)
+                .with_help("keep one of the two")
+                .at(Some(entry.at.place()), "given again here")
+                .at(Some(first.place()), "first given here");
+            self.findings.push(finding);
+            return;
+        }
+        entries.push(entry);
+    }
+}
+
+/// The keys of one map so far.
+#[derive(Default)]
+pub(super) struct Seen(std::collections::HashMap<Arc<str>, Span>);
+
+impl Seen {
+    fn insert(&mut self, entry: &Entry) -> Option<Span> {
+        if let Some(first) = self.0.get(&entry.key) {
+            return Some(first.clone());
+        }
+        self.0.insert(Arc::clone(&entry.key), entry.at.clone());
+        None
+    }
+
+    /// Whether the key is new; it is remembered.
+    pub(super) fn add(&mut self, entry: &Entry) -> bool {
+        self.insert(entry).is_none()
+    }
+}

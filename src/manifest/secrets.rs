@@ -1,0 +1,201 @@
+//! Contents of protected settings, read once and kept as [`Secret`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{Encoding, Pointer, Secret, SecretSource};
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::env;
+use super::node::Node;
+use super::spec::{Cluster, Origin, ProtectedSetting};
+
+/// Whether a secret that the environment does not have stops the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// It does: the secret is about to be sent.
+    Require,
+    /// It does not: nothing is sent, and a warning will do.
+    Optional,
+}
+
+/// Settings whose text is the path of a PEM file, as `az` takes them (AML docs: deploy extension).
+pub const PEM_SETTINGS: [&str; 2] = ["sslCertPemFile", "sslKeyPemFile"];
+
+/// A Kubernetes secret holds no more; neither does a setting.
+const LIMIT_BYTES: u64 = 1 << 20;
+
+/// Reads the secrets of a run; a file that many clusters name is read once.
+pub(super) struct Reader<'a> {
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    pub mode: Secrets,
+    pub files: HashMap<PathBuf, Result<Arc<str>, String>>,
+}
+
+impl Reader<'_> {
+    /// The protected settings of a cluster; `written` are the trees its parts were merged from,
+    /// each with its path in the document.
+    pub(super) fn read(
+        &mut self,
+        spec: &Cluster,
+        origin: &Origin,
+        written: &[(Pointer, Arc<Node>)],
+        findings: &mut Diagnostics,
+    ) -> BTreeMap<String, Secret> {
+        let mut secrets = BTreeMap::new();
+        let Some(extension) = &spec.extension else { return secrets };
+        for (key, setting) in &extension.configuration_protected_settings {
+            let at: Pointer =
+                ["extension", "configurationProtectedSettings", key].into_iter().collect();
+            let found = match setting {
+                ProtectedSetting::FromEnv { from_env } => {
+                    let at = at.join("fromEnv");
+                    self.variable(from_env).map_err(|it| it.at(origin.value(&at), "needed here"))
+                }
+                ProtectedSetting::FromFile { from_file } => {
+                    let at = at.join("fromFile");
+                    self.file(origin, from_file)
+                        .map_err(|it| it.at(origin.value(&at), "named here"))
+                }
+                ProtectedSetting::Text(text) if PEM_SETTINGS.contains(&key.as_str()) => {
+                    self.pem(origin, key, text).map_err(|it| it.at(origin.value(&at), "named here"))
+                }
+                ProtectedSetting::Text(text) => self.text(text, &at, origin, written, findings),
+            };
+            match found {
+                Ok(secret) => {
+                    secrets.insert(key.clone(), secret);
+                }
+                Err(finding) => findings.push(finding),
+            }
+        }
+        secrets
+    }
+
+    fn variable(&self, name: &str) -> Result<Secret, Diagnostic> {
+        let source = SecretSource::Env(name.to_owned());
+        match (self.env)(name) {
+            Some(content) => Ok(Secret::new(source, Encoding::Plain, content)),
+            None => {
+                let message =
+                    format!("the environment variable `{name}`, which holds a secret, is not set");
+                let finding = match self.mode {
+                    Secrets::Require => Diagnostic::error("secret-unset", message),
+                    Secrets::Optional => Diagnostic::warning("secret-unset", message),
+                };
+                Err(finding.with_help(format!("set {name} before apply")))
+            }
+        }
+    }
+
+    fn file(&mut self, origin: &Origin, written: &str) -> Result<Secret, Diagnostic> {
+        let path = origin.path(written);
+        let content = self.files.entry(path.clone()).or_insert_with(|| read_file(&path));
+        match content {
+            Ok(content) => {
+                Ok(Secret::new(SecretSource::File(path), Encoding::Plain, content.to_string()))
+            }
+            Err(why) => Err(unreadable(&path, why)),
+        }
+    }
+
+    fn pem(&mut self, origin: &Origin, key: &str, text: &str) -> Result<Secret, Diagnostic> {
+        if text.contains("-----BEGIN") {
+            let message = format!("`{key}` takes the path of a PEM file, not its text");
+            return Err(Diagnostic::error("pem-in-manifest", message).with_help(format!(
+                "write the text to a file beside the manifest and name it: {key}: ./tls.pem"
+            )));
+        }
+        self.file(origin, text)
+    }
+
+    fn text(
+        &self,
+        text: &str,
+        at: &Pointer,
+        origin: &Origin,
+        written: &[(Pointer, Arc<Node>)],
+        findings: &mut Diagnostics,
+    ) -> Result<Secret, Diagnostic> {
+        let node = origin.tree.as_deref().and_then(|it| it.find(at)).map(|(node, _)| node);
+        let template = node.and_then(Node::text).and_then(|it| it.template.as_deref());
+        if let Some(name) = template.and_then(env::sole_variable) {
+            return self.variable(name).map_err(|it| it.at(origin.value(at), "needed here"));
+        }
+        if template.is_none() && !text.is_empty() {
+            let message =
+                format!("`{}` stands in clear text", at.tokens().last().map_or("", |it| it));
+            findings.push(
+                Diagnostic::warning("secret-in-clear-text", message)
+                    .with_help("keep it out of the file: write {fromEnv: NAME} or {fromFile: PATH}")
+                    .at(origin.key(at), "its value can be read by everyone who can read this file"),
+            );
+        }
+        let prefix =
+            written.iter().find(|(_, tree)| tree.find(at).is_some()).map(|(prefix, _)| prefix);
+        let mut whole = prefix.cloned().unwrap_or_default();
+        for token in at.tokens() {
+            whole = whole.join(token.clone());
+        }
+        let source = SecretSource::Manifest {
+            file: origin.file.clone(),
+            document: origin.document,
+            at: whole,
+        };
+        Ok(Secret::new(source, Encoding::Plain, text.to_owned()))
+    }
+}
+
+fn unreadable(path: &Path, why: &str) -> Diagnostic {
+    Diagnostic::error("secret-unreadable", format!("cannot read `{}`: {why}", path.display()))
+        .with_help(
+            "relative paths start at the manifest's folder; check the path and its permissions",
+        )
+}
+
+fn read_file(path: &Path) -> Result<Arc<str>, String> {
+    let file = std::fs::File::open(path).map_err(|it| it.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(|it| it.to_string())?;
+    if bytes.len() as u64 > LIMIT_BYTES {
+        return Err(format!("it has more than {LIMIT_BYTES} bytes"));
+    }
+    String::from_utf8(bytes).map(Into::into).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+/// Fetches a secret again from where it came, as a saved plan needs it.
+///
+/// # Errors
+/// A finding with code `secret-unset`, `secret-unreadable` or `secret-gone`, or those of reading
+/// the manifest file.
+pub fn reread(
+    source: &SecretSource,
+    encoding: Encoding,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Secret, Diagnostic> {
+    let reader = Reader { env, mode: Secrets::Require, files: HashMap::new() };
+    let secret = match source {
+        SecretSource::Env(name) => reader.variable(name)?,
+        SecretSource::File(path) => {
+            let content = read_file(path).map_err(|why| unreadable(path, &why))?;
+            Secret::new(source.clone(), Encoding::Plain, content.to_string())
+        }
+        SecretSource::Manifest { file, document, at } => {
+            let gone = || {
+                Diagnostic::error(
+                    "secret-gone",
+                    format!("`{}` has nothing at {at} any more", file.display()),
+                )
+                .with_help("plan again with the manifest as it is now")
+            };
+            let mut findings = Diagnostics::new();
+            let documents = super::documents(file, env, &mut findings)?;
+            let tree = documents.get(*document).ok_or_else(gone)?;
+            let content = tree.find(at).and_then(|(node, _)| node.text()).ok_or_else(gone)?;
+            Secret::new(source.clone(), Encoding::Plain, content.value.to_string())
+        }
+    };
+    Ok(secret.encoded(encoding))
+}

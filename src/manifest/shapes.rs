@@ -1,0 +1,189 @@
+//! Values that may be written in more than one shape, read by hand for the sake of the messages.
+//!
+//! `visit_unit` is what the loader offers for a value that was refused and reported; it stands for
+//! anything and ends in no manifest.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+use super::spec::{Cloud, CloudName, CustomCloud, ProtectedSetting, Quantity, Setting};
+use super::suggest;
+
+impl<'de> Deserialize<'de> for Cloud {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shapes;
+
+        impl<'de> Visitor<'de> for Shapes {
+            type Value = Cloud;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a cloud, or {name, resourceManager} for one of your own")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cloud, E> {
+                const NAMES: [(&str, CloudName); 3] = [
+                    ("AzureCloud", CloudName::AzureCloud),
+                    ("AzureUSGovernment", CloudName::AzureUSGovernment),
+                    ("AzureChinaCloud", CloudName::AzureChinaCloud),
+                ];
+                if let Some((_, name)) = NAMES.iter().find(|(name, _)| *name == text) {
+                    return Ok(Cloud::Named(*name));
+                }
+                let hint = suggest::nearest(text, NAMES.iter().map(|(name, _)| *name))
+                    .map(|it| format!("did you mean `{it}`? "))
+                    .unwrap_or_default();
+                Err(E::custom(format!(
+                    "there is no cloud `{text}`; {hint}known are AzureCloud, AzureUSGovernment and \
+                     AzureChinaCloud, any other one is written {{name, resourceManager}}"
+                )))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Cloud, E> {
+                Ok(Cloud::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cloud, A::Error> {
+                CustomCloud::deserialize(MapAccessDeserializer::new(map)).map(Cloud::Custom)
+            }
+        }
+
+        deserializer.deserialize_any(Shapes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Setting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shapes;
+
+        impl Visitor<'_> for Shapes {
+            type Value = Setting;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a boolean, a whole number or a text; nested settings are written as one dotted key")
+            }
+
+            fn visit_bool<E: de::Error>(self, it: bool) -> Result<Setting, E> {
+                Ok(Setting::Bool(it))
+            }
+
+            fn visit_i64<E: de::Error>(self, it: i64) -> Result<Setting, E> {
+                Ok(Setting::Number(it))
+            }
+
+            fn visit_u64<E: de::Error>(self, it: u64) -> Result<Setting, E> {
+                i64::try_from(it)
+                    .map(Setting::Number)
+                    .map_err(|_| E::custom("the number is too large"))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Setting, E> {
+                Ok(Setting::Text(text.to_owned()))
+            }
+
+            fn visit_none<E: de::Error>(self) -> Result<Setting, E> {
+                Err(E::custom(
+                    "it has no value; remove the line, or write \"\" to reset the setting",
+                ))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Setting, E> {
+                Ok(Setting::Bool(false))
+            }
+        }
+
+        deserializer.deserialize_any(Shapes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shapes;
+
+        impl Visitor<'_> for Shapes {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity: a whole number, or a text such as \"500m\" or \"16Gi\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, it: i64) -> Result<Quantity, E> {
+                Ok(Quantity::Number(it))
+            }
+
+            fn visit_u64<E: de::Error>(self, it: u64) -> Result<Quantity, E> {
+                i64::try_from(it)
+                    .map(Quantity::Number)
+                    .map_err(|_| E::custom("the number is too large"))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity::Text(text.to_owned()))
+            }
+
+            fn visit_none<E: de::Error>(self) -> Result<Quantity, E> {
+                Err(E::custom("it has no value; give one or remove the line"))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Quantity, E> {
+                Ok(Quantity::Number(0))
+            }
+        }
+
+        deserializer.deserialize_any(Shapes)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProtectedSetting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shapes;
+
+        impl<'de> Visitor<'de> for Shapes {
+            type Value = ProtectedSetting;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, {fromEnv: NAME} or {fromFile: PATH}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ProtectedSetting, E> {
+                Ok(ProtectedSetting::Text(text.to_owned()))
+            }
+
+            fn visit_none<E: de::Error>(self) -> Result<ProtectedSetting, E> {
+                Err(E::custom("it has no value; give it one or remove the line"))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<ProtectedSetting, E> {
+                Ok(ProtectedSetting::Text(String::new()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<ProtectedSetting, A::Error> {
+                const KEYS: &[&str] = &["fromEnv", "fromFile"];
+                let mut found = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    let next = match key.as_str() {
+                        "fromEnv" => ProtectedSetting::FromEnv { from_env: map.next_value()? },
+                        "fromFile" => ProtectedSetting::FromFile { from_file: map.next_value()? },
+                        _ => return Err(de::Error::unknown_field(&key, KEYS)),
+                    };
+                    if found.replace(next).is_some() {
+                        return Err(de::Error::custom(
+                            "it names two sources; keep `fromEnv` or `fromFile`",
+                        ));
+                    }
+                }
+                found.ok_or_else(|| {
+                    de::Error::custom(
+                        "it names no source; write {fromEnv: NAME} or {fromFile: PATH}",
+                    )
+                })
+            }
+        }
+
+        deserializer.deserialize_any(Shapes)
+    }
+}

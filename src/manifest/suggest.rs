@@ -1,0 +1,131 @@
+//! What the writer probably meant.
+
+use std::sync::OnceLock;
+
+use crate::model::Json;
+
+/// The candidate nearest to `word`, if any is near enough to be a slip of the keyboard, of the
+/// shift key or of the naming style.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = fold(word);
+    candidates
+        .into_iter()
+        .map(|it| (strsim::damerau_levenshtein(&folded, &fold(it)), it))
+        .filter(|(distance, it)| *distance <= (it.len().min(folded.len()) / 3).clamp(1, 4))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, it)| it)
+}
+
+fn fold(word: &str) -> String {
+    // Nobody mistypes a kilobyte; the distance is quadratic.
+    word.chars().take(80).filter(|it| !"_- ".contains(*it)).flat_map(char::to_lowercase).collect()
+}
+
+/// The boolean that a text seems to mean.
+#[must_use]
+pub fn boolean(text: &str) -> Option<bool> {
+    let folded = fold(text);
+    match folded.as_str() {
+        "true" | "yes" | "on" | "y" | "1" | "enabled" | "enable" => Some(true),
+        "false" | "no" | "off" | "n" | "0" | "disabled" | "disable" => Some(false),
+        "" => None,
+        other => nearest(other, ["true", "false"]).map(|it| it == "true"),
+    }
+}
+
+/// Where a key belongs that was written in the wrong part.
+pub(super) fn elsewhere(key: &str) -> Option<String> {
+    static KEYS: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    let keys = KEYS.get_or_init(all_keys);
+    let places: Vec<&str> =
+        keys.iter().filter(|(it, _)| it == key).map(|(_, at)| at.as_str()).collect();
+    match places.as_slice() {
+        [] => None,
+        [""] => Some(format!("`{key}` belongs at the top of the cluster, not in here")),
+        places => Some(format!(
+            "`{key}` belongs in {}",
+            places
+                .iter()
+                .map(|it| if it.is_empty() {
+                    "the cluster itself".to_owned()
+                } else {
+                    format!("`{it}`")
+                })
+                .collect::<Vec<_>>()
+                .join(" or ")
+        )),
+    }
+}
+
+/// Every key of a cluster with the part it belongs in, read from the schema.
+fn all_keys() -> Vec<(String, String)> {
+    let schema = schemars::schema_for!(super::Cluster).to_value();
+    let mut keys = Vec::new();
+    collect(&schema, &schema, "", 0, &mut keys);
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn collect(root: &Json, schema: &Json, at: &str, depth: usize, keys: &mut Vec<(String, String)>) {
+    if depth > 8 {
+        return;
+    }
+    if let Some(target) =
+        schema["$ref"].as_str().and_then(|it| root.pointer(it.trim_start_matches('#')))
+    {
+        collect(root, target, at, depth + 1, keys);
+    }
+    for part in ["anyOf", "oneOf", "allOf"] {
+        for schema in schema[part].as_array().into_iter().flatten() {
+            collect(root, schema, at, depth + 1, keys);
+        }
+    }
+    if schema["items"].is_object() {
+        collect(root, &schema["items"], at, depth + 1, keys);
+    }
+    for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+        keys.push((key.clone(), at.to_owned()));
+        let below = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+        collect(root, value, &below, depth + 1, keys);
+    }
+}
+
+/// An example for a part whose form is not obvious.
+pub(super) fn example(part: &str) -> &'static str {
+    match part {
+        "subscription" => ", for example 00000000-0000-0000-0000-000000000000",
+        "type" => " (connectedClusters for Azure Arc, managedClusters for AKS)",
+        "name" => ", for example edge-01",
+        "resourceGroup" => ", for example ml-rg",
+        "resources" => " with `requests` and `limits` below it",
+        "workspace" => " with `name` below it",
+        "azure" => " with `subscription` and `resourceGroup` below it",
+        "cluster" => " with `type` and `name` below it",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_understood_and_strangers_are_not() {
+        let keys = ["resourceGroup", "subscription", "name", "sslKeyPemFile"];
+        let cases = [
+            ("resource_group", Some("resourceGroup")),
+            ("Subscripton", Some("subscription")),
+            ("ssKeyPMFile", Some("sslKeyPemFile")),
+            ("nmae", Some("name")),
+            ("colour", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(nearest(word, keys), expected, "{word}");
+        }
+        assert_eq!(boolean("Ture"), Some(true));
+        assert_eq!(boolean("Flase"), Some(false));
+        assert_eq!(boolean("loadBalancer"), None);
+        assert!(elsewhere("kubeconfig").unwrap().contains("`cluster`"));
+    }
+}

@@ -1,0 +1,252 @@
+//! The loader as its callers see it.
+
+use std::path::Path;
+
+use super::*;
+use crate::model::Pointer;
+use crate::source::Severity;
+
+const FULL: &str = r#"
+apiVersion: amlplan/v1
+kind: Cluster
+name: edge-01
+azure:
+  cloud: AzureCloud
+  subscription: 00000000-0000-0000-0000-000000000000
+  resourceGroup: ${GROUP:-ml-rg}
+cluster: {type: connectedClusters, name: edge-01, distribution: openshift}
+features: []
+scc: {method: rbac}
+extension:
+  name: arcml-extension
+  version: null
+  configurationSettings:
+    enableTraining: true
+    nodeSelector.zone: 3
+    sslCname: ml.example.com
+  configurationProtectedSettings:
+    sslCertPemFile: ./tls.crt
+    token: {fromEnv: TOKEN}
+    other: ${TOKEN}
+computes:
+  - name: amlarc-compute
+    workspace: {name: ws1, subscription: null}
+instanceTypes:
+  - name: gpu
+    resources: {requests: {cpu: "4", memory: 16Gi}, limits: {cpu: "8", memory: 32Gi, nvidia.com/gpu: 1}}
+lifecycle:
+  preventDestroy: [extension]
+"#;
+
+fn env(name: &str) -> Option<String> {
+    (name == "TOKEN").then(|| "canary".to_owned())
+}
+
+fn load_in(folder: &Path, files: &[(&str, &str)]) -> (Manifest, Diagnostics) {
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    load_lenient(&[folder.to_owned()], &LoadOptions { env: &env, secrets: Secrets::Require })
+}
+
+fn load_text(name: &str, text: &str) -> (Manifest, Diagnostics) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tls.crt"), "PEM").unwrap();
+    load_in(folder.path(), &[(name, text)])
+}
+
+/// `code line:column` of every finding, in order.
+fn summary(findings: &[Diagnostic]) -> Vec<String> {
+    findings
+        .iter()
+        .map(|it| {
+            let (line, column) = it.labels.first().map_or((0, 0), |it| it.place.line_column());
+            format!("{} {line}:{column}", it.code)
+        })
+        .collect()
+}
+
+#[test]
+fn a_whole_manifest_loads_with_its_places_and_secrets() {
+    let (manifest, findings) = load_text("a.yaml", FULL);
+    assert_eq!(findings, []);
+    let cluster = &manifest.clusters[0];
+    assert_eq!(cluster.azure.resource_group, "ml-rg");
+    let extension = cluster.extension.as_ref().unwrap();
+    assert_eq!(extension.configuration_settings["nodeSelector.zone"], Setting::Number(3));
+    assert_eq!(cluster.secrets["other"].source, crate::model::SecretSource::Env("TOKEN".into()));
+    assert_eq!(cluster.secrets["sslCertPemFile"].expose().unwrap(), "PEM");
+    let at = Pointer::parse("/extension/configurationSettings/sslCname");
+    assert_eq!(cluster.origin.value(&at).unwrap().text(), "ml.example.com");
+    assert_eq!(cluster.origin.key(&at).unwrap().line_column(), (18, 5));
+    assert!(!format!("{manifest:?}").contains("canary"));
+}
+
+#[test]
+fn toml_has_the_same_shape() {
+    let text = r#"
+apiVersion = "amlplan/v1"
+kind = "Cluster"
+name = "edge-01"
+azure = { subscription = "s", resourceGroup = "${GROUP:-ml-rg}" }
+[cluster]
+type = "managedClusters"
+name = "c"
+[extension]
+name = "e"
+[extension.configurationSettings]
+enableTraining = true
+"nodeSelector.zone" = 3
+[[instanceTypes]]
+name = "gpu"
+resources.limits."nvidia.com/gpu" = 1
+"#;
+    let (manifest, findings) = load_text("a.toml", text);
+    assert_eq!(summary(&findings), Vec::<String>::new());
+    let cluster = &manifest.clusters[0];
+    assert_eq!(cluster.instance_types[0].resources.limits["nvidia.com/gpu"], Quantity::Number(1));
+    let at = Pointer::parse("/extension/configurationSettings/nodeSelector.zone");
+    assert_eq!(cluster.origin.value(&at).unwrap().line_column(), (13, 23));
+}
+
+#[test]
+fn every_mistake_of_a_file_is_reported_at_its_place() {
+    let text = "apiVersion: amlplan/v1\nkind: Cluster\nnaem: x\nazure:\n  subscription: 12\n  \
+                cloud: AzureClod\ncluster:\n  type: connectedCluster\n  name: 1.10\nextension:\n  \
+                name: e\n  profile: preview\n  autoUpgradeMinorVersion: \"yes\"\n  \
+                configurationSettings:\n    a: 1.5\n    b:\n    c: {d: 1}\n    a: 2\n\
+                kubeconfig: x\n";
+    let (manifest, findings) = load_text("a.yaml", text);
+    assert!(manifest.clusters.is_empty());
+    let mut found = summary(&findings);
+    found.sort();
+    let mut expected = [
+        "duplicate-key 18:5",
+        "missing-part 3:1",
+        "missing-part 4:1",
+        "unknown-key 19:1",
+        "unknown-key 3:1",
+        "wrong-type 13:28",
+        "wrong-type 15:8",
+        "wrong-type 5:17",
+        "wrong-type 9:9",
+        "wrong-value 12:12",
+        "wrong-value 16:5",
+        "wrong-value 17:5",
+        "wrong-value 6:10",
+        "wrong-value 8:9",
+    ];
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_fleet_merges_maps_and_an_error_points_at_the_line_that_wrote_it() {
+    let text = "apiVersion: amlplan/v1\nkind: Fleet\ndefaults:\n  azure: {subscription: s, resourceGroup: r}\n  \
+                cluster: {type: connectedClusters}\n  extension: {name: e, profil: ga, configurationSettings: {enableTraining: true, x: [1]}}\n\
+                clusters:\n- name: a\n  cluster: {name: a}\n- name: b\n  cluster: {name: b}\n  extension: {configurationSettings: {enableTraining: false, x: 1}}\n- 7\n";
+    let (manifest, findings) = load_text("a.yaml", text);
+    assert_eq!(summary(&findings), ["unknown-key 6:24", "wrong-value 6:82", "wrong-type 13:3"]);
+    let b = &manifest.clusters[0];
+    assert_eq!((b.name.as_str(), b.azure.subscription.as_str()), ("b", "s"));
+    assert!(!b.extension.as_ref().unwrap().configuration_settings["enableTraining"].is_true());
+    let place = |at| b.origin.value(&Pointer::parse(at)).unwrap().line_column().0;
+    assert_eq!(
+        (place("/azure/subscription"), place("/extension/configurationSettings/x")),
+        (4, 12)
+    );
+}
+
+#[test]
+fn a_secret_in_clear_text_is_in_no_place_of_a_report() {
+    let part = "extension:\n  name: 1\n  configurationProtectedSettings:\n    token: canary\n    token: |\n      canary\n      canary\n    n: 1.5\n";
+    let head = "apiVersion: amlplan/v1\nkind: Cluster\n";
+    let table = "[extension.configurationProtectedSettings]\ntoken = \"canary\"\n";
+    let cases = [
+        ("a.yaml", format!("{head}{part}")),
+        ("a.yaml", format!("{head}{part}x: [\n")),
+        (
+            "a.yaml",
+            format!(
+                "{head}extension: {{name: e, configurationProtectedSettings: {{a: canary, b: \n"
+            ),
+        ),
+        ("a.toml", format!("kind = 1\n{table}")),
+        ("a.toml", format!("{table}x = [\n")),
+    ];
+    for (name, text) in cases {
+        let (_, findings) = load_text(name, &text);
+        assert!(!findings.is_empty());
+        for finding in &findings {
+            assert!(
+                finding.labels.iter().all(|it| !it.place.source.text.contains("canary")),
+                "{text}: {finding:?}"
+            );
+            assert!(
+                !format!("{}{:?}", finding.message, finding.help).contains("canary"),
+                "{finding:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_found_again_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "apiVersion: amlplan/v1\nkind: Fleet\ndefaults:\n  azure: {subscription: s, resourceGroup: r}\n  \
+                cluster: {type: connectedClusters, name: c}\n  extension: {name: e, configurationProtectedSettings: {k: 'a${TOKEN}'}}\n\
+                clusters: [{name: a}]\n";
+    let (manifest, findings) = load_in(folder.path(), &[("a.yaml", text)]);
+    assert_eq!(findings, []);
+    let secret = &manifest.clusters[0].secrets["k"];
+    assert_eq!(&reread(&secret.source, secret.encoding, &env).unwrap(), secret);
+    assert_eq!(secret.expose().unwrap(), "acanary");
+}
+
+#[test]
+fn missing_secrets_stop_only_those_who_need_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.yaml");
+    std::fs::write(&file, FULL.replace("./tls.crt", "none.crt")).unwrap();
+    for (secrets, expected) in
+        [(Secrets::Require, Severity::Error), (Secrets::Optional, Severity::Warning)]
+    {
+        let (_, findings) =
+            load_lenient(std::slice::from_ref(&file), &LoadOptions { env: &|_| None, secrets });
+        let unset = findings.iter().find(|it| it.code == "secret-unset").unwrap();
+        assert_eq!(unset.severity, expected);
+        assert!(findings.iter().any(|it| it.code == "secret-unreadable"));
+    }
+}
+
+#[test]
+fn hostile_files_end_in_one_finding() {
+    let deep = "[".repeat(100_000);
+    let bomb: String = (0..30).fold("a0: &a0 x\n".to_owned(), |text, it| {
+        format!(
+            "{text}a{n}: &a{n} [{list}]\n",
+            n = it + 1,
+            list = vec![format!("*a{it}"); 9].join(",")
+        )
+    });
+    let wide = format!("a: [{}]", "1,".repeat(3_000_000));
+    let cases = [
+        ("deep.yaml", deep.as_str(), "yaml-syntax"),
+        ("bomb.yaml", &bomb, "too-many-values"),
+        ("wide.yaml", &wide, "too-many-values"),
+        ("deep.toml", &format!("a = {deep}"), "toml-syntax"),
+        ("self.yaml", "a: &a [*a]", "yaml-alias"),
+        ("key.yaml", "{{ x }}: 1", "yaml-key"),
+        ("empty.yaml", "# nothing\n", "empty-manifest"),
+        ("empty.toml", "", "empty-manifest"),
+    ];
+    for (name, text, code) in cases {
+        let (_, findings) = load_text(name, text);
+        assert_eq!(
+            findings.first().map(|it| it.code),
+            Some(code),
+            "{name}: {:?}",
+            findings.iter().map(|it| &it.message).collect::<Vec<_>>()
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What may be declared only once in a run.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::model::{ArmId, Pointer};
+use crate::source::{Diagnostic, Diagnostics, Place};
+
+use super::spec::{Cluster, Declared};
+
+/// Reports names and resources that two declarations claim.
+pub(super) fn check(clusters: &[Declared], findings: &mut Diagnostics) {
+    let mut names = Claims::default();
+    let mut ids = Claims::default();
+    let mut computes: HashMap<[String; 4], (&str, Option<Place>)> = HashMap::new();
+    for cluster in clusters {
+        let at = Pointer::parse("/name");
+        if let Some(first) =
+            names.claim(cluster.name.to_ascii_lowercase(), cluster.origin.value(&at))
+        {
+            let message = format!("two clusters are named `{}`", cluster.name);
+            findings.push(
+                twice("duplicate-cluster", message, cluster.origin.value(&at), first).with_help(
+                    "give each cluster a name of its own: it is the first part of its addresses",
+                ),
+            );
+            continue;
+        }
+        let at = Pointer::parse("/cluster/name");
+        if let Some(first) = ids.claim(id(cluster), cluster.origin.value(&at)) {
+            let message =
+                format!("two clusters mean the same Azure resource, `{}`", cluster.cluster.name);
+            findings.push(
+                twice("same-cluster", message, cluster.origin.value(&at), first)
+                    .with_help("one cluster has one declaration: put both parts together"),
+            );
+        }
+        parts(cluster, findings);
+        for (index, compute) in cluster.computes.iter().enumerate() {
+            let workspace = &compute.workspace;
+            let key = [
+                workspace.subscription.as_ref().unwrap_or(&cluster.azure.subscription),
+                workspace.resource_group.as_ref().unwrap_or(&cluster.azure.resource_group),
+                &workspace.name,
+                &compute.name,
+            ]
+            .map(|it| it.to_ascii_lowercase());
+            let place = cluster.origin.value(&Pointer::parse(&format!("/computes/{index}/name")));
+            // Two of one cluster are reported above.
+            match computes.get(&key) {
+                Some((owner, first)) if *owner != cluster.name => {
+                    let message = format!(
+                        "two clusters attach a compute `{}` to one workspace",
+                        compute.name
+                    );
+                    findings.push(
+                        twice("duplicate-compute", message, place, Clone::clone(first)).with_help(
+                            "compute names are unique in a workspace: rename one of the two",
+                        ),
+                    );
+                }
+                Some(_) => {}
+                None => {
+                    computes.insert(key, (cluster.name.as_str(), place));
+                }
+            }
+        }
+    }
+}
+
+fn id(cluster: &Cluster) -> ArmId {
+    let azure = &cluster.azure;
+    ArmId::resource(
+        &azure.subscription,
+        &azure.resource_group,
+        cluster.cluster.kind.resource_type(),
+        &cluster.cluster.name,
+    )
+}
+
+/// Names that must be unique inside one cluster.
+fn parts(cluster: &Declared, findings: &mut Diagnostics) {
+    let computes = cluster.computes.iter().map(|it| it.name.to_ascii_lowercase());
+    let types = cluster.instance_types.iter().map(|it| it.name.clone());
+    let lists = [
+        ("computes", "duplicate-compute", "computes", computes.collect::<Vec<_>>()),
+        ("instanceTypes", "duplicate-instance-type", "instance types", types.collect()),
+    ];
+    for (part, code, what, names) in lists {
+        let mut claims = Claims::default();
+        for (index, name) in names.into_iter().enumerate() {
+            let place = cluster.origin.value(&Pointer::parse(&format!("/{part}/{index}/name")));
+            if let Some(first) = claims.claim(name.clone(), place.clone()) {
+                let message = format!("two {what} of this cluster are named `{name}`");
+                findings.push(twice(code, message, place, first).with_help(
+                    "give each a name of its own, also when they are in different workspaces",
+                ));
+            }
+        }
+    }
+}
+
+fn twice(
+    code: &'static str,
+    message: String,
+    again: Option<Place>,
+    first: Option<Place>,
+) -> Diagnostic {
+    Diagnostic::error(code, message).at(again, "again here").at(first, "first here")
+}
+
+struct Claims<K>(HashMap<K, Option<Place>>);
+
+impl<K> Default for Claims<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Claims<K> {
+    /// The place of the first claim, if there was one.
+    fn claim(&mut self, key: K, place: Option<Place>) -> Option<Option<Place>> {
+        if let Some(first) = self.0.get(&key) {
+            return Some(first.clone());
+        }
+        self.0.insert(key, place);
+        None
+    }
+}
