@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 
 use super::ApiError;
 use super::cloud::same_service;
+use super::error::Secrets;
 use super::lock::Held;
 use crate::model::Json;
 use crate::net::retry_after;
@@ -80,6 +81,7 @@ pub struct Operation {
     surprises: u32,
     /// The cluster's lock, held for as long as somebody follows the operation.
     pub(super) held: Option<Held>,
+    secrets: Secrets,
 }
 
 impl Operation {
@@ -137,6 +139,7 @@ impl Operation {
             state: "Accepted".into(),
             surprises: 0,
             held: None,
+            secrets: Secrets::default(),
         }
     }
 
@@ -239,6 +242,7 @@ impl Operation {
             _ => {
                 let url = path(&self.resource);
                 let error = ApiError::from_answer(&self.method, url, status, headers, body);
+                let error = error.without(&self.secrets);
                 self.stage = Stage::Done(Outcome::Failed(error));
             }
         }
@@ -328,9 +332,18 @@ impl Operation {
         self.after = retry_after(headers, SystemTime::now()).unwrap_or(own);
     }
 
+    /// Keeps these out of the error that may come.
+    pub(super) fn hide(&mut self, secrets: Secrets) {
+        if let Stage::Done(Outcome::Failed(error)) = &mut self.stage {
+            *error = error.clone().without(&secrets);
+        }
+        self.secrets = secrets;
+    }
+
     fn fail(&mut self, body: &Json) {
         let url = path(&self.resource);
         let error = ApiError::from_operation(&self.method, url, &self.state, body);
+        let error = error.without(&self.secrets);
         self.stage = Stage::Done(Outcome::Failed(error));
     }
 
