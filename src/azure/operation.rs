@@ -279,8 +279,12 @@ impl Operation {
         };
         let word = provisioning(&json).unwrap_or("Succeeded").to_owned();
         let end = End::of(&word);
-        self.state = if gone && end != End::Running { "Deleting".into() } else { word };
+        self.state = if gone && end == End::Succeeded { "Deleting".into() } else { word };
         match end {
+            // Deleting that ends in Failed has failed; a state from before says nothing.
+            End::Running if gone => self.surprises = 1,
+            End::Failed if gone && self.surprises > 1 => self.fail(&json),
+            End::Failed if gone && self.surprises == 1 => self.surprises = 2,
             _ if gone => {}
             End::Running => self.surprises = 0,
             // A read that lags may still show how the last operation ended.
