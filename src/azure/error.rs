@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method};
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::model::Json;
 use crate::net::{SendError, Verdict, redact, retry_after};
 
@@ -265,6 +267,53 @@ const MISTAKEN: [&str; 4] = [
     "InvalidResourceType",
     "NoRegisteredProviderFound",
 ];
+
+/// What was sent under `configurationProtectedSettings`: services repeat values in their errors.
+#[derive(Clone, Default)]
+pub(super) struct Secrets(Vec<SecretString>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
+
+/// What is hidden makes no two operations different.
+impl PartialEq for Secrets {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Secrets {
+    pub(super) fn of(body: Option<&Json>) -> Self {
+        let protected = body.map(|it| &it["properties"]["configurationProtectedSettings"]);
+        let values = protected.and_then(Json::as_object).into_iter().flat_map(|it| it.values());
+        // Shorter texts would blank out ordinary words.
+        let texts = values.filter_map(Json::as_str).filter(|it| it.len() >= 6);
+        Self(texts.map(SecretString::from).collect())
+    }
+
+    fn hide(&self, text: &mut String) {
+        for secret in &self.0 {
+            if text.contains(secret.expose_secret()) {
+                *text = text.replace(secret.expose_secret(), "(hidden)");
+            }
+        }
+    }
+}
+
+impl ApiError {
+    /// The error without these secrets.
+    #[must_use]
+    pub(super) fn without(mut self, secrets: &Secrets) -> Self {
+        let Fault { message, target, details, .. } = &mut *self.0;
+        secrets.hide(message);
+        let inner = details.iter_mut().flat_map(|it| [Some(&mut it.message), it.target.as_mut()]);
+        target.as_mut().into_iter().chain(inner.flatten()).for_each(|it| secrets.hide(it));
+        self
+    }
+}
 
 impl Fault {
     fn at(mut self, method: &Method, path: &str) -> ApiError {

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 
 use super::ApiError;
 use super::cloud::same_service;
+use super::error::Secrets;
 use super::lock::Held;
 use crate::model::Json;
 use crate::net::retry_after;
@@ -80,6 +81,7 @@ pub struct Operation {
     surprises: u32,
     /// The cluster's lock, held for as long as somebody follows the operation.
     pub(super) held: Option<Held>,
+    secrets: Secrets,
 }
 
 impl Operation {
@@ -137,6 +139,7 @@ impl Operation {
             state: "Accepted".into(),
             surprises: 0,
             held: None,
+            secrets: Secrets::default(),
         }
     }
 
@@ -239,6 +242,7 @@ impl Operation {
             _ => {
                 let url = path(&self.resource);
                 let error = ApiError::from_answer(&self.method, url, status, headers, body);
+                let error = error.without(&self.secrets);
                 self.stage = Stage::Done(Outcome::Failed(error));
             }
         }
@@ -275,8 +279,12 @@ impl Operation {
         };
         let word = provisioning(&json).unwrap_or("Succeeded").to_owned();
         let end = End::of(&word);
-        self.state = if gone && end != End::Running { "Deleting".into() } else { word };
+        self.state = if gone && end == End::Succeeded { "Deleting".into() } else { word };
         match end {
+            // Deleting that ends in Failed has failed; a state from before says nothing.
+            End::Running if gone => self.surprises = 1,
+            End::Failed if gone && self.surprises > 1 => self.fail(&json),
+            End::Failed if gone && self.surprises == 1 => self.surprises = 2,
             _ if gone => {}
             End::Running => self.surprises = 0,
             // A read that lags may still show how the last operation ended.
@@ -328,9 +336,18 @@ impl Operation {
         self.after = retry_after(headers, SystemTime::now()).unwrap_or(own);
     }
 
+    /// Keeps these out of the error that may come.
+    pub(super) fn hide(&mut self, secrets: Secrets) {
+        if let Stage::Done(Outcome::Failed(error)) = &mut self.stage {
+            *error = error.clone().without(&secrets);
+        }
+        self.secrets = secrets;
+    }
+
     fn fail(&mut self, body: &Json) {
         let url = path(&self.resource);
         let error = ApiError::from_operation(&self.method, url, &self.state, body);
+        let error = error.without(&self.secrets);
         self.stage = Stage::Done(Outcome::Failed(error));
     }
 

@@ -213,7 +213,7 @@ impl Surroundings<'_> {
             Err(missing) => return Err(format!("{missing}, nor ARM_USE_MSI")),
         };
         let client = self.client().ok().map(|(value, _)| value);
-        let who = client.as_ref().map_or("of the machine".to_owned(), |it| format!("{it}"));
+        let who = client.as_ref().map_or("of the machine".to_owned(), Clone::clone);
         let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
         let source = self.source(move || {
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {

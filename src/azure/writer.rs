@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::client::{Answer, Silence, pause};
+use super::error::Secrets;
 use super::lock::Locks;
 use super::operation::{End, provisioning};
 use super::{ApiError, Operation, Outcome, Reader, Verdict};
@@ -115,9 +116,11 @@ impl Writer {
             Some(key) => Some(self.locks.hold(key).await),
             None => None,
         };
-        let mut started = self.send_locked(write).await?;
+        let secrets = Secrets::of(write.body.as_ref());
+        let mut started = self.send_locked(write).await.map_err(|it| it.without(&secrets))?;
         if let Some(operation) = &mut started.operation {
             operation.held = held;
+            operation.hide(secrets);
         }
         Ok(started)
     }
@@ -214,7 +217,11 @@ impl Writer {
             End::Succeeded if ours && !refused => {
                 Look::Taken(Started { body: Some(live), operation: None })
             }
-            // Sending the same body to a resource at rest is a repair, not a second change.
+            // It was taken and failed at once; sending it again is the next apply's business.
+            End::Failed if ours && !refused => {
+                let operation = Some(joined());
+                Look::Taken(Started { body: Some(live), operation })
+            }
             End::Succeeded | End::Failed => Look::NotTaken,
         })
     }
@@ -278,3 +285,7 @@ fn is_nothing(value: &Json) -> bool {
         Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -110,13 +110,21 @@ fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubecon
     }
 }
 
-/// What failed, without what an exec plugin wrote to stdout: that may be a token.
+/// What failed, without the command line, environment and stdout of an exec plugin: they may hold
+/// tokens.
 pub(super) fn explain(error: &kube::Error) -> String {
-    if let kube::Error::Auth(kube::client::AuthError::AuthExecRun { cmd, out }) = error {
-        let said = String::from_utf8_lossy(&out.stderr);
-        return format!("`{cmd}` ended with {}: {}", out.status, redact(said.trim()));
+    use kube::client::AuthError;
+    match error {
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = redact(said.trim());
+            format!("the kubeconfig's exec plugin ended with {}: {said}", out.status)
+        }
+        kube::Error::Auth(AuthError::AuthExecParse(_)) => {
+            "what the kubeconfig's exec plugin wrote is no ExecCredential".into()
+        }
+        other => redact(&chain(other)).to_string(),
     }
-    redact(&chain(error)).to_string()
 }
 
 #[cfg(test)]
@@ -171,12 +179,13 @@ contexts:
     async fn an_exec_plugin_that_fails_is_named_without_its_output() {
         let exec = "user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, \
                     interactiveMode: Never, args: ['-c', 'echo canary; echo sorry >&2; exit 3']}}";
-        let reader = match connect(&TWO.replace("user: {token: canary}", exec), None).await {
+        let error = match connect(&TWO.replace("user: {token: canary}", exec), None).await {
             Ok(reader) => reader.version().await.unwrap_err(),
             Err(error) => error,
         };
-        assert_eq!(reader.verdict(), crate::net::Verdict::Denied);
-        assert!(reader.to_string().contains("sorry") && !reader.to_string().contains("canary"));
+        assert_eq!(error.verdict(), crate::net::Verdict::Denied);
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("sorry") && !shown.contains("canary"), "{shown}");
     }
 
     #[tokio::test]
