@@ -9,6 +9,7 @@ mod discovery;
 mod fields;
 mod openapi;
 mod patch;
+mod protobuf;
 mod rbac;
 mod read;
 mod seed;
@@ -54,6 +55,13 @@ pub enum Caller {
         namespace: String,
         /// The account's name.
         name: String,
+    },
+    /// Any other user with the rights RBAC gives it.
+    User {
+        /// The user name.
+        name: String,
+        /// The user's groups besides `system:authenticated`.
+        groups: Vec<String>,
     },
     /// No valid token: answered 401.
     Anonymous,
@@ -195,6 +203,7 @@ fn route(
     if *caller == Caller::Anonymous {
         return Err(Failure::unauthorized());
     }
+    let caller = &rbac::impersonated(store, caller, request)?;
     if let Some(answer) = discovery::serve(store, facts, request) {
         return Ok(answer);
     }

@@ -4,8 +4,10 @@
 
 use serde_json::{Value as Json, json};
 
+use super::status::Failure;
 use super::store::Store;
-use super::{Caller, status::Failure};
+use super::types::ResourceType;
+use super::{Caller, Request};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
@@ -18,6 +20,7 @@ impl Caller {
             Caller::ServiceAccount { namespace, name } => {
                 format!("system:serviceaccount:{namespace}:{name}")
             }
+            Caller::User { name, .. } => name.clone(),
             Caller::Anonymous => "system:anonymous".to_owned(),
         }
     }
@@ -28,6 +31,11 @@ impl Caller {
             Caller::Admin => vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
             Caller::ReadOnly => vec!["system:authenticated".to_owned()],
             Caller::ServiceAccount { namespace, .. } => service_account_groups(namespace),
+            Caller::User { groups, .. } => {
+                let mut groups = groups.clone();
+                groups.push("system:authenticated".to_owned());
+                groups
+            }
             Caller::Anonymous => vec!["system:unauthenticated".to_owned()],
         }
     }
@@ -107,7 +115,7 @@ pub(super) fn allowed(store: &Store, caller: &Caller, deed: &Deed<'_>) -> bool {
     match caller {
         Caller::Admin => true,
         Caller::ReadOnly if looks => true,
-        Caller::ReadOnly | Caller::ServiceAccount { .. } => may(
+        Caller::ReadOnly | Caller::ServiceAccount { .. } | Caller::User { .. } => may(
             store,
             &caller.user(),
             &caller.groups(),
@@ -119,6 +127,40 @@ pub(super) fn allowed(store: &Store, caller: &Caller, deed: &Deed<'_>) -> bool {
         ),
         Caller::Anonymous => false,
     }
+}
+
+/// The caller a request acts as: `Impersonate-User` and `Impersonate-Group` (kubectl `--as`),
+/// for those who may impersonate.
+pub(super) fn impersonated(
+    store: &Store,
+    caller: &Caller,
+    request: &Request<'_>,
+) -> Result<Caller, Failure> {
+    let values = |name: &str| -> Vec<String> {
+        let all = request.headers.get_all(name).iter();
+        all.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
+    };
+    let Some(user) = values("impersonate-user").into_iter().next() else {
+        return Ok(caller.clone());
+    };
+    let deed =
+        Deed { verb: "impersonate", group: "", resource: "users", name: &user, namespace: None };
+    if !allowed(store, caller, &deed) {
+        let users = ResourceType { plural: "users".to_owned(), ..ResourceType::default() };
+        let why = format!(
+            "User \"{}\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+            caller.user()
+        );
+        return Err(Failure::forbidden(&users, &user, &why));
+    }
+    let groups = values("impersonate-group");
+    let account = user.strip_prefix("system:serviceaccount:");
+    Ok(match account.and_then(|rest| rest.split_once(':')) {
+        Some((namespace, name)) if groups.is_empty() => {
+            Caller::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() }
+        }
+        Some(_) | None => Caller::User { name: user, groups },
+    })
 }
 
 fn rules_for(store: &Store, user: &str, groups: &[String], namespace: Option<&str>) -> Vec<Json> {

@@ -278,7 +278,10 @@ pub(super) fn stamp(path: &str, live: Option<&Json>, object: &mut Json, salt: u6
             if same_intent(live, object) { last } else { last + 1 }
         }
     };
-    let counted = object.get("spec").is_some() || object.get("webhooks").is_some();
+    // built-in types without a spec have no generation; custom resources always have one
+    let custom = ApiPath::parse(path)
+        .is_some_and(|at| at.group.contains('.') && !at.group.ends_with(".k8s.io"));
+    let counted = custom || object.get("spec").is_some() || object.get("webhooks").is_some();
     if counted {
         object["metadata"]["generation"] = json!(generation);
     } else {

@@ -6,7 +6,7 @@ use super::apply::{self, Applier};
 use super::status::Failure;
 use super::store::{Store, remove_key, seconds, stamp};
 use super::types::ApiPath;
-use super::{Answer, Call, admission, crd, fields, patch as patches, read};
+use super::{Answer, Call, admission, crd, fields, patch as patches, protobuf, read};
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
@@ -18,7 +18,15 @@ pub(super) fn body_object(call: &Call<'_>) -> Result<Json, Failure> {
     let media = media_type(call);
     match media.as_str() {
         "" | "application/json" | "application/yaml" => parse(call.request.body),
-        _ => Err(Failure::unsupported_media(&media, "application/json, application/yaml")),
+        protobuf::MEDIA => protobuf::decode(call.request.body).ok_or_else(|| {
+            Failure::bad_request(
+                "unable to decode the protobuf body: send application/json instead",
+            )
+        }),
+        _ => Err(Failure::unsupported_media(
+            &media,
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )),
     }
 }
 
