@@ -3,6 +3,7 @@
 
 pub mod az;
 pub mod diagnostics;
+pub mod explain;
 pub mod human;
 pub mod json;
 mod outcome;
@@ -11,5 +12,6 @@ pub mod progress;
 mod samples;
 mod style;
 mod values;
+pub mod world;
 
 pub use style::Style;
