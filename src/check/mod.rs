@@ -11,6 +11,7 @@ mod instances;
 mod names;
 mod openshift;
 mod router;
+mod schema;
 mod settings;
 mod versions;
 mod view;
@@ -24,6 +25,7 @@ use crate::manifest::Manifest;
 use crate::source::Diagnostics;
 
 pub use codes::{CodePage, codes, explain};
+pub use schema::schema;
 
 /// Checks every cluster of a manifest. `now` is what certificates are compared with.
 ///
