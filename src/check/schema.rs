@@ -154,17 +154,25 @@ fn pattern(key: &str) -> String {
 fn value(fact: &SettingFact) -> Json {
     match &fact.kind {
         SettingKind::Bool => json!({"enum": [true, false, "True", "False", "true", "false", ""]}),
-        SettingKind::Enum(words) => {
-            let lower = words.iter().map(|it| it.to_lowercase());
-            let mut all: Vec<String> = words.clone();
-            all.extend(lower.filter(|it| !words.contains(it)));
-            all.push(String::new());
-            json!({ "enum": all })
-        }
+        // The words to complete, and the same in any case.
+        SettingKind::Enum(words) => json!({"anyOf": [
+            {"enum": words},
+            {"type": "string", "pattern": format!("^({})?$", words.iter().map(|it| any_case(it)).collect::<Vec<_>>().join("|"))},
+        ]}),
         SettingKind::Integer => json!({"type": ["integer", "string"], "minimum": 0}),
         SettingKind::Quantity | SettingKind::Text => json!({"type": ["string", "integer"]}),
         SettingKind::Path => json!({"type": "string"}),
     }
+}
+
+/// A regular expression for a word in any case; JSON Schema has no flag for it.
+fn any_case(word: &str) -> String {
+    word.chars()
+        .map(|it| match (it.to_ascii_lowercase(), it.to_ascii_uppercase()) {
+            (low, up) if low != up => format!("[{low}{up}]"),
+            (same, _) => same.to_string(),
+        })
+        .collect()
 }
 
 fn describe(schema: &mut Json, fact: &SettingFact) {
