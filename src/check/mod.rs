@@ -19,6 +19,7 @@ pub mod outputs;
 mod pages;
 mod report;
 mod router;
+mod schema;
 mod settings;
 mod site;
 pub mod verify;
@@ -36,6 +37,7 @@ use crate::source::Diagnostics;
 pub use codes::{CodePage, codes, explain};
 pub use pages::{Page, Weight, page, pages};
 pub use report::{Check, Probe, Probed, Status};
+pub use schema::schema;
 
 /// Checks every cluster of a manifest. `now` is what certificates are compared with.
 ///

@@ -3,6 +3,7 @@
 
 use crate::catalog::{self, ProfileName, SettingFact, SettingKind};
 use crate::manifest::{PEM_SETTINGS, Setting, suggest};
+use crate::model::SecretSource;
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::{Settings, View};
@@ -25,7 +26,11 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             found.push(twice(settings, key));
             continue;
         }
-        match catalog::setting(key) {
+        let fact = catalog::setting(key);
+        if fact.is_none_or(|it| it.protected) {
+            found.extend(clear_text(settings, key));
+        }
+        match fact {
             None if settings.meant(key).is_none() => {}
             None => found.push(unknown(settings, key)),
             Some(fact) if !fact.protected => found.push(needlessly_protected(settings, key)),
@@ -80,6 +85,22 @@ fn needlessly_protected(settings: Settings<'_>, key: &str) -> Diagnostic {
     Diagnostic::warning("setting-not-secret", message)
         .with_help("move the line to configurationSettings")
         .at(settings.key_place(key), "in the wrong map")
+}
+
+/// A secret that stands in the manifest itself.
+fn clear_text(settings: Settings<'_>, key: &str) -> Option<Diagnostic> {
+    let cluster = settings.view.cluster;
+    let at = ["extension", "configurationProtectedSettings", key].into_iter().collect();
+    let in_manifest = matches!(cluster.secrets.get(key)?.source, SecretSource::Manifest { .. });
+    let misspelled_path = settings.meant(key).is_some_and(|it| PEM_SETTINGS.contains(&it.as_str()));
+    if !in_manifest || misspelled_path || cluster.origin.reads_environment(&at) {
+        return None;
+    }
+    Some(
+        Diagnostic::warning("secret-in-clear-text", format!("`{key}` stands in clear text"))
+            .with_help("keep it out of the file: write {fromEnv: NAME} or {fromFile: PATH}")
+            .at(cluster.origin.key(&at), "everyone who can read this file can read its value"),
+    )
 }
 
 fn twice(settings: Settings<'_>, key: &str) -> Diagnostic {

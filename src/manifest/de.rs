@@ -73,6 +73,9 @@ pub(super) enum Fail {
     Recorded,
     Missing(&'static str),
     Unknown(String, &'static [&'static str]),
+    /// Of another shape than this.
+    Expected(String),
+    /// What is wrong; after a semicolon, how to mend it.
     Other(String),
 }
 
@@ -98,11 +101,11 @@ impl de::Error for Fail {
     }
 
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Other(format!("expected {expected}"))
+        Self::Expected(expected.to_string())
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Other(format!("expected {expected}"))
+        Self::Expected(expected.to_string())
     }
 }
 
@@ -170,7 +173,10 @@ impl<'a> De<'a> {
         let raw = self.node.span.raw();
         let key = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
         match (&self.node.data, expected) {
-            (Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole, "a text") => {
+            (
+                Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole,
+                "a text" | "a text in quotes",
+            ) => {
                 format!("quote it: \"{raw}\"")
             }
             (Data::Text(text), "a boolean") => match suggest::boolean(&text.value) {
@@ -200,13 +206,27 @@ impl<'a> De<'a> {
                 );
                 return self.hole();
             }
+            Err(Fail::Expected(what)) => self.unfit(&what),
             Err(Fail::Other(why)) => {
-                let message = format!("{} is wrong: {why}", self.subject());
-                Diagnostic::error("wrong-value", message).with_help(self.mend(&why))
+                let (what, help) = why.split_once("; ").unwrap_or((&why, "write something else"));
+                let message = format!("{} is wrong: {what}", self.subject());
+                Diagnostic::error("wrong-value", message).with_help(help)
             }
         };
         self.cx.report(self.label(), finding, "here");
         self.hole()
+    }
+
+    /// A value of a shape that its type does not take.
+    fn unfit(&self, expected: &str) -> Diagnostic {
+        let message =
+            format!("{} must be {expected}, but is {}", self.subject(), self.node.describe());
+        let nested = self.node.entries().first();
+        let help = nested.map_or_else(
+            || self.mend(expected),
+            |it| format!("if one dotted key is meant, write \"{}.{}\"", self.name, it.key),
+        );
+        Diagnostic::error("wrong-type", message).with_help(help)
     }
 
     /// Reports a missing part, unless it is there under a misspelled key: that is reported already.
@@ -349,7 +369,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
                 self.lacks(part, fields);
                 Err(Fail::Recorded)
             }
-            Err(Fail::Other(why)) => self.refuse(Err(Fail::Other(why))),
+            Err(fail @ (Fail::Other(_) | Fail::Expected(_))) => self.refuse(Err(fail)),
             outcome => outcome,
         }
     }

@@ -82,18 +82,28 @@ fn parts(cluster: &Declared, findings: &mut Diagnostics) {
     let computes = cluster.computes.iter().map(|it| it.name.to_ascii_lowercase());
     let types = cluster.instance_types.iter().map(|it| it.name.clone());
     let lists = [
-        ("computes", "duplicate-compute", "computes", computes.collect::<Vec<_>>()),
-        ("instanceTypes", "duplicate-instance-type", "instance types", types.collect()),
+        (
+            "computes",
+            "duplicate-compute",
+            "computes",
+            "give each a name of its own, also when they are in different workspaces",
+            computes.collect::<Vec<_>>(),
+        ),
+        (
+            "instanceTypes",
+            "duplicate-instance-type",
+            "instance types",
+            "give each a name of its own: it is unique in the cluster",
+            types.collect(),
+        ),
     ];
-    for (part, code, what, names) in lists {
+    for (part, code, what, help, names) in lists {
         let mut claims = Claims::default();
         for (index, name) in names.into_iter().enumerate() {
             let place = cluster.origin.value(&Pointer::parse(&format!("/{part}/{index}/name")));
             if let Some(first) = claims.claim(name.clone(), place.clone()) {
                 let message = format!("two {what} of this cluster are named `{name}`");
-                findings.push(twice(code, message, place, first).with_help(
-                    "give each a name of its own, also when they are in different workspaces",
-                ));
+                findings.push(twice(code, message, place, first).with_help(help));
             }
         }
     }
