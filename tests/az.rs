@@ -232,3 +232,28 @@ fn what_cannot_be_read_is_said_with_its_place() {
         assert!(findings.iter().any(|it| it.code == code), "{text}: {findings:?}");
     }
 }
+
+#[test]
+fn the_preview_manifests_translate_into_todays() {
+    let mut pairs = 0;
+    for path in manifests() {
+        let today = PathBuf::from(path.to_string_lossy().replace(".preview.yaml", ".ga.yaml"));
+        if today == path || !today.exists() {
+            continue;
+        }
+        pairs += 1;
+        let preview = shipped(&path).clusters.remove(0);
+        let host = Some("ml.example.com");
+        let translated = manifest::translate::translate(&preview.spec, Profile::Ga, host)
+            .unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()));
+        let settings = |cluster: &Declared| {
+            let extension = cluster.extension.as_ref().expect("an extension");
+            let mut settings = extension.configuration_settings.clone();
+            settings.remove("installNvidiaDevicePlugin");
+            settings.into_iter().map(|(key, it)| (key, it.wire())).collect::<Vec<_>>()
+        };
+        let ours = settings(&load(&translated.text)[0]);
+        assert_eq!(ours, settings(&shipped(&today).clusters[0]), "{}", path.display());
+    }
+    assert_eq!(pairs, 9);
+}
