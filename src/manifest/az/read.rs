@@ -186,7 +186,11 @@ impl<'a> Reader<'a> {
 
     fn role(&mut self, words: &[Word]) {
         let options = self.options(words, &ROLE);
-        let principal = self.needed(&options, "--assignee-object-id");
+        // The answers of these commands are what amlplan finds out itself.
+        let principal = match options.one("--assignee-object-id") {
+            Some(word) if word.text.starts_with("$(") => Some(word.text.clone()),
+            Some(_) | None => self.needed(&options, "--assignee-object-id"),
+        };
         let role = self.needed(&options, "--role");
         let scope = self.needed(&options, "--scope");
         let (Some(principal), Some(role), Some(scope)) = (principal, role, scope) else { return };
