@@ -124,7 +124,7 @@ fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
                 })
                 .collect(),
         ),
-        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => {
+        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole | Data::Text(_) => {
             node.data.clone()
         }
     };

@@ -8,6 +8,7 @@ pub mod az;
 mod de;
 mod env;
 mod fleet;
+mod hole;
 mod mask;
 mod node;
 mod secrets;

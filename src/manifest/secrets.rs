@@ -120,8 +120,10 @@ impl Reader<'_> {
         findings: &mut Diagnostics,
     ) -> Result<Secret, Diagnostic> {
         let node = origin.tree.as_deref().and_then(|it| it.find(at)).map(|(node, _)| node);
-        let template = node.and_then(Node::text).and_then(|it| it.template.as_deref());
-        if let Some(name) = template.and_then(env::sole_variable) {
+        let written_text = node.and_then(Node::text);
+        let template = written_text.and_then(|it| it.template.as_deref());
+        let unset = written_text.and_then(|it| it.unset.as_deref());
+        if let Some(name) = template.and_then(env::sole_variable).or(unset) {
             return self.variable(name).map_err(|it| it.at(origin.value(at), "needed here"));
         }
         if template.is_none() && !text.is_empty() {

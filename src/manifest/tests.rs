@@ -122,7 +122,6 @@ fn every_mistake_of_a_file_is_reported_at_its_place() {
     found.sort();
     let mut expected = [
         "duplicate-key 18:5",
-        "missing-part 3:1",
         "missing-part 4:1",
         "unknown-key 19:1",
         "unknown-key 3:1",

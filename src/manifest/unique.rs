@@ -50,14 +50,13 @@ pub(super) fn check(clusters: &[Declared], findings: &mut Diagnostics) {
             match computes.get(&key) {
                 Some((owner, first)) if *owner != cluster.name => {
                     let message = format!(
-                        "two clusters attach a compute `{}` to one workspace",
-                        compute.name
+                        "clusters `{owner}` and `{}` attach a compute of the same name, `{}`, to one workspace",
+                        cluster.name, compute.name
                     );
-                    findings.push(
-                        twice("duplicate-compute", message, place, Clone::clone(first)).with_help(
-                            "compute names are unique in a workspace: rename one of the two",
-                        ),
-                    );
+                    let first = first.clone().filter(|it| Some(it) != place.as_ref());
+                    findings.push(twice("duplicate-compute", message, place, first).with_help(
+                        "names of computes are unique in a workspace: give each cluster's its own",
+                    ));
                 }
                 Some(_) => {}
                 None => {

@@ -131,6 +131,7 @@ impl Reader<'_, '_> {
                         "yaml-alias",
                         "an alias cannot stand inside the value it repeats",
                     )
+                    .with_help("write the part out, or move the alias out of it")
                     .at(Some(span.place()), "here");
                     return Err(Box::new(finding));
                 };
@@ -266,6 +267,7 @@ impl Reader<'_, '_> {
 fn alias_key(at: &Span) -> Box<Diagnostic> {
     Box::new(
         Diagnostic::error("yaml-key", "a key must be a text, not a list or a map")
+            .with_help("write the key out")
             .at(Some(at.place()), "here"),
     )
 }
@@ -281,6 +283,7 @@ fn merge(entries: &mut Vec<Entry>, seen: &mut Seen, at: &Span, node: &Arc<Node>)
         | Data::Bool(_)
         | Data::Int(_)
         | Data::Odd(_)
+        | Data::Hole
         | Data::Text(_)
         | Data::List(_) => {
             let finding = Diagnostic::error(

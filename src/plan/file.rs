@@ -24,6 +24,8 @@ pub struct Saved {
     pub version: u32,
     /// The version of amlplan that wrote it.
     pub tool: String,
+    /// The plan as it was shown, so that it can be shown again whatever has changed since.
+    pub text: String,
     /// What the plan is for.
     pub mode: Mode,
     /// The desired state that was planned.
@@ -37,9 +39,10 @@ pub struct Saved {
 impl Saved {
     /// What to save of a plan.
     #[must_use]
-    pub fn new(plan: &Plan, desired: &Desired) -> Self {
+    pub fn new(plan: &Plan, desired: &Desired, text: String) -> Self {
         Self {
             version: VERSION,
+            text,
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             mode: plan.mode,
             desired: desired.clone(),
