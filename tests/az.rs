@@ -232,3 +232,97 @@ fn what_cannot_be_read_is_said_with_its_place() {
         assert!(findings.iter().any(|it| it.code == code), "{text}: {findings:?}");
     }
 }
+
+#[test]
+fn the_preview_manifests_translate_into_todays() {
+    let mut pairs = 0;
+    for path in manifests() {
+        let today = PathBuf::from(path.to_string_lossy().replace(".preview.yaml", ".ga.yaml"));
+        if today == path || !today.exists() {
+            continue;
+        }
+        pairs += 1;
+        let preview = shipped(&path).clusters.remove(0);
+        let host = Some("ml.example.com");
+        let translated = manifest::translate::translate(&preview.spec, Profile::Ga, host)
+            .unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()));
+        let settings = |cluster: &Declared| {
+            let extension = cluster.extension.as_ref().expect("an extension");
+            let mut settings = extension.configuration_settings.clone();
+            settings.remove("installNvidiaDevicePlugin");
+            settings.into_iter().map(|(key, it)| (key, it.wire())).collect::<Vec<_>>()
+        };
+        let ours = settings(&load(&translated.text)[0]);
+        assert_eq!(ours, settings(&shipped(&today).clusters[0]), "{}", path.display());
+    }
+    assert_eq!(pairs, 9);
+}
+
+#[test]
+fn roles_and_instance_types_of_scripts_are_read() {
+    let text = r#"
+SUB=$(az account show --query id -o tsv)
+az ml compute attach -g g -w ws -n training -t Kubernetes --namespace jobs --identity-type system_assigned \
+  --resource-id /subscriptions/$SUB/resourceGroups/g/providers/Microsoft.Kubernetes/connectedClusters/edge
+PRINCIPAL=$(az ml compute show --name training -g g -w ws --query identity.principal_id -o tsv)
+az role assignment create --assignee "$PRINCIPAL" --role AcrPull --scope /subscriptions/s
+cat <<EOF | kubectl apply -f -
+apiVersion: amlarc.azureml.com/v1alpha1
+kind: InstanceType
+metadata:
+  name: gpu
+spec:
+  resources:
+    requests: {cpu: "1", memory: 2Gi}
+    limits: {cpu: "1", memory: 2Gi, nvidia.com/gpu: 1}
+EOF
+"#;
+    let cluster = import(text).clusters.remove(0);
+    assert_eq!(cluster.azure.subscription, "${SUB}");
+    assert_eq!(cluster.computes[0].identity.kind, manifest::IdentityType::SystemAssigned);
+    assert_eq!(cluster.role_assignments[0].principal, "compute/training");
+    assert_eq!(cluster.instance_types[0].name, "gpu");
+}
+
+/// Pieces that commands are made of, and the ways they are spoilt.
+const PIECES: [&str; 24] = [
+    "az k8s-extension create ",
+    "az ml compute attach ",
+    "oc patch scc ",
+    "cat <<E",
+    "# amlplan:",
+    "name = ",
+    "--config ",
+    "--name",
+    "--resource-id",
+    " – ",
+    "<",
+    ">",
+    "$(",
+    "${",
+    "'",
+    "\"",
+    "`",
+    "\\",
+    "\n",
+    ";",
+    "|",
+    "=",
+    "ü/",
+    "system:serviceaccount:",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_text_brings_the_reader_down(picks in proptest::collection::vec(0..PIECES.len(), 0..40)) {
+        let text: String = picks.into_iter().map(|it| PIECES[it]).collect();
+        let source = Arc::new(Source { path: "line".into(), text });
+        let findings = match az::import(&source, None) {
+            Ok(imported) => imported.findings,
+            Err(findings) => findings,
+        };
+        for label in findings.iter().flat_map(|it| &it.labels) {
+            proptest::prop_assert!(source.text.get(label.place.span.clone()).is_some());
+        }
+    }
+}

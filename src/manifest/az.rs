@@ -5,6 +5,7 @@
 //! (`<your-subscription-id>`) becomes a variable with a default.
 
 mod draft;
+mod install;
 mod lex;
 mod options;
 mod read;

@@ -16,6 +16,7 @@ mod shapes;
 mod spec;
 pub mod suggest;
 mod toml;
+pub mod translate;
 mod unique;
 mod write;
 mod yaml;

@@ -35,6 +35,8 @@ pub(super) struct Slip {
 }
 
 const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
+/// Commands whose answers amlplan finds out itself.
+const ANSWERS: [&str; 3] = ["az ml compute show", "az ml workspace show", "az k8s-extension show"];
 const ACCOUNT: &str = "system:serviceaccount:";
 
 /// Takes a text apart.
@@ -80,7 +82,7 @@ impl<'a> Lexer<'a> {
         let trimmed = trimmed.strip_prefix("$ ").unwrap_or(trimmed);
         let start = end - trimmed.len();
         let first = trimmed.split_whitespace().next().unwrap_or_default();
-        if TOOLS.contains(&first) || assigns(first) {
+        if TOOLS.contains(&first) || assigns(first) || (first == "cat" && line.contains("<<")) {
             self.at = start;
             self.commands(items);
             return;
@@ -126,23 +128,28 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The commands of one logical line.
+    /// The commands of one logical line; a here-document goes to the last of them.
     fn commands(&mut self, items: &mut Vec<Item>) {
+        let mut delimiter = None;
+        let mut found = Vec::new();
         loop {
             let mut words = Vec::new();
-            let mut delimiter = None;
             let end = self.command(&mut words, &mut delimiter);
-            let body = delimiter.map(|it| self.here_document(&it));
-            let tool = words.first().is_some_and(|it| TOOLS.contains(&it.text.as_str()));
-            if tool {
-                items.push(Item::Command { words, body });
+            if words.first().is_some_and(|it| TOOLS.contains(&it.text.as_str())) {
+                found.push(words);
             } else {
                 self.assign(&words);
             }
             match end {
-                End::Line => return,
+                End::Line => break,
                 End::Separator => {}
             }
+        }
+        let mut body = delimiter.map(|it| self.here_document(&it));
+        let last = found.len();
+        for (index, words) in found.into_iter().enumerate() {
+            let body = if index + 1 == last { body.take() } else { None };
+            items.push(Item::Command { words, body });
         }
     }
 
@@ -151,7 +158,7 @@ impl<'a> Lexer<'a> {
         for word in words.iter().filter(|it| it.text != "export") {
             if let Some((name, value)) = word.text.split_once('=')
                 && assigns(&word.text)
-                && !value.starts_with("$(")
+                && (!value.starts_with("$(") || ANSWERS.iter().any(|it| value.contains(it)))
             {
                 self.variables.insert(name.to_owned(), value.to_owned());
             }
@@ -464,5 +471,8 @@ mod tests {
         let (items, _) = lex("kubectl apply -f - <<'EOF'\na: 1\nEOF\naz login\n");
         let Some(Item::Command { body, .. }) = items.first() else { panic!("{items:?}") };
         assert_eq!((body.as_deref(), items.len()), (Some("a: 1\n"), 2));
+        let (items, _) = lex("cat <<EOF | kubectl apply -f -\na: 1\nEOF\n");
+        let Some(Item::Command { words, body }) = items.first() else { panic!("{items:?}") };
+        assert_eq!((words[0].text.as_str(), body.as_deref()), ("kubectl", Some("a: 1\n")));
     }
 }

@@ -26,6 +26,17 @@ const PLACEHOLDERS: [(&str, &str, &str); 7] = [
 
 /// A word with its `<placeholders>` as variables; each new one is reported.
 pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
+    if word.text.starts_with("$(az account show") {
+        let message = "the signed-in subscription is not known here".to_owned();
+        let help = "set SUBSCRIPTION_ID, or write azure.subscription";
+        findings.stand_in("SUBSCRIPTION_ID", word.span.clone(), message, help);
+        return NO_SUBSCRIPTION.to_owned();
+    }
+    if word.text.starts_with("$(") {
+        let message = format!("the answer of `{}` is not known here", word.text);
+        let help = "write the value itself, or a variable";
+        findings.push(("az-value", Severity::Warning), word.span.clone(), message, help);
+    }
     let mut out = String::new();
     let mut rest = word.text.as_str();
     while let Some(at) = rest.find('<') {
