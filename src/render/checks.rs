@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::drift::Site;
 use super::junit::{self, Case, Verdict};
 use super::style::{Ink, Style, count, text};
 use crate::check::{Check, Status};
@@ -51,7 +52,8 @@ fn by_scope(checks: &[Check]) -> BTreeMap<&str, Vec<&Check>> {
 
 /// File and line of a place.
 fn site(place: &Place) -> (String, usize) {
-    (place.source.path.display().to_string(), place.line_column().0)
+    let site = Site::of(place);
+    (site.file, site.start.0)
 }
 
 /// The checks of each cluster with what was found and how to mend it; the sum is the last line.
@@ -64,11 +66,16 @@ pub fn human(checks: &[Check], style: &Style) -> String {
     for (scope, checks) in by_scope(checks) {
         lines.push(style.ink(Ink::Strong, scope));
         for check in checks {
-            let Check { code, title, status, message, help, place, .. } = check;
+            let Check { code, key, title, status, message, help, place } = check;
             let (symbol, word, ink) = said(*status);
             let mark = style.ink(ink, &format!("{symbol} {word:<7}"));
-            let code = if *status == Status::Pass { String::new() } else { format!(" [{code}]") };
-            lines.push(format!("  {mark} {title}{}", style.ink(Ink::Faint, &code)));
+            let about = match status {
+                Status::Pass => String::new(),
+                Status::Skipped | Status::Warning | Status::Unknown | Status::Fail => {
+                    style.ink(Ink::Faint, &format!(" [{code}] {key}"))
+                }
+            };
+            lines.push(format!("  {mark} {title}{about}"));
             let below = " ".repeat(12);
             if !message.is_empty() {
                 lines.extend(style.wrap(&below, message));

@@ -1,5 +1,7 @@
 //! The desired-state graph for `amlplan graph`. Edges lead from what is needed to what needs it.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::style::text;
@@ -47,7 +49,7 @@ pub fn dot(desired: &Desired) -> String {
 /// The graph in the language of Mermaid, which GitHub draws in markdown.
 #[must_use]
 pub fn mermaid(desired: &Desired) -> String {
-    let id = |key: &Key| desired.nodes.keys().position(|it| it == key).unwrap_or_default();
+    let ids: BTreeMap<&Key, usize> = desired.nodes.keys().zip(0..).collect();
     let label = |it: &str| {
         it.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
     };
@@ -61,7 +63,8 @@ pub fn mermaid(desired: &Desired) -> String {
             format!("  n{index}[\"{label}\"]")
         });
     }
-    lines.extend(edges(desired).map(|(from, to)| format!("  n{} --> n{}", id(from), id(to))));
+    let edge = |(from, to): (&Key, &Key)| format!("  n{} --> n{}", ids[from], ids[to]);
+    lines.extend(edges(desired).map(edge));
     text(&lines)
 }
 

@@ -3,6 +3,7 @@
 
 pub mod checks;
 pub mod diagnostics;
+mod diff;
 pub mod drift;
 pub mod graph;
 pub mod human;
@@ -12,6 +13,7 @@ mod outcome;
 pub mod progress;
 #[cfg(test)]
 mod samples;
+mod stream;
 mod style;
 mod values;
 

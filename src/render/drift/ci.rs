@@ -30,7 +30,7 @@ pub fn sarif(plan: &Plan, places: Places<'_>) -> Json {
                 "shortDescription": {"text": it.describe()},
                 "fullDescription": {"text": it.describe()},
                 "help": {"text": "Run `amlplan plan` to see the whole change and `amlplan apply` to make it, or change the manifest."},
-                "defaultConfiguration": {"level": if *it == Rule::Changed { "warning" } else { "error" }},
+                "defaultConfiguration": {"level": if it.is_error() { "error" } else { "warning" }},
                 "properties": {"tags": ["drift"]},
             })
         })

@@ -65,7 +65,7 @@ fn row(finding: &Finding<'_>) -> String {
             let path = code(&finding.path.to_string());
             (path, code(&side(&finding.expected)), code(&side(&finding.live)))
         }
-        Rule::Missing | Rule::Unhealthy | Rule::Unwanted => {
+        Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Follows => {
             (format!("**{}**", plain(&finding.problem())), String::new(), String::new())
         }
     };

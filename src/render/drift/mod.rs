@@ -16,7 +16,7 @@ use super::style::{Ink, Style, count, text};
 use super::values;
 use crate::kind::{FieldChange, Impact};
 use crate::model::{Json, Key, Pointer, Value};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::Place;
 
 /// Finds the place in a manifest where a field of a resource was written.
@@ -30,11 +30,18 @@ enum Rule {
     ChangedForGood,
     Unhealthy,
     Unwanted,
+    Follows,
 }
 
 impl Rule {
-    const ALL: [Self; 5] =
-        [Self::Missing, Self::Changed, Self::ChangedForGood, Self::Unhealthy, Self::Unwanted];
+    const ALL: [Self; 6] = [
+        Self::Missing,
+        Self::Changed,
+        Self::ChangedForGood,
+        Self::Unhealthy,
+        Self::Unwanted,
+        Self::Follows,
+    ];
 
     const fn id(self) -> &'static str {
         match self {
@@ -43,6 +50,14 @@ impl Rule {
             Self::ChangedForGood => "drift-needs-replacement",
             Self::Unhealthy => "drift-unhealthy",
             Self::Unwanted => "drift-unwanted",
+            Self::Follows => "drift-follows",
+        }
+    }
+
+    const fn is_error(self) -> bool {
+        match self {
+            Self::Changed | Self::Follows => false,
+            Self::Missing | Self::ChangedForGood | Self::Unhealthy | Self::Unwanted => true,
         }
     }
 
@@ -53,6 +68,7 @@ impl Rule {
             Self::ChangedForGood => "A field differs and cannot be changed back in place",
             Self::Unhealthy => "A resource is not in the state that apply leaves it in",
             Self::Unwanted => "A resource exists that should not",
+            Self::Follows => "A resource has to change because another one does",
         }
     }
 }
@@ -76,7 +92,7 @@ impl Finding<'_> {
 
     /// Whether mending it costs something or it keeps things from working.
     fn is_error(&self) -> bool {
-        self.rule != Rule::Changed || self.step.impact != Impact::Safe
+        self.rule.is_error() || self.step.impact != Impact::Safe
     }
 
     /// What is wrong, without the address.
@@ -85,13 +101,32 @@ impl Finding<'_> {
         match rule {
             Rule::Missing => "does not exist".to_owned(),
             Rule::Unwanted => "exists and should not".to_owned(),
-            Rule::Unhealthy => {
+            Rule::Unhealthy | Rule::Follows => {
                 step.reasons.iter().map(values::reason).collect::<Vec<_>>().join("; ")
             }
-            Rule::Changed | Rule::ChangedForGood => {
-                format!("{path} is {}, declared is {}", side(live), side(expected))
-            }
+            Rule::Changed | Rule::ChangedForGood => match self.items() {
+                Some((extra, missing)) => {
+                    let mut parts = Vec::new();
+                    if !missing.is_empty() {
+                        parts.push(format!("lacks {}", missing.join(", ")));
+                    }
+                    if !extra.is_empty() {
+                        parts.push(format!("has {}, not declared", extra.join(", ")));
+                    }
+                    format!("{path} {}", parts.join("; "))
+                }
+                None => format!("{path} is {}, declared is {}", side(live), side(expected)),
+            },
         }
+    }
+
+    /// For a list with other items than declared: those it has too many, and those it lacks.
+    fn items(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let list = |it: &Json| Some(it.as_array()?.iter().cloned().map(Value::from).collect());
+        let (live, expected): (Vec<Value>, Vec<Value>) = (list(&self.live)?, list(&self.expected)?);
+        let (extra, missing) = values::list_difference(&live, &expected);
+        let words = |it: &[Value]| it.iter().map(values::inline).collect();
+        (!extra.is_empty() || !missing.is_empty()).then(|| (words(&extra), words(&missing)))
     }
 
     fn site(&self) -> Option<Site> {
@@ -114,14 +149,14 @@ fn side(value: &Json) -> String {
 }
 
 /// Where a finding is shown: file as the user named it, lines and columns from one.
-struct Site {
-    file: String,
-    start: (usize, usize),
-    end: (usize, usize),
+pub(super) struct Site {
+    pub(super) file: String,
+    pub(super) start: (usize, usize),
+    pub(super) end: (usize, usize),
 }
 
 impl Site {
-    fn of(place: &Place) -> Self {
+    pub(super) fn of(place: &Place) -> Self {
         let file = place.source.path.display().to_string().replace('\\', "/");
         let file = file.trim_start_matches("./").to_owned();
         let end = place.span.end;
@@ -145,7 +180,7 @@ impl<'a> Report<'a> {
         for finding in &mut findings {
             finding.place = place(plan, places, &finding.step.key, &finding.path);
         }
-        // What belongs to no line of its own is shown where its cluster is declared.
+        // A finding without a place is shown nowhere in GitHub, so it borrows one.
         let fallback = findings.iter().find_map(|it| it.place.clone());
         for finding in &mut findings {
             finding.place = finding.place.take().or_else(|| fallback.clone());
@@ -201,13 +236,15 @@ fn findings_of(step: &Step) -> Vec<Finding<'_>> {
         Action::Delete => whole(Rule::Unwanted, Json::Null, document(values::before(step))),
         Action::Update | Action::Replace if step.changes.is_empty() => {
             let (before, after) = (document(values::before(step)), document(values::after(step)));
-            whole(Rule::Unhealthy, after, before)
+            let unhealthy = step.reasons.iter().any(|it| matches!(it, Reason::Unhealthy { .. }));
+            whole(if unhealthy { Rule::Unhealthy } else { Rule::Follows }, after, before)
         }
         Action::Update | Action::Replace => {
-            let replaced = step.action == Action::Replace;
-            let rule = if replaced { Rule::ChangedForGood } else { Rule::Changed };
+            let forced = values::forced_paths(step);
             let finding = |it: &FieldChange| {
                 let (expected, live) = sides(it);
+                let for_good = forced.contains(&&it.path);
+                let rule = if for_good { Rule::ChangedForGood } else { Rule::Changed };
                 Finding { step, rule, path: it.path.clone(), expected, live, place: None }
             };
             step.changes.iter().map(finding).collect()
@@ -254,10 +291,15 @@ pub fn human(plan: &Plan, places: Places<'_>, style: &Style) -> String {
         match finding.rule {
             Rule::Changed | Rule::ChangedForGood => {
                 lines.push(format!("  {symbol} {}{site}", finding.path));
-                lines.push(format!("      declared: {}", side(&finding.expected)));
-                lines.push(format!("      live:     {}", side(&finding.live)));
+                if let Some((extra, missing)) = finding.items() {
+                    lines.extend(missing.iter().map(|it| format!("      missing:      {it}")));
+                    lines.extend(extra.iter().map(|it| format!("      not declared: {it}")));
+                } else {
+                    lines.push(format!("      declared: {}", side(&finding.expected)));
+                    lines.push(format!("      live:     {}", side(&finding.live)));
+                }
             }
-            Rule::Missing | Rule::Unhealthy | Rule::Unwanted => {
+            Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Follows => {
                 lines.push(format!("  {symbol} {}{site}", finding.problem()));
             }
         }
@@ -267,6 +309,9 @@ pub fn human(plan: &Plan, places: Places<'_>, style: &Style) -> String {
     }
     for note in &plan.skipped {
         lines.extend(style.hang("  ", &format!("skipped: {note}")));
+    }
+    if !plan.skipped.is_empty() {
+        lines.push(String::new());
     }
     let mut out = text(&lines);
     if !plan.findings.is_empty() {
