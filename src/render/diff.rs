@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::style::{Ink, Style, count};
+use super::style::{Ink, Style, count, harmless};
 use super::values::{self, SENSITIVE, inline, name};
 use crate::kind::{FieldChange, Impact};
 use crate::model::{Json, Pointer, Value};
@@ -204,7 +204,7 @@ impl<'a> Writer<'a> {
             Value::String(text) if text.trim_end().contains('\n') => {
                 self.line(depth, action, &format!("{label}<<-EOT"), &comment);
                 for line in text.lines() {
-                    self.line(depth + 1, Action::NoOp, line, "");
+                    self.line(depth + 1, Action::NoOp, &harmless(line), "");
                 }
                 self.line(depth, Action::NoOp, &format!("EOT{gone}"), "");
             }
@@ -316,7 +316,7 @@ impl<'a> Writer<'a> {
                     ChangeTag::Delete => Action::Delete,
                     ChangeTag::Insert => Action::Create,
                 };
-                self.line(depth, action, change.value().trim_end_matches(['\r', '\n']), "");
+                self.line(depth, action, &harmless(change.value()), "");
             }
         }
     }

@@ -62,8 +62,13 @@ fn row(finding: &Finding<'_>) -> String {
     let site = finding.site().map(|it| code(&format!("{}:{}", it.file, it.start.0)));
     let (field, declared, live) = match finding.rule {
         Rule::Changed | Rule::ChangedForGood => {
-            let path = code(&finding.path.to_string());
-            (path, code(&side(&finding.expected)), code(&side(&finding.live)))
+            let (declared, live) = match finding.items() {
+                Some((extra, missing)) => {
+                    (some("missing: ", &missing), some("not declared: ", &extra))
+                }
+                None => (code(&side(&finding.expected)), code(&side(&finding.live))),
+            };
+            (code(&finding.path.to_string()), declared, live)
         }
         Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Follows => {
             (format!("**{}**", plain(&finding.problem())), String::new(), String::new())
@@ -72,6 +77,10 @@ fn row(finding: &Finding<'_>) -> String {
     let resource = code(&resource);
     let site = site.unwrap_or_default();
     format!("| {resource} | {field} | {declared} | {live} | {site} |\n")
+}
+
+fn some(title: &str, items: &[String]) -> String {
+    if items.is_empty() { String::new() } else { format!("{title}{}", code(&items.join(", "))) }
 }
 
 fn cut(text: &str) -> String {
