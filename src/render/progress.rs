@@ -9,9 +9,10 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::style::{Ink, Style, duration, text};
-use super::{json, outcome};
+use super::{outcome, stream};
 use crate::apply::{Event, Outcome};
 use crate::model::{Json, Key};
+use crate::plan::Action;
 
 /// How often a log repeats that a step still runs in the same state.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ pub enum Reporter {
 /// See [`Reporter::Live`].
 pub struct Live {
     multi: MultiProgress,
-    bars: Mutex<BTreeMap<Key, ProgressBar>>,
+    bars: Mutex<BTreeMap<Key, (Action, ProgressBar)>>,
     style: Style,
 }
 
@@ -47,8 +48,8 @@ pub struct Plain {
 
 struct PlainState {
     out: Box<dyn Write + Send>,
-    /// What was last said of a step, and when since its start.
-    said: BTreeMap<Key, (String, Duration)>,
+    /// What each running step does, the state that was last said of it, and when since its start.
+    running: BTreeMap<Key, (Action, String, Duration)>,
 }
 
 /// See [`Reporter::Lines`].
@@ -72,7 +73,7 @@ impl Reporter {
     /// Plain lines to `out`.
     #[must_use]
     pub fn plain(out: Box<dyn Write + Send>, style: Style) -> Self {
-        let state = Mutex::new(PlainState { out, said: BTreeMap::new() });
+        let state = Mutex::new(PlainState { out, running: BTreeMap::new() });
         Self::Plain(Plain { state, style })
     }
 
@@ -89,7 +90,7 @@ impl Reporter {
             Self::Silent => {}
             Self::Live(it) => it.on(event),
             Self::Plain(it) => it.on(event),
-            Self::Lines(it) => it.write(&[json::event(event, &(it.stamp)())]),
+            Self::Lines(it) => it.write(&[stream::event(event, &(it.stamp)())]),
         }
     }
 
@@ -99,11 +100,11 @@ impl Reporter {
         match self {
             Self::Silent | Self::Plain(_) => {}
             Self::Live(it) => {
-                for bar in std::mem::take(&mut *locked(&it.bars)).into_values() {
+                for (_, bar) in std::mem::take(&mut *locked(&it.bars)).into_values() {
                     bar.finish_and_clear();
                 }
             }
-            Self::Lines(it) => it.write(&json::summary(outcome, &(it.stamp)())),
+            Self::Lines(it) => it.write(&stream::summary(outcome, &(it.stamp)())),
         }
     }
 }
@@ -111,17 +112,17 @@ impl Reporter {
 impl Live {
     fn on(&self, event: &Event) {
         match event {
-            Event::Started { key, .. } => {
+            Event::Started { key, action } => {
                 let bar = self.multi.add(ProgressBar::new_spinner());
                 if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                     bar.set_style(style);
                 }
-                bar.set_message(json::message(event));
-                locked(&self.bars).insert(key.clone(), bar);
+                bar.set_message(stream::message(event));
+                locked(&self.bars).insert(key.clone(), (*action, bar));
             }
-            Event::Progress { key, .. } => {
-                if let Some(bar) = locked(&self.bars).get(key) {
-                    bar.set_message(json::message(event));
+            Event::Progress { key, state, elapsed } => {
+                if let Some((action, bar)) = locked(&self.bars).get(key) {
+                    bar.set_message(stream::still(key, *action, state, *elapsed));
                     bar.tick();
                 }
             }
@@ -129,7 +130,7 @@ impl Live {
             | Event::Errored { key, .. }
             | Event::Skipped { key, .. }
             | Event::Left { key, .. } => {
-                if let Some(bar) = locked(&self.bars).remove(key) {
+                if let Some((_, bar)) = locked(&self.bars).remove(key) {
                     bar.finish_and_clear();
                 }
                 // A watcher that went away does not stop the apply.
@@ -142,14 +143,26 @@ impl Live {
 impl Plain {
     fn on(&self, event: &Event) {
         let mut state = locked(&self.state);
-        if let Event::Progress { key, state: now, elapsed } = event {
-            let known = state.said.get(key);
-            if known.is_some_and(|(it, at)| it == now && *elapsed < *at + REPEAT) {
-                return;
+        let line = match event {
+            Event::Started { key, action } => {
+                let running = (*action, String::new(), Duration::ZERO);
+                state.running.insert(key.clone(), running);
+                said(event, &self.style)
             }
-            state.said.insert(key.clone(), (now.clone(), *elapsed));
-        }
-        let line = said(event, &self.style);
+            Event::Progress { key, state: now, elapsed } => {
+                let start = || (Action::NoOp, String::new(), Duration::ZERO);
+                let (action, known, at) = state.running.entry(key.clone()).or_insert_with(start);
+                if known == now && *elapsed < *at + REPEAT {
+                    return;
+                }
+                (*known, *at) = (now.clone(), *elapsed);
+                text(&[stream::still(key, *action, now, *elapsed)])
+            }
+            Event::Completed { .. }
+            | Event::Errored { .. }
+            | Event::Skipped { .. }
+            | Event::Left { .. } => said(event, &self.style),
+        };
         drop(state.out.write_all(line.as_bytes()));
         drop(state.out.flush());
     }
@@ -167,10 +180,10 @@ impl Lines {
 /// An event as lines of text; a failure with everything that helps to mend it.
 fn said(event: &Event, style: &Style) -> String {
     match event {
-        Event::Started { .. } | Event::Progress { .. } => text(&[json::message(event)]),
-        Event::Completed { .. } => text(&[style.ink(Ink::Good, &json::message(event))]),
+        Event::Started { .. } | Event::Progress { .. } => text(&[stream::message(event)]),
+        Event::Completed { .. } => text(&[style.ink(Ink::Good, &stream::message(event))]),
         Event::Skipped { .. } | Event::Left { .. } => {
-            text(&[style.ink(Ink::Careful, &json::message(event))])
+            text(&[style.ink(Ink::Careful, &stream::message(event))])
         }
         Event::Errored { key, elapsed, error, .. } => {
             let title = format!("{key}: failed after {}", duration(*elapsed));

@@ -64,6 +64,7 @@ impl Style {
         let mut lines = Vec::new();
         for paragraph in text.lines() {
             let mut line = String::new();
+            let paragraph = harmless(paragraph);
             for word in paragraph.split_whitespace() {
                 if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
                     lines.push(format!("{prefix}{line}"));
@@ -89,6 +90,11 @@ pub(super) fn duration(it: Duration) -> String {
         (0, _) => format!("{minutes}m{seconds}s"),
         _ => format!("{hours}h{minutes}m{seconds}s"),
     }
+}
+
+/// Text from elsewhere without what a terminal would act on.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control() || *it == '\t').collect()
 }
 
 /// `1 field`, `2 fields`.
@@ -118,7 +124,7 @@ mod tests {
     #[test]
     fn comments_wrap_inside_the_width_and_keep_long_words_whole() {
         let style = Style { color: false, width: 40 };
-        let lines = style.wrap("  # ", "one two three four five six seven eight nine");
+        let lines = style.wrap("  # ", "one\u{1b} two three four five six seven eight nine");
         assert_eq!(lines, ["  # one two three four five six seven", "  # eight nine"]);
     }
 }

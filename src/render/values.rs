@@ -210,6 +210,36 @@ pub(super) fn inline(value: &Value) -> String {
     }
 }
 
+/// The fields that force a replacement.
+pub(super) fn forced_paths(step: &Step) -> Vec<&Pointer> {
+    let paths = step.reasons.iter().flat_map(|it| match it {
+        Reason::CannotUpdate(paths) => paths.as_slice(),
+        Reason::Absent
+        | Reason::FieldsDiffer
+        | Reason::DependencyReplaced(_)
+        | Reason::Unhealthy { .. }
+        | Reason::FeatureRegistered(_)
+        | Reason::CompanionChanged(_)
+        | Reason::Destroy => &[],
+    });
+    paths.collect()
+}
+
+/// The items that only the first list has, and those that only the second has, each as often as it
+/// has them more.
+pub(super) fn list_difference(before: &[Value], after: &[Value]) -> (Vec<Value>, Vec<Value>) {
+    let mut gone = before.to_vec();
+    let mut new = after.to_vec();
+    gone.retain(|it| match new.iter().position(|other| other == it) {
+        Some(at) => {
+            new.remove(at);
+            false
+        }
+        None => true,
+    });
+    (gone, new)
+}
+
 /// A reason in words.
 pub(super) fn reason(reason: &Reason) -> String {
     let list = |keys: &[String]| keys.join(", ");
