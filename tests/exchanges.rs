@@ -141,7 +141,8 @@ fn reader(tape: &Arc<Mutex<Tape>>) -> Reader {
             }
             assert_eq!(head.headers["authorization"], "Bearer token");
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            let request = format!("{} {}", head.method, head.uri);
+            let path = head.uri.path_and_query().map(ToString::to_string);
+            let request = format!("{} {}", head.method, path.unwrap_or_default());
             tape.lock().unwrap().play(&request, &String::from_utf8_lossy(&body))
         }
     });

@@ -16,6 +16,8 @@ use crate::net::{Decision, Repeat, clock};
 
 /// How long a request waits for another operation on the same thing.
 const BUSY_PATIENCE: Duration = Duration::from_secs(20 * 60);
+/// How far reads are taken to lag behind writes.
+const LAG: Duration = Duration::from_secs(5);
 const BUSY_WAIT: Duration = Duration::from_secs(15);
 
 /// A request that changes something.
@@ -184,10 +186,16 @@ impl Writer {
     /// Looks until the resource is at rest or shows our change.
     async fn settle(&self, write: &Write) -> Result<Option<Started>, ApiError> {
         let end = clock::now() + BUSY_PATIENCE;
+        let mut sure = false;
         loop {
             match self.look(write, false).await? {
                 Look::Taken(started) => return Ok(Some(*started)),
                 Look::Busy if clock::now() < end => clock::sleep(busy_wait()).await,
+                // Reads may lag behind writes: one that shows nothing is no proof.
+                Look::NotTaken if !sure => {
+                    sure = true;
+                    clock::sleep(LAG).await;
+                }
                 Look::Busy | Look::NotTaken => return Ok(None),
             }
         }
