@@ -124,7 +124,10 @@ impl Store {
             return false;
         };
         let mut object = live.clone();
-        if !set_at(&mut object, pointer, value) {
+        if !set_at(&mut object, pointer, value)
+            || !object["metadata"].is_object()
+            || admission::well_formed(&object).is_err()
+        {
             return false;
         }
         stamp(path, Some(&live), &mut object, self.revision, now);

@@ -50,8 +50,9 @@ fn parse(body: &[u8]) -> Result<Json, Failure> {
     if parsed.is_object() { Ok(parsed) } else { Err(bad("it is not an object")) }
 }
 
-/// Kind, version and namespace of the body must be those of the path.
+/// Kind, version, name and namespace of the body must be those of the path.
 fn check_identity(call: &Call<'_>, object: &mut Json) -> Result<(), Failure> {
+    admission::well_formed(object)?;
     let (kind, version) = (&call.kind.kind, call.kind.api_version());
     if object["kind"].is_null() {
         object["kind"] = json!(kind);
