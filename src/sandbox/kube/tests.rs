@@ -421,3 +421,54 @@ fn deleting_an_owner_deletes_what_only_it_owns_unless_told_to_orphan() {
         assert_eq!(world.get(owned).0, left, "{policy}");
     }
 }
+
+#[test]
+fn no_body_makes_the_server_panic() {
+    let bodies = [
+        "",
+        "null",
+        "5",
+        "[]",
+        "{",
+        "a: [b",
+        "{\"metadata\": 5}",
+        "{\"spec\": []}",
+        "{\"metadata\": {\"name\": 5, \"labels\": [1], \"finalizers\": {}}}",
+        "{\"metadata\": {\"name\": \"x\", \"ownerReferences\": [5], \"managedFields\": 7}}",
+        "{\"metadata\": {\"name\": \"x\"}, \"spec\": {\"ports\": [1], \"names\": 3, \"versions\": [{}]}}",
+        "{\"metadata\": {\"name\": \"x\"}, \"subjects\": [[]], \"roleRef\": \"y\", \"data\": 5, \"stringData\": {\"a\": 1}}",
+        "[{\"op\": \"replace\", \"path\": \"\", \"value\": []}]",
+        "[{\"op\": \"replace\", \"path\": \"/metadata\", \"value\": null}]",
+        "[{\"op\": \"add\", \"path\": \"/status\", \"value\": \"s\"}]",
+    ];
+    let mut world = World::new("openshift");
+    let kinds = world.store.types();
+    for kind in &kinds {
+        let namespace = (!kind.cluster).then_some("default");
+        let collection = kind.path(namespace, None);
+        let object = kind.path(namespace, Some("x"));
+        if !kind.review {
+            world.store.put(&object, json!({}), NOW);
+        }
+        for body in bodies {
+            let body = body.as_bytes();
+            let query = "?fieldManager=m&force=true";
+            world.send(&Method::POST, &collection, "application/json", body);
+            world.send(&Method::PUT, &object, "application/json", body);
+            for sub in kind.sub.iter().map(|sub| format!("/{sub}")).chain([String::new()]) {
+                let url = format!("{object}{sub}{query}");
+                for media in [
+                    "json-patch+json",
+                    "merge-patch+json",
+                    "strategic-merge-patch+json",
+                    "apply-patch+yaml",
+                ] {
+                    world.send(&Method::PATCH, &url, &format!("application/{media}"), body);
+                }
+            }
+            world.send(&Method::POST, &collection, "application/vnd.kubernetes.protobuf", body);
+            world.send(&Method::DELETE, &collection, "application/json", body);
+        }
+        assert_eq!(world.get("/api/v1/namespaces/default").0, 200, "{}", kind.plural);
+    }
+}
