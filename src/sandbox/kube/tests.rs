@@ -330,9 +330,12 @@ fn a_definition_serves_its_resources_until_it_is_deleted_with_them() {
     assert_eq!((status, job.get("status")), (201, None), "status has its own endpoint");
     assert_eq!(job["metadata"]["name"].as_str().map(str::len), Some(7));
     assert_eq!(world.get(url).1["items"].as_array().map(Vec::len), Some(1));
-    world.delete(&format!("{}/jobs.batch.volcano.sh", crd::COLLECTION));
+    let path = format!("{}/jobs.batch.volcano.sh", crd::COLLECTION);
+    world.delete(&path);
     assert_eq!(world.get(url).0, 404);
     assert!(world.store.all().iter().all(|object| object["spec"]["x"] != 1));
+    world.store.put(&path, crd, NOW);
+    assert_eq!(world.get(url).0, 200, "a controller's definition is served as well");
 }
 
 #[test]
