@@ -162,6 +162,7 @@ impl Sandbox {
         let text = {
             let mut world = self.lock();
             world.advance();
+            world.prune();
             world.clock.rebase();
             serde_json::to_vec(&*world)
         };
