@@ -20,6 +20,8 @@ mod seed;
 mod serve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_arm;
 mod throttle;
 mod tls;
 mod wire;
