@@ -20,6 +20,8 @@ mod seed;
 mod serve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_arm;
 mod throttle;
 mod tls;
 mod wire;
@@ -162,6 +164,7 @@ impl Sandbox {
         let text = {
             let mut world = self.lock();
             world.advance();
+            world.prune();
             world.clock.rebase();
             serde_json::to_vec(&*world)
         };

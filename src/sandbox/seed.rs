@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::arm::{self, features, groups, id, ml, providers};
+use super::arm::{self, features, generic, groups, id, ml, providers};
 use super::kube;
 use super::world::{Cluster, World};
 use super::worldfile::{FileCluster, SccEdit, Software};
@@ -383,11 +383,14 @@ fn seed_identity(world: &mut World, given: &str) {
     if !first_time(world, &id) || world.get(&id).is_some() {
         return;
     }
-    let mut properties = arm::identity_of(world, &id);
-    properties["tenantId"] = json!(world.tenant);
-    let shown = id.replace("/resourceGroups/", "/resourcegroups/");
-    world.put(&id, json!({"id": shown, "name": id::last_segment(&id), "type": "Microsoft.ManagedIdentity/userAssignedIdentities",
-        "location": DEFAULT_LOCATION, "tags": {}, "properties": properties}));
+    put_plain(world, &id, "Microsoft.ManagedIdentity/userAssignedIdentities");
+}
+
+fn put_plain(world: &mut World, id: &str, kind: &str) {
+    let mut body = json!({"id": id, "name": id::last_segment(id), "type": kind, "location": DEFAULT_LOCATION, "tags": {},
+        "properties": {"provisioningState": "Succeeded"}});
+    generic::complete(world, id, &mut body);
+    world.put(id, body);
 }
 
 fn seed_resource(world: &mut World, given: &str) {
@@ -401,17 +404,6 @@ fn seed_resource(world: &mut World, given: &str) {
     if level.pairs.len() > 1 {
         seed_resource(world, &arm::parent_id(&id));
     }
-    let name = level.last_name();
-    let mut properties = json!({"provisioningState": "Succeeded"});
-    match level.full_type().to_ascii_lowercase().as_str() {
-        "microsoft.containerregistry/registries" => {
-            properties["loginServer"] = json!(format!("{}.azurecr.io", name.to_ascii_lowercase()))
-        }
-        "microsoft.storage/storageaccounts" => {
-            properties["primaryEndpoints"] =
-                json!({"blob": format!("https://{name}.blob.core.windows.net/")});
-        }
-        _ => {}
-    }
-    world.put(&id, json!({"id": id, "name": name, "type": level.full_type(), "location": DEFAULT_LOCATION, "tags": {}, "properties": properties}));
+    let kind = level.full_type();
+    put_plain(world, &id, &kind);
 }

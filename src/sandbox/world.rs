@@ -309,6 +309,14 @@ impl World {
         operation
     }
 
+    /// Drops operations that ended more than two hours ago; Azure then answers 404 for them.
+    pub(super) fn prune(&mut self) {
+        let now = self.now();
+        self.operations.retain(|_, operation| {
+            operation.ended.is_none_or(|ended| now.duration_since(ended).as_hours() < 2)
+        });
+    }
+
     /// Ends an operation; with an error it has failed.
     pub(super) fn end(&mut self, operation: &str, error: Option<Json>) {
         let now = self.now();
