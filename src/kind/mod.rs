@@ -117,7 +117,7 @@ pub struct Change<'a> {
 }
 
 /// The questions that planner and executor ask. Every answer is a pure function.
-pub trait Kind {
+pub trait Kind: Send + Sync {
     /// The address.
     fn key(&self) -> &Key;
 
@@ -187,6 +187,11 @@ pub trait Kind {
     /// A warning that belongs to the live state rather than to a change.
     fn remark(&self, _live: &Live) -> Option<String> {
         None
+    }
+
+    /// How often in a row it has to be seen ready: registrations flap.
+    fn steady_looks(&self) -> u32 {
+        1
     }
 
     /// How long its slowest healthy operation takes before we stop waiting (lifecycle: suggested

@@ -81,6 +81,12 @@ impl Kind for Feature {
         vec![register(&self.id(), FEATURES)]
     }
 
+    /// Registration is replicated by region, so a first `Registered` may be taken back
+    /// (terraform-provider-azurerm waits for ten).
+    fn steady_looks(&self) -> u32 {
+        4
+    }
+
     fn removable(&self, _live: &Live) -> Result<(), String> {
         Err("registrations stay: other things in the subscription may need them".to_owned())
     }
@@ -150,6 +156,12 @@ impl Kind for Provider {
 
     fn requests(&self, _change: &Change<'_>) -> Vec<Request> {
         vec![register(&self.id(), PROVIDERS)]
+    }
+
+    /// Registration is replicated by region, so a first `Registered` may be taken back
+    /// (terraform-provider-azurerm waits for ten).
+    fn steady_looks(&self) -> u32 {
+        4
     }
 
     fn removable(&self, _live: &Live) -> Result<(), String> {

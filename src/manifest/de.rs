@@ -13,6 +13,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visit
 
 use crate::source::{Diagnostic, Diagnostics};
 
+use super::hole::{Hole, Holes};
 use super::node::{Data, Entry, Node, Span};
 use super::suggest;
 
@@ -29,7 +30,9 @@ pub(super) fn decode<T: DeserializeOwned>(
     let mut decoded = None;
     for _ in 0..MAX_ROUNDS {
         let label = node.label();
-        if let Ok(it) = T::deserialize(De { node, name: "", key: &label, cx: &cx }) {
+        if let Ok(it) =
+            T::deserialize(De { node, name: "", key: &label, cx: &cx, protected: false })
+        {
             decoded = Some(it);
             break;
         }
@@ -65,11 +68,14 @@ impl Context {
 
 /// Why serde cannot go on.
 #[derive(Debug)]
-enum Fail {
+pub(super) enum Fail {
     /// Recorded; reading again will pass this place.
     Recorded,
     Missing(&'static str),
     Unknown(String, &'static [&'static str]),
+    /// Of another shape than this.
+    Expected(String),
+    /// What is wrong; after a semicolon, how to mend it.
     Other(String),
 }
 
@@ -95,11 +101,11 @@ impl de::Error for Fail {
     }
 
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Other(format!("expected {expected}"))
+        Self::Expected(expected.to_string())
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Other(format!("expected {expected}"))
+        Self::Expected(expected.to_string())
     }
 }
 
@@ -110,9 +116,30 @@ struct De<'a> {
     name: &'a str,
     key: &'a Span,
     cx: &'a Context,
+    /// Whether it stands among the protected settings, where an unset variable may be harmless.
+    protected: bool,
 }
 
 impl<'a> De<'a> {
+    /// The text, where it is one that can be used. A variable that is not set is reported.
+    fn text(&self) -> Option<&'a str> {
+        let text = self.node.text()?;
+        let Some(name) = text.unset.as_ref().filter(|_| !self.protected) else {
+            return Some(&text.value);
+        };
+        self.cx.holes.set(true);
+        let message = format!("the environment variable `{name}` is not set");
+        let finding = Diagnostic::error("unset-variable", message).with_help(format!(
+            "set {name}, give a default with ${{{name}:-default}}, or write $$ for a dollar sign"
+        ));
+        self.cx.report(&self.node.span, finding, "needed here");
+        None
+    }
+
+    fn is_unset(&self) -> bool {
+        !self.protected && self.node.text().is_some_and(|it| it.unset.is_some())
+    }
+
     fn identity(&self) -> usize {
         Arc::as_ptr(self.node).addr()
     }
@@ -121,7 +148,9 @@ impl<'a> De<'a> {
     fn label(&self) -> &'a Span {
         match self.node.data {
             Data::Map(_) | Data::List(_) | Data::Null => self.key,
-            Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => &self.node.span,
+            Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole | Data::Text(_) => {
+                &self.node.span
+            }
         }
     }
 
@@ -131,6 +160,9 @@ impl<'a> De<'a> {
 
     fn wrong_type(&self, expected: &str) {
         self.cx.holes.set(true);
+        if matches!(self.node.data, Data::Hole) || self.is_unset() {
+            return;
+        }
         let found = self.node.describe();
         let message = format!("{} must be {expected}, but is {found}", self.subject());
         let finding = Diagnostic::error("wrong-type", message).with_help(self.mend(expected));
@@ -141,7 +173,10 @@ impl<'a> De<'a> {
         let raw = self.node.span.raw();
         let key = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
         match (&self.node.data, expected) {
-            (Data::Bool(_) | Data::Int(_) | Data::Odd(_), "a text") => {
+            (
+                Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole,
+                "a text" | "a text in quotes",
+            ) => {
                 format!("quote it: \"{raw}\"")
             }
             (Data::Text(text), "a boolean") => match suggest::boolean(&text.value) {
@@ -171,13 +206,46 @@ impl<'a> De<'a> {
                 );
                 return self.hole();
             }
+            Err(Fail::Expected(what)) => self.unfit(&what),
             Err(Fail::Other(why)) => {
-                let message = format!("{} is wrong: {why}", self.subject());
-                Diagnostic::error("wrong-value", message).with_help(self.mend(&why))
+                let (what, help) = why.split_once("; ").unwrap_or((&why, "write something else"));
+                let message = format!("{} is wrong: {what}", self.subject());
+                Diagnostic::error("wrong-value", message).with_help(help)
             }
         };
         self.cx.report(self.label(), finding, "here");
         self.hole()
+    }
+
+    /// A value of a shape that its type does not take.
+    fn unfit(&self, expected: &str) -> Diagnostic {
+        let message =
+            format!("{} must be {expected}, but is {}", self.subject(), self.node.describe());
+        let nested = self.node.entries().first();
+        let help = nested.map_or_else(
+            || self.mend(expected),
+            |it| format!("if one dotted key is meant, write \"{}.{}\"", self.name, it.key),
+        );
+        Diagnostic::error("wrong-type", message).with_help(help)
+    }
+
+    /// Reports a missing part, unless it is there under a misspelled key: that is reported already.
+    fn lacks(&self, part: &str, fields: &[&str]) {
+        let unknown = self.node.entries().iter().filter(|it| !fields.contains(&&*it.key));
+        let mut meant = unknown.filter_map(|it| suggest::nearest(&it.key, fields.iter().copied()));
+        if meant.any(|it| it == part) {
+            return;
+        }
+        let (finding, place, label) = match self.node.entry(part) {
+            Some(entry) => {
+                let finding = Diagnostic::error("missing-part", format!("`{part}` has no value"))
+                    .with_help(format!("give it one{}", suggest::example(part)));
+                (finding, entry.at.place(), "nothing after it")
+            }
+            None => (missing(part, self.name), self.key.place(), "something is missing in here"),
+        };
+        // Several parts may be missing from one place.
+        self.cx.findings.borrow_mut().push(finding.at(Some(place), label));
     }
 
     fn hole<T>(&self) -> Result<T, Fail> {
@@ -222,11 +290,14 @@ impl<'de> de::Deserializer<'de> for De<'_> {
             Data::Null => visitor.visit_none(),
             Data::Bool(it) => visitor.visit_bool(*it),
             Data::Int(it) => visitor.visit_i64(*it),
-            Data::Odd(_) => {
+            Data::Odd(_) | Data::Hole => {
                 self.wrong_type("a text");
                 return visitor.visit_unit();
             }
-            Data::Text(it) => visitor.visit_str(&it.value),
+            Data::Text(_) => match self.text() {
+                Some(text) => visitor.visit_str(text),
+                None => visitor.visit_unit(),
+            },
             Data::List(items) => visitor.visit_seq(Items { de: self, items, at: 0 }),
             Data::Map(entries) => visitor.visit_map(Entries::new(self, entries, None)),
         };
@@ -234,8 +305,8 @@ impl<'de> de::Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        if let Data::Text(text) = &self.node.data {
-            return visitor.visit_str(&text.value);
+        if let Some(text) = self.text() {
+            return visitor.visit_str(text);
         }
         self.wrong_type("a text");
         visitor.visit_str("")
@@ -288,30 +359,17 @@ impl<'de> de::Deserializer<'de> for De<'_> {
     ) -> Result<V::Value, Fail> {
         if !matches!(self.node.data, Data::Map(_)) {
             self.wrong_type("a map");
-            return visitor.visit_map(Holes { fields: fields.to_vec() });
+            return visitor.visit_map(Holes::of(fields));
         }
         match visitor.visit_map(Entries::new(self, self.node.entries(), Some(fields))) {
             Err(Fail::Missing(part)) => {
                 self.cx.holes.set(true);
                 self.cx.missing.borrow_mut().entry(self.identity()).or_default().push(part);
                 self.cx.progress.set(true);
-                let empty = self.node.entry(part);
-                let finding = match empty {
-                    Some(_) => Diagnostic::error("missing-part", format!("`{part}` has no value"))
-                        .with_help(format!("give it one{}", suggest::example(part))),
-                    None => missing(part, self.name),
-                };
-                let label = if empty.is_some() {
-                    "nothing after it"
-                } else {
-                    "something is missing in here"
-                };
-                // Several parts may be missing from one place.
-                let place = empty.map_or(self.key, |it| &it.at).place();
-                self.cx.findings.borrow_mut().push(finding.at(Some(place), label));
+                self.lacks(part, fields);
                 Err(Fail::Recorded)
             }
-            Err(Fail::Other(why)) => self.refuse(Err(Fail::Other(why))),
+            Err(fail @ (Fail::Other(_) | Fail::Expected(_))) => self.refuse(Err(fail)),
             outcome => outcome,
         }
     }
@@ -322,7 +380,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fail> {
-        let text = self.node.text().map(|it| &*it.value);
+        let text = self.text();
         if let Some(found) = text.and_then(|text| variants.iter().find(|it| **it == text)) {
             return visitor.visit_enum((*found).into_deserializer());
         }
@@ -459,101 +517,12 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
                 name: &entry.key,
                 key: &entry.at,
                 cx: self.de.cx,
+                protected: self.de.name == "configurationProtectedSettings",
             }),
             None => {
                 self.lacking.pop();
                 seed.deserialize(Hole)
             }
         }
-    }
-}
-
-/// Stands in for a part that was reported as missing or wrong.
-struct Hole;
-
-impl<'de> de::Deserializer<'de> for Hole {
-    type Error = Fail;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_str("")
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_str("")
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_bool(false)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_none()
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_map(Holes { fields: Vec::new() })
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_seq(de::value::SeqDeserializer::new(std::iter::empty::<Hole>()))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_map(Holes { fields: fields.to_vec() })
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_enum(variants.first().copied().unwrap_or_default().into_deserializer())
-    }
-
-    serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        newtype_struct tuple tuple_struct identifier ignored_any
-    }
-}
-
-impl<'de> IntoDeserializer<'de, Fail> for Hole {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-/// A map of holes.
-struct Holes {
-    fields: Vec<&'static str>,
-}
-
-impl<'de> de::MapAccess<'de> for Holes {
-    type Error = Fail;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Fail> {
-        match self.fields.last() {
-            Some(name) => seed.deserialize((*name).into_deserializer()).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fail> {
-        self.fields.pop();
-        seed.deserialize(Hole)
     }
 }

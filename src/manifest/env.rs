@@ -1,11 +1,11 @@
 //! `${VAR}`, `${VAR:-default}` and `$$` in the texts of a manifest.
 
 /// What is wrong with a text that reads the environment.
-pub(super) struct Problem {
-    pub code: &'static str,
-    pub message: String,
-    pub help: String,
-    pub label: &'static str,
+pub(super) enum Problem {
+    /// It names no variable: what is wrong, and where.
+    Bad(String, &'static str),
+    /// This variable is not set.
+    Unset(String),
 }
 
 /// Replaces variables; what cannot be replaced stays as it is and is reported.
@@ -21,7 +21,7 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (Strin
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
             let Some(end) = after.find('}') else {
-                problems.push(unclosed());
+                problems.push(Problem::Bad("`${` without a closing brace".into(), "opened here"));
                 out.push('$');
                 continue;
             };
@@ -44,35 +44,15 @@ fn variable(inside: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
         None => (inside, None),
     };
     if !is_name(name) {
-        return Err(Problem {
-            code: "bad-variable",
-            message: format!("`${{{inside}}}` does not name an environment variable"),
-            help: "write ${NAME}, ${NAME:-default}, or $$ for a dollar sign".into(),
-            label: "here",
-        });
+        let message = format!("`${{{inside}}}` does not name an environment variable");
+        return Err(Problem::Bad(message, "here"));
     }
     // As in a shell, `:-` also covers a variable that is set to nothing.
     match (env(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(Problem {
-            code: "unset-variable",
-            message: format!("the environment variable `{name}` is not set"),
-            help: format!(
-                "set {name}, give a default with ${{{name}:-default}}, or write $$ for a dollar sign"
-            ),
-            label: "needed here",
-        }),
-    }
-}
-
-fn unclosed() -> Problem {
-    Problem {
-        code: "bad-variable",
-        message: "`${` without a closing brace".into(),
-        help: "close it with `}`, or write $$ for a dollar sign".into(),
-        label: "opened here",
+        (None, None) => Err(Problem::Unset(name.to_owned())),
     }
 }
 

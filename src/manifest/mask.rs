@@ -9,6 +9,7 @@ use crate::source::{Diagnostic, Source};
 use super::env;
 use super::node::{Data, Entry, Node};
 use super::secrets::PEM_SETTINGS;
+use super::suggest;
 
 /// The same documents over a source without secrets; findings are moved over too.
 ///
@@ -56,7 +57,8 @@ fn collect(node: &Node, inside: bool, secret: &mut Vec<Range<usize>>) {
     for Entry { key, value, .. } in node.entries() {
         let leaf = value.entries().is_empty() && value.items().is_empty();
         if leaf && (inside || credential(key)) {
-            let path = PEM_SETTINGS.contains(&&**key) && !value.span.raw().contains("-----");
+            let path = suggest::nearest(key, PEM_SETTINGS).is_some()
+                && !value.span.raw().contains("-----");
             let reference = key.starts_with("from") || value.text().is_some_and(is_reference);
             if !path && !reference && !matches!(value.data, Data::Null) {
                 secret.push(value.span.range());
@@ -98,17 +100,16 @@ fn lines(text: &str, secret: &mut Vec<Range<usize>>) {
 
 fn stars(text: &str, secret: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for byte in secret.iter().filter_map(|it| bytes_in(text, it)).flatten() {
-        if !b"\r\n".contains(&bytes[byte]) {
-            bytes[byte] = b'*';
+    for range in secret.iter().filter(|it| text.get((*it).clone()).is_some()) {
+        let mut indent = false;
+        for byte in &mut bytes[range.clone()] {
+            indent = *byte == b'\n' || (indent && *byte == b' ');
+            if !indent && *byte != b'\r' {
+                *byte = b'*';
+            }
         }
     }
     String::from_utf8(bytes).unwrap_or_default()
-}
-
-/// The offsets of a range that begins and ends between characters.
-fn bytes_in(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
-    text.get(range.clone()).map(|_| range.clone())
 }
 
 fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
@@ -124,7 +125,7 @@ fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
                 })
                 .collect(),
         ),
-        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => {
+        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole | Data::Text(_) => {
             node.data.clone()
         }
     };

@@ -82,6 +82,8 @@ pub enum Data {
     Int(i64),
     /// Something no manifest has a use for; the text says what it is ("a decimal number").
     Odd(&'static str),
+    /// Nothing usable, and reported already.
+    Hole,
     /// A text.
     Text(Text),
     /// A list.
@@ -97,6 +99,8 @@ pub struct Text {
     pub value: Arc<str>,
     /// As written, where it holds a `${VAR}` or `$$`.
     pub template: Option<Arc<str>>,
+    /// A variable that it needs and the environment does not have.
+    pub unset: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Text {
@@ -124,6 +128,7 @@ impl Node {
             Data::Bool(_) => "a boolean",
             Data::Int(_) => "a number",
             Data::Odd(what) => what,
+            Data::Hole => "unusable",
             Data::Text(_) => "a text",
             Data::List(_) => "a list",
             Data::Map(_) => "a map",
@@ -138,6 +143,7 @@ impl Node {
             | Data::Bool(_)
             | Data::Int(_)
             | Data::Odd(_)
+            | Data::Hole
             | Data::Text(_)
             | Data::List(_) => &[],
         }
@@ -151,6 +157,7 @@ impl Node {
             | Data::Bool(_)
             | Data::Int(_)
             | Data::Odd(_)
+            | Data::Hole
             | Data::Text(_)
             | Data::Map(_) => &[],
         }
@@ -169,6 +176,7 @@ impl Node {
             | Data::Bool(_)
             | Data::Int(_)
             | Data::Odd(_)
+            | Data::Hole
             | Data::List(_)
             | Data::Map(_) => None,
         }
@@ -210,9 +218,12 @@ impl Node {
         match &self.data {
             Data::Map(entries) => entries.first().map_or(&self.span, |it| &it.at).clone(),
             Data::List(items) => items.first().map_or_else(|| self.span.clone(), |it| it.label()),
-            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Text(_) => {
-                self.span.clone()
-            }
+            Data::Null
+            | Data::Bool(_)
+            | Data::Int(_)
+            | Data::Odd(_)
+            | Data::Hole
+            | Data::Text(_) => self.span.clone(),
         }
     }
 }
@@ -232,16 +243,29 @@ impl Builder<'_> {
     /// A text, with the environment read.
     pub(super) fn text(&mut self, text: &str, span: &Span) -> Data {
         if !text.contains('$') {
-            return Data::Text(Text { value: text.into(), template: None });
+            return Data::Text(Text { value: text.into(), template: None, unset: None });
         }
         let (value, problems) = env::expand(text, self.env);
+        let mut unset = None;
+        let mut usable = true;
         for problem in problems {
-            let finding = Diagnostic::error(problem.code, problem.message)
-                .with_help(problem.help)
-                .at(Some(span.place()), problem.label);
-            self.findings.push(finding);
+            match problem {
+                env::Problem::Unset(name) => unset = unset.or(Some(name.into())),
+                env::Problem::Bad(message, label) => {
+                    usable = false;
+                    self.findings.push(
+                        Diagnostic::error("bad-variable", message)
+                            .with_help("write ${NAME}, ${NAME:-default}, or $$ for a dollar sign")
+                            .at(Some(span.place()), label),
+                    );
+                }
+            }
         }
-        Data::Text(Text { value: value.into(), template: Some(text.into()) })
+        if usable {
+            Data::Text(Text { value: value.into(), template: Some(text.into()), unset })
+        } else {
+            Data::Hole
+        }
     }
 
     /// Adds an entry to a map, reporting a key that is there already.

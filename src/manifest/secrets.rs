@@ -62,7 +62,7 @@ impl Reader<'_> {
                 ProtectedSetting::Text(text) if PEM_SETTINGS.contains(&key.as_str()) => {
                     self.pem(origin, key, text).map_err(|it| it.at(origin.value(&at), "named here"))
                 }
-                ProtectedSetting::Text(text) => self.text(text, &at, origin, written, findings),
+                ProtectedSetting::Text(text) => self.text(text, &at, origin, written),
             };
             match found {
                 Ok(secret) => {
@@ -117,21 +117,13 @@ impl Reader<'_> {
         at: &Pointer,
         origin: &Origin,
         written: &[(Pointer, Arc<Node>)],
-        findings: &mut Diagnostics,
     ) -> Result<Secret, Diagnostic> {
         let node = origin.tree.as_deref().and_then(|it| it.find(at)).map(|(node, _)| node);
-        let template = node.and_then(Node::text).and_then(|it| it.template.as_deref());
-        if let Some(name) = template.and_then(env::sole_variable) {
+        let written_text = node.and_then(Node::text);
+        let template = written_text.and_then(|it| it.template.as_deref());
+        let unset = written_text.and_then(|it| it.unset.as_deref());
+        if let Some(name) = template.and_then(env::sole_variable).or(unset) {
             return self.variable(name).map_err(|it| it.at(origin.value(at), "needed here"));
-        }
-        if template.is_none() && !text.is_empty() {
-            let message =
-                format!("`{}` stands in clear text", at.tokens().last().map_or("", |it| it));
-            findings.push(
-                Diagnostic::warning("secret-in-clear-text", message)
-                    .with_help("keep it out of the file: write {fromEnv: NAME} or {fromFile: PATH}")
-                    .at(origin.key(at), "its value can be read by everyone who can read this file"),
-            );
         }
         let prefix =
             written.iter().find(|(_, tree)| tree.find(at).is_some()).map(|(prefix, _)| prefix);

@@ -35,8 +35,8 @@ impl<'de> Deserialize<'de> for Cloud {
                     .map(|it| format!("did you mean `{it}`? "))
                     .unwrap_or_default();
                 Err(E::custom(format!(
-                    "there is no cloud `{text}`; {hint}known are AzureCloud, AzureUSGovernment and \
-                     AzureChinaCloud, any other one is written {{name, resourceManager}}"
+                    "there is no cloud `{text}`; {hint}Known are AzureCloud, AzureUSGovernment and \
+                     AzureChinaCloud; any other is written {{name: …, resourceManager: https://…}}"
                 )))
             }
 
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for Setting {
             type Value = Setting;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a boolean, a whole number or a text; nested settings are written as one dotted key")
+                f.write_str("a boolean, a whole number or a text")
             }
 
             fn visit_bool<E: de::Error>(self, it: bool) -> Result<Setting, E> {
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Setting {
 
             fn visit_none<E: de::Error>(self) -> Result<Setting, E> {
                 Err(E::custom(
-                    "it has no value; remove the line, or write \"\" to reset the setting",
+                    "it has no value; remove the line, or write \"\" to reset the setting to its default",
                 ))
             }
 
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for ProtectedSetting {
                     };
                     if found.replace(next).is_some() {
                         return Err(de::Error::custom(
-                            "it names two sources; keep `fromEnv` or `fromFile`",
+                            "it names two sources; keep fromEnv or fromFile",
                         ));
                     }
                 }

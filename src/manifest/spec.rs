@@ -71,10 +71,17 @@ impl Origin {
         self.tree.as_ref().is_some_and(|it| it.find(pointer).is_some())
     }
 
+    /// Whether the text at `pointer` reads the environment (`${VAR}`).
+    #[must_use]
+    pub fn reads_environment(&self, pointer: &Pointer) -> bool {
+        let found = self.tree.as_ref().and_then(|it| it.find(pointer));
+        found.and_then(|(node, _)| node.text()).is_some_and(|it| it.template.is_some())
+    }
+
     /// A path of the manifest as it is to be opened: relative ones start at the manifest's folder.
     #[must_use]
     pub fn path(&self, written: &str) -> PathBuf {
-        self.folder.join(written)
+        self.folder.join(written.strip_prefix("./").unwrap_or(written))
     }
 }
 

@@ -8,12 +8,19 @@ use crate::model::Json;
 /// shift key or of the naming style.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
-    candidates
-        .into_iter()
-        .map(|it| (strsim::damerau_levenshtein(&folded, &fold(it)), it))
-        .filter(|(distance, it)| *distance <= (it.len().min(folded.len()) / 3).clamp(1, 4))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, it)| it)
+    let mut best: Option<(usize, &'a str)> = None;
+    for candidate in candidates {
+        let other = fold(candidate);
+        let distance = strsim::damerau_levenshtein(&folded, &other);
+        let slip = distance <= (other.len().min(folded.len()) / 3).clamp(1, 4);
+        // `preview` for `2021-11-preview`, `fromEnvironment` for `fromEnv`.
+        let shorter = other.len().min(folded.len());
+        let part = shorter >= 5 && (other.contains(&folded) || folded.contains(&other));
+        if (slip || part) && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, it)| it)
 }
 
 fn fold(word: &str) -> String {
@@ -119,6 +126,7 @@ mod tests {
             ("ssKeyPMFile", Some("sslKeyPemFile")),
             ("nmae", Some("name")),
             ("colour", None),
+            ("resourceGroupName", Some("resourceGroup")),
         ];
         for (word, expected) in cases {
             assert_eq!(nearest(word, keys), expected, "{word}");

@@ -122,7 +122,6 @@ fn every_mistake_of_a_file_is_reported_at_its_place() {
     found.sort();
     let mut expected = [
         "duplicate-key 18:5",
-        "missing-part 3:1",
         "missing-part 4:1",
         "unknown-key 19:1",
         "unknown-key 3:1",
@@ -132,7 +131,7 @@ fn every_mistake_of_a_file_is_reported_at_its_place() {
         "wrong-type 9:9",
         "wrong-value 12:12",
         "wrong-value 16:5",
-        "wrong-value 17:5",
+        "wrong-type 17:5",
         "wrong-value 6:10",
         "wrong-value 8:9",
     ];
@@ -146,7 +145,7 @@ fn a_fleet_merges_maps_and_an_error_points_at_the_line_that_wrote_it() {
                 cluster: {type: connectedClusters}\n  extension: {name: e, profil: ga, configurationSettings: {enableTraining: true, x: [1]}}\n\
                 clusters:\n- name: a\n  cluster: {name: a}\n- name: b\n  cluster: {name: b}\n  extension: {configurationSettings: {enableTraining: false, x: 1}}\n- 7\n";
     let (manifest, findings) = load_text("a.yaml", text);
-    assert_eq!(summary(&findings), ["unknown-key 6:24", "wrong-value 6:82", "wrong-type 13:3"]);
+    assert_eq!(summary(&findings), ["unknown-key 6:24", "wrong-type 6:82", "wrong-type 13:3"]);
     let b = &manifest.clusters[0];
     assert_eq!((b.name.as_str(), b.azure.subscription.as_str()), ("b", "s"));
     assert!(!b.extension.as_ref().unwrap().configuration_settings["enableTraining"].is_true());

@@ -50,14 +50,13 @@ pub(super) fn check(clusters: &[Declared], findings: &mut Diagnostics) {
             match computes.get(&key) {
                 Some((owner, first)) if *owner != cluster.name => {
                     let message = format!(
-                        "two clusters attach a compute `{}` to one workspace",
-                        compute.name
+                        "clusters `{owner}` and `{}` attach a compute of the same name, `{}`, to one workspace",
+                        cluster.name, compute.name
                     );
-                    findings.push(
-                        twice("duplicate-compute", message, place, Clone::clone(first)).with_help(
-                            "compute names are unique in a workspace: rename one of the two",
-                        ),
-                    );
+                    let first = first.clone().filter(|it| Some(it) != place.as_ref());
+                    findings.push(twice("duplicate-compute", message, place, first).with_help(
+                        "names of computes are unique in a workspace: give each cluster's its own",
+                    ));
                 }
                 Some(_) => {}
                 None => {
@@ -83,18 +82,28 @@ fn parts(cluster: &Declared, findings: &mut Diagnostics) {
     let computes = cluster.computes.iter().map(|it| it.name.to_ascii_lowercase());
     let types = cluster.instance_types.iter().map(|it| it.name.clone());
     let lists = [
-        ("computes", "duplicate-compute", "computes", computes.collect::<Vec<_>>()),
-        ("instanceTypes", "duplicate-instance-type", "instance types", types.collect()),
+        (
+            "computes",
+            "duplicate-compute",
+            "computes",
+            "give each a name of its own, also when they are in different workspaces",
+            computes.collect::<Vec<_>>(),
+        ),
+        (
+            "instanceTypes",
+            "duplicate-instance-type",
+            "instance types",
+            "give each a name of its own: it is unique in the cluster",
+            types.collect(),
+        ),
     ];
-    for (part, code, what, names) in lists {
+    for (part, code, what, help, names) in lists {
         let mut claims = Claims::default();
         for (index, name) in names.into_iter().enumerate() {
             let place = cluster.origin.value(&Pointer::parse(&format!("/{part}/{index}/name")));
             if let Some(first) = claims.claim(name.clone(), place.clone()) {
                 let message = format!("two {what} of this cluster are named `{name}`");
-                findings.push(twice(code, message, place, first).with_help(
-                    "give each a name of its own, also when they are in different workspaces",
-                ));
+                findings.push(twice(code, message, place, first).with_help(help));
             }
         }
     }

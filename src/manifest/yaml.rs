@@ -52,12 +52,21 @@ type Outcome = Result<(), Box<Diagnostic>>;
 fn syntax(source: &Arc<crate::source::Source>, error: &ScanError) -> Box<Diagnostic> {
     let start = byte_offset(&source.text, error.marker().byte_offset(), error.marker().index());
     let rest = source.text.get(start..).unwrap_or_default();
-    let width = rest.chars().next().filter(|it| *it != '\n').map_or(0, char::len_utf8);
-    let finding = Diagnostic::error("yaml-syntax", format!("this is not YAML: {}", error.info()))
-        .with_help(
+    // The parser points at the beginning of the value that the tab interrupts.
+    let tab = error.info().contains("tab").then(|| rest.find('\t')).flatten();
+    let start = start + tab.unwrap_or_default();
+    let next = source.text.get(start..).and_then(|it| it.chars().next());
+    let width = next.filter(|it| *it != '\n').map_or(0, char::len_utf8);
+    let finding = if tab.is_some() {
+        Diagnostic::error("yaml-syntax", "YAML is not indented with tabs")
+            .with_help("use spaces; nothing after this place was read")
+    } else {
+        Diagnostic::error("yaml-syntax", format!("this is not YAML: {}", error.info())).with_help(
             "check indentation, colons and quotes around here; nothing after this place was read",
         )
-        .at(Some(Span::new(source, start, start + width).place()), "here");
+    };
+    let label = if tab.is_some() { "a tab" } else { "here" };
+    let finding = finding.at(Some(Span::new(source, start, start + width).place()), label);
     Box::new(finding)
 }
 
@@ -131,6 +140,7 @@ impl Reader<'_, '_> {
                         "yaml-alias",
                         "an alias cannot stand inside the value it repeats",
                     )
+                    .with_help("write the part out, or move the alias out of it")
                     .at(Some(span.place()), "here");
                     return Err(Box::new(finding));
                 };
@@ -266,6 +276,7 @@ impl Reader<'_, '_> {
 fn alias_key(at: &Span) -> Box<Diagnostic> {
     Box::new(
         Diagnostic::error("yaml-key", "a key must be a text, not a list or a map")
+            .with_help("write the key out")
             .at(Some(at.place()), "here"),
     )
 }
@@ -281,6 +292,7 @@ fn merge(entries: &mut Vec<Entry>, seen: &mut Seen, at: &Span, node: &Arc<Node>)
         | Data::Bool(_)
         | Data::Int(_)
         | Data::Odd(_)
+        | Data::Hole
         | Data::Text(_)
         | Data::List(_) => {
             let finding = Diagnostic::error(

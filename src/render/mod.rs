@@ -1,10 +1,12 @@
 //! The only place that formats for people or machines. Everything here turns values into text or
 //! JSON; only the command line prints it.
 
+pub mod az;
 pub mod checks;
 pub mod diagnostics;
 mod diff;
 pub mod drift;
+pub mod explain;
 pub mod graph;
 pub mod human;
 pub mod json;
@@ -16,6 +18,7 @@ mod samples;
 mod stream;
 mod style;
 mod values;
+pub mod world;
 
 pub use style::Style;
 

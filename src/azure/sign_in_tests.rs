@@ -1,0 +1,1 @@
+//! How a way to sign in is chosen.

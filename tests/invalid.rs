@@ -1,0 +1,92 @@
+//! Every file in `manifests/invalid` has one mistake; its report is a snapshot. Every other
+//! shipped manifest has none.
+
+use std::path::{Path, PathBuf};
+
+use amlplan::manifest::{LoadOptions, Secrets, load_lenient};
+use amlplan::source::{Diagnostics, Severity, has_errors};
+use amlplan::{check, render};
+use jiff::Timestamp;
+
+/// The day on which the certificates of the fixtures are looked at.
+fn day() -> Timestamp {
+    Timestamp::constant(1_767_225_600, 0)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn validate(path: &Path) -> Diagnostics {
+    let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
+    let (manifest, mut findings) = load_lenient(&[path.to_owned()], &options);
+    findings.extend(check::manifest(&manifest, day()));
+    findings
+}
+
+/// The manifests of a folder, sorted.
+fn manifests(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
+        .expect("the folder is part of the project")
+        .filter_map(|it| it.ok().map(|it| it.path()))
+        .filter(|it| it.extension().is_some_and(|it| it == "yaml" || it == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The report with paths as a user in the project's folder would see them.
+fn report(findings: &Diagnostics) -> String {
+    let text = render::diagnostics::report(findings, false, 100);
+    text.replace(&format!("{}/", root().display()), "")
+}
+
+#[test]
+fn every_mistake_has_a_message_worth_reading() {
+    let files = manifests("manifests/invalid");
+    assert!(files.len() >= 60);
+    for file in files {
+        let findings = validate(&file);
+        let name = file.file_name().unwrap().to_string_lossy();
+        assert!(!findings.is_empty(), "{name} has no finding");
+        for finding in &findings {
+            let page = check::explain(finding.code);
+            let page = page.unwrap_or_else(|| panic!("`{}` has no page", finding.code));
+            let severity = format!("{:?}", finding.severity).to_lowercase();
+            assert!(
+                page.severity.contains(&severity),
+                "{} is not said to be {severity}",
+                finding.code
+            );
+            assert!(finding.help.is_some(), "`{}` does not say how to mend it", finding.code);
+        }
+        let report = report(&findings);
+        assert!(!report.contains("canary"), "{name} shows a secret");
+        assert!(!report.contains(&root().display().to_string()), "{name} shows a folder");
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path("snapshots/invalid");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(name.replace('.', "-"), report));
+    }
+}
+
+#[test]
+fn shipped_manifests_have_no_mistake() {
+    for file in manifests("manifests") {
+        let findings = validate(&file);
+        assert!(!has_errors(&findings), "{}", report(&findings));
+    }
+}
+
+#[test]
+fn one_mistake_is_one_error() {
+    // A colleague who makes one slip wants one message, not three that follow from it.
+    let crowded: Vec<String> = manifests("manifests/invalid")
+        .iter()
+        .map(|file| validate(file))
+        .filter(|it| it.iter().filter(|it| it.severity == Severity::Error).count() > 1)
+        .map(|it| report(&it))
+        .collect();
+    assert!(crowded.is_empty(), "{}", crowded.join("\n=====\n"));
+}
