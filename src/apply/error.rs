@@ -34,7 +34,7 @@ pub type Explain = Arc<dyn Fn(Failure) -> StepError + Send + Sync>;
 #[derive(Debug)]
 pub(super) enum Stop {
     /// It failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// We stopped waiting while Azure goes on, in this state.
     Left(String),
 }

@@ -156,7 +156,7 @@ impl Work<'_> {
     }
 
     fn fail(&self, code: &str, message: String) -> Stop {
-        Stop::Failed(Failure::own(self.key(), self.operation, code, message))
+        Stop::Failed(Box::new(Failure::own(self.key(), self.operation, code, message)))
     }
 
     fn progress(&self, state: &str) {
@@ -170,7 +170,7 @@ impl Work<'_> {
         let live = answer.map_err(|error: ReadError| {
             let mut failure = Failure::own(self.key(), self.operation, "", error.to_string());
             (failure.status, failure.code) = (error.status, error.code);
-            Stop::Failed(failure)
+            Stop::Failed(Box::new(failure))
         })?;
         if let Ok(mut snapshot) = self.context.live.lock() {
             snapshot.live.insert(self.key().clone(), live.clone());
@@ -287,8 +287,7 @@ impl Work<'_> {
                         let paths: Vec<String> =
                             missing.iter().map(|it| it.path.to_string()).collect();
                         let paths = paths.join(", ");
-                        let message =
-                            format!("the change was accepted but not taken at {paths}");
+                        let message = format!("the change was accepted but not taken at {paths}");
                         return Err(self.fail("ChangeNotTaken", message));
                     }
                     self.pause("taking the change").await?;
@@ -373,8 +372,9 @@ impl Work<'_> {
     }
 
     async fn write(&self, writer: &azure::Writer, write: &azure::Write) -> Result<(), Stop> {
-        let failed =
-            |it: azure::ApiError| Stop::Failed(Failure::arm(self.key(), self.operation, &it));
+        let failed = |it: azure::ApiError| {
+            Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it)))
+        };
         let started = writer.send(write).await.map_err(failed)?;
         let Some(operation) = started.operation else { return Ok(()) };
         if self.leaves() {
@@ -410,7 +410,7 @@ impl Work<'_> {
             Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
             Request::Arm { .. } => Ok(()),
         };
-        done.map_err(|it| Stop::Failed(Failure::cluster(self.key(), self.operation, &it)))
+        done.map_err(|it| Stop::Failed(Box::new(Failure::cluster(self.key(), self.operation, &it))))
     }
 
     /// The body to send: the one place where values known later are filled in and secrets opened.
@@ -460,7 +460,7 @@ impl Work<'_> {
             _ => None,
         });
         let answer = writer.reader().call(id.as_str(), call, version.unwrap_or_default()).await;
-        answer.map_err(|it| Stop::Failed(Failure::arm(self.key(), self.operation, &it)))
+        answer.map_err(|it| Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it))))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Only the words Succeeded, Failed, Canceled, Cancelled and Completed end an operation.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method};
@@ -70,7 +71,7 @@ enum Stage {
 }
 
 /// An operation that Azure works on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Operation {
     method: Method,
     resource: String,
@@ -82,6 +83,14 @@ pub struct Operation {
     /// The cluster's lock, held for as long as somebody follows the operation.
     pub(super) held: Option<Held>,
     secrets: Secrets,
+}
+
+/// Addresses carry signatures and documents may be long: neither shows.
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, state, .. } = self;
+        write!(f, "Operation({method} {}: {state})", path(&self.resource))
+    }
 }
 
 impl Operation {

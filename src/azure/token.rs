@@ -30,13 +30,13 @@ struct Inner {
 
 enum Supply {
     Fixed(HeaderValue),
-    /// Makes a credential anew, since credentials keep tokens that Azure may have refused.
+    /// Makes a credential anew each time: credentials keep tokens of their own, and would answer
+    /// with one that Azure has refused.
     Made(Box<Factory>),
 }
 
 #[derive(Default)]
 struct State {
-    credential: Option<Arc<dyn TokenCredential>>,
     header: Option<HeaderValue>,
     renew_at: Option<Instant>,
     ends_at: Option<Instant>,
@@ -87,9 +87,6 @@ impl TokenSource {
         if let (true, Some(header)) = (fresh, &state.header) {
             return Ok(Bearer { header: header.clone(), serial: state.serial, renewable: true });
         }
-        if is_refused {
-            state.credential = None;
-        }
         let usable = !is_refused && state.ends_at.is_some_and(|it| now < it);
         match fetch(&mut state, factory, &self.0.scope).await {
             Ok(()) => state.serial += 1,
@@ -111,11 +108,7 @@ impl TokenSource {
 }
 
 async fn fetch(state: &mut State, factory: &Factory, scope: &str) -> azure_core::Result<()> {
-    let credential = match &state.credential {
-        Some(it) => Arc::clone(it),
-        None => Arc::clone(state.credential.insert(factory()?)),
-    };
-    let token = credential.get_token(&[scope], None).await?;
+    let token = factory()?.get_token(&[scope], None).await?;
     let ends = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let life = Duration::from_secs(ends.saturating_sub(now));

@@ -16,6 +16,8 @@ use crate::net::{Decision, Repeat, clock};
 
 /// How long a request waits for another operation on the same thing.
 const BUSY_PATIENCE: Duration = Duration::from_secs(20 * 60);
+/// How far reads are taken to lag behind writes.
+const LAG: Duration = Duration::from_secs(5);
 const BUSY_WAIT: Duration = Duration::from_secs(15);
 
 /// A request that changes something.
@@ -87,9 +89,15 @@ pub struct Writer {
 
 /// What the resource says about a request that may have been taken.
 enum Look {
-    Taken(Started),
+    Taken(Box<Started>),
     Busy,
     NotTaken,
+}
+
+impl Look {
+    fn taken(body: Option<Json>, operation: Option<Operation>) -> Self {
+        Self::Taken(Box::new(Started { body, operation }))
+    }
 }
 
 impl Writer {
@@ -139,7 +147,7 @@ impl Writer {
                         Verdict::Absent if write.method == Method::DELETE => return Ok(DONE),
                         Verdict::InProgress if clock::now() < busy_ends => {
                             if let Look::Taken(started) = self.look(write, true).await? {
-                                return Ok(started);
+                                return Ok(*started);
                             }
                             pause(&url, error.retry_after.unwrap_or_else(busy_wait)).await;
                             continue;
@@ -178,10 +186,16 @@ impl Writer {
     /// Looks until the resource is at rest or shows our change.
     async fn settle(&self, write: &Write) -> Result<Option<Started>, ApiError> {
         let end = clock::now() + BUSY_PATIENCE;
+        let mut sure = false;
         loop {
             match self.look(write, false).await? {
-                Look::Taken(started) => return Ok(Some(started)),
+                Look::Taken(started) => return Ok(Some(*started)),
                 Look::Busy if clock::now() < end => clock::sleep(busy_wait()).await,
+                // Reads may lag behind writes: one that shows nothing is no proof.
+                Look::NotTaken if !sure => {
+                    sure = true;
+                    clock::sleep(LAG).await;
+                }
                 Look::Busy | Look::NotTaken => return Ok(None),
             }
         }
@@ -197,31 +211,22 @@ impl Writer {
         let url = self.reader.url(&write.id, &write.api_version);
         let deletes = write.method == Method::DELETE;
         let Some(live) = live else {
-            return Ok(if deletes { Look::Taken(DONE) } else { Look::NotTaken });
+            return Ok(if deletes { Look::taken(None, None) } else { Look::NotTaken });
         };
         let word = provisioning(&live);
         let end = word.map_or(End::Succeeded, End::of);
         let joined = || Operation::watch(&write.method, &url);
         if deletes {
             let going = word.is_some_and(|it| DELETING.iter().any(|w| w.eq_ignore_ascii_case(it)));
-            let join = || Started { body: None, operation: Some(joined()) };
-            return Ok(if going { Look::Taken(join()) } else { Look::NotTaken });
+            return Ok(if going { Look::taken(None, Some(joined())) } else { Look::NotTaken });
         }
         let ours = write.body.as_ref().is_none_or(|body| covers(&live, body));
         Ok(match end {
-            End::Running if ours => {
-                let operation = Some(joined());
-                Look::Taken(Started { body: Some(live), operation })
-            }
+            End::Running if ours => Look::taken(Some(live), Some(joined())),
             End::Running => Look::Busy,
-            End::Succeeded if ours && !refused => {
-                Look::Taken(Started { body: Some(live), operation: None })
-            }
+            End::Succeeded if ours && !refused => Look::taken(Some(live), None),
             // It was taken and failed at once; sending it again is the next apply's business.
-            End::Failed if ours && !refused => {
-                let operation = Some(joined());
-                Look::Taken(Started { body: Some(live), operation })
-            }
+            End::Failed if ours && !refused => Look::taken(Some(live), Some(joined())),
             End::Succeeded | End::Failed => Look::NotTaken,
         })
     }

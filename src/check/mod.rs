@@ -4,7 +4,6 @@
 //! Pure: no files, no environment, no clock. One family of rules a file; every code has a page in
 //! `codes/*.toml` or `checks.toml`, which `amlplan explain CODE` prints.
 
-
 mod certificates;
 mod codes;
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exi
 
 /// A saved plan is a JSON document; a manifest never is.
 fn is_plan(path: &Path) -> bool {
-    let manifest = path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
+    let manifest =
+        path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
     let read = || crate::source::read(path).ok();
     !manifest && path.is_file() && read().is_some_and(|it| it.text.trim_start().starts_with('{'))
 }
@@ -106,7 +107,7 @@ async fn carry_out(
         }
         return Ok(Exit::Done);
     }
-    gates(&plan, &observed, how, context).await?;
+    gates(&plan, &observed, how)?;
     if ask && !how.auto_approve && !approved(plan.mode)? {
         return Err(Failure::error("not-approved", "not approved; nothing was changed"));
     }
@@ -136,13 +137,8 @@ fn line(context: &Context, object: &Json) {
 }
 
 /// What stands between a plan and its application.
-async fn gates(
-    plan: &Plan,
-    observed: &Observed,
-    how: &ApplyFlags,
-    context: &Context,
-) -> Result<(), Failure> {
-    let mut findings: Diagnostics = plan
+fn gates(plan: &Plan, observed: &Observed, how: &ApplyFlags) -> Result<(), Failure> {
+    let findings: Diagnostics = plan
         .gates(how.allow.contains(&Allow::Disruptive))
         .into_iter()
         .map(|gate| {
@@ -151,20 +147,7 @@ async fn gates(
             Diagnostic::error("gate", message).at(place, "")
         })
         .collect();
-    if plan.mode == Mode::Apply {
-        let checks = super::verify::prerequisites(observed, context).await;
-        for check in check::doctor::blocking(&checks) {
-            let message = format!("{}: {}", check.key, check.message);
-            let mut finding = Diagnostic::error(check.code, message).at(check.place.clone(), "");
-            finding.help.clone_from(&check.help);
-            findings.push(finding);
-        }
-    }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::findings(Exit::Refused, findings))
-    }
+    if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
 }
 
 /// Asks the person at the terminal.
@@ -206,9 +189,7 @@ async fn perform(
         interrupted,
     };
     let reporter = match (how.json, context.out.live()) {
-        (true, _) => {
-            Reporter::lines(Box::new(std::io::stdout()), Box::new(|| now().to_string()))
-        }
+        (true, _) => Reporter::lines(Box::new(std::io::stdout()), Box::new(|| now().to_string())),
         (false, true) => Reporter::live(context.style()),
         (false, false) => Reporter::plain(Box::new(std::io::stderr()), context.style()),
     };
@@ -233,7 +214,8 @@ fn explainer(desired: &Desired) -> Explain {
         let remedy = catalog::remedy(status, code, &failure.message);
         let mut details = failure.details.clone();
         let mut help = remedy.map(|it| it.advice.clone());
-        let mut field = failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
+        let mut field =
+            failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
         for finding in failure.health.as_ref().map(health::decode).unwrap_or_default() {
             let health::Finding { hook, code, name, message, cause, remedy, setting, .. } = finding;
             details.push(format!("{hook}: {code} {name}: {message} ({cause})"));

@@ -3,17 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::args::CheckArgs;
-use super::context::{Context, Observed, now};
+use super::context::{Context, Observed};
 use super::exit::{Exit, Failure};
 use crate::check::{self, Check, Probe, Probed, Status};
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
 async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Probed {
-    let wanted: BTreeSet<_> =
-        probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
-    let answers =
-        observe::reads(wanted, &observed.clients, context.global.parallelism.get()).await;
+    let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
+    let answers = observe::reads(wanted, &observed.clients, context.global.parallelism.get()).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
         let answer = match answers.get(&(scope.clone(), read)) {
@@ -41,8 +39,9 @@ pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, 
 
 /// Every prerequisite of an apply.
 pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Check> {
-    let probed = probe(check::doctor::probes(&observed.desired), observed, context).await;
-    check::doctor::checks(&observed.desired, &observed.live, &probed, now())
+    // The rules of doctor come next; verify's are what there is.
+    let probed = probe(check::verify::probes(&observed.desired), observed, context).await;
+    check::verify::checks(&observed.desired, &observed.live, &probed)
 }
 
 fn report(checks: &[Check], args: &CheckArgs, context: &Context) -> Exit {

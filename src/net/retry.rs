@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn the_servers_wish_is_read_in_every_form() {
         let now = httpdate::parse_http_date("Mon, 23 Nov 2026 10:00:00 GMT").unwrap();
-        let cases: [(&[(&'static str, &str)], Option<f64>); 8] = [
+        type Pairs = [(&'static str, &'static str)];
+        let cases: [(&Pairs, Option<f64>); 8] = [
             (&[], None),
             (&[("retry-after", "7")], Some(7.0)),
             (&[("retry-after", "0")], None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -155,13 +155,11 @@ async fn in_process(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, SendError> {
     let (mut head, body) = request.into_parts();
-    // A server sees the path and a Host header, never the whole address.
+    // The whole address stays in the request line, as towards a proxy: over sockets the scheme is
+    // known from the listener, here from nothing else.
     let authority = head.uri.authority().map(ToString::to_string);
     if let Some(host) = authority.and_then(|it| HeaderValue::from_str(&it).ok()) {
         head.headers.entry(HOST).or_insert(host);
-    }
-    if let Some(path) = head.uri.path_and_query().cloned() {
-        head.uri = Uri::from(path);
     }
     let request = Request::from_parts(head, Body::from(body));
     let response = match router.oneshot(request).await {
@@ -197,7 +195,7 @@ mod tests {
         };
         let transport = Transport::InProcess(axum::Router::new().route("/a", get(echo)));
         let answer = transport.send(request("https://arm.test:8443/a?b=c")).await.unwrap();
-        assert_eq!(&answer.body()[..], b"arm.test:8443 /a?b=c");
+        assert_eq!(&answer.body()[..], b"arm.test:8443 https://arm.test:8443/a?b=c");
     }
 
     #[tokio::test]

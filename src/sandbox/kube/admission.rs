@@ -63,6 +63,46 @@ pub(super) fn default_fields(kind: &ResourceType, object: &mut Json) {
     }
 }
 
+/// The parts every object shares have the types everything here relies on.
+pub(super) fn well_formed(object: &Json) -> Result<(), Failure> {
+    let maps = [
+        "/metadata",
+        "/metadata/labels",
+        "/metadata/annotations",
+        "/spec",
+        "/status",
+        "/roleRef",
+        "/data",
+        "/stringData",
+    ];
+    let lists =
+        ["/metadata/finalizers", "/metadata/ownerReferences", "/subjects", "/rules", "/spec/ports"];
+    let wrong = |pointer: &&str, fits: fn(&Json) -> bool| {
+        let value = object.pointer(pointer);
+        value.is_some_and(|value| !value.is_null() && !fits(value))
+    };
+    let bad = maps
+        .iter()
+        .find(|pointer| wrong(pointer, Json::is_object))
+        .or_else(|| lists.iter().find(|pointer| wrong(pointer, objects_or_texts)));
+    match bad {
+        _ if !object.is_object() => Err(Failure::bad_request("the body is not an object")),
+        Some(pointer) => {
+            let field = pointer.trim_start_matches('/').replace('/', ".");
+            Err(Failure::bad_request(format!(
+                "the object cannot be handled: json: cannot unmarshal field {field}: wrong type"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+fn objects_or_texts(value: &Json) -> bool {
+    value
+        .as_array()
+        .is_some_and(|items| items.iter().all(Json::is_object) || items.iter().all(Json::is_string))
+}
+
 fn default_at(object: &mut Json, pointer: &str, value: Json) {
     let mut node = object;
     let parts: Vec<&str> = pointer.split('/').skip(1).collect();
@@ -70,6 +110,9 @@ fn default_at(object: &mut Json, pointer: &str, value: Json) {
         return;
     };
     for part in parents {
+        if !node.is_object() && !node.is_null() {
+            return;
+        }
         node = &mut node[*part];
     }
     if let Some(map) = node.as_object_mut() {
@@ -231,9 +274,7 @@ pub(super) fn protect(
     name: &str,
     verb: &str,
 ) -> Result<(), Failure> {
-    let defaults = seed::default_sccs();
-    let is_default = kind.plural == "securitycontextconstraints"
-        && defaults.iter().any(|default| default == name);
+    let is_default = kind.plural == "securitycontextconstraints" && seed::ships_scc(name);
     if facts.scc_edit_denied && is_default && verb != "create" {
         let doing = if verb == "delete" { "Deleting" } else { "Modifying" };
         let why = format!("{doing} default SCCs is not allowed");

@@ -5,6 +5,7 @@
 mod admission;
 mod apply;
 mod crd;
+mod delete;
 mod discovery;
 mod fields;
 mod openapi;
@@ -231,8 +232,8 @@ fn route(
         "create" => write::create(store, &call),
         "update" => write::update(store, &call),
         "patch" => write::patch(store, &call),
-        "delete" => write::delete(store, &call),
-        _ => write::delete_collection(store, &call),
+        "delete" => delete::delete(store, &call),
+        _ => delete::delete_collection(store, &call),
     }
 }
 

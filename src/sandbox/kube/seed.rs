@@ -1,5 +1,7 @@
 //! What a cluster contains before anybody touches it.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -22,30 +24,29 @@ struct Placed {
     object: Json,
 }
 
-/// Names of the security context constraints the platform ships.
-pub(super) fn default_sccs() -> Vec<String> {
-    read().sccs.iter().filter_map(|scc| scc["name"].as_str().map(str::to_owned)).collect()
-}
-
-fn read() -> Seed {
+static SEED: LazyLock<Seed> = LazyLock::new(|| {
     serde_yaml::from_str(include_str!("seed.yaml")).expect("seed.yaml is well formed")
+});
+
+/// Whether the platform ships a security context constraint of this name.
+pub(super) fn ships_scc(name: &str) -> bool {
+    SEED.sccs.iter().any(|scc| scc["name"] == name)
 }
 
 /// Puts the initial objects of the store's distribution.
 pub(super) fn fill(store: &mut Store) {
-    let seed = read();
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    for placed in seed.every {
-        store.put(&placed.at, placed.object, BORN);
+    for placed in &SEED.every {
+        store.put(&placed.at, placed.object.clone(), BORN);
     }
     if store.distribution() != "openshift" {
         return;
     }
-    for placed in seed.openshift {
-        store.put(&placed.at, placed.object, BORN);
+    for placed in &SEED.openshift {
+        store.put(&placed.at, placed.object.clone(), BORN);
     }
-    for mut given in seed.sccs {
-        let mut scc = seed.scc_defaults.clone();
+    for mut given in SEED.sccs.iter().cloned() {
+        let mut scc = SEED.scc_defaults.clone();
         let name = given["name"].as_str().unwrap_or_default().to_owned();
         let description = given["description"].take();
         if let Some(fields) = given.as_object() {

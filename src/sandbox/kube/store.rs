@@ -86,8 +86,15 @@ impl Store {
             let manager = if helm { "helm" } else { "kube-controller-manager" };
             fields::record_update(kind, live.as_ref(), &mut object, manager, None, now);
         }
-        if live.is_none_or(|live| live != object) {
-            self.commit(path, object);
+        if path.starts_with(crd::COLLECTION) {
+            crd::establish(&mut object, &seconds(now));
+        }
+        if live.as_ref() == Some(&object) {
+            return;
+        }
+        self.commit(path, object);
+        if live.is_none() && kind.is_some_and(|kind| kind.kind == "Namespace") {
+            self.put(&format!("{path}/serviceaccounts/default"), json!({}), now);
         }
     }
 
@@ -124,7 +131,10 @@ impl Store {
             return false;
         };
         let mut object = live.clone();
-        if !set_at(&mut object, pointer, value) {
+        if !set_at(&mut object, pointer, value)
+            || !object["metadata"].is_object()
+            || admission::well_formed(&object).is_err()
+        {
             return false;
         }
         stamp(path, Some(&live), &mut object, self.revision, now);
@@ -278,11 +288,11 @@ pub(super) fn stamp(path: &str, live: Option<&Json>, object: &mut Json, salt: u6
             if same_intent(live, object) { last } else { last + 1 }
         }
     };
-    // built-in types without a spec have no generation; custom resources always have one
-    let custom = ApiPath::parse(path)
-        .is_some_and(|at| at.group.contains('.') && !at.group.ends_with(".k8s.io"));
-    let counted = custom || object.get("spec").is_some() || object.get("webhooks").is_some();
-    if counted {
+    // the core group and types without a spec have no generation; custom resources always do
+    let group = ApiPath::parse(path).map(|at| at.group).unwrap_or_default();
+    let custom = group.contains('.') && !group.ends_with(".k8s.io");
+    let intent = object.get("spec").is_some() || object.get("webhooks").is_some();
+    if custom || intent && !group.is_empty() {
         object["metadata"]["generation"] = json!(generation);
     } else {
         remove_key(&mut object["metadata"], "generation");

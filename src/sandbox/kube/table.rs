@@ -265,7 +265,7 @@ fn json_path<'a>(object: &'a Json, path: &str) -> Option<&'a Json> {
         } else {
             let after = rest.strip_prefix('.')?;
             let mut end = after.find(['.', '[']).unwrap_or(after.len());
-            while end > 0 && after[..end].ends_with('\\') {
+            while end < after.len() && after[..end].ends_with('\\') {
                 end += 1 + after[end + 1..].find(['.', '[']).unwrap_or(after.len() - end - 1);
             }
             node = node.get(after[..end].replace("\\.", "."))?;

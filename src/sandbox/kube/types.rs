@@ -11,7 +11,10 @@ use serde_json::Value as Json;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResourceType {
+    #[serde(default)]
     pub(super) group: String,
+    /// `v1` for every built-in type.
+    #[serde(default = "v1")]
     pub(super) version: String,
     pub(super) plural: String,
     #[serde(default)]
@@ -43,6 +46,10 @@ pub(super) struct ResourceType {
     /// The CRD's `openAPIV3Schema`.
     #[serde(skip)]
     pub(super) schema: Option<Json>,
+}
+
+fn v1() -> String {
+    "v1".to_owned()
 }
 
 #[derive(Deserialize)]
