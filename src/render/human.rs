@@ -25,6 +25,9 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     }
     let mut lines = Vec::new();
     gates(plan, style, &mut lines);
+    if plan.errored() && !plan.is_empty() {
+        lines.push("The errors above keep this plan from being applied.".to_owned());
+    }
     lines.push(style.ink(Ink::Strong, &verdict(plan)));
     out.push_str(&text(&lines));
     out
@@ -55,8 +58,8 @@ fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
         if let Some(state) = &step.settling {
             let said = format!("{}: {}", step.key, settling(state));
             lines.extend(style.hang("  . ", &said));
-        } else if let (Mode::Destroy, Some(note)) = (plan.mode, &step.note) {
-            lines.extend(style.hang("    ", &format!("{} is kept: {note}", step.key)));
+        } else if let Some(why) = step.note.as_deref().and_then(|it| it.strip_prefix("kept: ")) {
+            lines.extend(style.hang("    ", &format!("{} is kept: {why}", step.key)));
         }
     }
     for note in &plan.skipped {
@@ -130,6 +133,17 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_with_errors_says_that_it_cannot_be_applied() {
+        let wrong = crate::source::Diagnostic::error("x", "wrong");
+        let plan = |steps| Plan { steps, findings: vec![wrong.clone()], ..Plan::default() };
+        let nothing = super::plan(&plan(Vec::new()), &Style::default());
+        assert!(!nothing.contains("No changes"), "{nothing}");
+        let steps = vec![step("edge-01/namespace/azureml", Action::Create)];
+        let something = super::plan(&plan(steps), &Style::default());
+        assert!(something.contains("keep this plan from being applied"), "{something}");
+    }
+
+    #[test]
     fn texts_and_lists_show_only_what_differs() {
         let lines = |it: &str| (0..9).map(|n| format!("line {n} {it}\n")).collect::<String>();
         let before = lines("");
@@ -161,7 +175,7 @@ mod tests {
             ..step("edge-01/compute/x", Action::Delete)
         };
         let kept = Step {
-            note: Some("it was there before".to_owned()),
+            note: Some("kept: it was there before".to_owned()),
             ..step("edge-01/namespace/azureml", Action::NoOp)
         };
         let plan = Plan { mode: Mode::Destroy, steps: vec![gone, kept], ..Plan::default() };

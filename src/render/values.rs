@@ -90,7 +90,7 @@ pub(super) fn before(step: &Step) -> Option<Value> {
 fn settled(step: &Step, changes: &[FieldChange]) -> Option<Value> {
     let live = step.before.as_ref();
     if step.key.kind.read_only() || step.after.is_none() {
-        return live.cloned().map(Value::from);
+        return live.map(|it| Value::from(without_server_fields(it)));
     }
     let mut document = step.after.clone()?;
     let later: Vec<(Pointer, Later)> = document
