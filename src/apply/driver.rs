@@ -200,7 +200,8 @@ impl Run<'_> {
 
     fn skip(&mut self, task: &Task, emit: &mut dyn FnMut(&Event)) {
         for (key, _) in self.frontier.failed(task) {
-            if key != task.0 && self.action(&key).changes() && !self.outcome.skipped.contains(&key) {
+            if key != task.0 && self.action(&key).changes() && !self.outcome.skipped.contains(&key)
+            {
                 self.outcome.skipped.push(key.clone());
                 emit(&Event::Skipped { key, because: task.0.clone() });
             }

@@ -287,8 +287,7 @@ impl Work<'_> {
                         let paths: Vec<String> =
                             missing.iter().map(|it| it.path.to_string()).collect();
                         let paths = paths.join(", ");
-                        let message =
-                            format!("the change was accepted but not taken at {paths}");
+                        let message = format!("the change was accepted but not taken at {paths}");
                         return Err(self.fail("ChangeNotTaken", message));
                     }
                     self.pause("taking the change").await?;

@@ -38,7 +38,8 @@ pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exi
 
 /// A saved plan is a JSON document; a manifest never is.
 fn is_plan(path: &Path) -> bool {
-    let manifest = path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
+    let manifest =
+        path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
     let read = || crate::source::read(path).ok();
     !manifest && path.is_file() && read().is_some_and(|it| it.text.trim_start().starts_with('{'))
 }
@@ -160,11 +161,7 @@ async fn gates(
             findings.push(finding);
         }
     }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::findings(Exit::Refused, findings))
-    }
+    if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
 }
 
 /// Asks the person at the terminal.
@@ -206,9 +203,7 @@ async fn perform(
         interrupted,
     };
     let reporter = match (how.json, context.out.live()) {
-        (true, _) => {
-            Reporter::lines(Box::new(std::io::stdout()), Box::new(|| now().to_string()))
-        }
+        (true, _) => Reporter::lines(Box::new(std::io::stdout()), Box::new(|| now().to_string())),
         (false, true) => Reporter::live(context.style()),
         (false, false) => Reporter::plain(Box::new(std::io::stderr()), context.style()),
     };
@@ -233,7 +228,8 @@ fn explainer(desired: &Desired) -> Explain {
         let remedy = catalog::remedy(status, code, &failure.message);
         let mut details = failure.details.clone();
         let mut help = remedy.map(|it| it.advice.clone());
-        let mut field = failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
+        let mut field =
+            failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
         for finding in failure.health.as_ref().map(health::decode).unwrap_or_default() {
             let health::Finding { hook, code, name, message, cause, remedy, setting, .. } = finding;
             details.push(format!("{hook}: {code} {name}: {message} ({cause})"));

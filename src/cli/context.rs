@@ -259,9 +259,10 @@ pub(super) fn seed(manifest: &Manifest) -> sandbox::Seed {
         subscription(&mut seed, &azure.subscription);
         let own = (azure.subscription.clone(), azure.resource_group.clone(), LOCATION.to_owned());
         seed.resource_groups.push(own);
-        let secret = spec.extension.as_ref().and_then(|it| {
-            Some(it.configuration_settings.get("sslSecret")?.wire())
-        });
+        let secret = spec
+            .extension
+            .as_ref()
+            .and_then(|it| Some(it.configuration_settings.get("sslSecret")?.wire()));
         seed.clusters.push(sandbox::SeedCluster {
             subscription: azure.subscription.clone(),
             resource_group: azure.resource_group.clone(),

@@ -42,6 +42,9 @@ pub(super) fn run(args: &InitArgs, out: &Output) -> Result<Exit, Failure> {
     written.map_err(|it| {
         Failure::error("file-unwritable", format!("cannot write `{}`: {it}", path.display()))
     })?;
-    out.note(&format!("Wrote {}; fill in what is marked, then run `amlplan plan`.", path.display()));
+    out.note(&format!(
+        "Wrote {}; fill in what is marked, then run `amlplan plan`.",
+        path.display()
+    ));
     Ok(Exit::Done)
 }

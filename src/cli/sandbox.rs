@@ -73,7 +73,8 @@ fn place(address: &str, files: &[PathBuf]) -> Result<Place, Failure> {
         return Ok(Place::Arm(address.to_owned()));
     }
     let desired = graph::build(&load(files)?);
-    let key: Key = address.parse().map_err(|it| Failure::error("unknown-address", format!("{it}")))?;
+    let key: Key =
+        address.parse().map_err(|it| Failure::error("unknown-address", format!("{it}")))?;
     let node = desired.nodes.get(&key).or_else(|| {
         // A kind that is unique in its scope may be given without its name.
         let mut found = desired.nodes.iter().filter(|(it, _)| it.matches(address));
@@ -94,12 +95,20 @@ fn place(address: &str, files: &[PathBuf]) -> Result<Place, Failure> {
             let cluster = cluster.ok_or_else(|| {
                 Failure::error("unknown-address", format!("`{address}` is in no cluster"))
             })?;
-            Place::Objects { cluster, paths: objects.iter().map(crate::model::ObjectRef::path).collect() }
+            Place::Objects {
+                cluster,
+                paths: objects.iter().map(crate::model::ObjectRef::path).collect(),
+            }
         }
     })
 }
 
-fn set(address: &str, changes: &[String], files: &[PathBuf], state: &Path) -> Result<Exit, Failure> {
+fn set(
+    address: &str,
+    changes: &[String],
+    files: &[PathBuf],
+    state: &Path,
+) -> Result<Exit, Failure> {
     let sandbox = open(state)?;
     let place = place(address, files)?;
     for change in changes {

@@ -10,10 +10,8 @@ use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
 async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Probed {
-    let wanted: BTreeSet<_> =
-        probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
-    let answers =
-        observe::reads(wanted, &observed.clients, context.global.parallelism.get()).await;
+    let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
+    let answers = observe::reads(wanted, &observed.clients, context.global.parallelism.get()).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
         let answer = match answers.get(&(scope.clone(), read)) {

@@ -54,15 +54,16 @@ impl Clients {
             }
             Read::Object(object) => {
                 let client = self.cluster(scope)?;
-                client.get(object).await.map_err(|it| cluster_error(scope, &object.to_string(), &it))
+                client
+                    .get(object)
+                    .await
+                    .map_err(|it| cluster_error(scope, &object.to_string(), &it))
             }
-            Read::Objects(collection) => {
-                match self.cluster(scope)?.list(collection, None).await {
-                    Ok(items) => Ok(Some(Json::Array(items))),
-                    Err(error) if error.verdict() == cluster::Verdict::Absent => Ok(None),
-                    Err(error) => Err(cluster_error(scope, &collection.plural, &error)),
-                }
-            }
+            Read::Objects(collection) => match self.cluster(scope)?.list(collection, None).await {
+                Ok(items) => Ok(Some(Json::Array(items))),
+                Err(error) if error.verdict() == cluster::Verdict::Absent => Ok(None),
+                Err(error) => Err(cluster_error(scope, &collection.plural, &error)),
+            },
         }
     }
 
@@ -187,8 +188,9 @@ pub async fn snapshot(
 
 /// Whether a resource can be read: what is in a cluster that Azure does not have cannot.
 fn reachable(desired: &Desired, snapshot: &Snapshot, key: &Key) -> bool {
-    let in_cluster = desired.nodes.get(key).is_some_and(|it| {
-        matches!(it.resource.kind().target(), crate::kind::Target::Objects(_))
-    });
+    let in_cluster = desired
+        .nodes
+        .get(key)
+        .is_some_and(|it| matches!(it.resource.kind().target(), crate::kind::Target::Objects(_)));
     !in_cluster || snapshot.cluster(&key.scope).is_some()
 }

@@ -27,7 +27,8 @@ pub fn page(word: &str) -> Option<String> {
 }
 
 fn section(title: &str, paragraphs: &[&str]) -> String {
-    let body: Vec<&str> = paragraphs.iter().map(|it| it.trim()).filter(|it| !it.is_empty()).collect();
+    let body: Vec<&str> =
+        paragraphs.iter().map(|it| it.trim()).filter(|it| !it.is_empty()).collect();
     format!("{title}\n\n{}\n", body.join("\n\n"))
 }
 
@@ -40,7 +41,8 @@ fn indented(label: &str, text: &str) -> String {
 }
 
 fn rule(page: &check::CodePage) -> String {
-    let source = if page.source.is_empty() { String::new() } else { format!("Source: {}", page.source) };
+    let source =
+        if page.source.is_empty() { String::new() } else { format!("Source: {}", page.source) };
     section(
         &format!("{} ({})", page.code, page.severity.join(" or ")),
         &[
@@ -55,10 +57,7 @@ fn rule(page: &check::CodePage) -> String {
 
 fn check_page(page: &check::Page) -> String {
     let source = format!("Source: {}", page.source);
-    section(
-        &format!("{}: {}", page.code, page.title),
-        &[&page.summary, &page.explanation, &source],
-    )
+    section(&format!("{}: {}", page.code, page.title), &[&page.summary, &page.explanation, &source])
 }
 
 fn setting(word: &str, fact: &SettingFact) -> String {
@@ -71,7 +70,8 @@ fn setting(word: &str, fact: &SettingFact) -> String {
             (true, None) => format!("profile {name}: no default"),
         });
     }
-    let map = if fact.protected { "configurationProtectedSettings" } else { "configurationSettings" };
+    let map =
+        if fact.protected { "configurationProtectedSettings" } else { "configurationSettings" };
     lines.push(format!("goes under: extension.{map}"));
     let clusters: Vec<&str> = fact
         .clusters
@@ -100,7 +100,10 @@ fn setting(word: &str, fact: &SettingFact) -> String {
         lines.push("amlplan adds it by itself where it is left out".to_owned());
     }
     let source = format!("Source: {}", fact.source);
-    section(&format!("{word} (setting)"), &[&fact.summary, &fact.detail, &lines.join("\n"), &source])
+    section(
+        &format!("{word} (setting)"),
+        &[&fact.summary, &fact.detail, &lines.join("\n"), &source],
+    )
 }
 
 fn kind(kind: &SettingKind) -> String {
