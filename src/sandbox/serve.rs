@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -157,6 +157,8 @@ struct StateKeeper {
     sandbox: Sandbox,
     written: Option<Mark>,
     revision: u64,
+    /// A large world is written less often, so that writing takes at most a tenth of the time.
+    not_before: Instant,
 }
 
 /// What tells one version of a file from another: time and length, and where there is one the inode, since a save
@@ -167,7 +169,7 @@ impl StateKeeper {
     fn new(sandbox: Sandbox) -> StateKeeper {
         let written = StateKeeper::mark(&sandbox);
         let revision = sandbox.lock().revision;
-        StateKeeper { sandbox, written, revision }
+        StateKeeper { sandbox, written, revision, not_before: Instant::now() }
     }
 
     fn mark(sandbox: &Sandbox) -> Option<Mark> {
@@ -197,7 +199,9 @@ impl StateKeeper {
             world.advance();
             world.revision
         };
-        if revision != self.revision && self.sandbox.save().is_ok() {
+        let begun = Instant::now();
+        if revision != self.revision && begun >= self.not_before && self.sandbox.save().is_ok() {
+            self.not_before = Instant::now() + begun.elapsed() * 10;
             self.revision = revision;
             self.written = StateKeeper::mark(&self.sandbox);
         }
