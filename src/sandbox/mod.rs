@@ -201,6 +201,7 @@ impl Sandbox {
     pub fn seed(&self, seed: &Seed) {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         seed::seed(&mut world, seed);
     }
 
@@ -230,6 +231,7 @@ impl Sandbox {
     pub fn set_arm(&self, id: &str, pointer: &str, value: Json) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         features::materialise(&mut world, id);
         providers::materialise(&mut world, id);
         let Some(stored) = world.get_mut(id) else {
@@ -246,6 +248,7 @@ impl Sandbox {
     pub fn delete_arm(&self, id: &str) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         if world.get(id).is_none() {
             return Err(SandboxError::UnknownResource { id: id.to_owned() });
         }
@@ -275,6 +278,7 @@ impl Sandbox {
     ) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         let now = world.kube_stamp();
         let found = find_cluster(&mut world, subscription, group, cluster)?;
         if found.store.get(path).is_none() {
@@ -302,6 +306,7 @@ impl Sandbox {
     ) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         let found = find_cluster(&mut world, subscription, group, cluster)?;
         if found.store.get(path).is_none() {
             return Err(SandboxError::UnknownObject {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::arm::{self, features, generic, groups, id, ml, providers};
+use super::clock::Work;
 use super::kube;
-use super::world::{Cluster, World};
+use super::world::{Cluster, Event, World};
 use super::worldfile::{FileCluster, SccEdit, Software};
 
 /// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.
@@ -135,21 +136,37 @@ fn register(world: &mut World, subscription: &str, namespace: &str, state: &str)
     }
 }
 
-/// Subscriptions of the world file with the states of their features and providers.
+/// Subscriptions of the world file with the states of their features and providers. What is `Registering` there will
+/// be registered after the usual time.
 pub(super) fn subscriptions_of_file(world: &mut World) {
     for subscription in world.file.subscriptions.clone() {
         ensure_subscription(world, &subscription.id);
         for (namespace, state) in &subscription.providers {
             register(world, &subscription.id, namespace, state);
+            let id = format!("/subscriptions/{}/providers/{namespace}", subscription.id);
+            go_on(world, state, id, "/registrationState", Work::ProviderRegistration);
         }
         for (feature, state) in &subscription.features {
             let (namespace, name) =
                 feature.split_once('/').unwrap_or(("Microsoft.ContainerService", feature));
-            let id = format!("/subscriptions/{}/features/{namespace}/{name}", subscription.id);
+            let id = format!(
+                "/subscriptions/{}/providers/Microsoft.Features/providers/{namespace}/features/{name}",
+                subscription.id
+            );
             if first_time(world, &id) {
                 features::set_state(world, &subscription.id, namespace, name, state);
+                go_on(world, state, id, "/properties/state", Work::FeatureRegistration);
             }
         }
+    }
+}
+
+fn go_on(world: &mut World, state: &str, id: String, pointer: &str, work: Work) {
+    if state.eq_ignore_ascii_case("registering") {
+        world.after(
+            work,
+            Event::Set { id, pointer: pointer.to_owned(), value: json!("Registered") },
+        );
     }
 }
 

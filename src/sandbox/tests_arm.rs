@@ -365,6 +365,47 @@ async fn what_a_colleague_changes_by_hand_is_what_clients_see() {
     assert_eq!(get(&sandbox, &aks()).await.body["properties"]["powerState"]["code"], "Running");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_in_the_middle_of_an_operation_can_be_made_again() {
+    let sandbox = seeded("");
+    let url = format!("{}/providers/Microsoft.KubernetesConfiguration/extensions/ext", arc());
+    send(
+        &sandbox,
+        "POST",
+        &format!("{S}/providers/Microsoft.KubernetesConfiguration/register"),
+        None,
+    )
+    .await;
+    wait(200).await;
+    let body = json!({"properties": {"extensionType": "microsoft.azureml.kubernetes", "configurationSettings": {"enableTraining": "true"}}});
+    let first = send(&sandbox, "PUT", &url, Some(body.clone())).await;
+    sandbox.delete_arm(&url).expect("deleted");
+    let operation = get(&sandbox, first.header("azure-asyncoperation")).await;
+    assert_eq!(operation.body["status"], "Failed");
+    assert_eq!(send(&sandbox, "PUT", &url, Some(body)).await.status, StatusCode::CREATED);
+    wait(600).await;
+    assert_eq!(get(&sandbox, &url).await.body["properties"]["provisioningState"], "Succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_update_returns_to_the_last_revision() {
+    let sandbox = seeded("");
+    install(&sandbox, json!({"enableTraining": "true"})).await;
+    let url = format!("{}/providers/Microsoft.KubernetesConfiguration/extensions/ext", arc());
+    let change = json!({"properties": {"configurationSettings": {"enableInference": "true"}}});
+    send(&sandbox, "PATCH", &url, Some(change)).await;
+    wait(400).await;
+    let got = get(&sandbox, &url).await;
+    assert_eq!(got.body["properties"]["statuses"][0]["code"], "UpdateFailed");
+    assert_eq!(got.body["properties"]["currentVersion"], "1.1.106");
+    let cluster = sandbox.show()["kubernetes"]["edge"].to_string();
+    assert!(
+        cluster.contains("aml-operator")
+            && cluster.contains("reports-pre-rollback")
+            && !cluster.contains("azureml-fe-v2")
+    );
+}
+
 #[test]
 fn a_world_file_with_a_mistake_is_refused_with_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
