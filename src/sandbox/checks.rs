@@ -51,7 +51,7 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
             ),
         );
     }
-    if wants_internal_balancer(release) && !release.is_aks {
+    if wants_internal_balancer(release) && !release.is_aks && !may_be_on_azure(cluster) {
         find("service", 40_003, "Internal load balancer is only supported on AKS.");
     }
     if release.gate("inference")
@@ -190,6 +190,13 @@ fn wants_internal_balancer(release: &Release) -> bool {
         && (release.text("internalLoadBalancerProvider").is_some()
             || release.is_true("privateEndpointILB")
             || release.is_true("scoringFe.serviceType.internalLoadBalancer"))
+}
+
+/// An Arc cluster of the AKS family has Azure's load balancer; `generic` is what Arc says when it
+/// could not tell, and the chart then finds out for itself.
+fn may_be_on_azure(cluster: &Cluster) -> bool {
+    let distribution = cluster.distribution.to_ascii_lowercase();
+    distribution.is_empty() || distribution == "generic" || distribution.starts_with("aks")
 }
 
 fn tls_problem(cluster: &Cluster, release: &Release) -> Option<&'static str> {
