@@ -179,7 +179,6 @@ fn what_today_s_scripts_say_is_read_too() {
 RG=ml-rg
 export CLUSTER="edge 1"
 az account set -s 11111111-1111-1111-1111-111111111111
-az account set --subscription 11111111-1111-1111-1111-111111111111
 az k8s-extension create -n arcml -c "$CLUSTER" -t ConnectedClusters -g $RG \
   --extension-type microsoft.azureml.kubernetes --auto-upgrade false --version 1.1.106 \
   --configuration-settings enableInference=true inferenceRouterServiceType=loadbalancer \
@@ -202,6 +201,7 @@ az k8s-extension create -n arcml -c "$CLUSTER" -t ConnectedClusters -g $RG \
     );
     assert!(secrets.contains_key("sslKeyPemFile"));
     let cluster = &imported.clusters[0];
+    assert_eq!(cluster.azure.subscription, "11111111-1111-1111-1111-111111111111");
     assert_eq!((cluster.name.as_str(), cluster.cluster.name.as_str()), ("edge-1", "edge 1"));
 }
 

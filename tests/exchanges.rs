@@ -6,6 +6,8 @@
 
 #[path = "exchanges/canary.rs"]
 mod canary;
+#[path = "exchanges/simulator.rs"]
+mod simulator;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
-use super::{ApiError, Cloud, Permission, TokenSource, Verdict};
+use super::{ApiError, Cloud, Operation, Permission, TokenSource, Verdict};
 use crate::model::Json;
 use crate::net::{Budget, Decision, Limiter, Repeat, Retry, SendError, Taken, Transport};
 use crate::net::{clock, redact};
@@ -217,6 +217,12 @@ impl Reader {
         let path = format!("{}{PERMISSIONS}", scope.trim_end_matches('/'));
         let items = self.list(&path, "2022-04-01").await?;
         Ok(items.iter().map(Permission::read).collect())
+    }
+
+    /// Joins an operation that somebody else began on a resource: follows its own state.
+    #[must_use]
+    pub fn watch(&self, method: &Method, id: &str, api_version: &str) -> Operation {
+        Operation::watch(method, &self.url(id, api_version))
     }
 
     /// One poll of an operation: whatever the answer, with retries.

@@ -211,6 +211,9 @@ impl ApiError {
         if self.is_busy() {
             return Verdict::InProgress;
         }
+        if self.is_unknown_principal() {
+            return Verdict::Retry;
+        }
         match self.status {
             None if self.has_code(&[SIGN_IN_FAILED]) => Verdict::Denied,
             None => Verdict::Fatal,
@@ -222,6 +225,12 @@ impl ApiError {
             Some(408 | 500 | 502 | 503 | 504) => Verdict::Retry,
             Some(_) => Verdict::Fatal,
         }
+    }
+
+    /// The directory does not know the principal yet: usual for some minutes after an identity was
+    /// made (Azure RBAC: troubleshoot).
+    pub(super) fn is_unknown_principal(&self) -> bool {
+        self.has_code(&["PrincipalNotFound"])
     }
 
     /// Something else runs on the resource or its cluster. `OperationNotAllowed` also stands for

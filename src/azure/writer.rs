@@ -16,6 +16,9 @@ use crate::net::{Decision, Repeat, clock};
 
 /// How long a request waits for another operation on the same thing.
 const BUSY_PATIENCE: Duration = Duration::from_secs(20 * 60);
+/// How long a new identity may take to reach the directory that role assignments ask.
+const DIRECTORY_PATIENCE: Duration = Duration::from_secs(3 * 60);
+const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
 /// How far reads are taken to lag behind writes.
 const LAG: Duration = Duration::from_secs(5);
 const BUSY_WAIT: Duration = Duration::from_secs(15);
@@ -137,6 +140,7 @@ impl Writer {
         let url = self.url(write);
         let mut retry = self.reader.retry(write.repeat());
         let busy_ends = clock::now() + BUSY_PATIENCE;
+        let known_by = clock::now() + DIRECTORY_PATIENCE;
         loop {
             let result = self.reader.attempt(&write.method, &url, write.body.as_ref()).await;
             let (error, decision) = match result {
@@ -150,6 +154,12 @@ impl Writer {
                                 return Ok(*started);
                             }
                             pause(&url, error.retry_after.unwrap_or_else(busy_wait)).await;
+                            continue;
+                        }
+                        Verdict::Retry
+                            if error.is_unknown_principal() && clock::now() < known_by =>
+                        {
+                            pause(&url, DIRECTORY_WAIT).await;
                             continue;
                         }
                         Verdict::Retry

@@ -8,7 +8,7 @@ use super::report::{Check, Probed, Status};
 use crate::graph::{Desired, build};
 use crate::kind::{Live, Snapshot};
 use crate::manifest::{Cluster, Declared, Manifest, Origin};
-use crate::model::{Json, Key, KindName};
+use crate::model::{Json, Key};
 
 /// A manifest of one cluster named `edge`, with what `more` adds to or replaces at its top.
 pub(super) fn desired(more: Json) -> Desired {
@@ -52,11 +52,6 @@ pub(super) fn probed(answers: &[(&str, Json)]) -> Probed {
         (("edge".to_owned(), (*name).to_owned()), Ok(found))
     };
     Probed(answers.iter().map(answer).collect())
-}
-
-/// Key of the cluster of the fixture.
-pub(super) fn cluster() -> Key {
-    Key::new("edge", KindName::Cluster, "edge")
 }
 
 /// The worst status of a code, with the message and help of that check.

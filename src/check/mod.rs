@@ -4,10 +4,16 @@
 //! Pure: no files, no environment, no clock. One family of rules a file; every code has a page in
 //! `codes/*.toml` or `checks.toml`, which `amlplan explain CODE` prints.
 
+mod access;
+mod capacity;
 mod certificates;
 mod codes;
+mod conflicts;
+pub mod doctor;
+mod facts;
 #[cfg(test)]
 mod fixture;
+mod grants;
 pub mod health;
 mod identities;
 mod ids;
@@ -16,7 +22,9 @@ mod names;
 mod openshift;
 pub mod outputs;
 mod pages;
+mod quantity;
 mod report;
+mod rights;
 mod router;
 mod schema;
 mod settings;

@@ -49,7 +49,7 @@ pub fn probes(desired: &Desired) -> Vec<Probe> {
 pub fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Check> {
     let mut checks = Vec::new();
     for mut site in sites(desired, snapshot, probed) {
-        connection(&mut site);
+        super::access::connection(&mut site);
         extension(&mut site);
         resources(&mut site);
         cluster::checks(&mut site);
@@ -63,25 +63,6 @@ fn live<'a>(site: &Site<'a>, key: &Key) -> Result<Option<&'a Json>, Found> {
     let snapshot: &'a Snapshot = site.snapshot;
     let unread = || Found::Unknown(format!("{key} was not read"));
     Ok(snapshot.live.get(key).ok_or_else(unread)?.document())
-}
-
-fn connection(site: &mut Site<'_>) {
-    let key = site.cluster.clone();
-    let found = match live(site, &key) {
-        Err(unread) => unread,
-        Ok(None) => Found::wrong(
-            format!("there is no cluster {}", site.access.id),
-            "check cluster.type, cluster.name and azure.resourceGroup",
-        ),
-        Ok(Some(document)) => match text(document, "/properties/connectivityStatus") {
-            "" | "Connected" => Found::pass(),
-            other => Found::wrong(
-                format!("connectivityStatus is {other}"),
-                "start the cluster and its azure-arc agents; nothing can be installed or repaired before",
-            ),
-        },
-    };
-    site.add("cluster-unreachable", &key, found);
 }
 
 fn extension(site: &mut Site<'_>) {

@@ -107,7 +107,7 @@ async fn carry_out(
         }
         return Ok(Exit::Done);
     }
-    gates(&plan, &observed, how)?;
+    gates(&plan, &observed, how, context).await?;
     if ask && !how.auto_approve && !approved(plan.mode)? {
         return Err(Failure::error("not-approved", "not approved; nothing was changed"));
     }
@@ -137,8 +137,13 @@ fn line(context: &Context, object: &Json) {
 }
 
 /// What stands between a plan and its application.
-fn gates(plan: &Plan, observed: &Observed, how: &ApplyFlags) -> Result<(), Failure> {
-    let findings: Diagnostics = plan
+async fn gates(
+    plan: &Plan,
+    observed: &Observed,
+    how: &ApplyFlags,
+    context: &Context,
+) -> Result<(), Failure> {
+    let mut findings: Diagnostics = plan
         .gates(how.allow.contains(&Allow::Disruptive))
         .into_iter()
         .map(|gate| {
@@ -147,6 +152,15 @@ fn gates(plan: &Plan, observed: &Observed, how: &ApplyFlags) -> Result<(), Failu
             Diagnostic::error("gate", message).at(place, "")
         })
         .collect();
+    if plan.mode == Mode::Apply {
+        let checks = super::verify::prerequisites(observed, context).await;
+        for check in check::doctor::blocking(&checks) {
+            let message = format!("{}: {}", check.key, check.message);
+            let mut finding = Diagnostic::error(check.code, message).at(check.place.clone(), "");
+            finding.help.clone_from(&check.help);
+            findings.push(finding);
+        }
+    }
     if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
 }
 

@@ -117,10 +117,10 @@ impl Context {
         cloud: &Cloud,
         transport: &Transport,
     ) -> Result<TokenSource, Failure> {
-        let (auth, surroundings): (_, &dyn Fn(&str) -> Option<String>) = match self.sandbox {
-            Some(_) => (azure::Auth::Secret, &sandbox_env),
-            None => (self.global.auth.into(), &env),
-        };
+        let simulated = self.sandbox.is_some();
+        let auth = if simulated { azure::Auth::Secret } else { self.global.auth.into() };
+        let surroundings: &dyn Fn(&str) -> Option<String> =
+            if simulated { &sandbox_env } else { &env };
         let tenant = scope.tenant.as_deref();
         let (token, why) = TokenSource::choose(auth, surroundings, tenant, cloud, transport)
             .map_err(|it| Failure::error("sign-in", it.to_string()))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::args::CheckArgs;
-use super::context::{Context, Observed};
+use super::context::{Context, Observed, now};
 use super::exit::{Exit, Failure};
 use crate::check::{self, Check, Probe, Probed, Status};
 use crate::{observe, render};
@@ -39,9 +39,8 @@ pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, 
 
 /// Every prerequisite of an apply.
 pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Check> {
-    // The rules of doctor come next; verify's are what there is.
-    let probed = probe(check::verify::probes(&observed.desired), observed, context).await;
-    check::verify::checks(&observed.desired, &observed.live, &probed)
+    let probed = probe(check::doctor::probes(&observed.desired), observed, context).await;
+    check::doctor::checks(&observed.desired, &observed.live, &probed, now())
 }
 
 fn report(checks: &[Check], args: &CheckArgs, context: &Context) -> Exit {

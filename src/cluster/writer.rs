@@ -9,7 +9,7 @@ use serde_json::json;
 use super::client::Call;
 use super::{ApiError, Reader, Verdict};
 use crate::model::{Json, ObjectRef};
-use crate::net::{Decision, Repeat, clock};
+use crate::net::{Decision, Repeat, Retry, clock};
 
 /// The name under which we own fields.
 pub const FIELD_MANAGER: &str = "amlplan";
@@ -77,10 +77,7 @@ impl Writer {
                     (answer.error(&Method::POST, &path), decision)
                 }
                 Err(error) => {
-                    let decision = match &error.source {
-                        Some(broken) => retry.after_break(broken),
-                        None => Decision::GiveUp,
-                    };
+                    let decision = after(&mut retry, &error);
                     (error, decision)
                 }
             };
@@ -118,11 +115,27 @@ impl Writer {
             body["preconditions"] = json!({"uid": uid});
         }
         let call = Call::with(Method::DELETE, &path, &body);
-        let answer = self.reader.read(&call).await?;
-        match answer.status {
-            404 => Ok(false),
-            _ if answer.is_success() => Ok(true),
-            _ => Err(answer.error(&Method::DELETE, &path)),
+        let mut retry = self.reader.retry(Repeat::AfterLooking);
+        // An attempt whose answer was lost may be the one that deleted it.
+        let mut unsure = false;
+        loop {
+            let result = self.reader.attempt(&call).await;
+            let decision = match &result {
+                Ok(answer) if answer.status == 404 => return Ok(unsure),
+                Ok(answer) if answer.is_success() => return Ok(true),
+                Ok(answer) => retry.after_status(answer.status, &answer.headers),
+                Err(error) => after(&mut retry, error),
+            };
+            match decision {
+                Decision::Again(wait) => clock::sleep(wait).await,
+                Decision::LookFirst(wait) => {
+                    unsure = true;
+                    clock::sleep(wait).await;
+                }
+                Decision::GiveUp => {
+                    return Err(result?.error(&Method::DELETE, &path));
+                }
+            }
         }
     }
 
@@ -168,10 +181,7 @@ impl Writer {
                     (answer.error(&Method::PUT, &path), decision)
                 }
                 Err(error) => {
-                    let decision = match &error.source {
-                        Some(broken) => retry.after_break(broken),
-                        None => Decision::GiveUp,
-                    };
+                    let decision = after(&mut retry, &error);
                     (error, decision)
                 }
             };
@@ -188,6 +198,10 @@ impl Writer {
             }
         }
     }
+}
+
+fn after(retry: &mut Retry, error: &ApiError) -> Decision {
+    error.source.as_ref().map_or(Decision::GiveUp, |broken| retry.after_break(broken))
 }
 
 #[cfg(test)]

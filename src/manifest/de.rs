@@ -4,8 +4,8 @@
 //! goes on. Where serde leaves no such choice (a missing part, a refusal by a type's own visitor)
 //! the place is remembered as a hole and the cluster is read again around it.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,19 +14,30 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visit
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::hole::{Hole, Holes};
-use super::node::{Data, Entry, Node, Span};
+use super::node::{Data, Entry, Node, Span, short};
 use super::suggest;
 
 /// More rounds than a manifest has required parts.
 const MAX_ROUNDS: usize = 256;
 
+/// More mistakes in one cluster are not listed.
+const MAX_FINDINGS: usize = 200;
+
 /// Reads a `T`. `None` when a part is missing or wrong, so that no `T` would be honest; unknown
 /// keys alone do not stand in the way.
 pub(super) fn decode<T: DeserializeOwned>(
     node: &Arc<Node>,
+    reported: &Reported,
     findings: &mut Diagnostics,
 ) -> Option<T> {
-    let cx = Context::default();
+    let cx = Context {
+        reported,
+        findings: RefCell::default(),
+        missing: RefCell::default(),
+        refused: RefCell::default(),
+        progress: Cell::default(),
+        holes: Cell::default(),
+    };
     let mut decoded = None;
     for _ in 0..MAX_ROUNDS {
         let label = node.label();
@@ -44,23 +55,27 @@ pub(super) fn decode<T: DeserializeOwned>(
     decoded.filter(|_| !cx.holes.get())
 }
 
+/// The places that have a finding already. Clusters of a fleet share it: a default that is wrong
+/// is wrong once.
+pub(super) type Reported = RefCell<HashSet<(usize, u32, u32)>>;
+
 /// What one reading has found.
-#[derive(Default)]
-struct Context {
+struct Context<'r> {
     findings: RefCell<Diagnostics>,
-    reported: RefCell<BTreeSet<(usize, u32, u32)>>,
+    reported: &'r Reported,
     /// Required parts that are missing, by the map they are missing from.
     missing: RefCell<BTreeMap<usize, Vec<&'static str>>>,
     /// Values that their own type refused.
     refused: RefCell<BTreeSet<usize>>,
-    progress: std::cell::Cell<bool>,
-    holes: std::cell::Cell<bool>,
+    progress: Cell<bool>,
+    holes: Cell<bool>,
 }
 
-impl Context {
+impl Context<'_> {
     /// Records a finding at a place, once for every place.
     fn report(&self, at: &Span, finding: Diagnostic, label: &str) {
-        if self.reported.borrow_mut().insert(at.identity()) {
+        let few = self.findings.borrow().len() < MAX_FINDINGS;
+        if few && self.reported.borrow_mut().insert(at.identity()) {
             self.findings.borrow_mut().push(finding.at(Some(at.place()), label));
         }
     }
@@ -115,7 +130,7 @@ struct De<'a> {
     node: &'a Arc<Node>,
     name: &'a str,
     key: &'a Span,
-    cx: &'a Context,
+    cx: &'a Context<'a>,
     /// Whether it stands among the protected settings, where an unset variable may be harmless.
     protected: bool,
 }
@@ -155,7 +170,7 @@ impl<'a> De<'a> {
     }
 
     fn subject(&self) -> String {
-        if self.name.is_empty() { "this".to_owned() } else { format!("`{}`", self.name) }
+        if self.name.is_empty() { "this".to_owned() } else { format!("`{}`", short(self.name)) }
     }
 
     fn wrong_type(&self, expected: &str) {
@@ -170,7 +185,7 @@ impl<'a> De<'a> {
     }
 
     fn mend(&self, expected: &str) -> String {
-        let raw = self.node.span.raw();
+        let raw = short(self.node.span.raw());
         let key = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
         match (&self.node.data, expected) {
             (
@@ -268,7 +283,7 @@ fn unknown(key: &str, of: &str, fields: &[&str]) -> Diagnostic {
         .map(|it| format!("did you mean `{it}`?"))
         .or_else(|| suggest::elsewhere(key))
         .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
-    Diagnostic::error("unknown-key", format!("unknown key `{key}`{place}")).with_help(help)
+    Diagnostic::error("unknown-key", format!("unknown key `{}`{place}", short(key))).with_help(help)
 }
 
 macro_rules! scalars_as_any {
@@ -388,7 +403,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         match text {
             Some(text) => {
                 self.cx.holes.set(true);
-                let message = format!("{} cannot be `{text}`", self.subject());
+                let message = format!("{} cannot be `{}`", self.subject(), short(text));
                 let help = match suggest::nearest(text, variants.iter().copied()) {
                     Some(it) => format!("did you mean `{it}`? It is one of {all}"),
                     None => format!("it is one of {all}"),

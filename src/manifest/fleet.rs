@@ -7,12 +7,20 @@ use crate::model::Pointer;
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::de;
-use super::node::{Data, Entry, Node};
+use super::node::{Data, Entry, Node, short};
 use super::secrets::Reader;
 use super::spec::{Cluster, Declared, Origin};
 use super::suggest;
 
 const API_VERSION: &str = "amlplan/v1";
+
+/// What loading has come to.
+pub(super) struct Run<'a> {
+    pub secrets: Reader<'a>,
+    pub reported: de::Reported,
+    pub clusters: Vec<Declared>,
+    pub findings: Diagnostics,
+}
 
 /// A document with the file it stands in.
 pub(super) struct Document<'a> {
@@ -22,25 +30,20 @@ pub(super) struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// Reads the clusters of this document into `clusters`.
-    pub(super) fn clusters(
-        &self,
-        secrets: &mut Reader<'_>,
-        clusters: &mut Vec<Declared>,
-        findings: &mut Diagnostics,
-    ) {
+    /// Reads the clusters of this document.
+    pub(super) fn clusters(&self, run: &mut Run<'_>) {
         let Data::Map(entries) = &self.tree.data else {
-            findings.push(not_a_map(self.tree));
+            run.findings.push(not_a_map(self.tree));
             return;
         };
-        let Some(kind) = header(self.tree, findings) else { return };
+        let Some(kind) = header(self.tree, &mut run.findings) else { return };
         match kind {
             Kind::Cluster => {
                 let tree = self.without_header(entries, &["apiVersion", "kind"]);
                 let written = [(Pointer::root(), Arc::clone(&tree))];
-                clusters.extend(self.declare(tree, &written, secrets, findings));
+                self.declare(tree, &written, run);
             }
-            Kind::Fleet => self.fleet(secrets, clusters, findings),
+            Kind::Fleet => self.fleet(run),
         }
     }
 
@@ -49,12 +52,8 @@ impl Document<'_> {
         Arc::new(Node { span: self.tree.span.clone(), data: Data::Map(rest) })
     }
 
-    fn fleet(
-        &self,
-        secrets: &mut Reader<'_>,
-        clusters: &mut Vec<Declared>,
-        findings: &mut Diagnostics,
-    ) {
+    fn fleet(&self, run: &mut Run<'_>) {
+        let findings = &mut run.findings;
         const KEYS: [&str; 4] = ["apiVersion", "kind", "defaults", "clusters"];
         for entry in self.tree.entries().iter().filter(|it| !KEYS.contains(&&*it.key)) {
             let help = suggest::nearest(&entry.key, KEYS).map_or_else(
@@ -91,30 +90,26 @@ impl Document<'_> {
         let defaults = defaults.map(|it| &it.value);
         for (index, own) in list.value.items().iter().enumerate() {
             if !matches!(own.data, Data::Map(_)) {
-                findings.push(not_a_map(own));
+                run.findings.push(not_a_map(own));
                 continue;
             }
             let tree = defaults.map_or_else(|| Arc::clone(own), |it| merge(it, own));
             let at = Pointer::root().join("clusters").join(index.to_string());
             let mut written = vec![(at, Arc::clone(own))];
             written.extend(defaults.map(|it| (Pointer::root().join("defaults"), Arc::clone(it))));
-            clusters.extend(self.declare(tree, &written, secrets, findings));
+            self.declare(tree, &written, run);
         }
     }
 
-    fn declare(
-        &self,
-        tree: Arc<Node>,
-        written: &[(Pointer, Arc<Node>)],
-        secrets: &mut Reader<'_>,
-        findings: &mut Diagnostics,
-    ) -> Option<Declared> {
-        let spec: Cluster = de::decode(&tree, findings)?;
+    fn declare(&self, tree: Arc<Node>, written: &[(Pointer, Arc<Node>)], run: &mut Run<'_>) {
+        let Some(spec) = de::decode::<Cluster>(&tree, &run.reported, &mut run.findings) else {
+            return;
+        };
         let folder = self.file.parent().map_or_else(PathBuf::new, Path::to_owned);
         let origin =
             Origin { folder, file: self.file.to_owned(), document: self.index, tree: Some(tree) };
-        let secrets = secrets.read(&spec, &origin, written, findings);
-        Some(Declared { spec, origin, secrets })
+        let secrets = run.secrets.read(&spec, &origin, written, &mut run.findings);
+        run.clusters.push(Declared { spec, origin, secrets });
     }
 }
 
@@ -136,7 +131,7 @@ fn header(tree: &Node, findings: &mut Diagnostics) -> Option<Kind> {
         Some(entry) => {
             let message = format!(
                 "this program reads `apiVersion: {API_VERSION}`, not `{}`",
-                entry.value.span.raw()
+                short(entry.value.span.raw())
             );
             findings.push(
                 Diagnostic::error("unknown-api-version", message)
@@ -159,7 +154,7 @@ fn header(tree: &Node, findings: &mut Diagnostics) -> Option<Kind> {
                 || "it is Cluster or Fleet".to_owned(),
                 |it| format!("did you mean `{it}`? It is Cluster or Fleet"),
             );
-            let message = format!("there is no kind `{}`", entry.value.span.raw());
+            let message = format!("there is no kind `{}`", short(entry.value.span.raw()));
             let finding = Diagnostic::error("unknown-kind", message).with_help(help);
             findings.push(finding.at(Some(entry.value.span.place()), "not known"));
             None

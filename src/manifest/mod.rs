@@ -21,7 +21,8 @@ mod unique;
 mod write;
 mod yaml;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,29 +69,28 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions<'_>) -> Result<Loaded, Diag
 /// so that `validate` can check them in the same run.
 #[must_use]
 pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, Diagnostics) {
+    let mut run = fleet::Run {
+        secrets: secrets::Reader { env: options.env, mode: options.secrets, files: HashMap::new() },
+        reported: RefCell::default(),
+        clusters: Vec::new(),
+        findings: Diagnostics::new(),
+    };
     let mut findings = Diagnostics::new();
-    let mut clusters = Vec::new();
-    let mut secrets =
-        secrets::Reader { env: options.env, mode: options.secrets, files: Default::default() };
     for file in files(paths, &mut findings) {
-        match documents(&file, options.env, &mut findings) {
-            Err(finding) => findings.push(finding),
+        match documents(&file, options.env, &mut run.findings) {
+            Err(finding) => run.findings.push(finding),
             Ok(trees) => {
-                for (index, tree) in
-                    trees.iter().enumerate().filter(|(_, it)| !matches!(it.data, Data::Null))
-                {
-                    fleet::Document { file: &file, index, tree }.clusters(
-                        &mut secrets,
-                        &mut clusters,
-                        &mut findings,
-                    );
+                let some = |(_, it): &(usize, &Arc<Node>)| !matches!(it.data, Data::Null);
+                for (index, tree) in trees.iter().enumerate().filter(some) {
+                    fleet::Document { file: &file, index, tree }.clusters(&mut run);
                 }
             }
         }
     }
-    unique::check(&clusters, &mut findings);
+    findings.append(&mut run.findings);
+    unique::check(&run.clusters, &mut findings);
     distinct(&mut findings);
-    (Manifest { clusters }, findings)
+    (Manifest { clusters: run.clusters }, findings)
 }
 
 /// The documents of a file. Mistakes inside it go to `findings`.
@@ -101,7 +101,7 @@ fn documents(
 ) -> Result<Vec<Arc<Node>>, Diagnostic> {
     let source = source::read(file)?;
     let before = findings.len();
-    let mut builder = node::Builder { source: &source, env, findings };
+    let mut builder = node::Builder { source: &source, env, findings, reported: 0 };
     let trees = if file.extension().is_some_and(|it| it == "toml") {
         toml::parse(&mut builder).into_iter().collect()
     } else {

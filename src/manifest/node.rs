@@ -3,6 +3,8 @@
 //! Nodes are shared (`Arc`): a fleet of ten thousand clusters holds its defaults once, and a merged
 //! value still points at the line that wrote it.
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -233,6 +235,8 @@ pub(super) struct Builder<'a> {
     pub source: &'a Arc<Source>,
     pub env: &'a dyn Fn(&str) -> Option<String>,
     pub findings: &'a mut Diagnostics,
+    /// How many mistakes this file has so far.
+    pub reported: usize,
 }
 
 impl Builder<'_> {
@@ -253,8 +257,8 @@ impl Builder<'_> {
                 env::Problem::Unset(name) => unset = unset.or(Some(name.into())),
                 env::Problem::Bad(message, label) => {
                     usable = false;
-                    self.findings.push(
-                        Diagnostic::error("bad-variable", message)
+                    self.report(
+                        Diagnostic::error("bad-variable", short(&message))
                             .with_help("write ${NAME}, ${NAME:-default}, or $$ for a dollar sign")
                             .at(Some(span.place()), label),
                     );
@@ -268,36 +272,70 @@ impl Builder<'_> {
         }
     }
 
+    /// Records a mistake; a file that has nothing else is not listed to its end.
+    pub(super) fn report(&mut self, finding: Diagnostic) {
+        match self.reported.cmp(&MAX_FINDINGS) {
+            Ordering::Less => self.findings.push(finding),
+            Ordering::Equal => {
+                let path = self.source.path.display();
+                let message = format!(
+                    "`{path}` has more than {MAX_FINDINGS} mistakes; the rest is not shown"
+                );
+                self.findings.push(
+                    Diagnostic::error("too-many-mistakes", message)
+                        .with_help("mend the first ones; perhaps this is no manifest at all"),
+                );
+            }
+            Ordering::Greater => {}
+        }
+        self.reported = self.reported.saturating_add(1);
+    }
+
     /// Adds an entry to a map, reporting a key that is there already.
     pub(super) fn push(&mut self, entries: &mut Vec<Entry>, seen: &mut Seen, entry: Entry) {
-        if let Some(first) = seen.insert(&entry) {
-            let message = format!("`{}` is given twice", entry.key);
-            let finding = Diagnostic::error("duplicate-key", message)
-                .with_help("keep one of the two")
-                .at(Some(entry.at.place()), "given again here")
-                .at(Some(first.place()), "first given here");
-            self.findings.push(finding);
+        if let Some(first) = seen.find(entries, &entry.key) {
+            let message = format!("`{}` is given twice", short(&entry.key));
+            self.report(
+                Diagnostic::error("duplicate-key", message)
+                    .with_help("keep one of the two")
+                    .at(Some(entry.at.place()), "given again here")
+                    .at(Some(first.place()), "first given here"),
+            );
             return;
         }
+        seen.add(&entry, entries.len());
         entries.push(entry);
     }
 }
 
-/// The keys of one map so far.
+/// The beginning of a text that may be of any length.
+pub(super) fn short(text: &str) -> String {
+    const MOST: usize = 120;
+    let mut chars = text.chars();
+    let head: String = chars.by_ref().take(MOST).collect();
+    if chars.next().is_some() { head + "…" } else { head }
+}
+
+/// More mistakes in one file are not listed.
+const MAX_FINDINGS: usize = 1000;
+
+/// Where the keys of a large map are. Small ones are searched from the front.
 #[derive(Default)]
-pub(super) struct Seen(std::collections::HashMap<Arc<str>, Span>);
+pub(super) struct Seen(HashMap<Arc<str>, usize>);
 
 impl Seen {
-    fn insert(&mut self, entry: &Entry) -> Option<Span> {
-        if let Some(first) = self.0.get(&entry.key) {
-            return Some(first.clone());
-        }
-        self.0.insert(Arc::clone(&entry.key), entry.at.clone());
-        None
+    const SMALL: usize = 16;
+
+    /// The place of a key that the map has already.
+    pub(super) fn find(&self, entries: &[Entry], key: &Arc<str>) -> Option<Span> {
+        let small = &entries[..entries.len().min(Self::SMALL)];
+        let found = small.iter().find(|it| it.key == *key);
+        found.or_else(|| entries.get(*self.0.get(key)?)).map(|it| it.at.clone())
     }
 
-    /// Whether the key is new; it is remembered.
-    pub(super) fn add(&mut self, entry: &Entry) -> bool {
-        self.insert(entry).is_none()
+    pub(super) fn add(&mut self, entry: &Entry, at: usize) {
+        if at >= Self::SMALL {
+            self.0.insert(Arc::clone(&entry.key), at);
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn parse(builder: &mut Builder<'_>) -> Option<Arc<Node>> {
                 .with_help("check quotes, brackets and `=` around here")
         };
         let end = range.end.max(range.start + 1).min(source.text.len());
-        builder.findings.push(finding.at(Some(builder.span(range.start, end).place()), "here"));
+        builder.report(finding.at(Some(builder.span(range.start, end).place()), "here"));
     }
     if !errors.is_empty() {
         return None;

@@ -40,7 +40,7 @@ pub(super) fn parse(builder: &mut Builder<'_>) -> Vec<Arc<Node>> {
             .map_err(|error| syntax(&reader.builder.source.clone(), &error))
             .and_then(|(event, mark)| reader.event(event, mark));
         if let Err(finding) = outcome {
-            reader.builder.findings.push(*finding);
+            reader.builder.report(*finding);
             break;
         }
     }
@@ -306,7 +306,8 @@ fn merge(entries: &mut Vec<Entry>, seen: &mut Seen, at: &Span, node: &Arc<Node>)
     };
     for source in sources {
         for entry in source.entries() {
-            if seen.add(entry) {
+            if seen.find(entries, &entry.key).is_none() {
+                seen.add(entry, entries.len());
                 entries.push(entry.clone());
             }
         }

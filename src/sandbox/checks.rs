@@ -1,6 +1,7 @@
 //! Why an installation fails: the health check's findings and what Helm and the cluster refuse
 //! ("AML docs: troubleshoot the Kubernetes extension", "Azure/AML-Kubernetes: troubleshooting").
 
+use base64::Engine;
 use serde_json::Value as Json;
 
 use super::extension::{Generation, NAMESPACE, Release};
@@ -208,9 +209,16 @@ fn tls_problem(cluster: &Cluster, release: &Release) -> Option<&'static str> {
         };
     }
     match (release.text("scoringFe.sslCert"), release.text("scoringFe.sslKey")) {
-        (Some(_), Some(_)) => None,
+        (Some(certificate), Some(key)) if is_pem(certificate) && is_pem(key) => None,
         _ => Some("The ssl certificate and key are missing or invalid."),
     }
+}
+
+/// Whether a setting is the base64 of a PEM text.
+fn is_pem(value: &str) -> bool {
+    base64::engine::general_purpose::STANDARD
+        .decode(value.trim())
+        .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("-----BEGIN "))
 }
 
 /// ServiceAccounts of the chart's pods that may not use the SCC `privileged`.

@@ -355,11 +355,6 @@ fn prune(cluster: &mut Cluster, release: &Release) {
     }
 }
 
-/// Takes back what a failed first installation made; the namespace, its Secrets and the report stay.
-pub(super) fn remove_workloads(world: &mut World, release: &Release) {
-    remove(world, release);
-}
-
 /// Uninstalls: every object Helm owns vanishes, with the CRDs it brought. The namespace and its Secrets stay.
 pub(super) fn remove(world: &mut World, release: &Release) {
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };

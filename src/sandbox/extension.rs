@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::arm::{extensions, id};
 use super::checks::{self, Finding, Verdict};
-use super::clock::Work;
+use super::clock::{Pace, Work};
 use super::world::{Event, World};
 use super::{components, report};
 
@@ -110,7 +110,10 @@ impl Release {
             "promop" => default_true("installPromOp") && !self.is_true("reuseExistingPromOp"),
             "volcano" => default_true("installVolcano"),
             "blobcsi" => default_true("blobCsiDriverEnabled"),
-            "nvidia" => self.is_true("installNvidiaDevicePlugin"),
+            "nvidia" => match self.generation {
+                Generation::Preview => default_true("installNvidiaDevicePlugin"),
+                Generation::Ga => self.is_true("installNvidiaDevicePlugin"),
+            },
             "dcgm" => self.is_true("installDcgmExporter"),
             "openshift" => self.is_true("openshift"),
             _ => false,
@@ -225,8 +228,12 @@ pub(super) fn step(world: &mut World, extension: &str, operation: &str, step: St
             succeed(world, &release, operation);
         }
         Step::TimedOut => {
-            let text = "timed out waiting for the condition";
-            fail(world, &release, operation, text, world_was_installed(world, &release));
+            let after = if was_applied(world, &release) {
+                Aftermath::RollBack
+            } else {
+                Aftermath::Uninstall
+            };
+            fail(world, &release, operation, "timed out waiting for the condition", after);
         }
         Step::Uninstall => {
             report::write(world, &release, "pre-delete", &[]);
@@ -289,9 +296,10 @@ fn wait_for_agents(world: &mut World, release: &Release, operation: &str, again:
     let hours = since.map_or(0, |since| world.now().duration_since(since).as_hours());
     if hours >= 48 {
         let text = "the agents of the cluster did not pick up the request in 48 hours and its protected settings expired";
-        fail(world, release, operation, text, false);
+        fail(world, release, operation, text, Aftermath::Nothing);
     } else {
-        world.at(jiff::SignedDuration::from_secs(60), again);
+        let pause = if world.pace == Pace::Fast { 1 } else { 60 };
+        world.at(jiff::SignedDuration::from_secs(pause), again);
     }
 }
 
@@ -301,32 +309,49 @@ fn is_installed(world: &World, release: &Release) -> bool {
         .is_some_and(|cluster| components::helm_release(cluster, &release.name).is_some())
 }
 
-/// Whether an earlier revision is in the cluster, to which Helm can go back.
-fn world_was_installed(world: &World, release: &Release) -> bool {
+/// Whether an operation on this extension succeeded before.
+fn was_applied(world: &World, release: &Release) -> bool {
     world.get(&release.id).is_some_and(|stored| stored.hidden["applied"].is_object())
 }
 
-/// Runs the health check and goes on, or fails on a critical finding (code below E45000).
+/// The release as it was last applied, to which Helm goes back.
+fn previous(world: &World, release: &Release) -> Option<Release> {
+    let stored = world.get(&release.id)?;
+    let settings = strings(&stored.hidden["applied"]);
+    let version =
+        stored.body["properties"]["currentVersion"].as_str().unwrap_or(&release.version).to_owned();
+    let generation = generation(Some(&version), "", &settings);
+    Some(Release { settings, version, generation, ..release.clone() })
+}
+
+/// What happens to the objects in the cluster when an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aftermath {
+    /// Helm had not changed anything yet.
+    Nothing,
+    /// A first installation is taken back.
+    Uninstall,
+    /// The objects of the last revision return.
+    RollBack,
+}
+
+/// Runs the health check and goes on, or fails on a critical finding.
 fn check(world: &mut World, release: &Release, operation: &str, hook: &str, next: Event) {
     if world.faults.fails_operation(&release.id) {
-        return fail(world, release, operation, "pod healthcheck failed", hook == "pre-upgrade");
+        return fail(world, release, operation, "pod healthcheck failed", Aftermath::Nothing);
     }
     if extensions::has_busy_sibling(world, &release.id) && release.is_aks {
         let text = "Error code: Conflict, \"code\":\"EtagMismatch\": another operation is in progress on the managed cluster";
-        return fail(world, release, operation, text, hook == "pre-upgrade");
+        return fail(world, release, operation, text, Aftermath::Nothing);
     }
     let findings = checks::health(world, release);
     report::write(world, release, hook, &findings);
     components::put_healthcheck_pod(world, release, hook);
     if findings.iter().any(Finding::is_critical) {
-        report::write(
-            world,
-            release,
-            if hook == "pre-install" { "pre-delete" } else { "pre-rollback" },
-            &findings,
-        );
+        let back = if hook == "pre-install" { "pre-delete" } else { "pre-rollback" };
+        report::write(world, release, back, &findings);
         let text = format!("failed {hook}: pod healthcheck failed");
-        return fail(world, release, operation, &text, hook == "pre-upgrade");
+        return fail(world, release, operation, &text, Aftermath::Nothing);
     }
     world.after(Work::HealthCheck, next);
 }
@@ -337,8 +362,13 @@ fn helm(world: &mut World, release: &Release, operation: &str, step: Step) {
         operation: operation.to_owned(),
         step,
     };
+    if step == Step::Install && !was_applied(world, release) && is_installed(world, release) {
+        // A forced delete left the chart behind.
+        let text = "cannot re-use a name that is still in use";
+        return fail(world, release, operation, text, Aftermath::Nothing);
+    }
     match checks::helm(world, release) {
-        Verdict::Refused(text) => fail(world, release, operation, &text, step == Step::Upgrade),
+        Verdict::Refused(text) => fail(world, release, operation, &text, Aftermath::Nothing),
         Verdict::NeverReady(accounts) => {
             components::put_all(world, release, &accounts);
             world.after(Work::HelmTimeout, later(Step::TimedOut));
@@ -365,30 +395,43 @@ fn succeed(world: &mut World, release: &Release, operation: &str) {
     world.end(operation, None);
 }
 
-/// Ends an operation as Azure reports it: `ExtensionOperationFailed` with Helm's text; what Helm made is taken back.
-fn fail(world: &mut World, release: &Release, operation: &str, text: &str, keep: bool) {
-    let stamp = world.stamp();
-    let helm = if keep {
-        format!(
-            "Helm upgrade failed : UPGRADE FAILED: release {} failed, and has been rolled back due to atomic being set: {text}",
-            release.name
+/// Ends an operation as Azure reports it: `ExtensionOperationFailed` with Helm's text.
+fn fail(world: &mut World, release: &Release, operation: &str, text: &str, after: Aftermath) {
+    let update = was_applied(world, release);
+    let name = &release.name;
+    let (helm, verb) = if update {
+        (
+            format!(
+                "Helm upgrade failed : UPGRADE FAILED: release {name} failed, and has been rolled back due to atomic being set: {text}"
+            ),
+            "Update",
         )
     } else {
-        format!(
-            "Helm installation failed : INSTALLATION FAILED: release {} failed, and has been uninstalled due to atomic being set: {text}",
-            release.name
+        (
+            format!(
+                "Helm installation failed : INSTALLATION FAILED: release {name} failed, and has been uninstalled due to atomic being set: {text}"
+            ),
+            "Create",
         )
     };
     let message = format!(
-        "The extension operation failed with the following error: Error: [ InnerError: [{helm}]] occurred while doing the operation : [Create] on the config, For general troubleshooting visit: https://aka.ms/k8s-extensions-TSG"
+        "The extension operation failed with the following error: Error: [ InnerError: [{helm}]] occurred while doing the operation : [{verb}] on the config, For general troubleshooting visit: https://aka.ms/k8s-extensions-TSG"
     );
-    if !keep {
-        components::remove_workloads(world, release);
+    match after {
+        Aftermath::Nothing => {}
+        Aftermath::Uninstall => components::remove(world, release),
+        Aftermath::RollBack => {
+            if let Some(previous) = previous(world, release) {
+                components::put_all(world, &previous, &[]);
+                components::make_ready(world, &previous);
+            }
+        }
     }
+    let stamp = world.stamp();
     if let Some(stored) = world.get_mut(&release.id) {
         let properties = &mut stored.body["properties"];
         properties["provisioningState"] = json!("Failed");
-        let code = if keep { "UpdateFailed" } else { "InstallationFailed" };
+        let code = if update { "UpdateFailed" } else { "InstallationFailed" };
         properties["statuses"] = json!([{"code": code, "displayStatus": null, "level": "Error", "message": message, "time": stamp}]);
     }
     world.end(operation, Some(json!({"code": "ExtensionOperationFailed", "message": message})));

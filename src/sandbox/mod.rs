@@ -20,6 +20,8 @@ mod seed;
 mod serve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_arm;
 mod throttle;
 mod tls;
 mod wire;
@@ -162,6 +164,7 @@ impl Sandbox {
         let text = {
             let mut world = self.lock();
             world.advance();
+            world.prune();
             world.clock.rebase();
             serde_json::to_vec(&*world)
         };
@@ -198,6 +201,7 @@ impl Sandbox {
     pub fn seed(&self, seed: &Seed) {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         seed::seed(&mut world, seed);
     }
 
@@ -227,6 +231,7 @@ impl Sandbox {
     pub fn set_arm(&self, id: &str, pointer: &str, value: Json) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         features::materialise(&mut world, id);
         providers::materialise(&mut world, id);
         let Some(stored) = world.get_mut(id) else {
@@ -243,6 +248,7 @@ impl Sandbox {
     pub fn delete_arm(&self, id: &str) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         if world.get(id).is_none() {
             return Err(SandboxError::UnknownResource { id: id.to_owned() });
         }
@@ -272,6 +278,7 @@ impl Sandbox {
     ) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         let now = world.kube_stamp();
         let found = find_cluster(&mut world, subscription, group, cluster)?;
         if found.store.get(path).is_none() {
@@ -299,6 +306,7 @@ impl Sandbox {
     ) -> Result<(), SandboxError> {
         let mut world = self.lock();
         world.advance();
+        world.revision += 1;
         let found = find_cluster(&mut world, subscription, group, cluster)?;
         if found.store.get(path).is_none() {
             return Err(SandboxError::UnknownObject {

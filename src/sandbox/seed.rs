@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::arm::{self, features, groups, id, ml, providers};
+use super::arm::{self, features, generic, groups, id, ml, providers};
+use super::clock::Work;
 use super::kube;
-use super::world::{Cluster, World};
+use super::world::{Cluster, Event, World};
 use super::worldfile::{FileCluster, SccEdit, Software};
 
 /// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.
@@ -135,21 +136,37 @@ fn register(world: &mut World, subscription: &str, namespace: &str, state: &str)
     }
 }
 
-/// Subscriptions of the world file with the states of their features and providers.
+/// Subscriptions of the world file with the states of their features and providers. What is `Registering` there will
+/// be registered after the usual time.
 pub(super) fn subscriptions_of_file(world: &mut World) {
     for subscription in world.file.subscriptions.clone() {
         ensure_subscription(world, &subscription.id);
         for (namespace, state) in &subscription.providers {
             register(world, &subscription.id, namespace, state);
+            let id = format!("/subscriptions/{}/providers/{namespace}", subscription.id);
+            go_on(world, state, id, "/registrationState", Work::ProviderRegistration);
         }
         for (feature, state) in &subscription.features {
             let (namespace, name) =
                 feature.split_once('/').unwrap_or(("Microsoft.ContainerService", feature));
-            let id = format!("/subscriptions/{}/features/{namespace}/{name}", subscription.id);
+            let id = format!(
+                "/subscriptions/{}/providers/Microsoft.Features/providers/{namespace}/features/{name}",
+                subscription.id
+            );
             if first_time(world, &id) {
                 features::set_state(world, &subscription.id, namespace, name, state);
+                go_on(world, state, id, "/properties/state", Work::FeatureRegistration);
             }
         }
+    }
+}
+
+fn go_on(world: &mut World, state: &str, id: String, pointer: &str, work: Work) {
+    if state.eq_ignore_ascii_case("registering") {
+        world.after(
+            work,
+            Event::Set { id, pointer: pointer.to_owned(), value: json!("Registered") },
+        );
     }
 }
 
@@ -383,11 +400,14 @@ fn seed_identity(world: &mut World, given: &str) {
     if !first_time(world, &id) || world.get(&id).is_some() {
         return;
     }
-    let mut properties = arm::identity_of(world, &id);
-    properties["tenantId"] = json!(world.tenant);
-    let shown = id.replace("/resourceGroups/", "/resourcegroups/");
-    world.put(&id, json!({"id": shown, "name": id::last_segment(&id), "type": "Microsoft.ManagedIdentity/userAssignedIdentities",
-        "location": DEFAULT_LOCATION, "tags": {}, "properties": properties}));
+    put_plain(world, &id, "Microsoft.ManagedIdentity/userAssignedIdentities");
+}
+
+fn put_plain(world: &mut World, id: &str, kind: &str) {
+    let mut body = json!({"id": id, "name": id::last_segment(id), "type": kind, "location": DEFAULT_LOCATION, "tags": {},
+        "properties": {"provisioningState": "Succeeded"}});
+    generic::complete(world, id, &mut body);
+    world.put(id, body);
 }
 
 fn seed_resource(world: &mut World, given: &str) {
@@ -401,17 +421,6 @@ fn seed_resource(world: &mut World, given: &str) {
     if level.pairs.len() > 1 {
         seed_resource(world, &arm::parent_id(&id));
     }
-    let name = level.last_name();
-    let mut properties = json!({"provisioningState": "Succeeded"});
-    match level.full_type().to_ascii_lowercase().as_str() {
-        "microsoft.containerregistry/registries" => {
-            properties["loginServer"] = json!(format!("{}.azurecr.io", name.to_ascii_lowercase()))
-        }
-        "microsoft.storage/storageaccounts" => {
-            properties["primaryEndpoints"] =
-                json!({"blob": format!("https://{name}.blob.core.windows.net/")});
-        }
-        _ => {}
-    }
-    world.put(&id, json!({"id": id, "name": name, "type": level.full_type(), "location": DEFAULT_LOCATION, "tags": {}, "properties": properties}));
+    let kind = level.full_type();
+    put_plain(world, &id, &kind);
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -155,36 +155,43 @@ pub(super) fn kubeconfig(url: &str, cluster: &str, ca: Option<&Path>) -> String 
 /// Keeps the state file and the world the same while serving.
 struct StateKeeper {
     sandbox: Sandbox,
-    written: Option<SystemTime>,
+    written: Option<Mark>,
     revision: u64,
+    /// A large world is written less often, so that writing takes at most a tenth of the time.
+    not_before: Instant,
 }
+
+/// What tells one version of a file from another: time and length, and where there is one the inode, since a save
+/// replaces the file and two may fall into one tick of the file system's clock.
+type Mark = (SystemTime, u64, u64);
 
 impl StateKeeper {
     fn new(sandbox: Sandbox) -> StateKeeper {
-        let written = StateKeeper::modified(&sandbox);
+        let written = StateKeeper::mark(&sandbox);
         let revision = sandbox.lock().revision;
-        StateKeeper { sandbox, written, revision }
+        StateKeeper { sandbox, written, revision, not_before: Instant::now() }
     }
 
-    fn modified(sandbox: &Sandbox) -> Option<SystemTime> {
-        sandbox
-            .path
-            .as_ref()
-            .and_then(|path| fs::metadata(path).ok())
-            .and_then(|data| data.modified().ok())
+    fn mark(sandbox: &Sandbox) -> Option<Mark> {
+        let data = sandbox.path.as_ref().and_then(|path| fs::metadata(path).ok())?;
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&data);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Some((data.modified().ok()?, data.len(), inode))
     }
 
     fn keep(&mut self) {
         let Some(path) = self.sandbox.path.clone() else { return };
-        let modified = StateKeeper::modified(&self.sandbox);
-        if modified.is_some() && modified != self.written {
+        let mark = StateKeeper::mark(&self.sandbox);
+        if mark.is_some() && mark != self.written {
             if let Ok(mut fresh) = load(&path) {
                 let mut world = self.sandbox.lock();
                 fresh.pace = world.pace;
                 fresh.revision = self.revision;
                 *world = fresh;
             }
-            self.written = modified;
+            self.written = mark;
             return;
         }
         let revision = {
@@ -192,9 +199,11 @@ impl StateKeeper {
             world.advance();
             world.revision
         };
-        if revision != self.revision && self.sandbox.save().is_ok() {
+        let begun = Instant::now();
+        if revision != self.revision && begun >= self.not_before && self.sandbox.save().is_ok() {
+            self.not_before = Instant::now() + begun.elapsed() * 10;
             self.revision = revision;
-            self.written = StateKeeper::modified(&self.sandbox);
+            self.written = StateKeeper::mark(&self.sandbox);
         }
     }
 }
@@ -244,4 +253,105 @@ where
     });
     // An error here is a connection that broke, on purpose or not; there is nobody to tell.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::Seed;
+    use super::*;
+
+    /// Serves a world, sends one request as written, and returns what came back until the server closed.
+    async fn exchange(world: &str, tls: bool, request: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("world.yaml");
+        fs::write(&file, world).expect("written");
+        let sandbox = Sandbox::open(None, Some(&file)).expect("opens");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let options =
+            ServeOptions { listen, tls, folder: folder.path().to_owned(), pace: Pace::Fast };
+        let (told, hears) = tokio::sync::oneshot::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let stopped = async { stopped.await.unwrap_or_default() };
+            sandbox
+                .serve(options, move |at| told.send(at.clone()).unwrap_or_default(), stopped)
+                .await
+        });
+        let at: Listening = hears.await.expect("listens");
+        assert_eq!(at.kubeconfigs.len(), 2, "the example has two clusters");
+        let stream = TcpStream::connect(at.address).await.expect("connects");
+        let mut answer = Vec::new();
+        if let Some(ca) = &at.ca {
+            let mut roots = rustls::RootCertStore::empty();
+            let ca: rustls_pki_types::CertificateDer<'_> =
+                rustls_pki_types::pem::PemObject::from_pem_file(ca).expect("a certificate");
+            roots.add(ca).expect("trusted");
+            let config = rustls::ClientConfig::builder_with_provider(Arc::new(
+                rustls::crypto::aws_lc_rs::default_provider(),
+            ))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+            let name = "localhost".try_into().expect("a name");
+            let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+                .connect(name, stream)
+                .await
+                .expect("a handshake");
+            stream.write_all(request.as_bytes()).await.expect("sent");
+            stream.read_to_end(&mut answer).await.expect("an answer");
+        } else {
+            let mut stream = stream;
+            stream.write_all(request.as_bytes()).await.expect("sent");
+            stream.read_to_end(&mut answer).await.expect("an answer");
+        }
+        stop.send(()).expect("stops");
+        server.await.expect("no panic").expect("no error");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_trusts_the_ca_is_served_over_https() {
+        let request = "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1\r\nHost: localhost:8443\r\nConnection: close\r\n\r\n";
+        let answer = exchange("", true, request).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200")
+                && answer.contains("\"resourceManager\":\"https://localhost:8443\""),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_dropped_connection_ends_without_an_answer() {
+        let request = "GET /subscriptions?api-version=2022-12-01 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n";
+        assert_eq!(exchange("faults: {dropConnection: 1}", false, request).await, "");
+        assert!(exchange("", false, request).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_state_file_by_somebody_else_is_taken_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.json");
+        let group = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/g";
+        let ours = Sandbox::open(Some(&path), None).expect("opens");
+        let subscription = "11111111-2222-3333-4444-555555555555".to_owned();
+        ours.seed(&Seed {
+            resource_groups: vec![(subscription, "g".to_owned(), String::new())],
+            ..Seed::default()
+        });
+        ours.save().expect("saved");
+        let mut keeper = StateKeeper::new(ours.clone());
+        let theirs = Sandbox::open(Some(&path), None).expect("opens");
+        theirs.set_arm(group, "/tags/by", json!("hand")).expect("set");
+        theirs.save().expect("saved");
+        keeper.keep();
+        assert_eq!(ours.show()["arm"][group]["tags"]["by"], "hand");
+        ours.set_arm(group, "/tags/by", json!("us")).expect("set");
+        keeper.keep();
+        let third = Sandbox::open(Some(&path), None).expect("opens");
+        assert_eq!(third.show()["arm"][group]["tags"]["by"], "us");
+    }
 }

@@ -66,6 +66,19 @@ pub(super) enum Event {
     Attach { id: String, operation: String },
 }
 
+impl Event {
+    /// The resource an event is about; the end of an operation is about none, so that it comes even after a delete.
+    fn resource(&self) -> Option<&str> {
+        match self {
+            Event::Set { id, .. }
+            | Event::Remove { id }
+            | Event::Extension { id, .. }
+            | Event::Attach { id, .. } => Some(id),
+            Event::End { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Task {
     due: Timestamp,
@@ -181,19 +194,15 @@ impl World {
     /// Plans an event for when `work` is done.
     pub(super) fn after(&mut self, work: Work, event: Event) {
         let about = match &event {
-            Event::Set { id, .. }
-            | Event::Remove { id }
-            | Event::Extension { id, .. }
-            | Event::Attach { id, .. } => {
-                format!("{work:?} {id}")
-            }
             Event::End { operation, .. } => {
-                format!(
-                    "{work:?} {}",
-                    self.operations.get(operation).map_or("", |o| o.resource.as_str())
-                )
+                self.operations.get(operation).map(|o| o.resource.clone())
             }
+            Event::Set { .. }
+            | Event::Remove { .. }
+            | Event::Extension { .. }
+            | Event::Attach { .. } => event.resource().map(ToOwned::to_owned),
         };
+        let about = format!("{work:?} {}", about.unwrap_or_default());
         let takes = work.takes(self.pace) * self.faults.slowness(&about);
         self.at(takes, event);
     }
@@ -208,13 +217,7 @@ impl World {
     /// Drops what was planned for a resource (it was replaced or deleted).
     pub(super) fn forget(&mut self, id: &str) {
         let key = id::key(id);
-        self.tasks.retain(|task| match &task.event {
-            Event::Set { id, .. }
-            | Event::Remove { id }
-            | Event::Extension { id, .. }
-            | Event::Attach { id, .. } => id::key(id) != key,
-            Event::End { .. } => true,
-        });
+        self.tasks.retain(|task| task.event.resource().is_none_or(|id| id::key(id) != key));
     }
 
     fn happen(&mut self, event: Event) {
@@ -261,12 +264,27 @@ impl World {
         }
     }
 
-    /// Removes a resource with everything below it.
+    /// Removes a resource with everything below it. What still ran or was planned there is over.
     pub(super) fn remove_tree(&mut self, id: &str) {
         let key = id::key(id);
         let below = format!("{key}/");
-        self.resources.retain(|k, _| *k != key && !k.starts_with(&below));
-        self.clusters.retain(|k, _| *k != key && !k.starts_with(&below));
+        let gone = |k: &str| k == key || k.starts_with(&below);
+        self.resources.retain(|k, _| !gone(k));
+        self.clusters.retain(|k, _| !gone(k));
+        self.tasks.retain(|task| task.event.resource().is_none_or(|id| !gone(&id::key(id))));
+        let running: Vec<String> = self
+            .operations
+            .iter()
+            .filter(|(_, operation)| {
+                operation.ended.is_none() && gone(&id::key(&operation.resource))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for operation in running {
+            let error =
+                json!({"code": "OperationCanceled", "message": "The resource was deleted."});
+            self.end(&operation, Some(error));
+        }
     }
 
     /// The resources directly in a collection (`…/namespaces`), in order of their ids.
@@ -307,6 +325,14 @@ impl World {
             },
         );
         operation
+    }
+
+    /// Drops operations that ended more than two hours ago; Azure then answers 404 for them.
+    pub(super) fn prune(&mut self) {
+        let now = self.now();
+        self.operations.retain(|_, operation| {
+            operation.ended.is_none_or(|ended| now.duration_since(ended).as_hours() < 2)
+        });
     }
 
     /// Ends an operation; with an error it has failed.

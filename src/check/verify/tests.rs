@@ -1,3 +1,5 @@
+//! What `verify` finds in a deployment with one thing wrong.
+
 use serde_json::json;
 
 use super::super::fixture::{desired, probed, snapshot, status, worst};

@@ -21,7 +21,7 @@ const ROLE: [Known; 5] = [
     &["--name", "-n"],
 ];
 const REGISTER: [Known; 3] = [&["--namespace"], &["--name", "-n"], &["--wait"]];
-const ACCOUNT: [Known; 2] = [&["--name", "-n"], &["--tenant", "-t"]];
+const ACCOUNT: [Known; 3] = [&["--name", "-n"], &["--tenant", "-t"], &["--subscription", "-s"]];
 const CLOUD: [Known; 4] = [
     &["--name", "-n"],
     &["--endpoint-resource-manager"],

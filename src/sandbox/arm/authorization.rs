@@ -269,7 +269,7 @@ fn locks_over<'a>(
         .resources
         .iter()
         .filter(move |(key, _)| {
-            id::type_of(key) == "microsoft.authorization/locks"
+            key.contains("/microsoft.authorization/locks/")
                 && scope.starts_with(&format!("{}/", scope_of(key)))
         })
         .map(|(key, stored)| (key, &stored.body))

@@ -32,7 +32,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         } else {
             StatusCode::NOT_FOUND
         })),
-        Method::PUT => put(world, call, target, &id, |_, _| {}),
+        Method::PUT => put(world, call, target, &id, |world, body| complete(world, &id, body)),
         Method::PATCH => patch(world, call, target, &id),
         Method::DELETE => {
             let existed = world.get(&id).is_some();
@@ -40,6 +40,27 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
             Ok(Reply::empty(if existed { StatusCode::OK } else { StatusCode::NO_CONTENT }))
         }
         _ => Err(method_not_allowed(call)),
+    }
+}
+
+/// What the services of common types add to a resource.
+pub(in crate::sandbox) fn complete(world: &World, id: &str, body: &mut Json) {
+    let name = id::last_segment(id).to_ascii_lowercase();
+    let properties = &mut body["properties"];
+    match id::type_of(id).as_str() {
+        "microsoft.managedidentity/userassignedidentities" => {
+            *properties = super::identity_of(world, id);
+            properties["tenantId"] = json!(world.tenant);
+            body["id"] = json!(id.replace("/resourceGroups/", "/resourcegroups/"));
+        }
+        "microsoft.containerregistry/registries" => {
+            properties["loginServer"] = json!(format!("{name}.azurecr.io"))
+        }
+        "microsoft.storage/storageaccounts" => {
+            properties["primaryEndpoints"] =
+                json!({"blob": format!("https://{name}.blob.core.windows.net/")});
+        }
+        _ => {}
     }
 }
 

@@ -28,7 +28,7 @@ impl Target {
             target.subscription = segments.get(at + 1).cloned();
             at += 2;
         }
-        if word(at, "resourcegroups") && target.subscription.is_some() {
+        if word(at, "resourcegroups") && at == 2 && segments.len() > 3 {
             target.group = segments.get(at + 1).cloned();
             at += 2;
         }

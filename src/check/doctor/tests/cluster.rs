@@ -1,0 +1,330 @@
+//! Rules about the inside of the cluster.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn nodes_have_to_be_enough_open_and_selected() {
+    let mut tainted = node("n1");
+    tainted["spec"]["taints"] = json!([{"key": "team", "effect": "NoSchedule"}]);
+    let mut arm = node("n1");
+    arm["status"]["nodeInfo"]["architecture"] = json!("arm64");
+    let mut cordoned = node("n1");
+    cordoned["spec"]["unschedulable"] = json!(true);
+    for bad in [&tainted, &arm, &cordoned] {
+        let world = World::good(false).answer("nodes", json!([bad]));
+        expect(&world, "no-linux-node", Status::Fail, "none of 1 nodes");
+    }
+    let ha = |nodes: Json| {
+        World::good(false).setting("inferenceRouterHA", json!(true)).answer("nodes", nodes)
+    };
+    expect(
+        &ha(json!([node("n1"), node("n2"), tainted.clone()])),
+        "too-few-nodes",
+        Status::Fail,
+        "wants 3 nodes for high availability, and 2",
+    );
+    expect(&ha(json!([node("n1"), node("n2"), node("n3")])), "too-few-nodes", Status::Pass, "");
+    tainted["spec"]["taints"][0]["key"] = json!("ml.azure.com/amlarc");
+    expect(
+        &ha(json!([node("n1"), node("n2"), tainted])),
+        "too-few-nodes",
+        Status::Pass,
+        "3 replicas",
+    );
+    let selected = |value| World::good(false).setting("nodeSelector.disk", json!(value));
+    expect(&selected("ssd"), "node-selector-matches-nothing", Status::Pass, "3 nodes");
+    expect(&selected("tape"), "node-selector-matches-nothing", Status::Fail, "disk=tape");
+    let preview = World::good(false)
+        .declare("/extension/profile", json!("2021-11-preview"))
+        .answer("nodes", json!([node("n1")]));
+    let found = preview.run();
+    assert!(
+        worst(&found, "too-few-nodes")
+            .unwrap()
+            .help
+            .as_ref()
+            .unwrap()
+            .contains("inferenceLoadBalancerHA: false")
+    );
+}
+
+#[test]
+fn room_is_what_other_pods_leave() {
+    let pod = |cpu: &str, labels: Json, phase: &str| {
+        json!({"metadata": {"labels": labels}, "spec": {"nodeName": "n1", "containers": [{"resources": {"requests": {"cpu": cpu}}}]},
+            "status": {"phase": phase}})
+    };
+    let with = |pods: Json| World::good(false).answer("all-pods", pods);
+    expect(&World::good(false), "capacity", Status::Pass, "23.4 CPU");
+    expect(&with(json!([pod("21", json!({}), "Running")])), "capacity", Status::Fail, "2.4 CPU");
+    expect(
+        &with(json!([pod("12", json!({}), "Running")])),
+        "capacity",
+        Status::Warning,
+        "takes up to",
+    );
+    let done = pod("21", json!({}), "Succeeded");
+    let own = pod("21", json!({"ml.azure.com/amlarc-system": "true"}), "Running");
+    expect(&with(json!([done, own])), "capacity", Status::Pass, "23.4 CPU");
+    let mut small = node("n1");
+    small["status"]["allocatable"] = json!({"cpu": "3", "memory": "8Gi"});
+    let world = World::good(false)
+        .setting("inferenceRouterHA", json!(false))
+        .answer("nodes", json!([small]));
+    expect(&world, "cluster-small", Status::Warning, "3.0 CPU");
+    let mut huge = node("n1");
+    huge["status"]["allocatable"] = json!({"cpu": "96", "memory": "400Gi"});
+    let world = World::good(true).answer("nodes", json!([node("n2"), node("n3"), huge]));
+    expect(&world, "ingress-many-processes", Status::Warning, "96 CPUs");
+    let mut blank = node("n1");
+    blank["status"]["allocatable"] = Json::Null;
+    expect(
+        &World::good(false).answer("nodes", json!([blank])),
+        "capacity",
+        Status::Unknown,
+        "allocatable",
+    );
+}
+
+#[test]
+fn instance_types_have_to_fit_a_node() {
+    let with = |cpu: &str, selector: Json, limits: Json| {
+        World::good(false).declare(
+            "/instanceTypes",
+            json!([{"name": "it", "nodeSelector": selector,
+            "resources": {"requests": {"cpu": cpu, "memory": "4Gi"}, "limits": limits}}]),
+        )
+    };
+    expect(&with("4", json!({}), json!({})), "instance-type-too-large", Status::Pass, "");
+    expect(
+        &with("16", json!({}), json!({})),
+        "instance-type-too-large",
+        Status::Warning,
+        "16.0 CPU",
+    );
+    expect(
+        &with("1", json!({}), json!({"nvidia.com/gpu": 1})),
+        "instance-type-too-large",
+        Status::Warning,
+        "1 nvidia.com/gpu",
+    );
+    expect(
+        &with("1", json!({"sku": "gpu"}), json!({})),
+        "instance-type-too-large",
+        Status::Warning,
+        "sku=gpu",
+    );
+    let skipped =
+        with("16", json!({}), json!({})).setting("amloperator.skipResourceValidation", json!(true));
+    expect(&skipped, "instance-type-too-large", Status::Pass, "");
+}
+
+#[test]
+fn software_that_is_there_already_collides_while_its_setting_is_on() {
+    let named = |name: &str| json!([{"metadata": {"name": name, "namespace": "other"}}]);
+    let preview = |world: World| world.declare("/extension/profile", json!("2021-11-preview"));
+    let good = || World::good(false);
+    for (world, code, expected) in [
+        (
+            good().answer("daemonsets", named("nvidia-device-plugin")),
+            "nvidia-plugin-conflict",
+            Status::Pass,
+        ),
+        (
+            good()
+                .answer("daemonsets", named("nvidia-device-plugin"))
+                .setting("installNvidiaDevicePlugin", json!(true)),
+            "nvidia-plugin-conflict",
+            Status::Fail,
+        ),
+        (
+            preview(good().answer("daemonsets", named("nvidia-device-plugin"))),
+            "nvidia-plugin-conflict",
+            Status::Fail,
+        ),
+        (
+            good().answer("deployments", named("kube-prometheus-operator")),
+            "prometheus-conflict",
+            Status::Fail,
+        ),
+        (
+            good()
+                .answer("deployments", named("kube-prometheus-operator"))
+                .setting("installPromOp", json!(false)),
+            "prometheus-conflict",
+            Status::Pass,
+        ),
+        (
+            preview(good().answer("deployments", named("prometheus-operator"))),
+            "prometheus-conflict",
+            Status::Fail,
+        ),
+        (
+            preview(
+                good()
+                    .answer("deployments", named("prometheus-operator"))
+                    .setting("reuseExistingPromOp", json!(true)),
+            ),
+            "prometheus-conflict",
+            Status::Pass,
+        ),
+        (good().answer("crds", named("jobs.batch.volcano.sh")), "volcano-conflict", Status::Fail),
+        (
+            good()
+                .answer("crds", named("jobs.batch.volcano.sh"))
+                .setting("enableTraining", json!(false)),
+            "volcano-conflict",
+            Status::Pass,
+        ),
+    ] {
+        expect(&world, code, expected, "");
+    }
+}
+
+#[test]
+fn a_conflict_can_be_resolved_belong_to_us_or_only_warn() {
+    let named = |name: &str| json!([{"metadata": {"name": name, "namespace": "other"}}]);
+    let class =
+        json!([{"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}}]);
+    let good = || World::good(false);
+    for (world, code, expected) in [
+        (good().answer("ingress-classes", class.clone()), "ingress-class-conflict", Status::Pass),
+        (
+            World::good(true).answer("ingress-classes", class.clone()),
+            "ingress-class-conflict",
+            Status::Fail,
+        ),
+        (
+            World::good(true)
+                .answer("ingress-classes", class)
+                .setting("nginxIngress.controller", json!("k8s.io/amlarc-ingress-nginx")),
+            "ingress-class-conflict",
+            Status::Pass,
+        ),
+        (
+            good()
+                .answer("daemonsets", named("dcgm-exporter"))
+                .setting("installDcgmExporter", json!(true)),
+            "dcgm-conflict",
+            Status::Warning,
+        ),
+        (
+            good().answer("webhooks", named("dapr-sidecar-injector")),
+            "dapr-conflict",
+            Status::Warning,
+        ),
+    ] {
+        expect(&world, code, expected, "");
+    }
+    let own = json!([{"metadata": {"name": "ext-prometheus-operator", "namespace": "azureml",
+        "annotations": {"meta.helm.sh/release-name": "ext"}}}]);
+    expect(&good().answer("deployments", own), "prometheus-conflict", Status::Pass, "");
+}
+
+#[test]
+fn leftovers_of_other_installations_are_found() {
+    let old = json!({"metadata": {"name": "azureml-fe", "annotations": {"azureml-fe-enable-upgrade": "true"}}});
+    let world = World::good(false).answer("legacy-5", old);
+    expect(&world, "legacy-router", Status::Fail, "deployment/azureml-fe");
+    expect(
+        &world.setting("scoringFe.enableUpgrade", json!(true)),
+        "legacy-router",
+        Status::Warning,
+        "",
+    );
+    let gateway = json!([{"metadata": {"name": "gateway", "namespace": "azureml", "annotations": {"meta.helm.sh/release-name": "ext"}}}]);
+    let world = World::good(false).answer("deployments", gateway);
+    expect(&world, "installed-another-way", Status::Fail, "named ext");
+    let known =
+        world.live("edge/extension/ext", "/properties/provisioningState", json!("Succeeded"));
+    expect(&known, "installed-another-way", Status::Pass, "");
+    let other =
+        json!([{"name": "old", "properties": {"extensionType": "microsoft.azureml.kubernetes"}}]);
+    expect(
+        &World::good(false).answer("extensions", other),
+        "other-extension",
+        Status::Fail,
+        "under the name old",
+    );
+    let stuck: Vec<Json> = (0..11)
+        .map(|it| json!({"metadata": {"name": format!("sh.helm.release.v1.ext.v{it}"), "labels": {"status": "pending-upgrade"}}}))
+        .collect();
+    expect(
+        &World::good(false).answer("secrets", json!(stuck)),
+        "helm-revisions-pending",
+        Status::Warning,
+        "11 revisions",
+    );
+    let agent = json!([{"metadata": {"name": "config-agent", "namespace": "azure-arc"}, "spec": {"template": {"spec": {"containers": [
+        {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}, {"name": "NO_PROXY", "value": "localhost,.svc"}]}]}}}}]);
+    expect(
+        &World::good(false).answer("deployments", agent),
+        "proxy-skip-range",
+        Status::Warning,
+        "lacks 127.0.0.1",
+    );
+}
+
+#[test]
+fn namespaces_secrets_balancers_and_constraints() {
+    let good = || World::good(false);
+    let namespace = "edge/namespace/azureml";
+    expect(
+        &good().live(namespace, "/status/phase", json!("Terminating")),
+        "namespace-terminating",
+        Status::Fail,
+        "deleted",
+    );
+    let label = "/metadata/labels/pod-security.kubernetes.io~1enforce";
+    expect(
+        &good().live(namespace, label, json!("restricted")),
+        "pod-security-restricted",
+        Status::Warning,
+        "baseline",
+    );
+    let tls = || good().setting("sslSecret", json!("tls"));
+    expect(
+        &tls().answer("tls-secret", Json::Null),
+        "ssl-secret-missing",
+        Status::Fail,
+        "azureml/tls",
+    );
+    expect(
+        &tls().answer("tls-secret", json!({"data": {"cert.pem": "eA=="}})),
+        "ssl-secret-missing",
+        Status::Fail,
+        "lacks key.pem",
+    );
+    let whole = json!({"type": "Opaque", "data": {"cert.pem": "eA==", "key.pem": "eA=="}});
+    expect(&tls().answer("tls-secret", whole), "ssl-secret-missing", Status::Pass, "");
+    expect(&good().answer("services", json!([])), "no-load-balancer", Status::Warning, "");
+    let waiting = json!([{"spec": {"type": "LoadBalancer"}}]);
+    expect(
+        &good().answer("services", waiting.clone()),
+        "no-load-balancer",
+        Status::Fail,
+        "wait for an address",
+    );
+    let cloud = good().answer("services", waiting).live(
+        CLUSTER,
+        "/properties/infrastructure",
+        json!("aws"),
+    );
+    expect(&cloud, "no-load-balancer", Status::Pass, "");
+    let gke = good().live(CLUSTER, "/properties/distribution", json!("gke"));
+    expect(&gke, "gke-node-image", Status::Pass, "");
+    let mut cos = node("n1");
+    cos["status"]["nodeInfo"]["osImage"] = json!("Container-Optimized OS");
+    expect(&gke.answer("nodes", json!([cos])), "gke-node-image", Status::Warning, "n1");
+    let openshift = || good().declare("/cluster/distribution", json!("openshift"));
+    expect(&openshift(), "scc-unavailable", Status::Fail, "privileged");
+    let scc = "edge/scc_grant/privileged";
+    expect(
+        &openshift().live(scc, "/metadata/name", json!("privileged")),
+        "scc-unavailable",
+        Status::Pass,
+        "apply grants it to 1",
+    );
+}
