@@ -75,7 +75,7 @@ fn gates(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
     if gates.is_empty() {
         return;
     }
-    lines.push(style.ink(Ink::Careful, "apply refuses this plan as it is:"));
+    lines.push(style.ink(Ink::Careful, "Before this can be applied:"));
     for gate in gates {
         lines.extend(style.hang("  ! ", &format!("{}: {}", gate.key, gate.message)));
     }

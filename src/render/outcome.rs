@@ -8,7 +8,8 @@ use crate::plan::Action;
 /// worth knowing, and what to do next. The verdict stands on a line of its own.
 #[must_use]
 pub fn outcome(outcome: &Outcome, style: &Style) -> String {
-    let mut lines = Vec::new();
+    // The plan stands right above.
+    let mut lines = vec![String::new()];
     done(outcome, &mut lines);
     for (key, error) in &outcome.failed {
         let title = format!("{} {key} failed", style.ink(Ink::Bad, "✗"));

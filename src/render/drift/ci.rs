@@ -151,7 +151,9 @@ pub fn github(plan: &Plan, places: Places<'_>) -> String {
         let message = format!("{hidden} more findings are in the log of this step");
         commands.push((Severity::Advice, command(Severity::Advice, "amlplan", None, &message)));
     }
-    commands.into_iter().map(|(_, it)| it).collect()
+    // A line that is no command stands in the log only.
+    let log = [report.verdict(), "\n".to_owned()];
+    commands.into_iter().map(|(_, it)| it).chain(log).collect()
 }
 
 fn command(severity: Severity, title: &str, site: Option<Site>, message: &str) -> String {

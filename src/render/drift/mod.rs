@@ -350,6 +350,7 @@ pub fn json(plan: &Plan, places: Places<'_>) -> Json {
     };
     json!({
         "drift": !report.findings.is_empty(),
+        "message": report.verdict(),
         "errored": plan.errored(),
         "complete": !plan.errored() && plan.skipped.is_empty(),
         "resources": report.looked_at,
@@ -413,7 +414,7 @@ mod tests {
             "No drift. 0 resources as declared.\n"
         );
         assert!(markdown(&plan, &places).contains("No drift."));
-        assert_eq!(github(&plan, &places), "");
+        assert_eq!(github(&plan, &places), "No drift. 0 resources as declared.\n");
         assert_eq!(json(&plan, &places)["drift"], false);
         plan.findings.push(crate::source::Diagnostic::error("denied", "cannot read the cluster"));
         assert!(human(&plan, &places, &Style::default()).contains("not known"));
