@@ -189,6 +189,11 @@ pub trait Kind: Send + Sync {
         None
     }
 
+    /// Who else writes it, for Kubernetes objects that others have edited.
+    fn other_writers(&self, live: &Live) -> Vec<String> {
+        fields::other_managers(live.document())
+    }
+
     /// How often in a row it has to be seen ready: registrations flap.
     fn steady_looks(&self) -> u32 {
         1
