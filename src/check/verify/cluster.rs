@@ -76,7 +76,7 @@ fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> 
                 "amlplan plan shows whether a setting differs; else install the extension again",
             )
         } else {
-            Found::Skipped("newer versions of the extension do without it".to_owned())
+            Found::Skipped("not there; some versions of the extension do without it".to_owned())
         };
     };
     let (ready, wanted) = copies(live);
