@@ -1,1 +1,13 @@
-//! (to come)
+//! Plan → changes: a pure frontier says what may start, a dull loop starts it, and each task ends
+//! when the thing is really done. Watchers learn everything through events; nothing is printed.
+
+mod driver;
+mod error;
+mod event;
+mod frontier;
+mod task;
+
+pub use driver::{Limits, run};
+pub use error::{Explain, Failure};
+pub use event::{Event, Outcome, Output, StepError};
+pub use frontier::{Frontier, Phase, Task};

@@ -27,7 +27,9 @@ pub enum SettingKind {
 }
 
 /// What a change of a setting does to what runs on the cluster, from harmless to impossible.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Impact {
     /// Nothing that runs is disturbed.
@@ -41,6 +43,20 @@ pub enum Impact {
     DisruptsJobsAndEndpoints,
     /// Only a new installation can do it.
     NotInPlace,
+}
+
+impl Impact {
+    /// What it means, for people.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Safe => "disturbs nothing that runs",
+            Self::DisruptsJobs => "disrupts running jobs",
+            Self::DisruptsEndpoints => "disrupts endpoints",
+            Self::DisruptsJobsAndEndpoints => "disrupts running jobs and endpoints",
+            Self::NotInPlace => "cannot be done in place: only a new installation can",
+        }
+    }
 }
 
 /// Whether a scenario needs a setting.

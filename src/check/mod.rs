@@ -1,18 +1,27 @@
-//! Rules over the manifest alone: what can be known to be wrong before anything is asked.
+//! Rules over the manifest alone, for `validate`; over manifest and snapshot, for `doctor` and
+//! `verify`.
 //!
 //! Pure: no files, no environment, no clock. One family of rules a file; every code has a page in
-//! `codes/*.toml`, which `amlplan explain CODE` prints.
+//! `codes/*.toml` or `checks.toml`, which `amlplan explain CODE` prints.
 
 mod certificates;
 mod codes;
+#[cfg(test)]
+mod fixture;
+pub mod health;
 mod identities;
 mod ids;
 mod instances;
 mod names;
 mod openshift;
+pub mod outputs;
+mod pages;
+mod report;
 mod router;
 mod schema;
 mod settings;
+mod site;
+pub mod verify;
 mod versions;
 mod view;
 
@@ -25,6 +34,8 @@ use crate::manifest::Manifest;
 use crate::source::Diagnostics;
 
 pub use codes::{CodePage, codes, explain};
+pub use pages::{Page, Weight, page, pages};
+pub use report::{Check, Probe, Probed, Status};
 pub use schema::schema;
 
 /// Checks every cluster of a manifest. `now` is what certificates are compared with.

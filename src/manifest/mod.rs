@@ -4,6 +4,7 @@
 //! file ─ yaml │ toml ─► Node (values with places) ─ fleet (defaults) ─ de ─► Cluster ─ secrets ─► Declared
 //! ```
 
+pub mod az;
 mod de;
 mod env;
 mod fleet;
@@ -15,7 +16,9 @@ mod shapes;
 mod spec;
 pub mod suggest;
 mod toml;
+pub mod translate;
 mod unique;
+mod write;
 mod yaml;
 
 use std::cell::RefCell;
@@ -28,6 +31,7 @@ use crate::source::{self, Diagnostic, Diagnostics, Place};
 pub use node::{Data, Entry, Node, Span, Text};
 pub use secrets::{PEM_SETTINGS, Secrets, reread};
 pub use spec::*;
+pub use write::{Dollars, to_yaml};
 
 /// What the loader needs from its caller.
 #[derive(Clone, Copy)]

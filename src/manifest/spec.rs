@@ -165,6 +165,18 @@ pub enum CloudName {
     AzureChinaCloud,
 }
 
+impl CloudName {
+    /// The word of the manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AzureCloud => "AzureCloud",
+            Self::AzureUSGovernment => "AzureUSGovernment",
+            Self::AzureChinaCloud => "AzureChinaCloud",
+        }
+    }
+}
+
 /// The endpoints of a cloud that amlplan does not know by name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

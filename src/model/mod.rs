@@ -12,7 +12,7 @@ pub use arm_id::{ArmId, NotAnArmId};
 pub use key::{Key, KindName, NotAKey};
 pub use object_ref::ObjectRef;
 pub use pointer::Pointer;
-pub use secret::{Encoding, Secret, SecretSource};
+pub use secret::{Encoding, Secret, SecretSource, secrets_by_source};
 pub use value::{Later, Value};
 
 /// A document as Azure or Kubernetes sends it.

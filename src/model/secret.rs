@@ -80,6 +80,11 @@ impl Secret {
         Self { encoding, ..self.clone() }
     }
 
+    /// Gives an unread secret its content.
+    pub fn fill(&mut self, content: String) {
+        self.content = Some(content.into());
+    }
+
     /// Whether the content is at hand.
     #[must_use]
     pub const fn is_read(&self) -> bool {
@@ -127,6 +132,40 @@ impl PartialEq for Secret {
 }
 
 impl Eq for Secret {}
+
+/// Serializes a map of secrets by their sources; contents stay out and come back unread.
+pub mod secrets_by_source {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Encoding, Secret, SecretSource};
+
+    /// Writes the sources.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        secrets: &BTreeMap<String, Secret>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let sources = secrets.iter().map(|(key, it)| (key, (&it.source, it.encoding)));
+        sources.collect::<BTreeMap<_, _>>().serialize(serializer)
+    }
+
+    /// Reads the sources.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Secret>, D::Error> {
+        let sources: BTreeMap<String, (SecretSource, Encoding)> =
+            BTreeMap::deserialize(deserializer)?;
+        let secret = |(key, (source, encoding))| (key, Secret::unread(source, encoding));
+        Ok(sources.into_iter().map(secret).collect())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,1 +1,90 @@
-//! (to come)
+//! (Desired, live) → plan; pure: no clock, no environment, no network.
+//!
+//! The passes, in order: decide each resource by itself, in dependency order so that a decision
+//! can look at what it stands on; then turn every decision into requests; then look for what must
+//! not happen.
+
+mod decide;
+pub mod file;
+mod step;
+
+use std::collections::BTreeMap;
+
+pub use step::{Action, Gate, Mode, Plan, Reason, Step};
+
+use crate::graph::{self, Desired};
+use crate::kind::Snapshot;
+use crate::model::{Key, KindName};
+use crate::source::Diagnostic;
+
+/// Everything the planner may know, as values.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// What is declared.
+    pub desired: &'a Desired,
+    /// What is live.
+    pub live: &'a Snapshot,
+    /// What the plan is for.
+    pub mode: Mode,
+}
+
+/// Decides what to do. The same input gives the same plan.
+#[must_use]
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let mut plan =
+        Plan { mode: input.mode, skipped: input.desired.skipped.clone(), ..Plan::default() };
+    let order = match graph::order(input.desired) {
+        Ok(order) => order,
+        Err(cycle) => {
+            plan.findings.push(Diagnostic::error("dependency-cycle", cycle.to_string()));
+            return plan;
+        }
+    };
+    let mut decided: BTreeMap<Key, Step> = BTreeMap::new();
+    for key in &order {
+        let resource = &input.desired.nodes[key].resource;
+        // Destroying does not ask whether a grant still applies: what we added has to go.
+        if input.mode == Mode::Apply && !resource.kind().applies(input.live) {
+            continue;
+        }
+        let step = decide::step(input, key, &decided, &mut plan.findings);
+        if step.action != Action::NoOp && input.desired.protected.contains(key) {
+            plan.protected.extend(protection(&step));
+        }
+        decided.insert(key.clone(), step);
+    }
+    let mut order: Vec<Key> = order.into_iter().filter(|it| decided.contains_key(it)).collect();
+    if input.mode == Mode::Destroy {
+        order.reverse();
+    }
+    plan.findings.extend(warnings(&decided));
+    plan.steps = order.into_iter().filter_map(|key| decided.remove(&key)).collect();
+    let there: Vec<Key> = plan.steps.iter().map(|it| it.key.clone()).collect();
+    for step in &mut plan.steps {
+        step.depends_on.retain(|it| there.contains(it));
+    }
+    plan
+}
+
+fn protection(step: &Step) -> Option<Gate> {
+    let removes = matches!(step.action, Action::Delete | Action::Replace);
+    removes.then(|| Gate {
+        key: step.key.clone(),
+        message: "lifecycle.preventDestroy protects it; take it out of that list to go on".into(),
+    })
+}
+
+/// What a reader should know about the companions that a plan makes.
+fn warnings(decided: &BTreeMap<Key, Step>) -> Option<Diagnostic> {
+    let companion =
+        |key: &Key| matches!(key.kind, KindName::RelayNamespace | KindName::ServiceBusNamespace);
+    let made = decided.values().any(|it| companion(&it.key) && it.action == Action::Create);
+    made.then(|| {
+        Diagnostic::warning(
+            "companions",
+            "Relay and Service Bus in the cluster's resource group carry the traffic between \
+             Azure ML and the cluster",
+        )
+        .with_help("do not modify or delete them by hand: that breaks attached computes")
+    })
+}

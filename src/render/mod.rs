@@ -1,3 +1,58 @@
-//! The only place that formats for people or machines.
+//! The only place that formats for people or machines. Everything here turns values into text or
+//! JSON; only the command line prints it.
 
+pub mod az;
+pub mod checks;
 pub mod diagnostics;
+mod diff;
+pub mod drift;
+pub mod explain;
+pub mod graph;
+pub mod human;
+pub mod json;
+mod junit;
+mod outcome;
+pub mod progress;
+#[cfg(test)]
+mod samples;
+mod stream;
+mod style;
+mod values;
+pub mod world;
+
+pub use style::Style;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_in_no_format() {
+        let plan = samples::plan();
+        let secret = plan.steps.iter().filter_map(|it| it.after.as_ref());
+        let mut held = 0;
+        for document in secret {
+            document.walk(&crate::model::Pointer::root(), &mut |_, it| {
+                held += usize::from(matches!(it, crate::model::Value::Secret(_)));
+            });
+        }
+        assert_eq!(held, 2, "the sample holds secrets that could show");
+        let style = Style::default();
+        let nowhere = |_: &_, _: &_| None;
+        let shown = [
+            human::plan(&plan, &style),
+            json::plan(&plan, "now").to_string(),
+            drift::human(&plan, &nowhere, &style),
+            drift::json(&plan, &nowhere).to_string(),
+            drift::markdown(&plan, &nowhere),
+            drift::junit(&plan, &nowhere),
+            drift::sarif(&plan, &nowhere).to_string(),
+            drift::github(&plan, &nowhere),
+        ];
+        for (index, text) in shown.iter().enumerate() {
+            assert!(!text.contains(samples::CANARY), "format {index} shows the secret:\n{text}");
+        }
+        // The change of the secret itself still shows.
+        assert!(shown.iter().all(|it| it.contains("configurationProtectedSettings")));
+    }
+}

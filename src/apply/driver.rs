@@ -1,0 +1,228 @@
+//! The loop around the frontier: spawn, join, stop.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::error::Stop;
+use super::frontier::{Frontier, Phase, Task};
+use super::task::{Context, Done};
+use super::{Event, Explain, Outcome};
+use crate::graph::Desired;
+use crate::kind::Snapshot;
+use crate::model::Key;
+use crate::net::clock;
+use crate::observe::Clients;
+use crate::plan::{Action, Mode, Plan};
+
+/// How an apply is limited.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many steps run at once.
+    pub parallelism: NonZeroUsize,
+    /// Do not wait for steps that nothing else waits for.
+    pub no_wait: bool,
+    /// Stop waiting after this long.
+    pub timeout: Option<Duration>,
+    /// Turns true when the user interrupts.
+    pub interrupted: watch::Receiver<bool>,
+}
+
+/// Why the loop stopped starting tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Halt {
+    No,
+    Interrupted,
+    TimeOut,
+}
+
+/// Carries out a plan. Returns how it ended and everything that is live afterwards.
+pub async fn run(
+    plan: &Plan,
+    desired: &Desired,
+    live: Snapshot,
+    clients: &Clients,
+    limits: Limits,
+    explain: Explain,
+    emit: &mut dyn FnMut(&Event),
+) -> (Outcome, Snapshot) {
+    let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let context = Arc::new(Context::new(plan, desired, live, clients, &limits, explain, events));
+    let mut run = Run {
+        plan,
+        frontier: Frontier::new(plan),
+        tasks: JoinSet::new(),
+        outcome: Outcome::default(),
+        states: BTreeMap::new(),
+        context: Arc::clone(&context),
+        free: limits.parallelism.get(),
+    };
+    let started = clock::now();
+    let halt = run.until_done(limits, &mut heard, emit).await;
+    run.tasks.shutdown().await;
+    while let Ok(event) = heard.try_recv() {
+        run.hear(&event, emit);
+    }
+    run.close(halt, emit);
+    run.outcome.elapsed = started.elapsed();
+    let snapshot = Mutex::lock(&context.live).map(|it| it.clone()).unwrap_or_default();
+    (run.outcome, snapshot)
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    frontier: Frontier,
+    tasks: JoinSet<(Task, Result<Done, Stop>)>,
+    outcome: Outcome,
+    /// The last state that each running resource reported.
+    states: BTreeMap<Key, String>,
+    context: Arc<Context>,
+    free: usize,
+}
+
+impl Run<'_> {
+    /// Every event has to be heard even after a failure, so there is no early return here.
+    async fn until_done(
+        &mut self,
+        limits: Limits,
+        heard: &mut tokio::sync::mpsc::UnboundedReceiver<Event>,
+        emit: &mut dyn FnMut(&Event),
+    ) -> Halt {
+        let mut interrupted = limits.interrupted;
+        let time_out = async move {
+            match limits.timeout {
+                Some(timeout) => clock::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(time_out);
+        loop {
+            self.start();
+            if self.tasks.is_empty() {
+                return Halt::No;
+            }
+            tokio::select! {
+                biased;
+                Some(event) = heard.recv() => self.hear(&event, emit),
+                Ok(_) = interrupted.wait_for(|it| *it) => {
+                    return Halt::Interrupted;
+                }
+                () = &mut time_out => return Halt::TimeOut,
+                Some(joined) = self.tasks.join_next() => {
+                    while let Ok(event) = heard.try_recv() {
+                        self.hear(&event, emit);
+                    }
+                    self.joined(joined, emit);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &Event, emit: &mut dyn FnMut(&Event)) {
+        if let Event::Progress { key, state, .. } = event {
+            self.states.insert(key.clone(), state.clone());
+        }
+        emit(event);
+    }
+
+    fn start(&mut self) {
+        // Tasks that do nothing take no place, so they are passed on in a loop of their own.
+        loop {
+            let started = self.frontier.start(self.free);
+            if started.is_empty() {
+                return;
+            }
+            for task in started {
+                if self.idle(&task) {
+                    self.frontier.done(&task);
+                    continue;
+                }
+                self.free -= 1;
+                let context = Arc::clone(&self.context);
+                self.tasks.spawn(async move {
+                    let ended = context.perform(&task).await;
+                    (task, ended)
+                });
+            }
+        }
+    }
+
+    fn idle(&self, (key, phase): &Task) -> bool {
+        self.plan.step(key).is_none_or(|step| match phase {
+            Phase::Remove => step.removal.is_empty() && !step.action.changes(),
+            Phase::Make => !step.action.changes() && step.settling.is_none(),
+        })
+    }
+
+    fn action(&self, key: &Key) -> Action {
+        self.plan.step(key).map_or(Action::NoOp, |it| it.action)
+    }
+
+    fn joined(
+        &mut self,
+        joined: Result<(Task, Result<Done, Stop>), tokio::task::JoinError>,
+        emit: &mut dyn FnMut(&Event),
+    ) {
+        self.free += 1;
+        let Ok((task, ended)) = joined else { return };
+        let (key, phase) = &task;
+        let action = self.action(key);
+        match ended {
+            Ok(done) => {
+                self.frontier.done(&task);
+                // A replacement is complete when it has been made again.
+                let half = *phase == Phase::Remove && action == Action::Replace;
+                if !half && action.changes() {
+                    let elapsed = done.elapsed;
+                    self.outcome.done.push((key.clone(), action, elapsed));
+                    emit(&Event::Completed { key: key.clone(), action, elapsed });
+                }
+            }
+            Err(Stop::Left(state)) => {
+                self.outcome.running.push((key.clone(), state.clone()));
+                emit(&Event::Left { key: key.clone(), state });
+                self.skip(&task, emit);
+            }
+            Err(Stop::Failed(failure)) => {
+                let elapsed = self.context.elapsed(key);
+                let error = (self.context.explain)(*failure);
+                self.outcome.failed.push((key.clone(), error.clone()));
+                emit(&Event::Errored { key: key.clone(), action, error, elapsed });
+                self.skip(&task, emit);
+            }
+        }
+        self.states.remove(key);
+    }
+
+    fn skip(&mut self, task: &Task, emit: &mut dyn FnMut(&Event)) {
+        for (key, _) in self.frontier.failed(task) {
+            if key != task.0 && self.action(&key).changes() && !self.outcome.skipped.contains(&key)
+            {
+                self.outcome.skipped.push(key.clone());
+                emit(&Event::Skipped { key, because: task.0.clone() });
+            }
+        }
+    }
+
+    fn close(&mut self, halt: Halt, emit: &mut dyn FnMut(&Event)) {
+        self.outcome.interrupted = halt == Halt::Interrupted;
+        for (key, _) in self.frontier.running().clone() {
+            let state = self.states.get(&key).cloned().unwrap_or_else(|| "started".to_owned());
+            emit(&Event::Left { key: key.clone(), state: state.clone() });
+            self.outcome.running.push((key, state));
+        }
+        let not_started: Vec<Key> = self.frontier.waiting().map(|(key, _)| key.clone()).collect();
+        for key in not_started {
+            if self.action(&key).changes() && !self.outcome.not_started.contains(&key) {
+                self.outcome.not_started.push(key);
+            }
+        }
+        if self.plan.mode == Mode::Destroy {
+            self.outcome.not_started.sort();
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Why a task failed, before and after it is explained.
+
+use std::sync::Arc;
+
+use super::StepError;
+use crate::model::{Json, Key};
+use crate::{azure, cluster};
+
+/// A failure as it entered, for the explainer: it knows catalogs, this room does not.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The resource.
+    pub key: Key,
+    /// HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The service's own code.
+    pub code: Option<String>,
+    /// What went wrong, without secrets.
+    pub message: String,
+    /// Further lines: inner errors, policies, request ids.
+    pub details: Vec<String>,
+    /// What the error says it is about.
+    pub target: Option<String>,
+    /// The health report in the cluster, when an extension failed and it could be read.
+    pub health: Option<Json>,
+    /// What was being done: `create`, `update`, `delete`.
+    pub operation: &'static str,
+}
+
+/// Turns a failure into what a person should read.
+pub type Explain = Arc<dyn Fn(Failure) -> StepError + Send + Sync>;
+
+/// How a task ended when it did not succeed.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It failed.
+    Failed(Box<Failure>),
+    /// We stopped waiting while Azure goes on, in this state.
+    Left(String),
+}
+
+impl Failure {
+    /// A failure that was noticed here.
+    #[must_use]
+    pub fn own(key: &Key, operation: &'static str, code: &str, message: String) -> Self {
+        Self {
+            key: key.clone(),
+            status: None,
+            code: Some(code.to_owned()),
+            message,
+            details: Vec::new(),
+            target: None,
+            health: None,
+            operation,
+        }
+    }
+
+    pub(super) fn arm(key: &Key, operation: &'static str, error: &azure::ApiError) -> Self {
+        let mut details: Vec<String> = Vec::new();
+        for detail in &error.details {
+            let code = detail.code.as_ref().map(|it| format!("{it}: ")).unwrap_or_default();
+            details.push(format!("{code}{}", detail.message));
+        }
+        details.extend(error.policies.iter().map(|it| format!("policy: {it}")));
+        details.extend(error.request_id.iter().map(|it| format!("request id: {it}")));
+        details.extend(error.correlation_id.iter().map(|it| format!("correlation id: {it}")));
+        Self {
+            status: error.status,
+            code: error.code.clone(),
+            target: error.target.clone(),
+            details,
+            ..Self::own(key, operation, "", error.message.clone())
+        }
+    }
+
+    pub(super) fn cluster(key: &Key, operation: &'static str, error: &cluster::ApiError) -> Self {
+        Self {
+            status: error.status,
+            code: error.reason.clone(),
+            ..Self::own(key, operation, "", error.to_string())
+        }
+    }
+}

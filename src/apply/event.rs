@@ -1,0 +1,109 @@
+//! Everything that a watcher of an apply can learn.
+
+use std::time::Duration;
+
+use crate::model::Key;
+use crate::plan::Action;
+
+/// Why a step failed, ready to be shown: no secret is ever in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// What went wrong.
+    pub message: String,
+    /// The service's own code, such as `ExtensionOperationFailed`.
+    pub code: Option<String>,
+    /// How to mend it.
+    pub help: Option<String>,
+    /// Further lines: inner errors, health codes, request ids.
+    pub details: Vec<String>,
+    /// The field of the wire that caused it, where it is known.
+    pub field: Option<crate::model::Pointer>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A step began.
+    Started {
+        /// The resource.
+        key: Key,
+        /// What is being done.
+        action: Action,
+    },
+    /// A step goes on.
+    Progress {
+        /// The resource.
+        key: Key,
+        /// The state that Azure or the cluster reports.
+        state: String,
+        /// Since its start.
+        elapsed: Duration,
+    },
+    /// A step is really done.
+    Completed {
+        /// The resource.
+        key: Key,
+        /// What was done.
+        action: Action,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A step failed.
+    Errored {
+        /// The resource.
+        key: Key,
+        /// What was being done.
+        action: Action,
+        /// Why it failed.
+        error: StepError,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A step was not started because something it needs failed.
+    Skipped {
+        /// The resource.
+        key: Key,
+        /// What failed.
+        because: Key,
+    },
+    /// A step was left while Azure still works on it.
+    Left {
+        /// The resource.
+        key: Key,
+        /// The state it was last seen in.
+        state: String,
+    },
+}
+
+/// Something worth knowing after an apply, such as an address or a principal id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The resource it belongs to.
+    pub key: Key,
+    /// What it is: `router address`, `principal id`.
+    pub label: &'static str,
+    /// The value.
+    pub value: String,
+}
+
+/// How an apply ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Steps that were carried out, with their durations, in order of completion.
+    pub done: Vec<(Key, Action, Duration)>,
+    /// Steps that failed.
+    pub failed: Vec<(Key, StepError)>,
+    /// Steps that were not started because something they need failed.
+    pub skipped: Vec<Key>,
+    /// Steps that Azure still works on, with their states.
+    pub running: Vec<(Key, String)>,
+    /// Steps that were not started because the user interrupted or a limit passed.
+    pub not_started: Vec<Key>,
+    /// Whether the user interrupted.
+    pub interrupted: bool,
+    /// How long everything took.
+    pub elapsed: Duration,
+    /// What is worth knowing.
+    pub outputs: Vec<Output>,
+}

@@ -1,0 +1,483 @@
+//! One task: settle, send, wait, and look whether it is really done.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::error::{Failure, Stop};
+use super::frontier::{Phase, Task};
+use super::{Event, Explain, Limits};
+use crate::azure::{self, Outcome as Ended};
+use crate::cluster;
+use crate::graph::Desired;
+use crate::kind::{Document, Kind, Live, Method, Readiness, Request, Snapshot};
+use crate::model::{Json, Key, KindName, Later, ObjectRef, Value};
+use crate::net::clock;
+use crate::observe::{Clients, ReadError};
+use crate::plan::{Action, Plan, Step};
+
+/// How often a live state is looked at while waiting for it.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long a read may lag behind a write, or the directory behind a new principal.
+const LAG: Duration = Duration::from_secs(5 * 60);
+
+/// What a finished task reports.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) elapsed: Duration,
+}
+
+/// What all tasks share.
+pub(super) struct Context {
+    plan: Plan,
+    desired: Desired,
+    clients: Clients,
+    arm: BTreeMap<String, azure::Writer>,
+    clusters: BTreeMap<String, cluster::Writer>,
+    pub(super) live: Mutex<Snapshot>,
+    started: Mutex<BTreeMap<Key, Instant>>,
+    events: UnboundedSender<Event>,
+    pub(super) explain: Explain,
+    no_wait: bool,
+}
+
+impl Context {
+    pub(super) fn new(
+        plan: &Plan,
+        desired: &Desired,
+        live: Snapshot,
+        clients: &Clients,
+        limits: &Limits,
+        explain: Explain,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        // Scopes of one cloud share a reader, and have to share a writer: it holds the locks.
+        let mut writers: Vec<azure::Writer> = Vec::new();
+        let mut arm = BTreeMap::new();
+        for (scope, reader) in &clients.arm {
+            let shared = writers.iter().find(|it| it.reader().is_same(reader)).cloned();
+            let writer = shared.unwrap_or_else(|| {
+                let writer = azure::Writer::new(reader.clone());
+                writers.push(writer.clone());
+                writer
+            });
+            arm.insert(scope.clone(), writer);
+        }
+        let writer = |it: &cluster::Reader| cluster::Writer::new(it.clone());
+        Self {
+            plan: plan.clone(),
+            desired: desired.clone(),
+            clients: clients.clone(),
+            arm,
+            clusters: clients.clusters.iter().map(|(k, it)| (k.clone(), writer(it))).collect(),
+            live: Mutex::new(live),
+            started: Mutex::default(),
+            events,
+            explain,
+            no_wait: limits.no_wait,
+        }
+    }
+
+    pub(super) fn elapsed(&self, key: &Key) -> Duration {
+        let started = self.started.lock().ok().and_then(|it| it.get(key).copied());
+        started.map(|it| it.elapsed()).unwrap_or_default()
+    }
+
+    /// Carries out a task to its real end.
+    pub(super) async fn perform(self: &Arc<Self>, (key, phase): &Task) -> Result<Done, Stop> {
+        let (Some(step), Some(node)) = (self.plan.step(key), self.desired.nodes.get(key)) else {
+            return Ok(Done { elapsed: Duration::ZERO });
+        };
+        if let Ok(mut started) = self.started.lock() {
+            started.entry(key.clone()).or_insert_with(clock::now);
+        }
+        let half = *phase == Phase::Make && step.action == Action::Replace;
+        if step.action.changes() && !half {
+            self.emit(Event::Started { key: key.clone(), action: step.action });
+        }
+        let work = Work {
+            context: self,
+            step,
+            kind: node.resource.kind(),
+            operation: match (phase, step.action) {
+                (Phase::Remove, _) => "delete",
+                (Phase::Make, Action::Update) => "update",
+                (Phase::Make, _) => "create",
+            },
+            deadline: clock::after(node.resource.kind().deadline()),
+        };
+        let result = match phase {
+            Phase::Remove => work.remove().await,
+            Phase::Make => work.make().await,
+        };
+        match result {
+            Ok(()) => Ok(Done { elapsed: self.elapsed(key) }),
+            Err(Stop::Failed(mut failure)) => {
+                if key.kind == KindName::Extension {
+                    failure.health = self.health(&key.scope).await;
+                }
+                Err(Stop::Failed(failure))
+            }
+            Err(left) => Err(left),
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        // Nobody listening any more means that the run has ended.
+        let _ = self.events.send(event);
+    }
+
+    /// The health report that the extension's hooks leave in the cluster.
+    async fn health(&self, scope: &str) -> Option<Json> {
+        let report = ObjectRef::cluster("v1", "ConfigMap", "configmaps", "arcml-healthcheck")
+            .in_namespace("azureml");
+        self.clients.clusters.get(scope)?.get(&report).await.ok()?
+    }
+
+    fn document(&self, key: &Key) -> Option<Json> {
+        self.live.lock().ok()?.document(key).cloned()
+    }
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    step: &'a Step,
+    kind: &'a dyn Kind,
+    operation: &'static str,
+    deadline: Instant,
+}
+
+impl Work<'_> {
+    fn key(&self) -> &Key {
+        &self.step.key
+    }
+
+    fn fail(&self, code: &str, message: String) -> Stop {
+        Stop::Failed(Box::new(Failure::own(self.key(), self.operation, code, message)))
+    }
+
+    fn progress(&self, state: &str) {
+        let (key, state) = (self.key().clone(), state.to_owned());
+        let elapsed = self.context.elapsed(&key);
+        self.context.emit(Event::Progress { key, state, elapsed });
+    }
+
+    async fn look(&self) -> Result<Live, Stop> {
+        let answer = self.context.clients.live(&self.key().scope, &self.kind.reads()).await;
+        let live = answer.map_err(|error: ReadError| {
+            let mut failure = Failure::own(self.key(), self.operation, "", error.to_string());
+            (failure.status, failure.code) = (error.status, error.code);
+            Stop::Failed(Box::new(failure))
+        })?;
+        if let Ok(mut snapshot) = self.context.live.lock() {
+            snapshot.live.insert(self.key().clone(), live.clone());
+        }
+        Ok(live)
+    }
+
+    /// Waits between two looks; past the deadline the resource is left to Azure.
+    async fn pause(&self, state: &str) -> Result<(), Stop> {
+        self.progress(state);
+        if clock::until(self.deadline, clock::sleep(LOOK)).await.is_none() {
+            return Err(Stop::Left(state.to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn remove(&self) -> Result<(), Stop> {
+        for request in &self.step.removal {
+            self.send(request).await?;
+        }
+        loop {
+            let live = self.look().await?;
+            if self.kind.gone(&live) {
+                return Ok(());
+            }
+            if self.leaves() {
+                return Err(Stop::Left("deleting".to_owned()));
+            }
+            self.pause("deleting").await?;
+        }
+    }
+
+    async fn make(&self) -> Result<(), Stop> {
+        let want = self.want();
+        if self.step.settling.is_some() {
+            let live = self.settled(&want).await?;
+            let ready = self.kind.readiness(&want, &live) == Readiness::Ready;
+            // It ended as it should be: joining it was enough.
+            if ready && self.kind.differences(&want, &live).is_empty() {
+                return Ok(());
+            }
+        }
+        for request in &self.step.requests {
+            self.send(request).await?;
+        }
+        // What was known later is known now, so what is wanted is looked at again.
+        self.ready(&self.want()).await
+    }
+
+    /// Whether nothing waits for this step, so that `--no-wait` may leave it.
+    fn leaves(&self) -> bool {
+        let mut others = self.context.plan.steps.iter();
+        self.context.no_wait && !others.any(|it| it.depends_on.contains(self.key()))
+    }
+
+    /// The wanted document with everything filled in that is known by now; secrets stay closed.
+    fn want(&self) -> Document {
+        let body = self.step.after.clone().unwrap_or(Value::Null);
+        Document { body: self.known(&body), derived: Vec::new() }
+    }
+
+    fn known(&self, value: &Value) -> Value {
+        match value {
+            Value::Later(Later { from, at, call: None }) => {
+                let document = self.context.document(from);
+                let found = document.as_ref().and_then(|it| at.get(it)).cloned();
+                found.map_or_else(|| value.clone(), Value::from)
+            }
+            Value::Object(map) => {
+                Value::Object(map.iter().map(|(key, it)| (key.clone(), self.known(it))).collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(|it| self.known(it)).collect()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Later(_)
+            | Value::Secret(_) => value.clone(),
+        }
+    }
+
+    /// Waits until nothing works on the resource any more.
+    async fn settled(&self, want: &Document) -> Result<Live, Stop> {
+        loop {
+            let live = self.look().await?;
+            match self.kind.readiness(want, &live) {
+                Readiness::Waiting(state) => self.pause(&state).await?,
+                Readiness::Absent
+                | Readiness::Ready
+                | Readiness::Failed { .. }
+                | Readiness::NeedsHuman(_) => return Ok(live),
+            }
+        }
+    }
+
+    /// Waits until the resource is ready, steadily so, and has taken what was sent.
+    async fn ready(&self, want: &Document) -> Result<(), Stop> {
+        let mut steady = 0;
+        let lag = clock::after(LAG);
+        loop {
+            let live = self.look().await?;
+            match self.kind.readiness(want, &live) {
+                Readiness::Ready => {
+                    let missing = self.kind.differences(want, &live);
+                    if missing.is_empty() {
+                        steady += 1;
+                        if steady >= self.kind.steady_looks() {
+                            return Ok(());
+                        }
+                        self.pause("settling").await?;
+                        continue;
+                    }
+                    if clock::now() > lag {
+                        let paths: Vec<String> =
+                            missing.iter().map(|it| it.path.to_string()).collect();
+                        let paths = paths.join(", ");
+                        let message = format!("the change was accepted but not taken at {paths}");
+                        return Err(self.fail("ChangeNotTaken", message));
+                    }
+                    self.pause("taking the change").await?;
+                }
+                Readiness::Waiting(state) => {
+                    if self.leaves() {
+                        return Err(Stop::Left(state));
+                    }
+                    self.pause(&state).await?;
+                }
+                Readiness::Failed { state, message } => {
+                    let code = format!("ProvisioningState{state}");
+                    return Err(self.fail(&code, message));
+                }
+                Readiness::NeedsHuman(why) => return Err(self.fail("NeedsPerson", why)),
+                Readiness::Absent if clock::now() > lag => {
+                    let message = "it was accepted but cannot be found".to_owned();
+                    return Err(self.fail("NotFoundAfterWrite", message));
+                }
+                // Reads may lag behind writes.
+                Readiness::Absent => self.pause("appearing").await?,
+            }
+            steady = 0;
+        }
+    }
+
+    /// Sends one request; what is refused only because something has not spread yet is sent again.
+    async fn send(&self, request: &Request) -> Result<(), Stop> {
+        let lag = clock::after(LAG);
+        loop {
+            let failure = match self.attempt(request).await {
+                Err(Stop::Failed(failure)) => failure,
+                other => return other,
+            };
+            match (failure.code.as_deref(), request) {
+                // The same triple under another name is as good.
+                (Some("RoleAssignmentExists"), _) => return Ok(()),
+                _ if clock::now() > lag || !spreads(&failure, request) => {
+                    return Err(Stop::Failed(failure));
+                }
+                _ => self.pause("waiting for earlier steps to spread").await?,
+            }
+        }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<(), Stop> {
+        let scope = &self.key().scope;
+        match request {
+            Request::Arm { method, path, api_version, query, body } => {
+                let Some(writer) = self.context.arm.get(scope) else {
+                    return Err(self.fail("NoClient", format!("no Azure client for {scope}")));
+                };
+                let body = self.body(body.as_ref()).await?;
+                let (method, id, action) = match method {
+                    Method::Put => (http::Method::PUT, path.clone(), None),
+                    Method::Patch => (http::Method::PATCH, path.clone(), None),
+                    Method::Delete => (http::Method::DELETE, path.clone(), None),
+                    Method::Post => {
+                        let (id, action) = path.rsplit_once('/').unwrap_or((path, ""));
+                        (http::Method::POST, id.to_owned(), Some(action.to_owned()))
+                    }
+                };
+                // One extension operation at a time on a cluster: a second one ends in EtagMismatch.
+                let extension = self.key().kind == KindName::Extension;
+                let cluster = id.find("/providers/Microsoft.KubernetesConfiguration");
+                let write = azure::Write {
+                    method,
+                    cluster_lock: cluster.filter(|_| extension).map(|it| id[..it].to_owned()),
+                    id,
+                    api_version: (*api_version).to_owned(),
+                    query: query.map(str::to_owned),
+                    body,
+                    action,
+                };
+                self.write(writer, &write).await
+            }
+            Request::Apply { .. }
+            | Request::AddUsers { .. }
+            | Request::RemoveUsers { .. }
+            | Request::DeleteObject { .. } => self.in_cluster(request).await,
+        }
+    }
+
+    async fn write(&self, writer: &azure::Writer, write: &azure::Write) -> Result<(), Stop> {
+        let failed = |it: azure::ApiError| {
+            Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it)))
+        };
+        let started = writer.send(write).await.map_err(failed)?;
+        let Some(operation) = started.operation else { return Ok(()) };
+        if self.leaves() {
+            return Err(Stop::Left(operation.state().to_owned()));
+        }
+        let rest = self.deadline.saturating_duration_since(clock::now());
+        let mut progress = |state: &str, _: Duration| self.progress(state);
+        match azure::wait(writer.reader(), operation, rest, &mut progress).await.map_err(failed)? {
+            Ended::Succeeded(_) => Ok(()),
+            Ended::Failed(error) => Err(failed(error)),
+            Ended::Deadline { last_state, .. } => Err(Stop::Left(last_state)),
+        }
+    }
+
+    async fn in_cluster(&self, request: &Request) -> Result<(), Stop> {
+        let scope = &self.key().scope;
+        let Some(writer) = self.context.clusters.get(scope) else {
+            return Err(self.fail("NoClient", format!("no Kubernetes client for {scope}")));
+        };
+        let done = match request {
+            Request::Apply { object, body } => {
+                let body = self.body(Some(body)).await?.unwrap_or(Json::Null);
+                writer.apply(object, &body).await.map(|_| ())
+            }
+            Request::AddUsers { object, users } => {
+                let edit = |scc: &Json| cluster::scc::add_users(scc, users);
+                writer.edit(object, &edit).await.map(|_| ())
+            }
+            Request::RemoveUsers { object, users } => {
+                let edit = |scc: &Json| cluster::scc::remove_users(scc, users);
+                writer.edit(object, &edit).await.map(|_| ())
+            }
+            Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
+            Request::Arm { .. } => Ok(()),
+        };
+        done.map_err(|it| Stop::Failed(Box::new(Failure::cluster(self.key(), self.operation, &it))))
+    }
+
+    /// The body to send: the one place where values known later are filled in and secrets opened.
+    async fn body(&self, body: Option<&Value>) -> Result<Option<Json>, Stop> {
+        let Some(body) = body else { return Ok(None) };
+        let mut answers: BTreeMap<Later, Json> = BTreeMap::new();
+        for (_, later) in body.later_leaves() {
+            if let Some(call) = &later.call {
+                let answer = self.call(later, call).await?;
+                answers.insert(later.clone(), answer);
+            }
+        }
+        let missing = |what: String| self.fail("ValueMissing", what);
+        let filled = body.resolve(&mut |leaf| match leaf {
+            Value::Secret(secret) => secret
+                .expose()
+                .map(Json::String)
+                .ok_or_else(|| missing(format!("the secret from {} was not read", secret.source))),
+            Value::Later(later) => {
+                let document = match answers.get(later) {
+                    Some(answer) => Some(answer.clone()),
+                    None => self.context.document(&later.from),
+                };
+                let found = document.as_ref().and_then(|it| later.at.get(it));
+                found.filter(|it| !it.is_null()).cloned().ok_or_else(|| {
+                    missing(format!("{} has no value at {} yet", later.from, later.at))
+                })
+            }
+            other => Ok(other.to_stored()),
+        })?;
+        Ok(Some(filled))
+    }
+
+    /// Asks a resource for its keys.
+    async fn call(&self, later: &Later, call: &str) -> Result<Json, Stop> {
+        let node = self.context.desired.nodes.get(&later.from);
+        let target = node.map(|it| it.resource.kind().target());
+        let Some(crate::kind::Target::Arm(id)) = target else {
+            return Err(self.fail("ValueMissing", format!("{} is not in Azure", later.from)));
+        };
+        let Some(writer) = self.context.arm.get(&later.from.scope) else {
+            return Err(self.fail("NoClient", format!("no Azure client for {}", later.from)));
+        };
+        let reads = node.map(|it| it.resource.kind().reads()).unwrap_or_default();
+        let version = reads.first().and_then(|it| match it {
+            crate::kind::Read::Arm { api_version, .. } => Some(*api_version),
+            _ => None,
+        });
+        let answer = writer.reader().call(id.as_str(), call, version.unwrap_or_default()).await;
+        answer.map_err(|it| Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it))))
+    }
+}
+
+/// Whether a refusal passes by itself once an earlier step has spread through Azure or the cluster.
+fn spreads(failure: &Failure, request: &Request) -> bool {
+    let code = failure.code.as_deref().unwrap_or_default();
+    let text = &failure.message;
+    match request {
+        Request::Arm { .. } => {
+            ["PrincipalNotFound", "MissingSubscriptionRegistration", "ValueMissing"].contains(&code)
+                || text.contains("EtagMismatch")
+                || text.contains("Another operation is in progress")
+        }
+        // The CRD of a fresh extension is served a moment after it is there.
+        Request::Apply { .. } => failure.status == Some(404),
+        Request::AddUsers { .. } | Request::RemoveUsers { .. } | Request::DeleteObject { .. } => {
+            false
+        }
+    }
+}

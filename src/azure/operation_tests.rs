@@ -1,0 +1,1 @@
+//! Every style of operation, answer by answer.

@@ -1,0 +1,290 @@
+//! `amlplan apply` and `amlplan destroy`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
+use super::context::{Context, Observed, env, now};
+use super::exit::{Exit, Failure};
+use crate::apply::{self, Explain, Limits, Outcome, Output, StepError};
+use crate::check::{self, health};
+use crate::graph::Desired;
+use crate::kind::{Read, Snapshot};
+use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
+use crate::plan::{Mode, Plan, file};
+use crate::render::{self, progress::Reporter};
+use crate::source::{Diagnostic, Diagnostics};
+use crate::{catalog, manifest};
+
+pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
+    if let [path] = &args.files[..]
+        && is_plan(path)
+    {
+        return saved(path, args, context).await;
+    }
+    let observed = context.observe(&args.files, &args.how.target, false).await?;
+    let plan = context.plan(&observed, Mode::Apply);
+    carry_out(plan, observed, &args.how, true, context).await
+}
+
+pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exit, Failure> {
+    let observed = context.observe(&args.files.files, &args.how.target, true).await?;
+    let plan = context.plan(&observed, Mode::Destroy);
+    carry_out(plan, observed, &args.how, true, context).await
+}
+
+/// A saved plan is a JSON document; a manifest never is.
+fn is_plan(path: &Path) -> bool {
+    let manifest =
+        path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
+    let read = || crate::source::read(path).ok();
+    !manifest && path.is_file() && read().is_some_and(|it| it.text.trim_start().starts_with('{'))
+}
+
+/// Applies a plan as it was reviewed, or refuses it as stale.
+async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
+    let (_, mut saved) = file::read(path)?;
+    for node in saved.desired.nodes.values_mut() {
+        for secret in node.resource.secrets_mut() {
+            *secret = manifest::reread(&secret.source, secret.encoding, &env)?;
+        }
+    }
+    let desired = saved.desired.clone();
+    let clients = context.clients(&desired).await?;
+    let live = context.snapshot(&desired, &clients).await?;
+    let observed = Observed { desired, clients, live, warnings: Diagnostics::new() };
+    let plan = context.plan(&observed, saved.mode);
+    let stale = saved.stale(&plan);
+    if !stale.is_empty() || !saved.secrets_match() {
+        let mut findings: Diagnostics = stale
+            .iter()
+            .map(|key| {
+                let message = format!("{key} is no longer as it was when the plan was made");
+                Diagnostic::error("stale-plan", message)
+            })
+            .collect();
+        if !saved.secrets_match() {
+            let message = "a secret is no longer the one the plan was made with";
+            findings.push(Diagnostic::error("stale-plan", message));
+        }
+        findings.push(
+            Diagnostic::error("stale-plan", format!("`{}` is stale", path.display()))
+                .with_help("plan again, and review what changed"),
+        );
+        return Err(Failure::findings(Exit::Stale, findings));
+    }
+    carry_out(plan, observed, &args.how, false, context).await
+}
+
+/// Shows, asks, applies, reports.
+async fn carry_out(
+    plan: Plan,
+    observed: Observed,
+    how: &ApplyFlags,
+    ask: bool,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let out = &context.out;
+    if how.json {
+        for finding in &plan.findings {
+            line(context, &render::json::diagnostic_line(finding, &now().to_string()));
+        }
+    } else {
+        out.result(&render::human::plan(&plan, &context.style()));
+    }
+    if plan.errored() {
+        return Ok(Exit::Error);
+    }
+    let settling = plan.steps.iter().any(|it| it.settling.is_some());
+    if plan.is_empty() && !settling {
+        if how.json {
+            for summary in render::json::summary(&Outcome::default(), &now().to_string()) {
+                line(context, &summary);
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    gates(&plan, &observed, how)?;
+    if ask && !how.auto_approve && !approved(plan.mode)? {
+        return Err(Failure::error("not-approved", "not approved; nothing was changed"));
+    }
+    let (outcome, live) = perform(&plan, &observed, how, context).await;
+    let outcome = Outcome { outputs: outputs(&observed, &live, plan.mode).await, ..outcome };
+    if how.json {
+        for summary in render::json::summary(&outcome, &now().to_string()) {
+            line(context, &summary);
+        }
+    } else {
+        out.result(&render::human::outcome(&outcome, &context.style()));
+    }
+    Ok(exit(&outcome))
+}
+
+fn exit(outcome: &Outcome) -> Exit {
+    match () {
+        () if outcome.interrupted => Exit::Interrupted,
+        () if !outcome.failed.is_empty() => Exit::Partial,
+        () if !outcome.running.is_empty() || !outcome.not_started.is_empty() => Exit::StillWorking,
+        () => Exit::Done,
+    }
+}
+
+fn line(context: &Context, object: &Json) {
+    context.out.result(&object.to_string());
+}
+
+/// What stands between a plan and its application.
+fn gates(plan: &Plan, observed: &Observed, how: &ApplyFlags) -> Result<(), Failure> {
+    let findings: Diagnostics = plan
+        .gates(how.allow.contains(&Allow::Disruptive))
+        .into_iter()
+        .map(|gate| {
+            let place = observed.desired.place(&gate.key, &Pointer::root());
+            let message = format!("{}: {}", gate.key, gate.message);
+            Diagnostic::error("gate", message).at(place, "")
+        })
+        .collect();
+    if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
+}
+
+/// Asks the person at the terminal.
+fn approved(mode: Mode) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        let message = "there is no terminal to ask at";
+        return Err(Diagnostic::error("no-terminal", message)
+            .with_help("give --auto-approve, or apply a saved plan")
+            .into());
+    }
+    let what = match mode {
+        Mode::Apply => "perform these actions",
+        Mode::Destroy => "really destroy all of this",
+    };
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "\nDo you want to {what}? Only `yes` is taken for yes: ");
+    let _ = err.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    Ok(read.is_ok() && answer.trim() == "yes")
+}
+
+async fn perform(
+    plan: &Plan,
+    observed: &Observed,
+    how: &ApplyFlags,
+    context: &Context,
+) -> (Outcome, Snapshot) {
+    let (stop, interrupted) = watch::channel(false);
+    let listener = tokio::spawn(async move {
+        super::sandbox::asked_to_stop().await;
+        // Nobody listening any more means that the apply has ended by itself.
+        let _ = stop.send(true);
+    });
+    let limits = Limits {
+        parallelism: context.global.parallelism,
+        no_wait: how.no_wait,
+        timeout: how.timeout,
+        interrupted,
+    };
+    let reporter = match (how.json, context.out.live()) {
+        (true, _) => Reporter::lines(Box::new(std::io::stdout()), Box::new(|| now().to_string())),
+        (false, true) => Reporter::live(context.style()),
+        (false, false) => Reporter::plain(Box::new(std::io::stderr()), context.style()),
+    };
+    let explain = explainer(&observed.desired);
+    let (live, clients) = (observed.live.clone(), &observed.clients);
+    let mut emit = |event: &apply::Event| reporter.on(event);
+    let ended =
+        apply::run(plan, &observed.desired, live, clients, limits, explain, &mut emit).await;
+    listener.abort();
+    if !how.json {
+        reporter.finish(&ended.0);
+    }
+    ended
+}
+
+/// Makes of a failure what a person should read: the remedy for its code, the health report of the
+/// cluster, and the setting that caused it.
+fn explainer(desired: &Desired) -> Explain {
+    let desired = desired.clone();
+    Arc::new(move |failure| {
+        let (status, code) = (failure.status.unwrap_or(0), failure.code.as_deref().unwrap_or(""));
+        let remedy = catalog::remedy(status, code, &failure.message);
+        let mut details = failure.details.clone();
+        let mut help = remedy.map(|it| it.advice.clone());
+        let mut field =
+            failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
+        for finding in failure.health.as_ref().map(health::decode).unwrap_or_default() {
+            let health::Finding { hook, code, name, message, cause, remedy, setting, .. } = finding;
+            details.push(format!("{hook}: {code} {name}: {message} ({cause})"));
+            help = Some(remedy);
+            if let Some(setting) = setting {
+                let path = Pointer::parse("/properties/configurationSettings").join(setting);
+                if let Some(place) = desired.place(&failure.key, &path) {
+                    let (line, _) = place.line_column();
+                    details.push(format!(
+                        "setting `{setting}`: {}:{line}",
+                        place.source.path.display()
+                    ));
+                }
+                field = Some(path);
+            }
+        }
+        StepError {
+            message: failure.message,
+            code: failure.code.filter(|it| !it.is_empty()),
+            help,
+            details,
+            field,
+        }
+    })
+}
+
+/// Addresses of routers and principal ids of computes.
+async fn outputs(observed: &Observed, live: &Snapshot, mode: Mode) -> Vec<Output> {
+    let mut found = Vec::new();
+    if mode == Mode::Destroy {
+        return found;
+    }
+    for key in observed.desired.nodes.keys() {
+        let output = |label, value: String| Output { key: key.clone(), label, value };
+        if key.kind == KindName::Compute {
+            found.extend(principal(live, key).map(|it| output("principal id", it)));
+        }
+        if key.kind == KindName::Extension && live.document(key).is_some() {
+            let service = ObjectRef::cluster("v1", "Service", "services", "azureml-fe")
+                .in_namespace("azureml");
+            let service = observed.clients.read(&key.scope, &Read::Object(service)).await;
+            let address = service.ok().flatten().and_then(|it| check::outputs::router_address(&it));
+            found.extend(address.map(|it| output("router address", it)));
+        }
+    }
+    found
+}
+
+/// The principal id of a compute's identity, whichever kind it is.
+fn principal(live: &Snapshot, key: &Key) -> Option<String> {
+    let identity = live.document(key)?.get("identity")?;
+    let own = identity.get("principalId").and_then(Json::as_str);
+    let assigned = identity.get("userAssignedIdentities").and_then(Json::as_object);
+    let first = assigned.and_then(|it| it.values().next()?.get("principalId")?.as_str());
+    own.or(first).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_never_taken_for_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| -> PathBuf { folder.path().join(name) };
+        std::fs::write(path("a.yaml"), "{}").unwrap();
+        std::fs::write(path("plan"), " {\"format_version\": \"1.2\"}").unwrap();
+        assert!(!is_plan(&path("a.yaml")) && is_plan(&path("plan")) && !is_plan(&path("none")));
+    }
+}

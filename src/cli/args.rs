@@ -1,0 +1,396 @@
+//! The command line, as clap reads it; its doc comments are the help texts.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::azure::Auth;
+
+/// Sets up Kubernetes clusters for Azure Machine Learning from one manifest.
+#[derive(Debug, Parser)]
+#[command(name = "amlplan", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) global: Global,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Global {
+    /// Run against the embedded simulator; its state lives in STATE
+    #[arg(long, global = true, value_name = "STATE", num_args = 0..=1, require_equals = true,
+          default_missing_value = ".amlplan/sandbox.json")]
+    pub(super) sandbox: Option<PathBuf>,
+    /// A world that differs from the simulator's default one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) sandbox_world: Option<PathBuf>,
+    /// How many things to do at once
+    #[arg(long, global = true, value_name = "N", default_value = "10")]
+    pub(super) parallelism: NonZeroUsize,
+    /// How to sign in to Azure
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(super) auth: AuthArg,
+    /// Write no colours
+    #[arg(long, global = true)]
+    pub(super) no_color: bool,
+    /// Say more; twice for requests
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// How logs are written
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines
+    Text,
+    /// JSON lines
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum AuthArg {
+    /// The first way that fits
+    Auto,
+    /// The signed-in Azure CLI
+    Cli,
+    /// Workload identity
+    Workload,
+    /// Managed identity
+    Managed,
+    /// Client secret
+    Secret,
+    /// Client assertion (GitHub Actions, Azure Pipelines)
+    Assertion,
+}
+
+impl From<AuthArg> for Auth {
+    fn from(it: AuthArg) -> Self {
+        match it {
+            AuthArg::Auto => Self::Auto,
+            AuthArg::Cli => Self::Cli,
+            AuthArg::Workload => Self::Workload,
+            AuthArg::Managed => Self::Managed,
+            AuthArg::Secret => Self::Secret,
+            AuthArg::Assertion => Self::Assertion,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a commented starter manifest
+    Init(InitArgs),
+    /// Check manifests, offline
+    Validate(Files),
+    /// Show what apply would do
+    Plan(PlanArgs),
+    /// Plan, ask, apply
+    Apply(ApplyArgs),
+    /// Remove what the manifest declares, in reverse order
+    Destroy(DestroyArgs),
+    /// Compare and report; changes nothing
+    Drift(DriftArgs),
+    /// Check that the deployment works
+    Verify(CheckArgs),
+    /// Check every prerequisite before an apply
+    Doctor(CheckArgs),
+    /// The desired state as a graph
+    Graph(GraphArgs),
+    /// Print a saved plan
+    Show(ShowArgs),
+    /// Write a manifest from `az` lines, from live state, or from another profile
+    Import(ImportArgs),
+    /// Explain an error code or a setting
+    Explain(ExplainArgs),
+    /// The manifest's JSON Schema
+    Schema,
+    /// The simulated Azure and Kubernetes
+    Sandbox(SandboxArgs),
+    /// Shell completions
+    Completions(CompletionArgs),
+    /// The manual page
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Files {
+    /// Manifests, or folders of manifests; default: cluster.yaml, cluster.yml or cluster.toml
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    /// Only this address or what begins with it; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) target: Vec<String>,
+    /// Write JSON in Terraform's plan representation
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Save the plan, to apply exactly what was reviewed
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+    /// Show what destroy would do
+    #[arg(long)]
+    pub(super) destroy: bool,
+    /// Show the az, oc and kubectl commands that would do the same
+    #[arg(long)]
+    pub(super) as_az: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// Manifests, folders of manifests, or one saved plan
+    #[arg(value_name = "FILE|PLAN")]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) how: ApplyFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DestroyArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    #[command(flatten)]
+    pub(super) how: ApplyFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyFlags {
+    /// Only this address or what begins with it; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) target: Vec<String>,
+    /// Write one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) auto_approve: bool,
+    /// Do not wait for steps that nothing else waits for; exits with 7 while Azure still works
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Stop waiting after this long (`90s`, `30m`, `2h`); the next apply goes on from there
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Allow changes that disrupt running jobs or endpoints
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) allow: Vec<Allow>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Allow {
+    /// Changes that disrupt running jobs or endpoints
+    Disruptive,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DriftArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    /// How to report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(super) format: DriftFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DriftFormat {
+    /// For people
+    Human,
+    /// One JSON document
+    Json,
+    /// For a pull request or a step summary
+    Markdown,
+    /// JUnit XML
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
+    /// GitHub annotations
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GraphArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "dot")]
+    pub(super) format: GraphFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// Mermaid
+    Mermaid,
+    /// JSON
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// A saved plan
+    #[arg(value_name = "PLAN")]
+    pub(super) plan: PathBuf,
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Where to write; default: cluster.yaml
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Which starter
+    #[arg(long, value_name = "NAME")]
+    pub(super) scenario: Option<String>,
+    /// Name the scenarios
+    #[arg(long)]
+    pub(super) list: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["from_az", "cluster", "from"])))]
+pub(super) struct ImportArgs {
+    /// From `az` command lines in a file; `-` reads them from standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) from_az: Option<PathBuf>,
+    /// From what is live on this cluster
+    #[arg(long, value_name = "RESOURCE_ID")]
+    pub(super) cluster: Option<String>,
+    /// Workspace to look for computes of the cluster in; may be given several times
+    #[arg(long, value_name = "RESOURCE_ID", requires = "cluster")]
+    pub(super) workspace: Vec<String>,
+    /// From another manifest, translated to --profile
+    #[arg(long, value_name = "MANIFEST", requires = "profile")]
+    pub(super) from: Option<PathBuf>,
+    /// Profile to translate to
+    #[arg(long, value_name = "P", value_parser = ["ga", "2021-11-preview"])]
+    pub(super) profile: Option<String>,
+    /// Where to write; default: standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// An error code or the key of a setting
+    #[arg(value_name = "CODE|SETTING")]
+    pub(super) what: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SandboxArgs {
+    #[command(subcommand)]
+    pub(super) command: SandboxCommand,
+    /// The simulator's state
+    #[arg(long, global = true, value_name = "FILE", default_value = ".amlplan/sandbox.json")]
+    pub(super) state: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SandboxCommand {
+    /// Serve the simulated world to any client
+    Serve(ServeArgs),
+    /// Print the world
+    Show {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a field by hand, as a colleague would
+    Set {
+        /// Address in the manifest, or an Azure resource id
+        address: String,
+        /// JSON pointer and new value, as POINTER=VALUE; VALUE is JSON, or else a text
+        #[arg(value_name = "POINTER=VALUE", required = true)]
+        change: Vec<String>,
+        /// The manifest
+        #[arg(short, long, value_name = "FILE")]
+        file: Vec<PathBuf>,
+    },
+    /// Remove a resource by hand, as a colleague would
+    Delete {
+        /// Address in the manifest, or an Azure resource id
+        address: String,
+        /// The manifest
+        #[arg(short, long, value_name = "FILE")]
+        file: Vec<PathBuf>,
+    },
+    /// Start the world anew
+    Reset,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    pub(super) listen: std::net::SocketAddr,
+    /// Serve HTTPS with a certificate authority of its own
+    #[arg(long)]
+    pub(super) tls: bool,
+    /// A world that differs from the default one
+    #[arg(long, value_name = "FILE")]
+    pub(super) world: Option<PathBuf>,
+    /// Take as long as Azure does
+    #[arg(long)]
+    pub(super) realistic: bool,
+    /// A manifest whose cluster, workspaces and identities the world starts with
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: Vec<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration; write it like `90s`, `30m` or `2h`");
+    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_sandbox_without_a_file_uses_the_default_state() {
+        let cli = Cli::try_parse_from(["amlplan", "plan", "--sandbox", "x.yaml"]).unwrap();
+        assert_eq!(cli.global.sandbox, Some(PathBuf::from(".amlplan/sandbox.json")));
+        let Command::Plan(args) = cli.command else { panic!("a plan") };
+        assert_eq!(args.files.files, [PathBuf::from("x.yaml")]);
+    }
+}

@@ -1,0 +1,306 @@
+//! What commands share: loading, clients, snapshots. The one place that chooses between the
+//! network and the simulator.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::args::Global;
+use super::exit::{Failure, Output};
+use crate::azure::{self, Cloud, TokenSource};
+use crate::graph::{CloudRef, Desired, Scope};
+use crate::kind::Snapshot;
+use crate::manifest::{LoadOptions, Manifest, Secrets};
+use crate::model::{ArmId, Key, Pointer};
+use crate::net::{NetworkOptions, Transport};
+use crate::observe::{Clients, ReadError};
+use crate::sandbox::Sandbox;
+use crate::source::{Diagnostic, Diagnostics};
+use crate::{catalog, check, cluster, graph, manifest, observe, sandbox};
+
+/// What a command runs in.
+pub(super) struct Context {
+    pub(super) global: Global,
+    pub(super) out: Output,
+    sandbox: Option<Sandbox>,
+}
+
+/// The environment of the caller.
+pub(super) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The simulator takes any credential; these only have to be well-formed.
+fn sandbox_env(name: &str) -> Option<String> {
+    match name {
+        "AZURE_TENANT_ID" | "AZURE_CLIENT_ID" => Some(uuid::Uuid::nil().to_string()),
+        "AZURE_CLIENT_SECRET" => Some("sandbox".to_owned()),
+        _ => None,
+    }
+}
+
+/// Now, for rules about dates; the only clock outside of waiting.
+pub(super) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+impl Context {
+    pub(super) fn new(global: &Global, out: Output) -> Result<Self, Failure> {
+        let open = |state: &PathBuf| {
+            Sandbox::open(Some(state), global.sandbox_world.as_deref())
+                .map_err(|it| Failure::error("sandbox-state", it.to_string()))
+        };
+        let sandbox = global.sandbox.as_ref().map(open).transpose()?;
+        Ok(Self { global: global.clone(), out, sandbox })
+    }
+
+    /// Saves the simulator's state.
+    pub(super) fn close(&self) -> Result<(), Failure> {
+        let save = |it: &Sandbox| it.save();
+        let saved = self.sandbox.as_ref().map(save).transpose();
+        saved.map(|_| ()).map_err(|it| Failure::error("sandbox-state", it.to_string()))
+    }
+
+    /// Loads and checks manifests; warnings are returned beside them.
+    pub(super) fn load(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
+        let options = LoadOptions { env: &env, secrets: Secrets::Require };
+        let loaded = manifest::load(files, &options)?;
+        let mut findings = loaded.warnings;
+        findings.extend(check::manifest(&loaded.manifest, now()));
+        if crate::source::has_errors(&findings) {
+            return Err(findings.into());
+        }
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.seed(&seed(&loaded.manifest));
+        }
+        Ok((loaded.manifest, findings))
+    }
+
+    /// Clients for every scope. Nothing is sent yet, except to discover a custom cloud.
+    pub(super) async fn clients(&self, desired: &Desired) -> Result<Clients, Failure> {
+        let mut clients = Clients::default();
+        let run = azure::RunId::new();
+        let transport = self.transport()?;
+        let mut readers: BTreeMap<(CloudRef, Option<String>), azure::Reader> = BTreeMap::new();
+        let mut failed = Diagnostics::new();
+        for (name, scope) in &desired.scopes {
+            let shared = (scope.cloud.clone(), scope.tenant.clone());
+            if !readers.contains_key(&shared) {
+                let cloud = cloud(&scope.cloud, &transport).await?;
+                let token = self.token(scope, &cloud, &transport)?;
+                let reader = azure::Reader::new(transport.clone(), cloud, token, run.clone());
+                readers.insert(shared.clone(), reader);
+            }
+            clients.arm.insert(name.clone(), readers[&shared].clone());
+            match self.cluster(scope, &transport).await {
+                Ok(Some(reader)) => {
+                    clients.clusters.insert(name.clone(), reader);
+                }
+                Ok(None) => {}
+                Err(error) => failed.push(no_cluster(name, &error, desired)),
+            }
+        }
+        if failed.is_empty() { Ok(clients) } else { Err(failed.into()) }
+    }
+
+    fn transport(&self) -> Result<Transport, Failure> {
+        if let Some(sandbox) = &self.sandbox {
+            return Ok(Transport::InProcess(sandbox.router()));
+        }
+        let ca_file = env("AMLPLAN_CA_FILE").or_else(|| env("SSL_CERT_FILE")).map(PathBuf::from);
+        let options = NetworkOptions { ca_file, ..NetworkOptions::default() };
+        Transport::network(&options).map_err(|it| Failure::error("network", it.to_string()))
+    }
+
+    fn token(
+        &self,
+        scope: &Scope,
+        cloud: &Cloud,
+        transport: &Transport,
+    ) -> Result<TokenSource, Failure> {
+        let (auth, surroundings): (_, &dyn Fn(&str) -> Option<String>) = match self.sandbox {
+            Some(_) => (azure::Auth::Secret, &sandbox_env),
+            None => (self.global.auth.into(), &env),
+        };
+        let tenant = scope.tenant.as_deref();
+        let (token, why) = TokenSource::choose(auth, surroundings, tenant, cloud, transport)
+            .map_err(|it| Failure::error("sign-in", it.to_string()))?;
+        if self.sandbox.is_none() {
+            self.out.note(&why);
+        }
+        Ok(token)
+    }
+
+    async fn cluster(
+        &self,
+        scope: &Scope,
+        transport: &Transport,
+    ) -> Result<Option<cluster::Reader>, cluster::ApiError> {
+        let Some(access) = scope.cluster.as_ref().filter(|it| it.kubernetes) else {
+            return Ok(None);
+        };
+        if self.sandbox.is_some() {
+            let base = sandbox_base(&access.id);
+            return Ok(Some(cluster::Reader::over(transport.clone(), &base, "sandbox-admin")));
+        }
+        let options = cluster::ConnectOptions {
+            kubeconfig: access.kubeconfig.clone(),
+            context: access.context.clone(),
+            ..cluster::ConnectOptions::default()
+        };
+        cluster::Reader::connect(&options).await.map(Some)
+    }
+
+    /// Everything live that the desired state is about.
+    pub(super) async fn snapshot(
+        &self,
+        desired: &Desired,
+        clients: &Clients,
+    ) -> Result<Snapshot, Failure> {
+        let parallelism = self.global.parallelism.get();
+        observe::snapshot(desired, clients, parallelism).await.map_err(|failed| {
+            let findings = failed.iter().map(|(key, error)| read_failed(desired, key, error));
+            findings.collect::<Diagnostics>().into()
+        })
+    }
+
+    /// Manifest, desired state, clients and snapshot: the beginning of every command.
+    pub(super) async fn observe(
+        &self,
+        files: &[PathBuf],
+        targets: &[String],
+        reverse: bool,
+    ) -> Result<Observed, Failure> {
+        let (manifest, warnings) = self.load(files)?;
+        let whole = graph::build(&manifest);
+        let desired = whole.targeted(targets, reverse);
+        if let Some(target) = targets.iter().find(|it| !whole.nodes.keys().any(|k| k.matches(it))) {
+            let message = format!("no resource of the manifest has the address `{target}`");
+            return Err(Diagnostic::error("unknown-target", message)
+                .with_help("`amlplan graph --format json` lists the addresses")
+                .into());
+        }
+        let clients = self.clients(&desired).await?;
+        let live = self.snapshot(&desired, &clients).await?;
+        Ok(Observed { desired, clients, live, warnings })
+    }
+}
+
+/// What every command that looks at the world begins with.
+pub(super) struct Observed {
+    pub(super) desired: Desired,
+    pub(super) clients: Clients,
+    pub(super) live: Snapshot,
+    pub(super) warnings: Diagnostics,
+}
+
+async fn cloud(wanted: &CloudRef, transport: &Transport) -> Result<Cloud, Failure> {
+    let Some(resource_manager) = &wanted.resource_manager else {
+        return Cloud::named(&wanted.name).ok_or_else(|| {
+            Failure::error("unknown-cloud", format!("there is no cloud `{}`", wanted.name))
+        });
+    };
+    if let (Some(authority), Some(audience)) = (&wanted.authority, &wanted.audience) {
+        return Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience));
+    }
+    let found = Cloud::discover(transport, resource_manager).await;
+    let found = found.map_err(|it| Failure::error("cloud-metadata", it.to_string()))?;
+    let authority = wanted.authority.as_ref().unwrap_or(&found.authority);
+    let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
+    Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience))
+}
+
+fn no_cluster(name: &str, error: &cluster::ApiError, desired: &Desired) -> Diagnostic {
+    let origin = desired.origins.get(name);
+    let place = origin.and_then(|it| it.value(&Pointer::parse("/cluster/kubeconfig")));
+    Diagnostic::error("kubeconfig", format!("cannot reach the cluster of `{name}`: {error}"))
+        .with_help("set cluster.kubeconfig and cluster.context, or access: azureOnly")
+        .at(place, "declared here")
+}
+
+fn read_failed(desired: &Desired, key: &Key, error: &ReadError) -> Diagnostic {
+    let (status, code) = (error.status.unwrap_or(0), error.code.as_deref().unwrap_or(""));
+    let remedy = catalog::remedy(status, code, &error.message);
+    let message = format!("{key}: {error}");
+    let mut finding = Diagnostic::error("read-failed", message)
+        .at(desired.place(key, &Pointer::root()), "needed for this");
+    if let Some(remedy) = remedy {
+        finding = finding.with_help(remedy.advice.clone());
+    }
+    finding
+}
+
+/// Where the simulator serves the Kubernetes API of a cluster.
+pub(super) fn sandbox_base(cluster_id: &str) -> String {
+    let id = ArmId::parse(cluster_id).ok();
+    let part = |it: Option<&str>| it.unwrap_or_default().to_owned();
+    let (subscription, group, name) = (
+        part(id.as_ref().map(ArmId::subscription)),
+        part(id.as_ref().and_then(ArmId::resource_group)),
+        part(id.as_ref().map(ArmId::name)),
+    );
+    format!("/kubernetes/{subscription}/{group}/{name}")
+}
+
+/// What a manifest presupposes: cluster, workspaces, identities, the Secrets it names.
+pub(super) fn seed(manifest: &Manifest) -> sandbox::Seed {
+    const LOCATION: &str = "westeurope";
+    let mut seed = sandbox::Seed::default();
+    let subscription = |seed: &mut sandbox::Seed, id: &str| {
+        if !seed.subscriptions.iter().any(|it| it == id) {
+            seed.subscriptions.push(id.to_owned());
+        }
+    };
+    for declared in &manifest.clusters {
+        let spec = &declared.spec;
+        let azure = &spec.azure;
+        if let Some(tenant) = &azure.tenant {
+            seed.tenant.get_or_insert_with(|| tenant.clone());
+        }
+        subscription(&mut seed, &azure.subscription);
+        let own = (azure.subscription.clone(), azure.resource_group.clone(), LOCATION.to_owned());
+        seed.resource_groups.push(own);
+        let secret = spec
+            .extension
+            .as_ref()
+            .and_then(|it| Some(it.configuration_settings.get("sslSecret")?.wire()));
+        seed.clusters.push(sandbox::SeedCluster {
+            subscription: azure.subscription.clone(),
+            resource_group: azure.resource_group.clone(),
+            name: spec.cluster.name.clone(),
+            kind: spec.cluster.kind.as_str().to_owned(),
+            distribution: spec.cluster.distribution.clone(),
+            location: LOCATION.to_owned(),
+            secrets: secret.map(|it| ("azureml".to_owned(), it)).into_iter().collect(),
+        });
+        for compute in &spec.computes {
+            let place = &compute.workspace;
+            let group = place.resource_group.as_ref().unwrap_or(&azure.resource_group).clone();
+            let own = place.subscription.as_ref().unwrap_or(&azure.subscription).clone();
+            subscription(&mut seed, &own);
+            seed.resource_groups.push((own.clone(), group.clone(), LOCATION.to_owned()));
+            seed.workspaces.push((own, group, place.name.clone(), LOCATION.to_owned()));
+            for id in &compute.identity.user_assigned_identities {
+                if let Ok(id) = ArmId::parse(id) {
+                    subscription(&mut seed, id.subscription());
+                    let group = id.resource_group().unwrap_or_default().to_owned();
+                    let group = (id.subscription().to_owned(), group, LOCATION.to_owned());
+                    seed.resource_groups.push(group);
+                    seed.identities.push(id.to_string());
+                }
+            }
+        }
+        for assignment in &spec.role_assignments {
+            if let Ok(id) = ArmId::parse(&assignment.scope) {
+                subscription(&mut seed, id.subscription());
+                if let Some(group) = id.resource_group() {
+                    let group = (id.subscription().to_owned(), group.to_owned(), LOCATION.into());
+                    seed.resource_groups.push(group);
+                }
+                if !id.resource_type().is_empty() {
+                    seed.resources.push(id.to_string());
+                }
+            }
+        }
+    }
+    seed
+}

@@ -1,0 +1,42 @@
+//! `amlplan explain`, `schema`, `completions` and the manual page.
+
+use clap::CommandFactory as _;
+
+use super::Cli;
+use super::args::{CompletionArgs, ExplainArgs};
+use super::exit::{Exit, Failure, Output};
+use crate::source::Diagnostic;
+use crate::{catalog, check, render};
+
+pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<Exit, Failure> {
+    if let Some(text) = render::explain::page(&args.what) {
+        out.result(&text);
+        return Ok(Exit::Done);
+    }
+    let nearest = catalog::suggest_setting(&args.what);
+    let message = format!("`{}` is neither a code nor a setting that amlplan knows", args.what);
+    let mut finding = Diagnostic::error("unknown-code", message);
+    finding.help = nearest.map(|it| format!("did you mean `{it}`?"));
+    Err(finding.into())
+}
+
+pub(super) fn schema(out: &Output) -> Result<Exit, Failure> {
+    out.json(&check::schema());
+    Ok(Exit::Done)
+}
+
+pub(super) fn completions(args: &CompletionArgs, out: &Output) -> Result<Exit, Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "amlplan", &mut text);
+    out.result(&String::from_utf8_lossy(&text));
+    Ok(Exit::Done)
+}
+
+pub(super) fn man(out: &Output) -> Result<Exit, Failure> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut text)
+        .map_err(|it| Failure::error("man", it.to_string()))?;
+    out.result(&String::from_utf8_lossy(&text));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,18 @@
+//! `amlplan graph`: the desired state, offline.
+
+use super::args::{GraphArgs, GraphFormat};
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use crate::{graph, render};
+
+pub(super) fn run(args: &GraphArgs, context: &Context) -> Result<Exit, Failure> {
+    let (manifest, warnings) = context.load(&args.files.files)?;
+    context.out.findings(&warnings);
+    let desired = graph::build(&manifest);
+    match args.format {
+        GraphFormat::Dot => context.out.result(&render::graph::dot(&desired)),
+        GraphFormat::Mermaid => context.out.result(&render::graph::mermaid(&desired)),
+        GraphFormat::Json => context.out.json(&render::graph::json(&desired)),
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,22 @@
+//! `amlplan validate`: checks manifests without asking anybody.
+
+use super::args::Files;
+use super::context::{env, now};
+use super::exit::{Exit, Failure, Output};
+use crate::check;
+use crate::manifest::{self, LoadOptions, Secrets};
+use crate::source::has_errors;
+
+pub(super) fn run(args: &Files, out: &Output) -> Result<Exit, Failure> {
+    let options = LoadOptions { env: &env, secrets: Secrets::Optional };
+    let (manifest, mut findings) = manifest::load_lenient(&args.files, &options);
+    findings.extend(check::manifest(&manifest, now()));
+    out.findings(&findings);
+    if has_errors(&findings) {
+        return Ok(Exit::Error);
+    }
+    let clusters = manifest.clusters.len();
+    let noun = if clusters == 1 { "cluster" } else { "clusters" };
+    out.result(&format!("Valid: {clusters} {noun}, {} warnings.", findings.len()));
+    Ok(Exit::Done)
+}

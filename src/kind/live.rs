@@ -1,0 +1,89 @@
+//! What was read: live documents of resources, and what to read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ArmId, Json, Key, KindName, ObjectRef};
+
+/// One read; which cluster or cloud it goes to follows from the resource's scope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Read {
+    /// A resource or other document in Azure.
+    Arm {
+        /// Its path.
+        id: ArmId,
+        /// The API version.
+        api_version: &'static str,
+    },
+    /// A list in Azure; the path may carry a query.
+    ArmList {
+        /// The path of the collection.
+        path: String,
+        /// The API version.
+        api_version: &'static str,
+    },
+    /// An object in the cluster.
+    Object(ObjectRef),
+    /// A collection in the cluster; its name is empty.
+    Objects(ObjectRef),
+}
+
+/// What the reads of one resource gave, in their order. A list is a JSON array.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live(pub Vec<Option<Json>>);
+
+impl Live {
+    /// The resource itself.
+    #[must_use]
+    pub fn document(&self) -> Option<&Json> {
+        self.0.first().and_then(Option::as_ref)
+    }
+
+    /// The items of the list that read number `index` gave.
+    pub fn items(&self, index: usize) -> impl Iterator<Item = &Json> {
+        let list = self.0.get(index).and_then(Option::as_ref).and_then(Json::as_array);
+        list.into_iter().flatten()
+    }
+
+    /// A text in the resource itself.
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> Option<&str> {
+        self.document()?.pointer(pointer)?.as_str()
+    }
+}
+
+/// Everything that was read in one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Live state by address. What is not here was not read.
+    pub live: BTreeMap<Key, Live>,
+}
+
+impl Snapshot {
+    /// The live state of a resource; empty when it was not read.
+    #[must_use]
+    pub fn of(&self, key: &Key) -> Live {
+        self.live.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The live document of a resource.
+    #[must_use]
+    pub fn document(&self, key: &Key) -> Option<&Json> {
+        self.live.get(key)?.document()
+    }
+
+    /// A text in the live document of a resource.
+    #[must_use]
+    pub fn text(&self, key: &Key, pointer: &str) -> Option<&str> {
+        self.document(key)?.pointer(pointer)?.as_str()
+    }
+
+    /// The Azure resource of the cluster of a scope.
+    #[must_use]
+    pub fn cluster(&self, scope: &str) -> Option<&Json> {
+        let mut found =
+            self.live.iter().filter(|(key, _)| key.kind == KindName::Cluster && key.scope == scope);
+        found.next()?.1.document()
+    }
+}

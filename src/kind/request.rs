@@ -1,0 +1,97 @@
+//! Requests of a plan: whole, with leaves that are filled in before sending.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::model::{Json, ObjectRef, Value};
+
+/// The changing methods of ARM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Create or replace.
+    Put,
+    /// Change in part.
+    Patch,
+    /// An action.
+    Post,
+    /// Remove.
+    Delete,
+}
+
+/// One changing request. The executor branches on the API, never on the kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// To Azure.
+    Arm {
+        /// How.
+        method: Method,
+        /// Path of the resource, without query.
+        path: String,
+        /// API version.
+        api_version: &'static str,
+        /// Further query, such as `underlyingResourceAction=Detach`.
+        query: Option<&'static str>,
+        /// The body, where there is one.
+        body: Option<Value>,
+    },
+    /// Server-side apply of an object.
+    Apply {
+        /// Which object.
+        object: ObjectRef,
+        /// The fields we own.
+        body: Value,
+    },
+    /// Adds users to an SCC that are not in it yet, leaving the others in place and order.
+    AddUsers {
+        /// The SCC.
+        object: ObjectRef,
+        /// The users.
+        users: Vec<String>,
+    },
+    /// Takes out of an SCC the users that amlplan added and no others.
+    RemoveUsers {
+        /// The SCC.
+        object: ObjectRef,
+        /// The users.
+        users: Vec<String>,
+    },
+    /// Removes an object.
+    DeleteObject {
+        /// Which object.
+        object: ObjectRef,
+    },
+}
+
+impl Request {
+    /// The form that a saved plan holds and a reader sees; secrets are named by their source only.
+    #[must_use]
+    pub fn to_stored(&self) -> Json {
+        match self {
+            Self::Arm { method, path, api_version, query, body } => json!({
+                "method": method, "path": path, "api-version": api_version, "query": query,
+                "body": body.as_ref().map(Value::to_stored),
+            }),
+            Self::Apply { object, body } => {
+                json!({ "method": "APPLY", "object": object, "body": body.to_stored() })
+            }
+            Self::AddUsers { object, users } => {
+                json!({ "method": "ADD_USERS", "object": object, "users": users })
+            }
+            Self::RemoveUsers { object, users } => {
+                json!({ "method": "REMOVE_USERS", "object": object, "users": users })
+            }
+            Self::DeleteObject { object } => json!({ "method": "DELETE", "object": object }),
+        }
+    }
+
+    /// The body, where the request has one.
+    #[must_use]
+    pub const fn body(&self) -> Option<&Value> {
+        match self {
+            Self::Arm { body, .. } => body.as_ref(),
+            Self::Apply { body, .. } => Some(body),
+            Self::AddUsers { .. } | Self::RemoveUsers { .. } | Self::DeleteObject { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! A declared cluster → the YAML of its manifest: the smallest that says the same, with comments.
+
+use std::collections::BTreeMap;
+
+use super::spec::{
+    Access, Cloud, CloudName, Cluster, Compute, Extension, IdentityType, InstanceType,
+    ProtectedSetting, Quantity, Scc, SccMethod, Setting,
+};
+
+/// Whether texts of the cluster may hold `${VAR}` that is still to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dollars {
+    /// Texts are in the manifest's notation already.
+    AsWritten,
+    /// Texts are plain: a dollar sign in them is written `$$`.
+    Escape,
+}
+
+enum Yaml {
+    Scalar(String),
+    Map(Vec<(String, Yaml)>),
+    List(Vec<Yaml>),
+}
+
+/// Writes a manifest. `head` are comment lines on top; `notes` are comments behind the line of a
+/// part, by its dotted path (`extension.configurationSettings.sslCname`; list entries count from
+/// zero).
+#[must_use]
+pub fn to_yaml(
+    cluster: &Cluster,
+    head: &[String],
+    notes: &BTreeMap<String, String>,
+    dollars: Dollars,
+) -> String {
+    let mut out: String = head.iter().map(|it| format!("# {it}\n")).collect();
+    let tree = Writer { dollars }.cluster(cluster);
+    emit(&tree, 0, "", notes, &mut out);
+    out
+}
+
+struct Writer {
+    dollars: Dollars,
+}
+
+type Entries = Vec<(String, Yaml)>;
+
+impl Writer {
+    fn text(&self, text: &str) -> Yaml {
+        let text = match self.dollars {
+            Dollars::AsWritten => text.to_owned(),
+            Dollars::Escape => text.replace('$', "$$"),
+        };
+        Yaml::Scalar(scalar(&text))
+    }
+
+    fn put(&self, entries: &mut Entries, key: &str, value: &str) {
+        entries.push((key.to_owned(), self.text(value)));
+    }
+
+    fn texts<'a>(&self, texts: impl IntoIterator<Item = &'a String>) -> Yaml {
+        Yaml::List(texts.into_iter().map(|it| self.text(it)).collect())
+    }
+
+    fn cluster(&self, it: &Cluster) -> Yaml {
+        let mut top = Entries::new();
+        self.put(&mut top, "apiVersion", "amlplan/v1");
+        self.put(&mut top, "kind", "Cluster");
+        self.put(&mut top, "name", &it.name);
+        let mut azure = Entries::new();
+        match &it.azure.cloud {
+            Cloud::Named(CloudName::AzureCloud) => {}
+            Cloud::Named(CloudName::AzureUSGovernment) => {
+                self.put(&mut azure, "cloud", "AzureUSGovernment");
+            }
+            Cloud::Named(CloudName::AzureChinaCloud) => {
+                self.put(&mut azure, "cloud", "AzureChinaCloud");
+            }
+            Cloud::Custom(cloud) => {
+                let mut own = Entries::new();
+                self.put(&mut own, "name", &cloud.name);
+                self.put(&mut own, "resourceManager", &cloud.resource_manager);
+                for (key, value) in [("authority", &cloud.authority), ("audience", &cloud.audience)]
+                {
+                    value.iter().for_each(|it| self.put(&mut own, key, it));
+                }
+                azure.push(("cloud".into(), Yaml::Map(own)));
+            }
+        }
+        it.azure.tenant.iter().for_each(|it| self.put(&mut azure, "tenant", it));
+        self.put(&mut azure, "subscription", &it.azure.subscription);
+        self.put(&mut azure, "resourceGroup", &it.azure.resource_group);
+        top.push(("azure".into(), Yaml::Map(azure)));
+        let mut cluster = Entries::new();
+        self.put(&mut cluster, "type", it.cluster.kind.as_str());
+        self.put(&mut cluster, "name", &it.cluster.name);
+        for (key, value) in [
+            ("distribution", &it.cluster.distribution),
+            ("kubeconfig", &it.cluster.kubeconfig),
+            ("context", &it.cluster.context),
+        ] {
+            value.iter().for_each(|it| self.put(&mut cluster, key, it));
+        }
+        if it.cluster.access == Access::AzureOnly {
+            self.put(&mut cluster, "access", "azureOnly");
+        }
+        top.push(("cluster".into(), Yaml::Map(cluster)));
+        self.parts(it, &mut top);
+        Yaml::Map(top)
+    }
+
+    fn parts(&self, it: &Cluster, top: &mut Entries) {
+        for (key, list) in [("features", &it.features), ("providers", &it.providers)] {
+            if !list.is_empty() {
+                top.push((key.into(), self.texts(list)));
+            }
+        }
+        it.scc.iter().for_each(|it| top.push(("scc".into(), self.scc(it))));
+        it.extension.iter().for_each(|it| top.push(("extension".into(), self.extension(it))));
+        let mut list = |key: &str, items: Vec<Yaml>| {
+            if !items.is_empty() {
+                top.push((key.to_owned(), Yaml::List(items)));
+            }
+        };
+        list("computes", it.computes.iter().map(|it| self.compute(it)).collect());
+        list("instanceTypes", it.instance_types.iter().map(|it| self.instance_type(it)).collect());
+        let roles = it.role_assignments.iter().map(|it| {
+            let mut role = Entries::new();
+            self.put(&mut role, "principal", &it.principal);
+            self.put(&mut role, "role", &it.role);
+            self.put(&mut role, "scope", &it.scope);
+            Yaml::Map(role)
+        });
+        list("roleAssignments", roles.collect());
+        let mut lifecycle = Entries::new();
+        for (key, list) in [
+            ("ignoreChanges", &it.lifecycle.ignore_changes),
+            ("preventDestroy", &it.lifecycle.prevent_destroy),
+        ] {
+            if !list.is_empty() {
+                lifecycle.push((key.into(), self.texts(list)));
+            }
+        }
+        if !lifecycle.is_empty() {
+            top.push(("lifecycle".into(), Yaml::Map(lifecycle)));
+        }
+    }
+
+    fn scc(&self, it: &Scc) -> Yaml {
+        let mut scc = Entries::new();
+        self.put(&mut scc, "name", &it.name);
+        match it.method {
+            Some(SccMethod::Rbac) => self.put(&mut scc, "method", "rbac"),
+            Some(SccMethod::Users) => self.put(&mut scc, "method", "users"),
+            None => {}
+        }
+        if !it.service_accounts.is_empty() {
+            scc.push(("serviceAccounts".into(), self.texts(&it.service_accounts)));
+        }
+        Yaml::Map(scc)
+    }
+
+    fn extension(&self, it: &Extension) -> Yaml {
+        let mut extension = Entries::new();
+        self.put(&mut extension, "name", &it.name);
+        self.put(&mut extension, "profile", it.profile.as_str());
+        it.version.iter().for_each(|it| self.put(&mut extension, "version", it));
+        if it.release_train != "stable" {
+            self.put(&mut extension, "releaseTrain", &it.release_train);
+        }
+        if !it.auto_upgrade_minor_version {
+            extension.push(("autoUpgradeMinorVersion".into(), Yaml::Scalar("false".into())));
+        }
+        let settings = it.configuration_settings.iter().map(|(key, value)| {
+            let value = match value {
+                Setting::Bool(it) => Yaml::Scalar(it.to_string()),
+                Setting::Number(it) => Yaml::Scalar(it.to_string()),
+                Setting::Text(it) => self.text(it),
+            };
+            (key.clone(), value)
+        });
+        let settings: Entries = settings.collect();
+        let protected = it.configuration_protected_settings.iter().map(|(key, value)| {
+            let source =
+                |word: &str, value: &str| Yaml::Map(vec![(word.to_owned(), self.text(value))]);
+            let value = match value {
+                ProtectedSetting::Text(it) => self.text(it),
+                ProtectedSetting::FromEnv { from_env } => source("fromEnv", from_env),
+                ProtectedSetting::FromFile { from_file } => source("fromFile", from_file),
+            };
+            (key.clone(), value)
+        });
+        let protected: Entries = protected.collect();
+        for (key, map) in
+            [("configurationSettings", settings), ("configurationProtectedSettings", protected)]
+        {
+            if !map.is_empty() {
+                extension.push((key.into(), Yaml::Map(map)));
+            }
+        }
+        Yaml::Map(extension)
+    }
+
+    fn compute(&self, it: &Compute) -> Yaml {
+        let mut compute = Entries::new();
+        self.put(&mut compute, "name", &it.name);
+        let mut workspace = Entries::new();
+        self.put(&mut workspace, "name", &it.workspace.name);
+        for (key, value) in [
+            ("resourceGroup", &it.workspace.resource_group),
+            ("subscription", &it.workspace.subscription),
+        ] {
+            value.iter().for_each(|it| self.put(&mut workspace, key, it));
+        }
+        compute.push(("workspace".into(), Yaml::Map(workspace)));
+        if it.namespace != "default" {
+            self.put(&mut compute, "namespace", &it.namespace);
+        }
+        let kind = match it.identity.kind {
+            IdentityType::SystemAssigned => Some("SystemAssigned"),
+            IdentityType::UserAssigned => Some("UserAssigned"),
+            IdentityType::None => None,
+        };
+        if let Some(kind) = kind {
+            let mut identity = Entries::new();
+            self.put(&mut identity, "type", kind);
+            if !it.identity.user_assigned_identities.is_empty() {
+                let ids = self.texts(&it.identity.user_assigned_identities);
+                identity.push(("userAssignedIdentities".into(), ids));
+            }
+            compute.push(("identity".into(), Yaml::Map(identity)));
+        }
+        Yaml::Map(compute)
+    }
+
+    fn instance_type(&self, it: &InstanceType) -> Yaml {
+        let mut entries = Entries::new();
+        self.put(&mut entries, "name", &it.name);
+        if !it.node_selector.is_empty() {
+            let labels = it.node_selector.iter().map(|(key, it)| (key.clone(), self.text(it)));
+            entries.push(("nodeSelector".into(), Yaml::Map(labels.collect())));
+        }
+        let quantities = |map: &BTreeMap<String, Quantity>| {
+            let entries = map.iter().map(|(key, it)| {
+                let value = match it {
+                    Quantity::Number(it) => Yaml::Scalar(it.to_string()),
+                    Quantity::Text(it) => self.text(it),
+                };
+                (key.clone(), value)
+            });
+            Yaml::Map(entries.collect())
+        };
+        let resources = vec![
+            ("requests".to_owned(), quantities(&it.resources.requests)),
+            ("limits".to_owned(), quantities(&it.resources.limits)),
+        ];
+        entries.push(("resources".into(), Yaml::Map(resources)));
+        Yaml::Map(entries)
+    }
+}
+
+/// A text as a YAML scalar, quoted where a reader could take it for something else.
+fn scalar(text: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "_./-:@+".contains(it);
+    let starts_well =
+        text.starts_with(|it: char| it.is_ascii_alphanumeric() || it == '/' || it == '.');
+    let lower = text.to_ascii_lowercase();
+    let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&&*lower);
+    let number = text.parse::<f64>().is_ok()
+        || ["0x", "0o", "0b", ".inf", ".nan"].iter().any(|it| lower.starts_with(it));
+    let sure = starts_well && text.chars().all(plain) && !text.ends_with(':');
+    if sure && !word && !number {
+        return text.to_owned();
+    }
+    // JSON strings are YAML strings.
+    serde_json::Value::from(text).to_string()
+}
+
+fn emit(
+    yaml: &Yaml,
+    indent: usize,
+    path: &str,
+    notes: &BTreeMap<String, String>,
+    out: &mut String,
+) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let note = |path: &str| notes.get(path).map(|it| format!("   # {it}")).unwrap_or_default();
+    let pad = " ".repeat(indent);
+    match yaml {
+        Yaml::Scalar(it) => out.extend([&pad, it.as_str(), &note(path), "\n"]),
+        Yaml::Map(entries) => {
+            for (key, value) in entries {
+                let path = below(key);
+                let (key, note) = (scalar(key), note(&path));
+                match value {
+                    Yaml::Scalar(it) => out.extend([&pad, key.as_str(), ": ", it, &note, "\n"]),
+                    Yaml::Map(inner) if inner.is_empty() => {
+                        out.extend([&pad, key.as_str(), ": {}", &note, "\n"]);
+                    }
+                    Yaml::List(inner) if inner.is_empty() => {
+                        out.extend([&pad, key.as_str(), ": []", &note, "\n"]);
+                    }
+                    Yaml::Map(_) | Yaml::List(_) => {
+                        out.extend([&pad, key.as_str(), ":", &note, "\n"]);
+                        emit(value, indent + 2, &path, notes, out);
+                    }
+                }
+            }
+        }
+        Yaml::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let start = out.len();
+                emit(item, indent + 2, &below(&index.to_string()), notes, out);
+                // The dash takes the place of the first line's indentation.
+                out.replace_range(start..start + indent + 2, &format!("{pad}- "));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_where_yaml_would_read_something_else() {
+        for (text, yaml) in [
+            ("ml-rg", "ml-rg"),
+            ("2021-11-preview", "2021-11-preview"),
+            ("1.1.106", "1.1.106"),
+            ("1.1", "\"1.1\""),
+            ("4", "\"4\""),
+            ("yes", "\"yes\""),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("${X:-y}", "\"${X:-y}\""),
+            ("a: b", "\"a: b\""),
+            ("-x", "\"-x\""),
+            ("system:serviceaccount:a:b", "system:serviceaccount:a:b"),
+            ("nvidia.com/gpu", "nvidia.com/gpu"),
+        ] {
+            assert_eq!(scalar(text), yaml);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The one HTTP seam: the network, or a router called in process. Clients above are concrete and
+//! take a [`Transport`]; there are no mock traits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+/// A status that a router in process answers, with [`FAULT`], instead of breaking a connection.
+const FAULT_STATUS: u16 = 599;
+const FAULT: &str = "x-sandbox-fault";
+
+/// How to reach the network.
+#[derive(Clone, Debug)]
+pub struct NetworkOptions {
+    /// A PEM file with more certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long the server may stay silent.
+    pub read_timeout: Duration,
+}
+
+impl Default for NetworkOptions {
+    /// 20 seconds to connect; 90 to answer, since ARM itself gives up on a provider after 60.
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            connect_timeout: Duration::from_secs(20),
+            read_timeout: Duration::from_secs(90),
+        }
+    }
+}
+
+/// Whether a request that failed may have been carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The server never saw it.
+    SurelyNot,
+    /// The connection broke after the request left: nobody knows.
+    Maybe,
+}
+
+/// A request that got no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SendError {
+    /// Whether the request may have been carried out.
+    pub taken: Taken,
+    message: String,
+}
+
+impl SendError {
+    /// An error with a reason of its own; the reason must not hold a secret.
+    #[must_use]
+    pub fn new(taken: Taken, message: impl Into<String>) -> Self {
+        Self { taken, message: message.into() }
+    }
+}
+
+/// Sends requests.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Over sockets, with connections kept for reuse (HTTP/2 where the server has it).
+    Network(reqwest::Client),
+    /// To a router in this process.
+    InProcess(axum::Router),
+}
+
+impl Transport {
+    /// A transport over sockets. Proxies follow `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`;
+    /// redirects are not followed, since they would carry the token to a place nobody chose.
+    ///
+    /// # Errors
+    /// When the file of certificate authorities cannot be read.
+    pub fn network(options: &NetworkOptions) -> Result<Self, SendError> {
+        let refuse = |message: String| SendError::new(Taken::SurelyNot, message);
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("amlplan/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout);
+        if let Some(path) = &options.ca_file {
+            let shown = path.display();
+            let pem = std::fs::read(path)
+                .map_err(|error| refuse(format!("cannot read CA file {shown}: {error}")))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| refuse(format!("CA file {shown} is not PEM: {error}")))?;
+            if certificates.is_empty() {
+                return Err(refuse(format!("CA file {shown} holds no certificate")));
+            }
+            for certificate in certificates {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        let client = builder.build().map_err(|error| refuse(chain(&error)))?;
+        Ok(Self::Network(client))
+    }
+
+    /// Sends one request, once.
+    ///
+    /// # Errors
+    /// When no whole answer came back; the error says whether the request may have been taken.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
+        match self {
+            Self::Network(client) => over_network(client, request).await,
+            Self::InProcess(router) => in_process(router.clone(), request).await,
+        }
+    }
+}
+
+async fn over_network(
+    client: &reqwest::Client,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, SendError> {
+    let request = reqwest::Request::try_from(request)
+        .map_err(|error| SendError::new(Taken::SurelyNot, chain(&error.without_url())))?;
+    let response = client.execute(request).await.map_err(from_reqwest)?;
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = response.status();
+    *answer.headers_mut() = response.headers().clone();
+    *answer.body_mut() = response.bytes().await.map_err(from_reqwest)?;
+    Ok(answer)
+}
+
+fn from_reqwest(error: reqwest::Error) -> SendError {
+    let sent = !(error.is_connect() || error.is_builder());
+    let taken = if sent { Taken::Maybe } else { Taken::SurelyNot };
+    // Query parts of an address may carry signatures.
+    SendError::new(taken, chain(&error.without_url()))
+}
+
+/// The error with its causes: reqwest's own text stops at "error sending request".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+async fn in_process(
+    router: axum::Router,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, SendError> {
+    let (mut head, body) = request.into_parts();
+    // The whole address stays in the request line, as towards a proxy: over sockets the scheme is
+    // known from the listener, here from nothing else.
+    let authority = head.uri.authority().map(ToString::to_string);
+    if let Some(host) = authority.and_then(|it| HeaderValue::from_str(&it).ok()) {
+        head.headers.entry(HOST).or_insert(host);
+    }
+    let request = Request::from_parts(head, Body::from(body));
+    let response = match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let (head, body) = response.into_parts();
+    if head.status.as_u16() == FAULT_STATUS && head.headers.contains_key(FAULT) {
+        return Err(SendError::new(Taken::Maybe, "the connection broke before an answer came"));
+    }
+    let bytes = body
+        .collect()
+        .await
+        .map_err(|error| SendError::new(Taken::Maybe, chain(&error)))?
+        .to_bytes();
+    Ok(Response::from_parts(head, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+
+    fn request(uri: &str) -> Request<Bytes> {
+        Request::get(uri).body(Bytes::new()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_router_in_process_sees_what_a_server_would_see() {
+        let echo = |request: axum::extract::Request| async move {
+            let host = request.headers()[HOST].to_str().unwrap().to_owned();
+            format!("{host} {}", request.uri())
+        };
+        let transport = Transport::InProcess(axum::Router::new().route("/a", get(echo)));
+        let answer = transport.send(request("https://arm.test:8443/a?b=c")).await.unwrap();
+        assert_eq!(&answer.body()[..], b"arm.test:8443 https://arm.test:8443/a?b=c");
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_router_is_a_broken_connection() {
+        let fault = || async {
+            let status = http::StatusCode::from_u16(FAULT_STATUS).unwrap();
+            (status, [(FAULT, "connection-dropped")])
+        };
+        let transport = Transport::InProcess(axum::Router::new().route("/", get(fault)));
+        let error = transport.send(request("http://x/")).await.unwrap_err();
+        assert_eq!(error.taken, Taken::Maybe);
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_was_surely_not_taken_and_a_reset_one_may_have_been() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accept = tokio::spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            socket.readable().await.unwrap();
+            drop(socket);
+        });
+        let transport = Transport::network(&NetworkOptions::default()).unwrap();
+        let uri = format!("http://{address}/?sig=canary");
+        let reset = transport.send(request(&uri)).await.unwrap_err();
+        accept.await.unwrap();
+        assert_eq!(reset.taken, Taken::Maybe);
+        let refused = transport.send(request(&uri)).await.unwrap_err();
+        assert_eq!(refused.taken, Taken::SurelyNot);
+        assert!(!format!("{reset} {refused} {reset:?} {refused:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_missing_ca_file_is_named() {
+        let options = NetworkOptions { ca_file: Some("no/ca.pem".into()), ..Default::default() };
+        let error = Transport::network(&options).unwrap_err();
+        assert!(error.to_string().contains("no/ca.pem"));
+    }
+}

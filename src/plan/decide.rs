@@ -1,0 +1,347 @@
+//! One resource: what to do about it and why.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Action, Mode, PlanInput, Reason, Step};
+use crate::kind::{
+    Change, Document, FieldChange, Impact, Kind, Live, Readiness, Request, Resource, Verb,
+};
+use crate::model::{Json, Key, KindName, Later, Pointer, Value};
+use crate::source::{Diagnostic, Diagnostics};
+
+/// Decides one resource, knowing what was decided about everything it needs.
+pub(super) fn step(
+    input: &PlanInput<'_>,
+    key: &Key,
+    decided: &BTreeMap<Key, Step>,
+    findings: &mut Diagnostics,
+) -> Step {
+    let node = &input.desired.nodes[key];
+    let kind = node.resource.kind();
+    let live = input.live.of(key);
+    let mut step = Step {
+        key: key.clone(),
+        action: Action::NoOp,
+        reasons: Vec::new(),
+        changes: Vec::new(),
+        before: kind.shown(&live),
+        after: None,
+        derived: Vec::new(),
+        impact: Impact::Safe,
+        removal: Vec::new(),
+        requests: Vec::new(),
+        depends_on: node.needs.clone(),
+        precondition: String::new(),
+        settling: None,
+        note: node.reason.clone(),
+    };
+    let decision = Decision { input, kind, resource: &node.resource, live: &live, decided };
+    if key.kind.read_only() {
+        decision.read_only(&mut step, findings);
+    } else if input.mode == Mode::Destroy {
+        decision.destroy(&mut step);
+    } else {
+        decision.apply(&mut step, findings);
+    }
+    step.precondition = digest(&step);
+    step
+}
+
+struct Decision<'a> {
+    input: &'a PlanInput<'a>,
+    kind: &'a dyn Kind,
+    resource: &'a Resource,
+    live: &'a Live,
+    decided: &'a BTreeMap<Key, Step>,
+}
+
+impl Decision<'_> {
+    fn read_only(&self, step: &mut Step, findings: &mut Diagnostics) {
+        step.action = Action::Read;
+        if self.live.document().is_some() {
+            return;
+        }
+        let Resource::ReadOnly(read_only) = self.resource else { return };
+        let (code, what, help) = match step.key.kind {
+            KindName::Cluster => (
+                "missing-cluster",
+                "the cluster",
+                "connect it to Azure Arc or create it first, or mend its name, type or resource group",
+            ),
+            KindName::Workspace => (
+                "missing-workspace",
+                "the workspace",
+                "create it first, or mend its name, resource group or subscription",
+            ),
+            _ => (
+                "missing-identity",
+                "the managed identity",
+                "create it first, or mend its resource id",
+            ),
+        };
+        let place = self.input.desired.place(&step.key, &Pointer::root());
+        let message = format!("{what} `{}` does not exist, or you may not read it", read_only.id);
+        // To destroy what is left of a cluster that is gone is a fair wish.
+        let finding = match self.input.mode {
+            Mode::Apply => Diagnostic::error(code, message).with_help(help),
+            Mode::Destroy => Diagnostic::warning(code, message),
+        };
+        findings.push(finding.at(place, "declared here"));
+    }
+
+    fn destroy(&self, step: &mut Step) {
+        let want = self.want();
+        if self.kind.gone(self.live) {
+            return;
+        }
+        match self.kind.removable(self.live) {
+            Err(why) => step.note = Some(format!("kept: {why}")),
+            Ok(()) => {
+                step.action = Action::Delete;
+                step.reasons.push(Reason::Destroy);
+                step.impact = self.kind.removal_impact();
+                step.removal = self.requests(Verb::Delete, &want, &[]);
+            }
+        }
+    }
+
+    fn apply(&self, step: &mut Step, findings: &mut Diagnostics) {
+        let want = self.want();
+        match self.kind.readiness(&want, self.live) {
+            Readiness::Absent => {
+                step.action = Action::Create;
+                step.reasons.push(Reason::Absent);
+            }
+            Readiness::NeedsHuman(why) => {
+                let place = self.input.desired.place(&step.key, &Pointer::root());
+                let message = format!("{}: {why}", step.key);
+                findings.push(Diagnostic::error("needs-a-person", message).at(place, ""));
+            }
+            Readiness::Ready => self.compare(step, &want),
+            Readiness::Waiting(state) => {
+                let ending = ["terminating", "deleting", "removing", "unregistering"];
+                if ending.contains(&state.to_ascii_lowercase().as_str()) {
+                    // It is on its way out: once it is gone it is made again.
+                    step.action = Action::Create;
+                    step.reasons.push(Reason::Absent);
+                } else {
+                    self.compare(step, &want);
+                }
+                step.settling = Some(state);
+            }
+            Readiness::Failed { state, message } => {
+                self.compare(step, &want);
+                if self.kind.replaced_when_failed() {
+                    step.action = Action::Replace;
+                } else if step.action == Action::NoOp {
+                    step.action = Action::Update;
+                }
+                step.reasons.push(Reason::Unhealthy { state, message });
+            }
+        }
+        findings.extend(
+            self.kind
+                .remark(self.live)
+                .map(|it| Diagnostic::warning("live-state", format!("{}: {it}", step.key))),
+        );
+        self.follow(step, &want);
+        self.write(step, want);
+    }
+
+    /// What it should look like, with everything that is known already filled in.
+    fn want(&self) -> Document {
+        let mut want = self.kind.want(self.input.live);
+        want.body = self.fill(&want.body);
+        for pointer in self.ignored() {
+            let live = self.kind.shown(self.live);
+            overlay(&mut want.body, live.as_ref(), &pointer);
+        }
+        want
+    }
+
+    fn ignored(&self) -> Vec<Pointer> {
+        let own = self.input.desired.ignored.iter().filter(|(key, _)| key == self.kind.key());
+        own.map(|(_, pointer)| pointer.clone()).collect()
+    }
+
+    /// A value of another resource is known now unless that resource is about to be made.
+    fn fill(&self, value: &Value) -> Value {
+        match value {
+            Value::Later(later) => self.known(later).map_or_else(|| value.clone(), Value::from),
+            Value::Object(map) => {
+                Value::Object(map.iter().map(|(key, it)| (key.clone(), self.fill(it))).collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(|it| self.fill(it)).collect()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Secret(_) => value.clone(),
+        }
+    }
+
+    fn known(&self, later: &Later) -> Option<Json> {
+        let made = self.decided.get(&later.from).is_some_and(|it| it.action.makes());
+        if made || later.call.is_some() {
+            return None;
+        }
+        let document = self.input.live.document(&later.from)?;
+        later.at.get(document).filter(|it| !it.is_null()).cloned()
+    }
+
+    fn compare(&self, step: &mut Step, want: &Document) {
+        let ignored = self.ignored();
+        let mut changes = self.kind.differences(want, self.live);
+        changes.retain(|it| !ignored.iter().any(|ignore| is_ignored(ignore, &it.path)));
+        if changes.is_empty() {
+            return;
+        }
+        let rules = self.kind.rules();
+        let fixed: Vec<Pointer> = changes
+            .iter()
+            .filter(|it| rules.is_immutable(&it.path) || self.kind.impact(it) == Impact::NotInPlace)
+            .map(|it| it.path.clone())
+            .collect();
+        step.action = if fixed.is_empty() { Action::Update } else { Action::Replace };
+        step.reasons.push(match fixed.is_empty() {
+            true => Reason::FieldsDiffer,
+            false => Reason::CannotUpdate(fixed),
+        });
+        step.changes = changes;
+    }
+
+    /// What decisions about other resources mean for this one.
+    fn follow(&self, step: &mut Step, want: &Document) {
+        let there = matches!(step.action, Action::NoOp | Action::Update);
+        if !there {
+            return;
+        }
+        for need in &step.depends_on {
+            let replaced = self.decided.get(need).is_some_and(|it| it.action == Action::Replace);
+            if replaced && falls_with(step.key.kind, need.kind) {
+                step.action = Action::Replace;
+                step.reasons.push(Reason::DependencyReplaced(need.clone()));
+                return;
+            }
+        }
+        if let Resource::Provider(provider) = self.resource {
+            let fresh = provider
+                .features
+                .iter()
+                .filter(|it| self.decided.get(*it).is_some_and(|it| it.action == Action::Create));
+            let fresh: Vec<Key> = fresh.cloned().collect();
+            if !fresh.is_empty() {
+                step.action = Action::Update;
+                step.reasons.push(Reason::FeatureRegistered(fresh));
+            }
+        }
+        // A secret of a companion that is new has to be sent, although it cannot be compared.
+        for (path, later) in want.body.later_leaves() {
+            let fresh = self.decided.get(&later.from).is_some_and(|it| it.action.makes());
+            if fresh && later.call.is_some() && !step.changes.iter().any(|it| it.path == path) {
+                step.action = Action::Update;
+                step.reasons.push(Reason::CompanionChanged(later.from.clone()));
+                let after = Some(Value::Later(later.clone()));
+                let before = Some(Json::from("(sensitive)"));
+                step.changes.push(FieldChange { path, before, after });
+            }
+        }
+        step.reasons.dedup();
+    }
+
+    fn write(&self, step: &mut Step, want: Document) {
+        let worst = step.changes.iter().map(|it| self.kind.impact(it)).max();
+        step.impact = match step.action {
+            Action::NoOp | Action::Read | Action::Create => Impact::Safe,
+            Action::Update => worst.unwrap_or(Impact::Safe),
+            Action::Replace | Action::Delete => self.kind.removal_impact(),
+        };
+        match step.action {
+            Action::NoOp | Action::Read => {}
+            Action::Create => step.requests = self.requests(Verb::Create, &want, &[]),
+            Action::Update => step.requests = self.requests(Verb::Update, &want, &step.changes),
+            Action::Replace => {
+                step.removal = self.requests(Verb::Delete, &want, &step.changes);
+                step.requests = self.requests(Verb::Create, &want, &[]);
+            }
+            Action::Delete => step.removal = self.requests(Verb::Delete, &want, &[]),
+        }
+        step.derived = want.derived;
+        step.after = Some(want.body);
+    }
+
+    fn requests(&self, verb: Verb, want: &Document, changes: &[FieldChange]) -> Vec<Request> {
+        self.kind.requests(&Change { verb, want, live: self.live, changes })
+    }
+}
+
+impl Action {
+    /// Whether values of the resource are only known after the step.
+    const fn makes(self) -> bool {
+        matches!(self, Self::Create | Self::Replace)
+    }
+}
+
+/// What vanishes, or stops working until it is made again, when what it stands on is replaced.
+fn falls_with(kind: KindName, need: KindName) -> bool {
+    use KindName as K;
+    matches!(
+        (kind, need),
+        (K::RelayHybridConnection, K::RelayNamespace)
+            | (K::RelayAuthorizationRule, K::RelayHybridConnection)
+            | (K::ServiceBusTopic, K::ServiceBusNamespace)
+            | (K::ServiceBusSubscription, K::ServiceBusTopic)
+            | (K::InstanceType | K::Compute, K::Extension)
+    )
+}
+
+/// `nodeSelector` ignores `nodeSelector.disk` too: keys of settings contain dots.
+fn is_ignored(ignore: &Pointer, path: &Pointer) -> bool {
+    if path.starts_with(ignore) {
+        return true;
+    }
+    let (Some(last), Some(other)) =
+        (ignore.tokens().last(), path.tokens().get(ignore.tokens().len() - 1))
+    else {
+        return false;
+    };
+    path.starts_with(&ignore.parent()) && other.starts_with(&format!("{last}."))
+}
+
+/// Puts the live value where a change is ignored, so that a whole document keeps it.
+fn overlay(want: &mut Value, live: Option<&Json>, at: &Pointer) {
+    let Some((last, parents)) = at.tokens().split_last() else { return };
+    let mut value = want;
+    let mut live = live;
+    for token in parents {
+        let Value::Object(map) = value else { return };
+        let Some(below) = map.get_mut(token) else { return };
+        value = below;
+        live = live.and_then(|it| it.get(token));
+    }
+    let Value::Object(map) = value else { return };
+    let below = |key: &str| key == last || key.starts_with(&format!("{last}."));
+    map.retain(|key, _| !below(key));
+    let kept = live.and_then(Json::as_object).into_iter().flatten();
+    map.extend(
+        kept.filter(|(key, _)| below(key)).map(|(key, it)| (key.clone(), it.clone().into())),
+    );
+}
+
+/// A digest of what was decided and of what it was decided from.
+fn digest(step: &Step) -> String {
+    let stored = |it: &[Request]| it.iter().map(Request::to_stored).collect::<Vec<_>>();
+    let changes: Vec<Json> = step
+        .changes
+        .iter()
+        .map(|it| serde_json::json!([it.path, it.before, it.after.as_ref().map(Value::to_stored)]))
+        .collect();
+    let decided = serde_json::json!({
+        "action": step.action, "changes": changes, "settling": step.settling.is_some(),
+        "removal": stored(&step.removal), "requests": stored(&step.requests),
+    });
+    let digest = Sha256::digest(decided.to_string().as_bytes());
+    digest.iter().take(12).map(|it| format!("{it:02x}")).collect()
+}

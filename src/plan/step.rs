@@ -1,0 +1,212 @@
+//! Steps: finished decisions, each with its reasons, its price and its requests.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kind::{FieldChange, Impact, Request};
+use crate::model::{Json, Key, Pointer, Value};
+use crate::source::Diagnostics;
+
+/// What a plan does to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Nothing.
+    NoOp,
+    /// Only read.
+    Read,
+    /// Bring it into being.
+    Create,
+    /// Change it in place.
+    Update,
+    /// Remove it, then make it again.
+    Replace,
+    /// Remove it.
+    Delete,
+}
+
+impl Action {
+    /// Terraform's symbol, which carries the meaning without colour.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::NoOp => " ",
+            Self::Read => "<=",
+            Self::Create => "+",
+            Self::Update => "~",
+            Self::Replace => "-/+",
+            Self::Delete => "-",
+        }
+    }
+
+    /// Terraform's words for `change.actions`.
+    #[must_use]
+    pub const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::NoOp => &["no-op"],
+            Self::Read => &["read"],
+            Self::Create => &["create"],
+            Self::Update => &["update"],
+            Self::Replace => &["delete", "create"],
+            Self::Delete => &["delete"],
+        }
+    }
+
+    /// Whether anything is written.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::NoOp | Self::Read => false,
+            Self::Create | Self::Update | Self::Replace | Self::Delete => true,
+        }
+    }
+}
+
+/// Why a step does what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There is none yet.
+    Absent,
+    /// Fields differ; the step lists them.
+    FieldsDiffer,
+    /// These differing fields cannot be changed in place.
+    CannotUpdate(Vec<Pointer>),
+    /// What it stands on is replaced.
+    DependencyReplaced(Key),
+    /// It is in a failed state: the word, and what it says.
+    Unhealthy {
+        /// The state.
+        state: String,
+        /// What it says about it.
+        message: String,
+    },
+    /// A feature was registered, which takes effect when its provider is registered again.
+    FeatureRegistered(Vec<Key>),
+    /// A companion is new, so the keys it is given are.
+    CompanionChanged(Key),
+    /// The user asked to destroy it.
+    Destroy,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The resource.
+    pub key: Key,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// The fields that differ, for updates and replacements.
+    pub changes: Vec<FieldChange>,
+    /// The live document as it is compared; secrets are never in it.
+    pub before: Option<Json>,
+    /// The wanted document; `None` when the resource is to go.
+    pub after: Option<Value>,
+    /// Parts of `after` that amlplan adds by itself, with the reason for each.
+    pub derived: Vec<(Pointer, String)>,
+    /// What the change costs.
+    pub impact: Impact,
+    /// Requests that remove it, for deletions and replacements.
+    pub removal: Vec<Request>,
+    /// Requests that make or change it.
+    pub requests: Vec<Request>,
+    /// What must be done before.
+    pub depends_on: BTreeSet<Key>,
+    /// Digest of everything that was decided, to see whether a saved plan is still right.
+    pub precondition: String,
+    /// The state it is in while Azure or the cluster is still working on it.
+    pub settling: Option<String>,
+    /// Why the resource is in the plan although nobody named it, or why it is kept.
+    pub note: Option<String>,
+}
+
+/// What the plan is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Make live what is declared.
+    #[default]
+    Apply,
+    /// Remove what is declared.
+    Destroy,
+}
+
+/// What keeps a plan from being applied although it could be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// The resource.
+    pub key: Key,
+    /// Why, and how to open it.
+    pub message: String,
+}
+
+/// Finished decisions, in an order in which they could be carried out one by one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What it is for.
+    pub mode: Mode,
+    /// One step a resource.
+    pub steps: Vec<Step>,
+    /// Errors, warnings and advice; errors keep the plan from being applied.
+    pub findings: Diagnostics,
+    /// What is skipped on request.
+    pub skipped: Vec<String>,
+    /// Resources that `lifecycle.preventDestroy` protects from what the plan would do.
+    pub protected: Vec<Gate>,
+}
+
+impl Plan {
+    /// The step of a resource.
+    #[must_use]
+    pub fn step(&self, key: &Key) -> Option<&Step> {
+        self.steps.iter().find(|it| it.key == *key)
+    }
+
+    /// The steps that write.
+    pub fn changing(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|it| it.action.changes())
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changing().next().is_none()
+    }
+
+    /// How many resources are added, changed and destroyed; a replacement counts as both.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count =
+            |wanted: &[Action]| self.steps.iter().filter(|it| wanted.contains(&it.action)).count();
+        (
+            count(&[Action::Create, Action::Replace]),
+            count(&[Action::Update]),
+            count(&[Action::Delete, Action::Replace]),
+        )
+    }
+
+    /// Whether an error was found.
+    #[must_use]
+    pub fn errored(&self) -> bool {
+        crate::source::has_errors(&self.findings)
+    }
+
+    /// What keeps the plan from being applied: protected resources, and disruptive changes unless
+    /// they are allowed. Destroying is a decision of its own, so only protection counts there.
+    #[must_use]
+    pub fn gates(&self, allow_disruptive: bool) -> Vec<Gate> {
+        let mut gates = self.protected.clone();
+        if self.mode == Mode::Apply && !allow_disruptive {
+            let disruptive = self
+                .changing()
+                .filter(|it| it.impact != Impact::Safe && it.action != Action::Create);
+            gates.extend(disruptive.map(|it| Gate {
+                key: it.key.clone(),
+                message: format!("{}; allow it with `--allow disruptive`", it.impact.describe()),
+            }));
+        }
+        gates
+    }
+}

@@ -1,0 +1,189 @@
+//! A plan as text for people, in Terraform's words and symbols.
+
+use super::diff::{ink, settling, step};
+use super::style::{Ink, Style, text};
+use crate::plan::{Action, Mode, Plan};
+
+pub use super::outcome::outcome;
+
+/// The whole plan: what changes and why, what it costs, findings, gates, and the sum as last line.
+#[must_use]
+pub fn plan(plan: &Plan, style: &Style) -> String {
+    let mut lines = Vec::new();
+    if !plan.is_empty() {
+        legend(plan, style, &mut lines);
+        for it in plan.changing() {
+            lines.extend(step(it, style));
+            lines.push(String::new());
+        }
+    }
+    standing(plan, style, &mut lines);
+    let mut out = text(&lines);
+    if !plan.findings.is_empty() {
+        out.push_str(&super::diagnostics::report(&plan.findings, style.color, style.width));
+        out.push('\n');
+    }
+    let mut lines = Vec::new();
+    gates(plan, style, &mut lines);
+    if plan.errored() && !plan.is_empty() {
+        lines.push("The errors above keep this plan from being applied.".to_owned());
+    }
+    lines.push(style.ink(Ink::Strong, &verdict(plan)));
+    out.push_str(&text(&lines));
+    out
+}
+
+fn legend(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
+    lines.push("Actions are marked with these symbols:".to_owned());
+    let words = [
+        (Action::Create, "create"),
+        (Action::Update, "update in place"),
+        (Action::Replace, "destroy, then create again"),
+        (Action::Delete, "destroy"),
+    ];
+    for (action, words) in words {
+        if plan.steps.iter().any(|it| it.action == action) {
+            let symbol = style.ink(ink(action), &format!("{:>3}", action.symbol()));
+            lines.push(format!("{symbol} {words}"));
+        }
+    }
+    lines.push(String::new());
+}
+
+/// What is in the plan without being changed: what still settles, what is kept, what is skipped.
+fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
+    let still = plan.steps.iter().filter(|it| !it.action.changes());
+    let before = lines.len();
+    for step in still {
+        if let Some(state) = &step.settling {
+            let said = format!("{}: {}", step.key, settling(state));
+            lines.extend(style.hang("  . ", &said));
+        } else if let Some(why) = step.note.as_deref().and_then(|it| it.strip_prefix("kept: ")) {
+            lines.extend(style.hang("    ", &format!("{} is kept: {why}", step.key)));
+        }
+    }
+    for note in &plan.skipped {
+        lines.extend(style.wrap("    ", &format!("skipped: {note}")));
+    }
+    if lines.len() > before {
+        lines.push(String::new());
+    }
+}
+
+fn gates(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
+    let gates = plan.gates(false);
+    if gates.is_empty() {
+        return;
+    }
+    lines.push(style.ink(Ink::Careful, "apply refuses this plan as it is:"));
+    for gate in gates {
+        lines.extend(style.hang("  ! ", &format!("{}: {}", gate.key, gate.message)));
+    }
+    lines.push(String::new());
+}
+
+/// The last line.
+fn verdict(plan: &Plan) -> String {
+    if plan.is_empty() && plan.errored() {
+        return "The plan has errors; whether there are changes is not known.".to_owned();
+    }
+    match (plan.is_empty(), plan.mode) {
+        (true, Mode::Apply) => {
+            "No changes. Your infrastructure matches the configuration.".to_owned()
+        }
+        (true, Mode::Destroy) => "No changes. There is nothing to destroy.".to_owned(),
+        (false, _) => {
+            let (add, change, destroy) = plan.counts();
+            format!("Plan: {add} to add, {change} to change, {destroy} to destroy.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::Value;
+    use crate::plan::Step;
+    use crate::render::samples::{change, plan as sample, step};
+
+    #[test]
+    fn a_plan_reads_as_terraform_writes_it() {
+        insta::assert_snapshot!(plan(&sample(), &Style::default()));
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let colored = plan(&sample(), &Style { color: true, width: 100 });
+        let mut plain = String::new();
+        for (index, piece) in colored.split('\u{1b}').enumerate() {
+            plain.push_str(if index == 0 { piece } else { piece.split_once('m').unwrap().1 });
+        }
+        let plainly = plan(&sample(), &Style::default());
+        // The report of findings draws its frame otherwise; everything before it is the same.
+        let upto = |it: &str| it.split("insecure-http").next().unwrap().to_owned();
+        assert_eq!(upto(&plain), upto(&plainly));
+    }
+
+    #[test]
+    fn nothing_to_do_says_no_changes() {
+        let empty = plan(&Plan::default(), &Style::default());
+        assert_eq!(empty, "No changes. Your infrastructure matches the configuration.\n");
+    }
+
+    #[test]
+    fn a_plan_with_errors_says_that_it_cannot_be_applied() {
+        let wrong = crate::source::Diagnostic::error("x", "wrong");
+        let plan = |steps| Plan { steps, findings: vec![wrong.clone()], ..Plan::default() };
+        let nothing = super::plan(&plan(Vec::new()), &Style::default());
+        assert!(!nothing.contains("No changes"), "{nothing}");
+        let steps = vec![step("edge-01/namespace/azureml", Action::Create)];
+        let something = super::plan(&plan(steps), &Style::default());
+        assert!(something.contains("keep this plan from being applied"), "{something}");
+    }
+
+    #[test]
+    fn texts_and_lists_show_only_what_differs() {
+        let lines = |it: &str| (0..9).map(|n| format!("line {n} {it}\n")).collect::<String>();
+        let before = lines("");
+        let changes = vec![
+            change("/data/script", json!(before), before.replace("line 4", "LINE 4")),
+            change("/order", json!(["a", "b"]), Value::from(json!(["b", "a"]))),
+            change(
+                "/subjects",
+                json!([{"name": "a"}, {"name": "b"}]),
+                Value::from(json!([{"name": "b"}, {"name": "c d"}])),
+            ),
+        ];
+        let step = Step {
+            changes,
+            before: Some(json!({})),
+            after: Some(json!({"data": {"script": "", "other": 1}}).into()),
+            ..step("edge-01/instance_type/gpu", Action::Update)
+        };
+        let plan = super::plan(&Plan { steps: vec![step], ..Plan::default() }, &Style::default());
+        insta::assert_snapshot!(plan);
+    }
+
+    #[test]
+    fn a_destroyed_resource_shows_without_what_the_server_wrote() {
+        let gone = Step {
+            before: Some(
+                json!({"name": "x", "systemData": {"a": 1}, "properties": {"provisioningState": "Succeeded", "namespace": "default"}}),
+            ),
+            ..step("edge-01/compute/x", Action::Delete)
+        };
+        let kept = Step {
+            note: Some("kept: it was there before".to_owned()),
+            ..step("edge-01/namespace/azureml", Action::NoOp)
+        };
+        let plan = Plan { mode: Mode::Destroy, steps: vec![gone, kept], ..Plan::default() };
+        insta::assert_snapshot!(super::plan(&plan, &Style::default()));
+    }
+
+    #[test]
+    fn an_outcome_says_what_failed_and_what_to_do() {
+        insta::assert_snapshot!(outcome(&crate::render::samples::outcome(), &Style::default()));
+    }
+}

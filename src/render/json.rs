@@ -1,0 +1,277 @@
+//! Plans and findings for machines, in the representation of Terraform's JSON output (Terraform
+//! docs: JSON Output Format); what is ours stands under `amlplan`.
+
+use serde_json::json;
+
+use super::values;
+use crate::model::{Json, Key, KindName, Pointer, Value};
+use crate::plan::{Action, Plan, Reason, Step};
+use crate::source::{Diagnostic, Label, Severity};
+
+pub use super::stream::{diagnostic_line, event, summary};
+
+/// The plan as a document; `timestamp` is RFC 3339.
+#[must_use]
+pub fn plan(plan: &Plan, timestamp: &str) -> Json {
+    let gate = |it: crate::plan::Gate| json!({"address": it.key, "message": it.message});
+    json!({
+        "format_version": "1.2",
+        "timestamp": timestamp,
+        "applyable": !plan.is_empty() && !plan.errored(),
+        "complete": !plan.errored() && plan.skipped.is_empty(),
+        "errored": plan.errored(),
+        "resource_changes": plan.steps.iter().map(resource_change).collect::<Vec<_>>(),
+        "resource_drift": plan.steps.iter().filter_map(resource_drift).collect::<Vec<_>>(),
+        "checks": checks(&plan.findings),
+        "amlplan": {
+            "mode": plan.mode,
+            "diagnostics": plan.findings.iter().map(diagnostic).collect::<Vec<_>>(),
+            "gates": plan.gates(false).into_iter().map(gate).collect::<Vec<_>>(),
+            "skipped": plan.skipped,
+        },
+    })
+}
+
+fn provider(kind: KindName) -> &'static str {
+    match kind {
+        KindName::SccGrant | KindName::Namespace | KindName::InstanceType => "amlplan/kubernetes",
+        KindName::Feature
+        | KindName::Provider
+        | KindName::RelayNamespace
+        | KindName::RelayHybridConnection
+        | KindName::RelayAuthorizationRule
+        | KindName::ServiceBusNamespace
+        | KindName::ServiceBusTopic
+        | KindName::ServiceBusSubscription
+        | KindName::LogAnalyticsWorkspace
+        | KindName::Extension
+        | KindName::Compute
+        | KindName::RoleAssignment
+        | KindName::Cluster
+        | KindName::Workspace
+        | KindName::ManagedIdentity => "amlplan/azure",
+    }
+}
+
+fn head(key: &Key) -> Json {
+    let name = if key.name.is_empty() { key.kind.as_str() } else { &key.name };
+    json!({
+        "address": key,
+        "mode": if key.kind.read_only() { "data" } else { "managed" },
+        "type": key.kind,
+        "name": name,
+        "provider_name": provider(key.kind),
+    })
+}
+
+fn resource_change(step: &Step) -> Json {
+    let (before, after) = (values::before(step), values::after(step));
+    let mut whole = head(&step.key);
+    whole["change"] = change(step.action.words(), before.as_ref(), after.as_ref());
+    let forced: Vec<&[String]> =
+        values::forced_paths(step).into_iter().map(Pointer::tokens).collect();
+    if !forced.is_empty() {
+        whole["change"]["replace_paths"] = json!(forced);
+    }
+    if let Some(reason) = action_reason(step) {
+        whole["action_reason"] = json!(reason);
+    }
+    let derived = |(path, reason): &(Pointer, String)| json!({"path": path, "reason": reason});
+    let changed: Vec<&Pointer> = step.changes.iter().map(|it| &it.path).collect();
+    whole["amlplan"] = json!({
+        "changed_paths": changed,
+        "depends_on": step.depends_on,
+        "derived": step.derived.iter().map(derived).collect::<Vec<_>>(),
+        "impact": step.impact,
+        "note": step.note,
+        "precondition": step.precondition,
+        "reasons": step.reasons.iter().map(reason).collect::<Vec<_>>(),
+        "settling": step.settling,
+    });
+    whole
+}
+
+fn change(actions: &[&str], before: Option<&Value>, after: Option<&Value>) -> Json {
+    let document = |it: Option<&Value>| it.map_or(Json::Null, values::shown);
+    let marks = |it: Option<&Value>, has: &dyn Fn(&Value) -> bool| {
+        it.map_or(Json::Bool(false), |it| values::marks(it, has))
+    };
+    json!({
+        "actions": actions,
+        "before": document(before),
+        "after": document(after),
+        "after_unknown": marks(after, &|it| matches!(it, Value::Later(_))),
+        "before_sensitive": marks(before, &values::is_secret),
+        "after_sensitive": marks(after, &values::is_secret),
+    })
+}
+
+/// What somebody else changed: what is expected before, what is live after, as in Terraform.
+fn resource_drift(step: &Step) -> Option<Json> {
+    let differs = match step.action {
+        Action::Update | Action::Replace => !step.changes.is_empty(),
+        Action::NoOp | Action::Read | Action::Create | Action::Delete => false,
+    };
+    if !differs {
+        return None;
+    }
+    let mut whole = head(&step.key);
+    whole["change"] = change(&["update"], step.after.as_ref(), values::before(step).as_ref());
+    let changed: Vec<&Pointer> = step.changes.iter().map(|it| &it.path).collect();
+    whole["amlplan"] = json!({ "changed_paths": changed });
+    Some(whole)
+}
+
+/// Terraform's word for why, where it has one.
+fn action_reason(step: &Step) -> Option<&'static str> {
+    if step.action != Action::Replace {
+        return None;
+    }
+    step.reasons.iter().find_map(|it| match it {
+        Reason::CannotUpdate(_) => Some("replace_because_cannot_update"),
+        Reason::Unhealthy { .. } => Some("replace_because_tainted"),
+        Reason::DependencyReplaced(_) => Some("replace_by_triggers"),
+        Reason::Absent
+        | Reason::FieldsDiffer
+        | Reason::FeatureRegistered(_)
+        | Reason::CompanionChanged(_)
+        | Reason::Destroy => None,
+    })
+}
+
+fn reason(reason: &Reason) -> Json {
+    let code = match reason {
+        Reason::Absent => "absent",
+        Reason::FieldsDiffer => "fields-differ",
+        Reason::CannotUpdate(_) => "cannot-update",
+        Reason::DependencyReplaced(_) => "dependency-replaced",
+        Reason::Unhealthy { .. } => "unhealthy",
+        Reason::FeatureRegistered(_) => "feature-registered",
+        Reason::CompanionChanged(_) => "companion-changed",
+        Reason::Destroy => "destroy",
+    };
+    json!({"code": code, "message": values::reason(reason)})
+}
+
+/// Findings as Terraform's checks, one a code.
+fn checks(findings: &[Diagnostic]) -> Vec<Json> {
+    let mut codes: Vec<&str> = findings.iter().map(|it| it.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let check = |code: &str| {
+        let own = || findings.iter().filter(|it| it.code == code);
+        let problems: Vec<Json> = own().map(|it| json!({ "message": it.message })).collect();
+        let status = if own().all(|it| it.severity == Severity::Advice) { "pass" } else { "fail" };
+        let address = json!({"kind": "check", "name": code, "to_display": format!("check.{code}")});
+        json!({"address": address, "status": status, "instances": [
+            {"address": {"to_display": format!("check.{code}")}, "status": status, "problems": problems},
+        ]})
+    };
+    codes.into_iter().map(check).collect()
+}
+
+/// A finding in Terraform's shape: `severity`, `summary`, `detail`, `range`, `snippet`. Terraform
+/// has no advice, so that is a warning there; our own word and the code stand under `amlplan`.
+#[must_use]
+pub fn diagnostic(finding: &Diagnostic) -> Json {
+    let Diagnostic { code, severity, message, help, labels } = finding;
+    let mut whole = json!({
+        "severity": match severity {
+            Severity::Error => "error",
+            Severity::Warning | Severity::Advice => "warning",
+        },
+        "summary": message,
+        "detail": help.as_deref().unwrap_or_default(),
+        "amlplan": {"code": code, "severity": severity},
+    });
+    if let Some(label) = labels.first() {
+        whole["range"] = range(label);
+        whole["snippet"] = snippet(label);
+    }
+    whole
+}
+
+/// Line and column count from one, columns in characters, as in Terraform; bytes from zero.
+fn range(label: &Label) -> Json {
+    let place = &label.place;
+    let position = |byte: usize| {
+        let at = crate::source::Place { source: place.source.clone(), span: byte..byte };
+        let (line, column) = at.line_column();
+        json!({"line": line, "column": column, "byte": byte})
+    };
+    json!({
+        "filename": place.source.path,
+        "start": position(place.span.start),
+        "end": position(place.span.end),
+    })
+}
+
+fn snippet(label: &Label) -> Json {
+    let place = &label.place;
+    let text = &place.source.text;
+    let start = place.span.start.min(text.len());
+    let from = text.get(..start).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
+    let to = text.get(start..).and_then(|it| it.find('\n')).map_or(text.len(), |it| start + it);
+    let code = text.get(from..to).unwrap_or_default().trim_end_matches('\r');
+    json!({
+        "context": Json::Null,
+        "code": code,
+        "start_line": place.line_column().0,
+        "highlight_start_offset": start - from,
+        "highlight_end_offset": place.span.end.clamp(start, to) - from,
+        "values": [],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    const NOW: &str = "2026-01-02T03:04:05Z";
+
+    fn drop_equal(before: &Json, after: &Json, at: &Pointer, found: &mut Vec<Pointer>) {
+        match (before, after) {
+            (Json::Object(a), Json::Object(b)) => {
+                let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+                for key in keys {
+                    let side = |it: &serde_json::Map<String, Json>| {
+                        it.get(key).cloned().unwrap_or_default()
+                    };
+                    drop_equal(&side(a), &side(b), &at.join(key), found);
+                }
+            }
+            (a, b) if a != b => found.push(at.clone()),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_plan_is_in_the_representation_of_terraform() {
+        insta::assert_json_snapshot!(plan(&samples::plan(), NOW));
+    }
+
+    #[test]
+    fn before_and_after_differ_in_the_listed_paths_and_no_others() {
+        let plan = samples::plan();
+        for step in plan.steps.iter().filter(|it| !it.changes.is_empty()) {
+            let whole = resource_change(step);
+            let mut found = Vec::new();
+            drop_equal(
+                &whole["change"]["before"],
+                &whole["change"]["after"],
+                &Pointer::root(),
+                &mut found,
+            );
+            let listed = step.changes.iter().filter(|it| !values::is_secret_change(it));
+            let listed: std::collections::BTreeSet<Pointer> =
+                listed.map(|it| it.path.clone()).collect();
+            assert_eq!(
+                found.into_iter().collect::<std::collections::BTreeSet<_>>(),
+                listed,
+                "{}",
+                step.key
+            );
+        }
+    }
+}

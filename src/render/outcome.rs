@@ -1,0 +1,148 @@
+//! How an apply ended, as text for people.
+
+use super::style::{Ink, Style, duration, text};
+use crate::apply::{Outcome, StepError};
+use crate::plan::Action;
+
+/// What was done and how long it took, what failed and how to mend it, what still runs, what is
+/// worth knowing, and what to do next. The verdict stands on a line of its own.
+#[must_use]
+pub fn outcome(outcome: &Outcome, style: &Style) -> String {
+    let mut lines = Vec::new();
+    done(outcome, &mut lines);
+    for (key, error) in &outcome.failed {
+        let title = format!("{} {key} failed", style.ink(Ink::Bad, "✗"));
+        lines.push(title);
+        lines.extend(failure(error, style));
+        lines.push(String::new());
+    }
+    let list = |lines: &mut Vec<String>, title: &str, items: &[String]| {
+        if !items.is_empty() {
+            lines.push(title.to_owned());
+            lines.extend(items.iter().map(|it| format!("  {it}")));
+            lines.push(String::new());
+        }
+    };
+    let running: Vec<String> =
+        outcome.running.iter().map(|(key, state)| format!("{key} (state {state})")).collect();
+    list(&mut lines, "Still being worked on:", &running);
+    let skipped: Vec<String> = outcome.skipped.iter().map(ToString::to_string).collect();
+    list(&mut lines, "Not started, because something they need failed:", &skipped);
+    let left: Vec<String> = outcome.not_started.iter().map(ToString::to_string).collect();
+    let why = if outcome.interrupted { "you interrupted" } else { "the time was up" };
+    list(&mut lines, &format!("Not started, because {why}:"), &left);
+    lines.push(style.ink(Ink::Strong, &verdict(outcome)));
+    if !outcome.outputs.is_empty() {
+        lines.push(String::new());
+        lines.push("Outputs:".to_owned());
+        let outputs = outcome.outputs.iter();
+        lines.extend(outputs.map(|it| format!("  {} {}: {}", it.key, it.label, it.value)));
+    }
+    if let Some(next) = next(outcome) {
+        lines.push(String::new());
+        lines.extend(style.wrap("", next));
+    }
+    text(&lines)
+}
+
+fn done(outcome: &Outcome, lines: &mut Vec<String>) {
+    let width = outcome.done.iter().map(|it| it.0.to_string().chars().count()).max().unwrap_or(0);
+    for (key, action, took) in &outcome.done {
+        let (key, took) = (key.to_string(), duration(*took));
+        lines.push(format!("  {key:width$}  {} in {took}", past(*action)));
+    }
+    if !outcome.done.is_empty() {
+        lines.push(String::new());
+    }
+}
+
+/// A failed step in full: message, code, details, the field, and how to mend it.
+pub(super) fn failure(error: &StepError, style: &Style) -> Vec<String> {
+    let StepError { message, code, help, details, field } = error;
+    let code = code.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+    let mut lines = style.wrap("    ", &format!("{message}{code}"));
+    lines.extend(field.iter().map(|it| format!("    field: {it}")));
+    lines.extend(details.iter().flat_map(|it| style.wrap("      ", it)));
+    lines.extend(help.iter().flat_map(|it| style.wrap("    ", &format!("help: {it}"))));
+    lines
+}
+
+/// What was done, in one word.
+pub(super) const fn past(action: Action) -> &'static str {
+    match action {
+        Action::NoOp => "settled",
+        Action::Read => "read",
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Replace => "replaced",
+        Action::Delete => "destroyed",
+    }
+}
+
+/// How many were added, changed and destroyed; a replacement counts as both, as in the plan.
+pub(super) fn counts(outcome: &Outcome) -> (usize, usize, usize) {
+    let count = |wanted: &[Action]| outcome.done.iter().filter(|it| wanted.contains(&it.1)).count();
+    (
+        count(&[Action::Create, Action::Replace]),
+        count(&[Action::Update]),
+        count(&[Action::Delete, Action::Replace]),
+    )
+}
+
+/// Whether everything was carried out.
+pub(super) fn complete(outcome: &Outcome) -> bool {
+    let Outcome { failed, skipped, running, not_started, interrupted, .. } = outcome;
+    failed.is_empty()
+        && skipped.is_empty()
+        && running.is_empty()
+        && not_started.is_empty()
+        && !interrupted
+}
+
+/// One line that says how it ended.
+pub(super) fn verdict(outcome: &Outcome) -> String {
+    let (add, change, destroy) = counts(outcome);
+    let sum = format!("{add} added, {change} changed, {destroy} destroyed");
+    let took = duration(outcome.elapsed);
+    if complete(outcome) {
+        return format!("{} complete! Resources: {sum}. It took {took}.", title(outcome));
+    }
+    let mut parts = vec![sum];
+    let mut part = |number: usize, words: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {words}"));
+        }
+    };
+    part(outcome.failed.len(), "failed");
+    part(outcome.running.len(), "still running");
+    part(outcome.skipped.len() + outcome.not_started.len(), "not started");
+    let word = if outcome.interrupted { "interrupted" } else { "incomplete" };
+    format!("{} {word} after {took}. Resources: {}.", title(outcome), parts.join(", "))
+}
+
+/// Whether it was a destroy: nothing but removals was done.
+pub(super) fn destroying(outcome: &Outcome) -> bool {
+    !outcome.done.is_empty() && outcome.done.iter().all(|it| it.1 == Action::Delete)
+}
+
+fn title(outcome: &Outcome) -> &'static str {
+    if destroying(outcome) { "Destroy" } else { "Apply" }
+}
+
+fn next(outcome: &Outcome) -> Option<&'static str> {
+    if complete(outcome) {
+        None
+    } else if !outcome.failed.is_empty() {
+        Some(
+            "Mend what failed, then run the same command again: it plans anew and does only what \
+             is left.",
+        )
+    } else if outcome.running.is_empty() {
+        Some("Run the same command again to do what is left.")
+    } else {
+        Some(
+            "Azure goes on by itself. Run the same command again to wait for it and to do what \
+             is left.",
+        )
+    }
+}

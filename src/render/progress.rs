@@ -1,0 +1,253 @@
+//! Progress of an apply: lines that move on a terminal, plain lines in a log, JSON lines for
+//! machines. Elapsed times come with the events; nothing here reads a clock.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::style::{Ink, Style, duration, text};
+use super::{outcome, stream};
+use crate::apply::{Event, Outcome};
+use crate::model::{Json, Key};
+use crate::plan::Action;
+
+/// How often a log repeats that a step still runs in the same state.
+const REPEAT: Duration = Duration::from_secs(30);
+
+/// Gives the time of a line, RFC 3339.
+pub type Stamp = Box<dyn Fn() -> String + Send + Sync>;
+
+/// Tells a watcher what happens. Every method takes `&self`, so that steps running at the same time
+/// can share it.
+pub enum Reporter {
+    /// Nothing is told.
+    Silent,
+    /// One moving line a running step, for a terminal.
+    Live(Live),
+    /// A line an event, for logs.
+    Plain(Plain),
+    /// A JSON object an event, for machines.
+    Lines(Lines),
+}
+
+/// See [`Reporter::Live`].
+pub struct Live {
+    multi: MultiProgress,
+    bars: Mutex<BTreeMap<Key, (Action, ProgressBar)>>,
+    style: Style,
+}
+
+/// See [`Reporter::Plain`].
+pub struct Plain {
+    state: Mutex<PlainState>,
+    style: Style,
+}
+
+struct PlainState {
+    out: Box<dyn Write + Send>,
+    /// What each running step does, the state that was last said of it, and when since its start.
+    running: BTreeMap<Key, (Action, String, Duration)>,
+}
+
+/// See [`Reporter::Lines`].
+pub struct Lines {
+    out: Mutex<Box<dyn Write + Send>>,
+    stamp: Stamp,
+}
+
+/// A panic elsewhere must not silence the report of what was done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reporter {
+    /// Moving lines on stderr; hidden when that is no terminal.
+    #[must_use]
+    pub fn live(style: Style) -> Self {
+        Self::Live(Live { multi: MultiProgress::new(), bars: Mutex::default(), style })
+    }
+
+    /// Plain lines to `out`.
+    #[must_use]
+    pub fn plain(out: Box<dyn Write + Send>, style: Style) -> Self {
+        let state = Mutex::new(PlainState { out, running: BTreeMap::new() });
+        Self::Plain(Plain { state, style })
+    }
+
+    /// JSON lines to `out`; `stamp` gives the time of each.
+    #[must_use]
+    pub fn lines(out: Box<dyn Write + Send>, stamp: Stamp) -> Self {
+        Self::Lines(Lines { out: Mutex::new(out), stamp })
+    }
+
+    /// Tells what happened. A watcher that went away does not stop the apply, so errors of writing
+    /// are dropped.
+    pub fn on(&self, event: &Event) {
+        match self {
+            Self::Silent => {}
+            Self::Live(it) => it.on(event),
+            Self::Plain(it) => it.on(event),
+            Self::Lines(it) => it.write(&[stream::event(event, &(it.stamp)())]),
+        }
+    }
+
+    /// Ends the moving lines, or writes the summary of the stream. The summary for people is
+    /// [`super::human::outcome`], which goes to stdout.
+    pub fn finish(&self, outcome: &Outcome) {
+        match self {
+            Self::Silent | Self::Plain(_) => {}
+            Self::Live(it) => {
+                for (_, bar) in std::mem::take(&mut *locked(&it.bars)).into_values() {
+                    bar.finish_and_clear();
+                }
+            }
+            Self::Lines(it) => it.write(&stream::summary(outcome, &(it.stamp)())),
+        }
+    }
+}
+
+impl Live {
+    fn on(&self, event: &Event) {
+        match event {
+            Event::Started { key, action } => {
+                let bar = self.multi.add(ProgressBar::new_spinner());
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                    bar.set_style(style);
+                }
+                bar.set_message(stream::message(event));
+                locked(&self.bars).insert(key.clone(), (*action, bar));
+            }
+            Event::Progress { key, state, elapsed } => {
+                if let Some((action, bar)) = locked(&self.bars).get(key) {
+                    bar.set_message(stream::still(key, *action, state, *elapsed));
+                    bar.tick();
+                }
+            }
+            Event::Completed { key, .. }
+            | Event::Errored { key, .. }
+            | Event::Skipped { key, .. }
+            | Event::Left { key, .. } => {
+                if let Some((_, bar)) = locked(&self.bars).remove(key) {
+                    bar.finish_and_clear();
+                }
+                // A watcher that went away does not stop the apply.
+                drop(self.multi.println(said(event, &self.style).trim_end()));
+            }
+        }
+    }
+}
+
+impl Plain {
+    fn on(&self, event: &Event) {
+        let mut state = locked(&self.state);
+        let line = match event {
+            Event::Started { key, action } => {
+                let running = (*action, String::new(), Duration::ZERO);
+                state.running.insert(key.clone(), running);
+                said(event, &self.style)
+            }
+            Event::Progress { key, state: now, elapsed } => {
+                let start = || (Action::NoOp, String::new(), Duration::ZERO);
+                let (action, known, at) = state.running.entry(key.clone()).or_insert_with(start);
+                if known == now && *elapsed < *at + REPEAT {
+                    return;
+                }
+                (*known, *at) = (now.clone(), *elapsed);
+                text(&[stream::still(key, *action, now, *elapsed)])
+            }
+            Event::Completed { .. }
+            | Event::Errored { .. }
+            | Event::Skipped { .. }
+            | Event::Left { .. } => said(event, &self.style),
+        };
+        drop(state.out.write_all(line.as_bytes()));
+        drop(state.out.flush());
+    }
+}
+
+impl Lines {
+    fn write(&self, objects: &[Json]) {
+        let lines: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        let mut out = locked(&self.out);
+        drop(out.write_all(text(&lines).as_bytes()));
+        drop(out.flush());
+    }
+}
+
+/// An event as lines of text; a failure with everything that helps to mend it.
+fn said(event: &Event, style: &Style) -> String {
+    match event {
+        Event::Started { .. } | Event::Progress { .. } => text(&[stream::message(event)]),
+        Event::Completed { .. } => text(&[style.ink(Ink::Good, &stream::message(event))]),
+        Event::Skipped { .. } | Event::Left { .. } => {
+            text(&[style.ink(Ink::Careful, &stream::message(event))])
+        }
+        Event::Errored { key, elapsed, error, .. } => {
+            let title = format!("{key}: failed after {}", duration(*elapsed));
+            let mut lines = vec![style.ink(Ink::Bad, &title)];
+            lines.extend(outcome::failure(error, style));
+            text(&lines)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::render::samples;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            locked(&self.0).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn told(reporter: impl FnOnce(Box<dyn Write + Send>) -> Reporter) -> String {
+        let kept = Kept::default();
+        let reporter = reporter(Box::new(kept.clone()));
+        samples::events().iter().for_each(|it| reporter.on(it));
+        reporter.finish(&samples::outcome());
+        let bytes = locked(&kept.0).clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_log_has_a_line_an_event_and_repeats_a_state_only_after_a_while() {
+        insta::assert_snapshot!(told(|out| Reporter::plain(out, Style::default())));
+    }
+
+    #[test]
+    fn every_line_of_the_stream_is_an_object_with_type_and_time() {
+        let text = told(|out| Reporter::lines(out, Box::new(|| "2026-01-02T03:04:05Z".into())));
+        let lines: Vec<Json> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+        assert_eq!(lines.len(), samples::events().len() + 2);
+        let whole = |it: &Json| it["type"].is_string() && it["@timestamp"].is_string();
+        assert!(lines.iter().all(whole), "{text}");
+    }
+
+    #[test]
+    fn moving_lines_end_with_their_steps() {
+        let reporter = Reporter::live(Style::default());
+        let events = samples::events();
+        reporter.on(&events[0]);
+        let running = |it: &Reporter| match it {
+            Reporter::Live(live) => locked(&live.bars).len(),
+            Reporter::Silent | Reporter::Plain(_) | Reporter::Lines(_) => usize::MAX,
+        };
+        assert_eq!(running(&reporter), 1);
+        events[1..].iter().for_each(|it| reporter.on(it));
+        assert_eq!(running(&reporter), 0);
+    }
+}

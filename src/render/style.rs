@@ -1,0 +1,130 @@
+//! Colour and width of text for people. Symbols and words carry every meaning without colour.
+
+use std::time::Duration;
+
+/// How text for people is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to use ANSI colours.
+    pub color: bool,
+    /// Width of the terminal in columns; comments are wrapped to it.
+    pub width: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { color: false, width: 100 }
+    }
+}
+
+/// What a piece of text means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ink {
+    Plain,
+    Strong,
+    Faint,
+    Good,
+    Careful,
+    Bad,
+    Told,
+}
+
+impl Style {
+    /// The text in its colour.
+    pub(super) fn ink(&self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Plain => return text.to_owned(),
+            Ink::Strong => "1",
+            Ink::Faint => "2",
+            Ink::Good => "32",
+            Ink::Careful => "33",
+            Ink::Bad => "31",
+            Ink::Told => "36",
+        };
+        if self.color && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// The text after a bullet, broken at spaces; further lines are indented below the first.
+    pub(super) fn hang(&self, bullet: &str, text: &str) -> Vec<String> {
+        let below = " ".repeat(bullet.chars().count());
+        let mut lines = self.wrap(&below, text);
+        if let Some(first) = lines.first_mut() {
+            first.replace_range(..below.len(), bullet);
+        }
+        lines
+    }
+
+    /// The text broken at spaces so that every line, with its prefix, fits the width.
+    pub(super) fn wrap(&self, prefix: &str, text: &str) -> Vec<String> {
+        let room = self.width.saturating_sub(prefix.chars().count()).max(30);
+        let mut lines = Vec::new();
+        for paragraph in text.lines() {
+            let mut line = String::new();
+            let paragraph = harmless(paragraph);
+            for word in paragraph.split_whitespace() {
+                if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+                    lines.push(format!("{prefix}{line}"));
+                    line.clear();
+                }
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            lines.push(format!("{prefix}{line}"));
+        }
+        lines
+    }
+}
+
+/// A duration as people say it: `45s`, `2m10s`, `1h2m3s`.
+pub(super) fn duration(it: Duration) -> String {
+    let all = it.as_secs();
+    let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// Text from elsewhere without what a terminal would act on.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control() || *it == '\t').collect()
+}
+
+/// `1 field`, `2 fields`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The lines, each with its end.
+pub(super) fn text(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |mut text, line| {
+        text.push_str(line);
+        text.push('\n');
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let said = [0, 45, 130, 3723].map(|it| duration(Duration::from_secs(it)));
+        assert_eq!(said, ["0s", "45s", "2m10s", "1h2m3s"]);
+    }
+
+    #[test]
+    fn comments_wrap_inside_the_width_and_keep_long_words_whole() {
+        let style = Style { color: false, width: 40 };
+        let lines = style.wrap("  # ", "one\u{1b} two three four five six seven eight nine");
+        assert_eq!(lines, ["  # one two three four five six seven", "  # eight nine"]);
+    }
+}

@@ -1,0 +1,103 @@
+//! Arc-connected and AKS clusters ("Azure REST: Connected Clusters; Managed Clusters"), with the Kubernetes behind them.
+
+use base64::Engine;
+use http::{Method, StatusCode};
+use serde_json::{Value as Json, json};
+
+use super::id::Target;
+use super::{canonical_id, generic, method_not_allowed, not_found, retry_later};
+use crate::sandbox::clock::Work;
+use crate::sandbox::wire::{Answer, Call, Reply};
+use crate::sandbox::world::{Event, World};
+
+/// Answers under `Microsoft.Kubernetes` and `Microsoft.ContainerService`.
+pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+    let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
+    let id = canonical_id(call);
+    match (&call.method, level.types().as_str()) {
+        (&Method::PUT, "connectedclusters" | "managedclusters") => create(world, call, target, &id),
+        (&Method::PATCH, "connectedclusters" | "managedclusters") => {
+            generic::patch(world, call, target, &id)
+        }
+        (&Method::DELETE, "connectedclusters" | "managedclusters") => remove(world, call, &id),
+        (
+            &Method::POST,
+            "managedclusters/listclusterusercredential"
+            | "managedclusters/listclusteradmincredential"
+            | "connectedclusters/listclusterusercredential",
+        ) => {
+            let cluster = super::parent_or_self(&id);
+            if world.cluster(&cluster).is_none() {
+                return Err(not_found(target));
+            }
+            let text = kubeconfig(call, &cluster);
+            let value = base64::engine::general_purpose::STANDARD.encode(text);
+            Ok(Reply::ok(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})))
+        }
+        _ => generic::handle(world, call, target),
+    }
+}
+
+fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
+    let is_new = world.get(id).is_none();
+    let aks = id.to_ascii_lowercase().contains("/managedclusters/");
+    if !aks
+        && call.json()?.get("identity").is_none_or(|identity| identity["type"].as_str().is_none())
+    {
+        return Err(super::fail(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestContent",
+            "The 'identity' property is required for connected clusters.",
+        ));
+    }
+    let stamp = world.stamp();
+    let reply = generic::put(world, call, target, id, |_, body| {
+        fill(body, aks, &stamp);
+    })?;
+    if is_new {
+        let distribution = world
+            .body(id)
+            .and_then(|b| b["properties"]["distribution"].as_str())
+            .unwrap_or("generic")
+            .to_owned();
+        crate::sandbox::seed::materialise_cluster(world, id, &distribution);
+    }
+    Ok(reply)
+}
+
+/// Gives a cluster the read-only members of a healthy one.
+fn fill(body: &mut Json, aks: bool, stamp: &str) {
+    let properties = &mut body["properties"];
+    let defaults = if aks {
+        json!({"powerState": {"code": "Running"}, "kubernetesVersion": "1.33", "currentKubernetesVersion": "1.33.4",
+            "enableRBAC": true, "servicePrincipalProfile": {"clientId": "msi"},
+            "agentPoolProfiles": [{"name": "nodepool1", "count": 3, "vmSize": "Standard_D8s_v5", "osType": "Linux", "mode": "System"}]})
+    } else {
+        json!({"connectivityStatus": "Connected", "kubernetesVersion": "1.33.4", "agentVersion": "1.29.3",
+            "distribution": "generic", "infrastructure": "generic", "totalNodeCount": 3, "totalCoreCount": 24,
+            "lastConnectivityTime": stamp, "offering": null, "agentPublicKeyCertificate": ""})
+    };
+    if let Json::Object(defaults) = defaults {
+        for (name, value) in defaults {
+            if properties.get(&name).is_none_or(Json::is_null) {
+                properties[&name] = value;
+            }
+        }
+    }
+}
+
+fn remove(world: &mut World, call: &Call, id: &str) -> Answer {
+    if world.get(id).is_none() {
+        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+    }
+    if let Some(stored) = world.get_mut(id) {
+        stored.body["properties"]["provisioningState"] = json!("Deleting");
+    }
+    world.after(Work::Generic, Event::Remove { id: id.to_owned() });
+    let location = format!("{}{}?api-version={}", call.origin, id, call.api_version());
+    Ok(retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", location), 10))
+}
+
+fn kubeconfig(call: &Call, cluster: &str) -> String {
+    crate::sandbox::serve::kubeconfig(&call.origin, cluster, None)
+}

@@ -1,0 +1,165 @@
+//! Resources without a service of their own: stored, listed and returned as ARM does for any provider.
+//!
+//! Only types of providers the simulator knows exist; anything else gets ARM's own error and never a made-up success.
+
+use http::{Method, StatusCode};
+use serde_json::{Value as Json, json};
+
+use super::id::{self, Target};
+use super::{
+    canonical_id, envelope, method_not_allowed, not_found, parent_id, parent_not_found, providers,
+};
+use crate::sandbox::wire::{Answer, Call, Reply};
+use crate::sandbox::world::World;
+
+/// Answers for a resource or a collection of any known type.
+pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+    let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
+    if level.namespace.eq_ignore_ascii_case("microsoft.managedidentity")
+        && level.types() == "identities"
+    {
+        return system_identity(world, call, target);
+    }
+    providers::require_type(target, &level.types())?;
+    if !level.is_named() {
+        return list(world, call, target);
+    }
+    let id = canonical_id(call);
+    match call.method {
+        Method::GET => read(world, target, &id),
+        Method::HEAD => Ok(Reply::empty(if world.get(&id).is_some() {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::NOT_FOUND
+        })),
+        Method::PUT => put(world, call, target, &id, |world, body| complete(world, &id, body)),
+        Method::PATCH => patch(world, call, target, &id),
+        Method::DELETE => {
+            let existed = world.get(&id).is_some();
+            world.remove_tree(&id);
+            Ok(Reply::empty(if existed { StatusCode::OK } else { StatusCode::NO_CONTENT }))
+        }
+        _ => Err(method_not_allowed(call)),
+    }
+}
+
+/// What the services of common types add to a resource.
+pub(in crate::sandbox) fn complete(world: &World, id: &str, body: &mut Json) {
+    let name = id::last_segment(id).to_ascii_lowercase();
+    let properties = &mut body["properties"];
+    match id::type_of(id).as_str() {
+        "microsoft.managedidentity/userassignedidentities" => {
+            *properties = super::identity_of(world, id);
+            properties["tenantId"] = json!(world.tenant);
+            body["id"] = json!(id.replace("/resourceGroups/", "/resourcegroups/"));
+        }
+        "microsoft.containerregistry/registries" => {
+            properties["loginServer"] = json!(format!("{name}.azurecr.io"))
+        }
+        "microsoft.storage/storageaccounts" => {
+            properties["primaryEndpoints"] =
+                json!({"blob": format!("https://{name}.blob.core.windows.net/")});
+        }
+        _ => {}
+    }
+}
+
+/// A GET: the stored body, or ARM's 404. With `staleReads` a fresh resource may not be seen yet.
+pub(super) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
+    let Some(stored) = world.get(id) else { return Err(not_found(target)) };
+    let (body, age) = (stored.body.clone(), world.now().duration_since(stored.created).as_secs());
+    if age < 20 && world.faults.is_stale(id) {
+        return Err(not_found(target));
+    }
+    Ok(Reply::ok(body))
+}
+
+/// A PUT that completes at once. `finish` adds what the service computes.
+pub(super) fn put(
+    world: &mut World,
+    call: &Call,
+    target: &Target,
+    id: &str,
+    finish: impl FnOnce(&World, &mut Json),
+) -> Answer {
+    providers::require(world, target)?;
+    let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
+    if level.pairs.len() > 1 && world.get(&parent_id(id)).is_none() {
+        return Err(parent_not_found(&parent_id(id)));
+    }
+    let request = call.json()?;
+    let existing = world.body(id).cloned();
+    let kind = existing
+        .as_ref()
+        .and_then(|e| e["type"].as_str())
+        .map_or_else(|| level.full_type(), ToOwned::to_owned);
+    let mut body = envelope(world, id, &kind, &request, existing.as_ref());
+    if body["properties"].get("provisioningState").is_none() {
+        body["properties"]["provisioningState"] = json!("Succeeded");
+    }
+    finish(world, &mut body);
+    world.put(id, body.clone());
+    Ok(Reply::json(if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED }, body))
+}
+
+/// A PATCH: JSON merge patch over tags, identity and properties ("ARM RPC: PATCH").
+pub(super) fn patch(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
+    providers::require(world, target)?;
+    let request = call.json()?;
+    let Some(stored) = world.get(id) else { return Err(not_found(target)) };
+    let mut body = stored.body.clone();
+    for member in ["tags", "sku", "properties", "identity"] {
+        if let Some(change) = request.get(member) {
+            if body.get(member).is_none() {
+                body[member] = json!({});
+            }
+            json_patch::merge(&mut body[member], change);
+        }
+    }
+    if body.get("identity").is_some() {
+        body["identity"] = super::fill_identity(world, id, &body["identity"]);
+    }
+    world.put(id, body.clone());
+    Ok(Reply::ok(body))
+}
+
+/// A collection: below a parent, in a resource group, or in a whole subscription.
+pub(super) fn list(world: &World, call: &Call, target: &Target) -> Answer {
+    if call.method != Method::GET {
+        return Err(method_not_allowed(call));
+    }
+    let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
+    let items: Vec<Json> =
+        if target.group.is_none() && target.levels.len() == 1 && level.pairs.len() == 1 {
+            world
+                .of_type(target.subscription.as_deref(), &level.full_type().to_ascii_lowercase())
+                .into_iter()
+                .map(|stored| stored.body.clone())
+                .collect()
+        } else {
+            let id = canonical_id(call);
+            if level.pairs.len() > 1 || target.levels.len() > 1 {
+                let parent =
+                    id.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
+                if level.pairs.len() > 1 && world.get(&parent).is_none() {
+                    return Err(parent_not_found(&parent));
+                }
+            }
+            world.collection(&id).into_iter().map(|stored| stored.body.clone()).collect()
+        };
+    Ok(call.page(items, false))
+}
+
+/// `{scope}/providers/Microsoft.ManagedIdentity/identities/default`: the scope's system-assigned identity.
+fn system_identity(world: &World, call: &Call, target: &Target) -> Answer {
+    let path = canonical_id(call);
+    let lower = path.to_ascii_lowercase();
+    let scope = lower.find("/providers/microsoft.managedidentity/").map_or("", |at| &path[..at]);
+    let identity = world.body(scope).map(|body| body["identity"].clone()).unwrap_or_default();
+    let Some(principal) = identity["principalId"].as_str() else { return Err(not_found(target)) };
+    Ok(Reply::ok(
+        json!({"id": path, "name": "default", "type": "Microsoft.ManagedIdentity/identities",
+        "properties": {"principalId": principal, "tenantId": world.tenant,
+            "clientId": world.guid(&format!("client {}", id::key(scope)))}}),
+    ))
+}

@@ -1,0 +1,118 @@
+//! Paths of Azure Resource Manager, taken apart ("ARM RPC: resource ids"): everything in them is case-insensitive.
+
+/// One `providers/{namespace}/{type}/{name}…` part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sandbox) struct Level {
+    pub(in crate::sandbox) namespace: String,
+    /// Types with the names that follow them; the last may stand alone (a collection or an action).
+    pub(in crate::sandbox) pairs: Vec<(String, Option<String>)>,
+}
+
+/// A path under `/subscriptions` or `/providers`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::sandbox) struct Target {
+    pub(in crate::sandbox) subscription: Option<String>,
+    pub(in crate::sandbox) group: Option<String>,
+    pub(in crate::sandbox) levels: Vec<Level>,
+    /// Segments that belong to no provider, after the scope (`resources`, `locations`…).
+    pub(in crate::sandbox) rest: Vec<String>,
+}
+
+impl Target {
+    pub(in crate::sandbox) fn parse(segments: &[String]) -> Target {
+        let mut target = Target::default();
+        let mut at = 0;
+        let word =
+            |at: usize, word: &str| segments.get(at).is_some_and(|s| s.eq_ignore_ascii_case(word));
+        if word(at, "subscriptions") {
+            target.subscription = segments.get(at + 1).cloned();
+            at += 2;
+        }
+        if word(at, "resourcegroups") && at == 2 && segments.len() > 3 {
+            target.group = segments.get(at + 1).cloned();
+            at += 2;
+        }
+        while word(at, "providers") {
+            let Some(namespace) = segments.get(at + 1) else { break };
+            at += 2;
+            let mut pairs = Vec::new();
+            // Features live under "Microsoft.Features/providers/{namespace}": the word is a type there.
+            let is_features = namespace.eq_ignore_ascii_case("microsoft.features");
+            while at < segments.len() && (is_features || !word(at, "providers")) {
+                pairs.push((segments[at].clone(), segments.get(at + 1).cloned()));
+                at += 2;
+            }
+            target.levels.push(Level { namespace: namespace.clone(), pairs });
+        }
+        target.rest = segments.get(at..).unwrap_or_default().to_vec();
+        target
+    }
+
+    /// The last provider level.
+    pub(in crate::sandbox) fn last(&self) -> Option<&Level> {
+        self.levels.last()
+    }
+
+    /// The last provider namespace in lower case, or an empty text.
+    pub(in crate::sandbox) fn namespace(&self) -> String {
+        self.last().map(|level| level.namespace.to_ascii_lowercase()).unwrap_or_default()
+    }
+}
+
+impl Level {
+    /// `namespace/type/type` as written.
+    pub(in crate::sandbox) fn full_type(&self) -> String {
+        let types: Vec<&str> = self.pairs.iter().map(|(kind, _)| kind.as_str()).collect();
+        format!("{}/{}", self.namespace, types.join("/"))
+    }
+
+    /// `type/type` in lower case, without the namespace.
+    pub(in crate::sandbox) fn types(&self) -> String {
+        let types: Vec<String> =
+            self.pairs.iter().map(|(kind, _)| kind.to_ascii_lowercase()).collect();
+        types.join("/")
+    }
+
+    /// Whether the path names one resource (and not a collection or an action).
+    pub(in crate::sandbox) fn is_named(&self) -> bool {
+        self.pairs.last().is_some_and(|(_, name)| name.is_some())
+    }
+
+    /// The name of the pair at `index`, or an empty text.
+    pub(in crate::sandbox) fn name(&self, index: usize) -> &str {
+        self.pairs.get(index).and_then(|(_, name)| name.as_deref()).unwrap_or_default()
+    }
+
+    /// The last name, or an empty text.
+    pub(in crate::sandbox) fn last_name(&self) -> &str {
+        self.pairs.last().and_then(|(_, name)| name.as_deref()).unwrap_or_default()
+    }
+}
+
+/// The key of an id in the world: lower case, one slash between segments, none at the end.
+pub(in crate::sandbox) fn key(id: &str) -> String {
+    let parts: Vec<&str> = id.split('/').filter(|part| !part.is_empty()).collect();
+    format!("/{}", parts.join("/").to_ascii_lowercase())
+}
+
+/// Takes an id given as text apart.
+pub(in crate::sandbox) fn parse(id: &str) -> Target {
+    let segments: Vec<String> =
+        id.split('/').filter(|s| !s.is_empty()).map(ToOwned::to_owned).collect();
+    Target::parse(&segments)
+}
+
+/// The last segment of an id.
+pub(in crate::sandbox) fn last_segment(id: &str) -> &str {
+    id.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+/// The type of the resource an id names, in lower case (`microsoft.relay/namespaces`).
+pub(in crate::sandbox) fn type_of(id: &str) -> String {
+    let target = parse(id);
+    match target.last() {
+        Some(level) => level.full_type().to_ascii_lowercase(),
+        None if target.group.is_some() => "microsoft.resources/resourcegroups".to_owned(),
+        None => "microsoft.resources/subscriptions".to_owned(),
+    }
+}

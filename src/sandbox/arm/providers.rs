@@ -1,0 +1,317 @@
+//! Resource providers of a subscription ("Azure REST: Providers"): registered by a POST, seen by reading again.
+//!
+//! Registration is regional: the first `Registered` may fall back to `Registering` once, which is why terraform waits
+//! for ten of them in a row. A provider that was never registered refuses writes with `MissingSubscriptionRegistration`.
+
+use std::sync::LazyLock;
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::id::Target;
+use super::{fail, method_not_allowed};
+use crate::sandbox::clock::Work;
+use crate::sandbox::wire::{Answer, Call, Reply};
+use crate::sandbox::world::{Event, World};
+
+/// Regions the simulated providers are in: name and display name.
+pub(in crate::sandbox) const LOCATIONS: &[(&str, &str)] = &[
+    ("eastus", "East US"),
+    ("eastus2", "East US 2"),
+    ("westus", "West US"),
+    ("westus2", "West US 2"),
+    ("westus3", "West US 3"),
+    ("centralus", "Central US"),
+    ("southcentralus", "South Central US"),
+    ("northcentralus", "North Central US"),
+    ("westcentralus", "West Central US"),
+    ("canadacentral", "Canada Central"),
+    ("westeurope", "West Europe"),
+    ("northeurope", "North Europe"),
+    ("uksouth", "UK South"),
+    ("francecentral", "France Central"),
+    ("germanywestcentral", "Germany West Central"),
+    ("swedencentral", "Sweden Central"),
+    ("switzerlandnorth", "Switzerland North"),
+    ("norwayeast", "Norway East"),
+    ("australiaeast", "Australia East"),
+    ("southeastasia", "Southeast Asia"),
+    ("eastasia", "East Asia"),
+    ("japaneast", "Japan East"),
+    ("koreacentral", "Korea Central"),
+    ("centralindia", "Central India"),
+    ("brazilsouth", "Brazil South"),
+    ("southafricanorth", "South Africa North"),
+    ("uaenorth", "UAE North"),
+    ("usgovvirginia", "USGov Virginia"),
+    ("usgovarizona", "USGov Arizona"),
+    ("chinaeast2", "China East 2"),
+    ("chinanorth3", "China North 3"),
+];
+
+#[derive(Debug, Deserialize)]
+struct Catalog {
+    provider: Vec<Provider>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Provider {
+    namespace: String,
+    #[serde(default)]
+    free: bool,
+    versions: Vec<String>,
+    types: Vec<String>,
+}
+
+static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
+    toml::from_str::<Catalog>(include_str!("../providers.toml"))
+        .expect("the embedded list of providers parses")
+        .provider
+});
+
+fn known(namespace: &str) -> Option<&'static Provider> {
+    CATALOG.iter().find(|provider| provider.namespace.eq_ignore_ascii_case(namespace))
+}
+
+/// Whether the path is `…/providers/{ns}/register` or `/unregister`.
+pub(super) fn is_action(target: &Target) -> bool {
+    target.group.is_none()
+        && target.levels.len() == 1
+        && target.last().is_some_and(|level| {
+            level.pairs.len() == 1
+                && level.pairs[0].1.is_none()
+                && ["register", "unregister"]
+                    .iter()
+                    .any(|word| level.pairs[0].0.eq_ignore_ascii_case(word))
+        })
+}
+
+/// `/providers`, `/providers/{ns}` and `/providers/{ns}/operations`, without a subscription.
+pub(super) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answer {
+    let Some(level) = target.last() else {
+        return Ok(list_all(world, call));
+    };
+    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    match level.types().as_str() {
+        "" => Ok(Reply::ok(body(world, None, provider))),
+        "operations" => Ok(Reply::ok(json!({"value": [], "nextLink": null}))),
+        _ => Err(super::not_found(target)),
+    }
+}
+
+/// All providers, without the state they have in a subscription.
+pub(super) fn list_all(world: &World, call: &Call) -> Reply {
+    call.page(CATALOG.iter().map(|provider| body(world, None, provider)).collect(), false)
+}
+
+/// Providers of a subscription.
+pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+    let subscription = target.subscription.as_deref().unwrap_or_default();
+    let Some(level) = target.last() else {
+        return Err(method_not_allowed(call));
+    };
+    if target.group.is_some() {
+        return Err(fail(
+            StatusCode::NOT_FOUND,
+            "InvalidResourceType",
+            format!("The resource type could not be found in the namespace '{}'.", level.namespace),
+        ));
+    }
+    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    match (&call.method, level.types().as_str()) {
+        (&Method::GET, "") => Ok(Reply::ok(body(world, Some(subscription), provider))),
+        (&Method::POST, "register") => {
+            register(world, subscription, provider);
+            Ok(Reply::ok(body(world, Some(subscription), provider)))
+        }
+        (&Method::POST, "unregister") => {
+            unregister(world, subscription, provider)?;
+            Ok(Reply::ok(body(world, Some(subscription), provider)))
+        }
+        _ => Err(method_not_allowed(call)),
+    }
+}
+
+/// The list of all providers of a subscription.
+pub(super) fn list(world: &World, call: &Call, subscription: &str) -> Reply {
+    call.page(
+        CATALOG.iter().map(|provider| body(world, Some(subscription), provider)).collect(),
+        false,
+    )
+}
+
+fn id_of(subscription: &str, namespace: &str) -> String {
+    format!("/subscriptions/{subscription}/providers/{namespace}")
+}
+
+/// The registration state of a namespace as stored.
+pub(in crate::sandbox) fn state(world: &World, subscription: &str, namespace: &str) -> String {
+    if known(namespace).is_some_and(|provider| provider.free) {
+        return "Registered".to_owned();
+    }
+    world
+        .body(&id_of(subscription, namespace))
+        .and_then(|body| body["registrationState"].as_str())
+        .unwrap_or("NotRegistered")
+        .to_owned()
+}
+
+/// Puts a provider into a state without waiting.
+pub(in crate::sandbox) fn set_state(
+    world: &mut World,
+    subscription: &str,
+    namespace: &str,
+    state: &str,
+) {
+    let Some(provider) = known(namespace) else { return };
+    let id = id_of(subscription, &provider.namespace);
+    world.put(&id, json!({"id": id, "namespace": provider.namespace, "registrationPolicy": policy(provider), "registrationState": state}));
+}
+
+/// Makes sure that `sandbox set` finds a provider that was never touched.
+pub(in crate::sandbox) fn materialise(world: &mut World, id: &str) {
+    let target = super::id::parse(id);
+    if let (Some(subscription), Some(level)) = (&target.subscription, target.last())
+        && level.pairs.is_empty()
+        && world.get(id).is_none()
+    {
+        let (subscription, namespace) = (subscription.clone(), level.namespace.clone());
+        set_state(world, &subscription, &namespace, "NotRegistered");
+    }
+}
+
+fn policy(provider: &Provider) -> &'static str {
+    if provider.free { "RegistrationFree" } else { "RegistrationRequired" }
+}
+
+fn register(world: &mut World, subscription: &str, provider: &Provider) {
+    if provider.free
+        || state(world, subscription, &provider.namespace)
+            .to_ascii_lowercase()
+            .starts_with("regist")
+    {
+        return;
+    }
+    set_state(world, subscription, &provider.namespace, "Registering");
+    let id = id_of(subscription, &provider.namespace);
+    world.forget(&id);
+    let set = |value: &str| Event::Set {
+        id: id.clone(),
+        pointer: "/registrationState".to_owned(),
+        value: json!(value),
+    };
+    let first = Work::ProviderRegistration.takes(world.pace);
+    let flap = Work::ProviderFlap.takes(world.pace);
+    let served_from = world.now().checked_add(first).unwrap_or_else(|_| world.now());
+    if let Some(stored) = world.get_mut(&id) {
+        stored.hidden["servedFrom"] = json!(served_from);
+    }
+    world.at(first, set("Registered"));
+    world.at(first + flap, set("Registering"));
+    world.at(first + flap * 2, set("Registered"));
+}
+
+fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Result<(), Reply> {
+    let prefix = super::id::key(&format!("/subscriptions/{subscription}")) + "/resourcegroups/";
+    let part = format!("/providers/{}/", provider.namespace.to_ascii_lowercase());
+    if world.resources.keys().any(|key| key.starts_with(&prefix) && key.contains(&part)) {
+        return Err(fail(
+            StatusCode::CONFLICT,
+            "CannotUnregisterProviderWithResources",
+            format!(
+                "Cannot unregister provider namespace '{}': it still has resources in the subscription.",
+                provider.namespace
+            ),
+        ));
+    }
+    set_state(world, subscription, &provider.namespace, "Unregistering");
+    let id = id_of(subscription, &provider.namespace);
+    world.forget(&id);
+    if let Some(stored) = world.get_mut(&id) {
+        stored.hidden["servedFrom"] = Json::Null;
+    }
+    world.after(
+        Work::ProviderRegistration,
+        Event::Set { id, pointer: "/registrationState".to_owned(), value: json!("Unregistered") },
+    );
+    Ok(())
+}
+
+fn body(world: &World, subscription: Option<&str>, provider: &Provider) -> Json {
+    let locations: Vec<&str> = LOCATIONS.iter().map(|(_, display)| *display).collect();
+    let types: Vec<Json> = provider
+        .types
+        .iter()
+        .map(|kind| {
+            json!({"resourceType": kind, "locations": locations, "apiVersions": provider.versions,
+                "defaultApiVersion": provider.versions.iter().find(|v| !v.ends_with("preview")),
+                "capabilities": "CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation"})
+        })
+        .collect();
+    let mut body = json!({"namespace": provider.namespace, "resourceTypes": types, "registrationPolicy": policy(provider)});
+    if let Some(subscription) = subscription {
+        body["id"] = json!(id_of(subscription, &provider.namespace));
+        body["registrationState"] = json!(state(world, subscription, &provider.namespace));
+    }
+    body
+}
+
+/// Fails for a namespace that no provider has.
+pub(super) fn state_known(namespace: &str) -> Result<(), Reply> {
+    known(namespace).map(|_| ()).ok_or_else(|| unknown_namespace(namespace))
+}
+
+/// ARM's answer for a namespace that no provider has.
+pub(super) fn unknown_namespace(namespace: &str) -> Reply {
+    fail(
+        StatusCode::NOT_FOUND,
+        "InvalidResourceNamespace",
+        format!("The resource namespace '{namespace}' is invalid."),
+    )
+}
+
+/// Refuses writes to a provider that is not registered. A provider that was `Registered` once goes on serving while
+/// its registration is still spreading.
+pub(super) fn require(world: &World, target: &Target) -> Result<(), Reply> {
+    let Some(level) = target.last() else { return Ok(()) };
+    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    let subscription = target.subscription.as_deref().unwrap_or_default();
+    let now = state(world, subscription, &provider.namespace).to_ascii_lowercase();
+    let id = id_of(subscription, &provider.namespace);
+    let served_from: Option<Timestamp> = world
+        .get(&id)
+        .and_then(|stored| stored.hidden["servedFrom"].as_str())
+        .and_then(|text| text.parse().ok());
+    let serves = served_from.is_some_and(|from| from <= world.now());
+    if now == "registered" || (now == "registering" && serves) {
+        return Ok(());
+    }
+    let text = format!(
+        "The subscription is not registered to use namespace '{}'. See https://aka.ms/rps-not-found for how to register subscriptions.",
+        provider.namespace
+    );
+    Err(Reply::json(
+        StatusCode::CONFLICT,
+        json!({"error": {"code": "MissingSubscriptionRegistration", "message": text,
+            "details": [{"code": "MissingSubscriptionRegistration", "target": provider.namespace, "message": text}]}}),
+    ))
+}
+
+/// Refuses types that the provider does not have.
+pub(super) fn require_type(target: &Target, types: &str) -> Result<(), Reply> {
+    let Some(level) = target.last() else { return Ok(()) };
+    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    if provider.types.iter().any(|known| known.eq_ignore_ascii_case(types)) {
+        return Ok(());
+    }
+    Err(fail(
+        StatusCode::NOT_FOUND,
+        "InvalidResourceType",
+        format!(
+            "The resource type '{types}' could not be found in the namespace '{}' for api version.",
+            level.namespace
+        ),
+    ))
+}

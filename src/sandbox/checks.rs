@@ -1,0 +1,232 @@
+//! Why an installation fails: the health check's findings and what Helm and the cluster refuse
+//! ("AML docs: troubleshoot the Kubernetes extension", "Azure/AML-Kubernetes: troubleshooting").
+
+use base64::Engine;
+use serde_json::Value as Json;
+
+use super::extension::{Generation, NAMESPACE, Release};
+use super::world::{Cluster, World};
+use super::{components, kube};
+
+/// One line of a health report that is not `Passed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) checker: &'static str,
+    /// `E40002` without its letter.
+    pub(super) code: u32,
+    pub(super) message: String,
+}
+
+impl Finding {
+    /// Codes below E45000 stop the installation.
+    pub(super) fn is_critical(&self) -> bool {
+        self.code < 45_000 || [45_002, 45_004, 45_005].contains(&self.code)
+    }
+}
+
+/// What Helm meets after the health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Fine,
+    /// Helm stops at once, with this text.
+    Refused(String),
+    /// The pods of these ServiceAccounts are never admitted; Helm waits until its timeout.
+    NeverReady(Vec<String>),
+}
+
+/// Runs the checkers of the `healthcheck` pod.
+pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
+    let Some(cluster) = world.cluster(&release.cluster) else { return Vec::new() };
+    let mut findings = Vec::new();
+    let mut find = |checker, code, message: &str| {
+        findings.push(Finding { checker, code, message: message.to_owned() })
+    };
+    let nodes = ready_nodes(cluster, release);
+    if release.is_ha() && nodes < 3 {
+        find(
+            "inferencev1",
+            40_002,
+            &format!(
+                "The inference router needs at least 3 healthy nodes for high availability, but only {nodes} found. Set inferenceRouterHA to False."
+            ),
+        );
+    }
+    if wants_internal_balancer(release) && !release.is_aks {
+        find("service", 40_003, "Internal load balancer is only supported on AKS.");
+    }
+    if release.gate("inference")
+        && let Some(problem) = tls_problem(cluster, release)
+    {
+        find("inferencev1", 40_007, problem);
+    }
+    if release.gate("promop")
+        && has_foreign(cluster, release, "/apis/apps/v1/deployments", "prometheus-operator")
+    {
+        find(
+            "helmchart",
+            45_002,
+            "There is another prometheus operator in the cluster. Set installPromOp to False.",
+        );
+    }
+    let legacy = "/apis/rbac.authorization.k8s.io/v1/clusterroles/azureml-fe-role";
+    if cluster.store.get(legacy).is_some_and(|role| !owned(role, release))
+        && release.gate("inference")
+    {
+        find(
+            "inferencev1",
+            45_004,
+            "ClusterRole azureml-fe-role already exists and is not owned by this release.",
+        );
+    }
+    let v1 = "/apis/apps/v1/namespaces/default/deployments/azureml-fe";
+    if cluster.store.get(v1).is_some() && release.gate("inference") {
+        find(
+            "inferencev1",
+            45_005,
+            "Deployment azureml-fe of an earlier attach exists in namespace default.",
+        );
+    }
+    findings
+}
+
+/// What Helm and the admission of the cluster say to the chart.
+pub(super) fn helm(world: &World, release: &Release) -> Verdict {
+    let Some(cluster) = world.cluster(&release.cluster) else {
+        return Verdict::Refused("Kubernetes cluster unreachable".to_owned());
+    };
+    let namespace = format!("/api/v1/namespaces/{NAMESPACE}");
+    if cluster
+        .store
+        .get(&namespace)
+        .is_some_and(|ns| ns["metadata"]["deletionTimestamp"].is_string())
+    {
+        return Verdict::Refused(format!(
+            "unable to create new content in namespace {NAMESPACE} because it is being terminated"
+        ));
+    }
+    if let Some(other) = components::other_release(cluster, &release.name) {
+        return Verdict::Refused(format!(
+            "cannot re-use a name that is still in use: release {other} is installed in namespace {NAMESPACE}"
+        ));
+    }
+    if let Some(text) = conflict(cluster, release) {
+        return Verdict::Refused(text);
+    }
+    if cluster.distribution.eq_ignore_ascii_case("openshift") {
+        let mut blocked = blocked_accounts(cluster, release);
+        if !release.gate("openshift") {
+            blocked.push("load-amlarc-selinux-policy-sa".to_owned());
+        }
+        if !blocked.is_empty() {
+            return Verdict::NeverReady(blocked);
+        }
+    }
+    Verdict::Fine
+}
+
+fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {
+    let ownership = |kind: &str, name: &str| {
+        format!(
+            "rendered manifests contain a resource that already exists. Unable to continue with install: {kind} \"{name}\" in namespace \"\" exists and cannot be imported into the current release: invalid ownership metadata; label validation error: missing key \"app.kubernetes.io/managed-by\": must be set to \"Helm\"; annotation validation error: missing key \"meta.helm.sh/release-name\": must be set to \"{}\"",
+            release.name
+        )
+    };
+    for crd in components::crds(release) {
+        let name = components::crd_name(crd);
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        let foreign = cluster.store.get(&path).is_some_and(|object| !owned(object, release));
+        if foreign && name.ends_with(".volcano.sh") {
+            return Some(ownership("CustomResourceDefinition", &name));
+        }
+    }
+    if release.gate("nvidia")
+        && has_foreign(cluster, release, "/apis/apps/v1/daemonsets", "nvidia-device-plugin")
+    {
+        return Some(ownership("DaemonSet", "nvidia-device-plugin-daemonset"));
+    }
+    let class = cluster.store.get("/apis/networking.k8s.io/v1/ingressclasses/nginx");
+    if release.gate("nginx")
+        && release.generation == Generation::Ga
+        && class.is_some_and(|class| !owned(class, release))
+    {
+        return Some(ownership("IngressClass", "nginx"));
+    }
+    None
+}
+
+/// Whether an object belongs to this Helm release.
+pub(super) fn owned(object: &Json, release: &Release) -> bool {
+    object["metadata"]["annotations"]["meta.helm.sh/release-name"] == release.name.as_str()
+}
+
+fn has_foreign(cluster: &Cluster, release: &Release, collection: &str, part: &str) -> bool {
+    cluster.store.list(collection).into_iter().any(|object| {
+        object["metadata"]["name"].as_str().is_some_and(|name| name.contains(part))
+            && !owned(object, release)
+    })
+}
+
+/// Ready nodes that match every `nodeSelector.<key>` of the settings.
+pub(super) fn ready_nodes(cluster: &Cluster, release: &Release) -> usize {
+    cluster
+        .store
+        .list("/api/v1/nodes")
+        .into_iter()
+        .filter(|node| {
+            let ready = node["status"]["conditions"].as_array().is_some_and(|all| {
+                all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+            });
+            let selected = release.settings.iter().all(|(key, value)| {
+                key.strip_prefix("nodeSelector.")
+                    .is_none_or(|label| node["metadata"]["labels"][label] == value.as_str())
+            });
+            ready && selected && node["spec"]["unschedulable"] != true
+        })
+        .count()
+}
+
+fn wants_internal_balancer(release: &Release) -> bool {
+    release.gate("inference")
+        && (release.text("internalLoadBalancerProvider").is_some()
+            || release.is_true("privateEndpointILB")
+            || release.is_true("scoringFe.serviceType.internalLoadBalancer"))
+}
+
+fn tls_problem(cluster: &Cluster, release: &Release) -> Option<&'static str> {
+    if release.is_true("allowInsecureConnections") {
+        return None;
+    }
+    if let Some(secret) = release.text("scoringFe.sslSecret") {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/secrets/{secret}");
+        return match cluster.store.get(&path) {
+            None => Some("The secret named by sslSecret does not exist in namespace azureml."),
+            Some(secret)
+                if secret["data"]["cert.pem"].is_null() || secret["data"]["key.pem"].is_null() =>
+            {
+                Some("The secret named by sslSecret must have the keys cert.pem and key.pem.")
+            }
+            Some(_) => None,
+        };
+    }
+    match (release.text("scoringFe.sslCert"), release.text("scoringFe.sslKey")) {
+        (Some(certificate), Some(key)) if is_pem(certificate) && is_pem(key) => None,
+        _ => Some("The ssl certificate and key are missing or invalid."),
+    }
+}
+
+/// Whether a setting is the base64 of a PEM text.
+fn is_pem(value: &str) -> bool {
+    base64::engine::general_purpose::STANDARD
+        .decode(value.trim())
+        .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("-----BEGIN "))
+}
+
+/// ServiceAccounts of the chart's pods that may not use the SCC `privileged`.
+fn blocked_accounts(cluster: &Cluster, release: &Release) -> Vec<String> {
+    let mut accounts: Vec<String> = components::accounts(release);
+    accounts.retain(|account| !kube::scc_allows(&cluster.store, "privileged", NAMESPACE, account));
+    if !kube::scc_allows(&cluster.store, "privileged", "azure-arc", "azure-arc-kube-aad-proxy-sa") {
+        accounts.push("azure-arc-kube-aad-proxy-sa".to_owned());
+    }
+    accounts
+}

@@ -1,0 +1,121 @@
+//! Trouble on purpose, from the `faults` of a world file.
+//!
+//! Every decision is drawn from the seed, the request and how often that request was made, so the same run meets the
+//! same trouble however its requests interleave.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Probabilities from 0 to 1, and the seed they are drawn with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct FaultRates {
+    pub(super) seed: u64,
+    /// 429 with `Retry-After`.
+    pub(super) throttle: f64,
+    /// 500, 502, 503 or 504 before anything happened.
+    pub(super) server_error: f64,
+    /// The connection breaks, before or after the effect.
+    pub(super) drop_connection: f64,
+    /// A long-running operation ends as `Failed`.
+    pub(super) fail_operation: f64,
+    /// Something takes four times as long.
+    pub(super) slow: f64,
+    /// A resource that was just written is not seen yet.
+    pub(super) stale_reads: f64,
+}
+
+/// The faults of a world with the counters they are drawn by.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Faults {
+    rates: FaultRates,
+    #[serde(default)]
+    drawn: BTreeMap<String, u64>,
+}
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    Throttle,
+    ServerError(u16),
+    DropBefore,
+    DropAfter,
+}
+
+impl Faults {
+    pub(super) fn new(rates: FaultRates) -> Faults {
+        Faults { rates, drawn: BTreeMap::new() }
+    }
+
+    /// What happens to a request.
+    pub(super) fn on_request(&mut self, request: &str) -> Fault {
+        let FaultRates { throttle, server_error, drop_connection, .. } = self.rates;
+        if throttle + server_error + drop_connection <= 0.0 {
+            return Fault::None;
+        }
+        let mut rng = self.rng("request", request);
+        if rng.f64() < throttle {
+            Fault::Throttle
+        } else if rng.f64() < server_error {
+            Fault::ServerError([500, 502, 503, 504][rng.usize(0..4)])
+        } else if rng.f64() < drop_connection {
+            if rng.bool() { Fault::DropBefore } else { Fault::DropAfter }
+        } else {
+            Fault::None
+        }
+    }
+
+    /// Whether an operation fails for no reason of its own.
+    pub(super) fn fails_operation(&mut self, about: &str) -> bool {
+        self.draws(self.rates.fail_operation, "operation", about)
+    }
+
+    /// Whether a fresh write is not seen by this read.
+    pub(super) fn is_stale(&mut self, about: &str) -> bool {
+        self.draws(self.rates.stale_reads, "stale", about)
+    }
+
+    /// How many times longer something takes.
+    pub(super) fn slowness(&mut self, about: &str) -> i32 {
+        if self.draws(self.rates.slow, "slow", about) { 4 } else { 1 }
+    }
+
+    fn draws(&mut self, rate: f64, kind: &str, about: &str) -> bool {
+        rate > 0.0 && self.rng(kind, about).f64() < rate
+    }
+
+    fn rng(&mut self, kind: &str, about: &str) -> fastrand::Rng {
+        let name = format!("{kind} {}", about.to_ascii_lowercase());
+        let count = self.drawn.entry(name.clone()).or_insert(0);
+        *count += 1;
+        fastrand::Rng::with_seed(
+            fnv(&format!("{name} {count}")) ^ self.rates.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        )
+    }
+}
+
+/// FNV-1a: small, and the same on every machine and in every version.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_brings_the_same_trouble_in_any_order() {
+        let rates = FaultRates { seed: 7, server_error: 0.5, ..FaultRates::default() };
+        let (mut one, mut two) = (Faults::new(rates.clone()), Faults::new(rates));
+        let first: Vec<Fault> = ["GET a", "GET b", "GET a"].map(|r| one.on_request(r)).into();
+        let b = two.on_request("GET b");
+        let second = vec![two.on_request("GET a"), b, two.on_request("GET a")];
+        assert_eq!(first, second);
+        let mixed: Vec<Fault> = (0..40).map(|_| one.on_request("GET a")).collect();
+        assert!(mixed.contains(&Fault::None) && mixed.iter().any(|f| *f != Fault::None));
+    }
+}

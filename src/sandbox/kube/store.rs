@@ -1,0 +1,418 @@
+//! The objects of one cluster, keyed by API path, with the resourceVersion counter and the
+//! watch history (etcd's part of a Kubernetes cluster).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::types::{ApiPath, ResourceType};
+use super::{admission, crd, fields, seed};
+
+/// How many changes a watch can look back at before it is told 410 Gone.
+const HISTORY: usize = 2_000;
+
+/// What happened to an object (Kubernetes API concepts, "Efficient detection of changes").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// One entry of the watch history.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) revision: u64,
+    pub(super) change: Change,
+    pub(super) path: String,
+    pub(super) object: Json,
+    /// The object before the change: a selector may have matched it and no longer do.
+    pub(super) before: Option<Json>,
+}
+
+/// Everything the simulated API server remembers. The watch history is not part of the saved
+/// state: after a reload, older watches are told 410 and list again, as after an etcd compaction.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Store {
+    distribution: String,
+    revision: u64,
+    objects: BTreeMap<String, Json>,
+    #[serde(skip)]
+    history: VecDeque<Entry>,
+}
+
+impl Store {
+    /// A fresh cluster of this distribution (`aks`, `openshift`, …): the namespaces and
+    /// ClusterRoles every cluster has, and on `openshift` the security context constraints as
+    /// the platform ships them (openshift/cluster-kube-apiserver-operator, scc-manifests).
+    pub fn new(distribution: &str) -> Self {
+        let mut store = Self { distribution: distribution.to_owned(), ..Self::default() };
+        seed::fill(&mut store);
+        store
+    }
+
+    /// The distribution given to [`Store::new`].
+    pub fn distribution(&self) -> &str {
+        &self.distribution
+    }
+
+    /// The object stored at this API path.
+    pub fn get(&self, path: &str) -> Option<&Json> {
+        self.objects.get(path)
+    }
+
+    /// Creates or replaces an object from the controller side: fills in apiVersion, kind, name,
+    /// namespace, uid, resourceVersion and creationTimestamp. `now` is RFC 3339. An object equal to the stored one leaves no trace.
+    pub fn put(&mut self, path: &str, object: Json, now: &str) {
+        let mut object = object;
+        let kind = ApiPath::parse(path).and_then(|at| {
+            let kind = self.find_type(&at.group, &at.version, &at.resource)?;
+            object["apiVersion"] = json!(kind.api_version());
+            object["kind"] = json!(kind.kind);
+            object["metadata"]["name"] = json!(at.name);
+            if let Some(namespace) = &at.namespace {
+                object["metadata"]["namespace"] = json!(namespace);
+            }
+            Some(kind)
+        });
+        let live = self.objects.get(path).cloned();
+        if let Some(kind) = &kind {
+            admission::default_fields(kind, &mut object);
+        }
+        stamp(path, live.as_ref(), &mut object, self.revision, now);
+        if let Some(kind) = &kind {
+            let helm = object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm";
+            let manager = if helm { "helm" } else { "kube-controller-manager" };
+            fields::record_update(kind, live.as_ref(), &mut object, manager, None, now);
+        }
+        if path.starts_with(crd::COLLECTION) {
+            crd::establish(&mut object, &seconds(now));
+        }
+        if live.as_ref() == Some(&object) {
+            return;
+        }
+        self.commit(path, object);
+        if live.is_none() && kind.is_some_and(|kind| kind.kind == "Namespace") {
+            self.put(&format!("{path}/serviceaccounts/default"), json!({}), now);
+        }
+    }
+
+    /// Removes an object at once, finalizers or not; a namespace takes its content along.
+    pub fn remove(&mut self, path: &str) -> Option<Json> {
+        if ApiPath::parse(path).is_some_and(|at| at.resource == "namespaces") {
+            let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+            for inside in self.paths_in_namespace(&name) {
+                self.erase(&inside);
+            }
+        }
+        self.erase(path)
+    }
+
+    /// The objects of a collection path, in path order: `/apis/apps/v1/deployments` for all
+    /// namespaces or `/apis/apps/v1/namespaces/x/deployments` for one.
+    pub fn list(&self, collection_path: &str) -> Vec<&Json> {
+        let Some(wanted) = ApiPath::parse(collection_path) else {
+            return Vec::new();
+        };
+        self.list_at(&wanted).into_iter().map(|(_, object)| object).collect()
+    }
+
+    /// Every object, in path order.
+    pub fn all(&self) -> Vec<&Json> {
+        self.objects.values().collect()
+    }
+
+    /// Sets the value at a JSON pointer of a stored object, making missing object parents, as a
+    /// colleague with `kubectl edit` would. False when there is no such object or the pointer
+    /// runs through a scalar.
+    pub fn set_pointer(&mut self, path: &str, pointer: &str, value: Json, now: &str) -> bool {
+        let Some(live) = self.objects.get(path).cloned() else {
+            return false;
+        };
+        let mut object = live.clone();
+        if !set_at(&mut object, pointer, value)
+            || !object["metadata"].is_object()
+            || admission::well_formed(&object).is_err()
+        {
+            return false;
+        }
+        stamp(path, Some(&live), &mut object, self.revision, now);
+        let kind = ApiPath::parse(path)
+            .and_then(|at| self.find_type(&at.group, &at.version, &at.resource));
+        if let Some(kind) = kind {
+            fields::record_update(&kind, Some(&live), &mut object, "kubectl-edit", None, now);
+        }
+        if live != object {
+            self.commit(path, object);
+        }
+        true
+    }
+
+    /// The resourceVersion of the newest change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn list_at(&self, wanted: &ApiPath) -> Vec<(&str, &Json)> {
+        let root = ApiPath { namespace: None, name: None, subresource: None, ..wanted.clone() };
+        let matches = |path: &str| {
+            ApiPath::parse(path).is_some_and(|at| {
+                at.resource == wanted.resource
+                    && (wanted.namespace.is_none() || at.namespace == wanted.namespace)
+            })
+        };
+        let prefix = root.to_string();
+        let version = prefix.trim_end_matches(&wanted.resource);
+        self.objects
+            .range(version.to_owned()..)
+            .take_while(|(path, _)| path.starts_with(version))
+            .filter(|(path, _)| matches(path))
+            .map(|(path, object)| (path.as_str(), object))
+            .collect()
+    }
+
+    pub(super) fn types(&self) -> Vec<ResourceType> {
+        let mut types: Vec<ResourceType> =
+            ResourceType::builtin(&self.distribution).cloned().collect();
+        types.extend(self.custom_types());
+        types
+    }
+
+    pub(super) fn find_type(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Option<ResourceType> {
+        let same = |kind: &ResourceType| {
+            kind.group == group && kind.version == version && kind.plural == plural
+        };
+        ResourceType::builtin(&self.distribution).find(|kind| same(kind)).cloned().or_else(|| {
+            let crd = self.get(&format!("{}/{plural}.{group}", crd::COLLECTION))?;
+            crd::types_of(crd).into_iter().find(same)
+        })
+    }
+
+    fn custom_types(&self) -> Vec<ResourceType> {
+        self.list(crd::COLLECTION).into_iter().flat_map(crd::types_of).collect()
+    }
+
+    /// Paths of everything inside a namespace.
+    pub(super) fn paths_in_namespace(&self, namespace: &str) -> Vec<String> {
+        self.objects
+            .iter()
+            .filter(|(path, object)| {
+                object["metadata"]["namespace"] == namespace && path.contains("/namespaces/")
+            })
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+
+    /// Paths of the objects owned by this uid and by nobody else who still exists.
+    pub(super) fn dependents(&self, uid: &Json) -> Vec<String> {
+        let alive = |owner: &Json| {
+            self.objects.values().any(|object| object["metadata"]["uid"] == owner["uid"])
+        };
+        self.objects
+            .iter()
+            .filter(|(_, object)| {
+                let owners = object["metadata"]["ownerReferences"].as_array();
+                owners.is_some_and(|owners| {
+                    owners.iter().any(|owner| &owner["uid"] == uid)
+                        && !owners.iter().any(|owner| &owner["uid"] != uid && alive(owner))
+                })
+            })
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+
+    /// Stores the object under the next resourceVersion and remembers the event.
+    pub(super) fn commit(&mut self, path: &str, mut object: Json) -> Json {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let before = self.objects.insert(path.to_owned(), object.clone());
+        let change = if before.is_some() { Change::Modified } else { Change::Added };
+        self.remember(path, change, object.clone(), before);
+        object
+    }
+
+    /// Removes the object and remembers the event.
+    pub(super) fn erase(&mut self, path: &str) -> Option<Json> {
+        let before = self.objects.remove(path)?;
+        self.revision += 1;
+        let mut object = before.clone();
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        self.remember(path, Change::Deleted, object.clone(), Some(before));
+        Some(object)
+    }
+
+    fn remember(&mut self, path: &str, change: Change, object: Json, before: Option<Json>) {
+        self.history.push_back(Entry {
+            revision: self.revision,
+            change,
+            path: path.to_owned(),
+            object,
+            before,
+        });
+        while self.history.len() > HISTORY {
+            self.history.pop_front();
+        }
+    }
+
+    /// The changes after a revision; `None` when the history no longer reaches back that far.
+    pub(super) fn changes_since(&self, revision: u64) -> Option<impl Iterator<Item = &Entry>> {
+        let oldest = self.history.front().map_or(self.revision, |first| first.revision - 1);
+        (revision >= oldest)
+            .then(|| self.history.iter().filter(move |entry| entry.revision > revision))
+    }
+}
+
+/// Fills in what only the server sets and carries it over from the live object.
+pub(super) fn stamp(path: &str, live: Option<&Json>, object: &mut Json, salt: u64, now: &str) {
+    let fresh = json!({
+        "uid": uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{path}#{salt}#{now}").as_bytes()).to_string(),
+        "creationTimestamp": seconds(now),
+    });
+    let from = live.map_or(&fresh, |live| &live["metadata"]);
+    for field in ["uid", "creationTimestamp", "resourceVersion"] {
+        match from.get(field) {
+            Some(value) => object["metadata"][field] = value.clone(),
+            None => remove_key(&mut object["metadata"], field),
+        }
+    }
+    let generation = match live {
+        None => 1,
+        Some(live) => {
+            let last = live["metadata"]["generation"].as_i64().unwrap_or(1);
+            if same_intent(live, object) { last } else { last + 1 }
+        }
+    };
+    // the core group and types without a spec have no generation; custom resources always do
+    let group = ApiPath::parse(path).map(|at| at.group).unwrap_or_default();
+    let custom = group.contains('.') && !group.ends_with(".k8s.io");
+    let intent = object.get("spec").is_some() || object.get("webhooks").is_some();
+    if custom || intent && !group.is_empty() {
+        object["metadata"]["generation"] = json!(generation);
+    } else {
+        remove_key(&mut object["metadata"], "generation");
+    }
+}
+
+/// Whether two states of an object differ in nothing but metadata and status.
+fn same_intent(left: &Json, right: &Json) -> bool {
+    let strip = |object: &Json| {
+        let mut object = object.clone();
+        remove_key(&mut object, "metadata");
+        remove_key(&mut object, "status");
+        object
+    };
+    strip(left) == strip(right)
+}
+
+pub(super) fn remove_key(object: &mut Json, field: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.remove(field);
+    }
+}
+
+/// Kubernetes timestamps have whole seconds.
+pub(super) fn seconds(now: &str) -> String {
+    match now.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => now.to_owned(),
+    }
+}
+
+fn set_at(target: &mut Json, pointer: &str, value: Json) -> bool {
+    let Some((parent, last)) = pointer.rsplit_once('/') else {
+        return false;
+    };
+    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    let mut node = target;
+    for part in parent.split('/').skip(1).map(unescape) {
+        if node.is_null() {
+            *node = json!({});
+        }
+        let next = match node {
+            Json::Object(map) => Some(map.entry(part).or_insert(Json::Null)),
+            Json::Array(items) => part.parse::<usize>().ok().and_then(|at| items.get_mut(at)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
+        };
+        let Some(next) = next else {
+            return false;
+        };
+        node = next;
+    }
+    let last = unescape(last);
+    if node.is_null() {
+        *node = json!({});
+    }
+    match node {
+        Json::Object(map) => {
+            map.insert(last, value);
+            true
+        }
+        Json::Array(items) if last == "-" => {
+            items.push(value);
+            true
+        }
+        Json::Array(items) => match last.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+            Some(slot) => {
+                *slot = value;
+                true
+            }
+            None => false,
+        },
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-01-01T00:00:00.123Z";
+
+    #[test]
+    fn put_fills_in_what_the_server_sets_and_an_equal_put_leaves_no_trace() {
+        let mut store = Store::new("aks");
+        let path = "/apis/apps/v1/namespaces/azureml/deployments/gateway";
+        store.put(path, json!({"spec": {"replicas": 1}}), NOW);
+        let first = store.get(path).cloned().expect("stored");
+        assert_eq!(first["kind"], "Deployment");
+        assert_eq!(first["metadata"]["namespace"], "azureml");
+        assert_eq!(first["metadata"]["creationTimestamp"], "2026-01-01T00:00:00Z");
+        let revision = store.revision();
+        store.put(path, json!({"spec": {"replicas": 1}}), "2026-01-02T00:00:00Z");
+        assert_eq!(store.revision(), revision);
+        store.put(path, json!({"spec": {"replicas": 2}}), NOW);
+        let second = store.get(path).expect("stored");
+        assert_eq!(second["metadata"]["uid"], first["metadata"]["uid"]);
+        assert_eq!(second["metadata"]["generation"], 2);
+        assert_eq!(store.list("/apis/apps/v1/deployments").len(), 1);
+        assert_eq!(store.list("/apis/apps/v1/namespaces/x/deployments").len(), 0);
+    }
+
+    #[test]
+    fn set_pointer_makes_parents_and_refuses_to_walk_through_scalars() {
+        let mut store = Store::new("aks");
+        let path = "/api/v1/namespaces/default";
+        assert!(store.set_pointer(path, "/metadata/annotations/a~1b", json!("x"), NOW));
+        let stored = store.get(path).expect("stored");
+        assert_eq!(stored["metadata"]["annotations"]["a/b"], "x");
+        assert!(!store.set_pointer(path, "/metadata/name/deeper/x", json!(1), NOW));
+        assert!(!store.set_pointer("/api/v1/namespaces/none", "/x", json!(1), NOW));
+    }
+
+    #[test]
+    fn the_state_survives_saving_without_its_history() {
+        let store = Store::new("openshift");
+        let saved = serde_json::to_string(&store).expect("serializes");
+        let back: Store = serde_json::from_str(&saved).expect("parses");
+        assert_eq!(back.all().len(), store.all().len());
+        assert_eq!(back.revision(), store.revision());
+        assert!(back.changes_since(back.revision()).is_some());
+        assert!(back.changes_since(back.revision() - 1).is_none());
+    }
+}

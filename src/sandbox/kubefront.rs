@@ -1,0 +1,177 @@
+//! The clusters under `/kubernetes/{subscription}/{resourceGroup}/{cluster}/…`: finds the cluster and the caller and
+//! hands the request to the API server of [`super::kube`].
+
+use std::collections::VecDeque;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::arm::id;
+use super::kube::{self, Answer, Caller, ClusterFacts};
+use super::router::{WATCH_PAUSE, broken, nowhere};
+use super::wire::{Call, Reply};
+use super::world::World;
+use super::{Sandbox, clock};
+
+/// What the router sends.
+pub(super) enum Outcome {
+    Reply(Reply),
+    Text { status: u16, content_type: &'static str, body: String },
+    Watch(Box<Watch>),
+}
+
+/// A running watch.
+pub(super) struct Watch {
+    cluster: String,
+    spec: Box<kube::WatchSpec>,
+}
+
+/// Answers a request to a cluster.
+pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
+    let Some([subscription, group, name]) = call.segments.get(1..4) else {
+        return Outcome::Reply(nowhere(&call.path()));
+    };
+    let prefix =
+        id::key(&format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/"));
+    let found = world
+        .clusters
+        .iter()
+        .find(|(key, c)| key.starts_with(&prefix) && c.name.eq_ignore_ascii_case(name));
+    let Some(key) = found.map(|(key, _)| key.clone()) else {
+        return Outcome::Reply(nowhere(&call.path()));
+    };
+    if world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped") {
+        return Outcome::Reply(broken());
+    }
+    let now = clock::kube_time(world.now());
+    let path = format!("/{}", call.segments.get(4..).unwrap_or_default().join("/"));
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(call.raw_query.as_bytes()).into_owned().collect();
+    let Some(cluster) = world.clusters.get_mut(&key) else {
+        return Outcome::Reply(nowhere(&call.path()));
+    };
+    let facts = ClusterFacts {
+        scc_edit_denied: cluster.scc_edit_denied,
+        version: cluster.version.clone(),
+        openshift: cluster.distribution.eq_ignore_ascii_case("openshift"),
+    };
+    let request = kube::Request {
+        method: &call.method,
+        path: &path,
+        query: &query,
+        headers: &call.headers,
+        body: &call.body,
+        now: &now,
+    };
+    match kube::handle(&mut cluster.store, &facts, &caller(call), &request) {
+        Answer::Json { status, body } => Outcome::Reply(Reply::json(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            body,
+        )),
+        Answer::Text { status, body, content_type } => Outcome::Text { status, content_type, body },
+        Answer::Watch(spec) => Outcome::Watch(Box::new(Watch { cluster: key, spec })),
+    }
+}
+
+/// The caller behind the token. A kubeconfig of the simulator carries `admin`; `read-only` reads, and
+/// `system:serviceaccount:NS:NAME` is that account. Over plain HTTP clients send no token and are taken for the admin.
+fn caller(call: &Call) -> Caller {
+    let token = call
+        .header("authorization")
+        .and_then(|value| value.split_once(' '))
+        .map(|(_, token)| token.trim());
+    match token {
+        None if call.origin.starts_with("http://") => Caller::Admin,
+        None | Some("") => Caller::Anonymous,
+        Some("read-only") => Caller::ReadOnly,
+        Some(token) => match token
+            .strip_prefix("system:serviceaccount:")
+            .and_then(|rest| rest.split_once(':'))
+        {
+            Some((namespace, name)) => {
+                Caller::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() }
+            }
+            None => Caller::Admin,
+        },
+    }
+}
+
+/// A Kubernetes `Status` of a failure.
+pub(super) fn failure(status: u16, reason: &str, message: &str) -> Reply {
+    Reply::json(
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": status}),
+    )
+}
+
+pub(super) fn text(status: u16, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+struct Watching {
+    sandbox: Sandbox,
+    watch: Watch,
+    waiting: VecDeque<Bytes>,
+    seen: u64,
+    until: Option<Instant>,
+    over: bool,
+}
+
+/// Sends a watch's events, one JSON object a line, as they happen.
+pub(super) fn stream(sandbox: Sandbox, watch: Watch) -> Response<Body> {
+    let waiting = watch.spec.initial.iter().map(line).collect();
+    let until = watch
+        .spec
+        .timeout_seconds
+        .map(|seconds| Instant::now() + std::time::Duration::from_secs(seconds));
+    let seen = watch.spec.resource_version;
+    let state = Watching { sandbox, watch, waiting, seen, until, over: false };
+    let body = Body::from_stream(stream::unfold(state, |mut state| async move {
+        loop {
+            if let Some(line) = state.waiting.pop_front() {
+                return Some((Ok::<Bytes, std::convert::Infallible>(line), state));
+            }
+            if state.over || state.until.is_some_and(|until| Instant::now() >= until) {
+                return None;
+            }
+            state.look();
+            if state.waiting.is_empty() && !state.over {
+                tokio::time::sleep(WATCH_PAUSE).await;
+            }
+        }
+    }));
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+impl Watching {
+    fn look(&mut self) {
+        let mut world = self.sandbox.lock();
+        world.advance();
+        let Some(cluster) = world.clusters.get(&self.watch.cluster) else {
+            self.over = true;
+            return;
+        };
+        for (version, event) in kube::events_since(&cluster.store, &self.watch.spec, self.seen) {
+            self.seen = version;
+            self.over |= event["type"] == "ERROR";
+            self.waiting.push_back(line(&event));
+        }
+    }
+}
+
+fn line(event: &serde_json::Value) -> Bytes {
+    Bytes::from(format!("{event}\n"))
+}

@@ -1,0 +1,409 @@
+//! What a world starts with: the things a manifest presupposes, and what the world file says about them.
+//!
+//! A thing is seeded once. Its id stays in the state, so what a user deletes stays deleted.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::arm::{self, features, generic, groups, id, ml, providers};
+use super::kube;
+use super::world::{Cluster, World};
+use super::worldfile::{FileCluster, SccEdit, Software};
+
+/// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.
+#[derive(Clone, Debug, Default)]
+pub struct Seed {
+    /// The tenant, when the manifest names one.
+    pub tenant: Option<String>,
+    /// Subscription ids.
+    pub subscriptions: Vec<String>,
+    /// Subscription, name and location of resource groups.
+    pub resource_groups: Vec<(String, String, String)>,
+    /// Clusters.
+    pub clusters: Vec<SeedCluster>,
+    /// Subscription, resource group, name and location of Azure ML workspaces.
+    pub workspaces: Vec<(String, String, String, String)>,
+    /// ARM ids of user-assigned identities.
+    pub identities: Vec<String>,
+    /// ARM ids of other resources, such as the registries and storage accounts that role assignments are for.
+    pub resources: Vec<String>,
+}
+
+/// A cluster that a manifest presupposes.
+#[derive(Clone, Debug, Default)]
+pub struct SeedCluster {
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Name of the cluster resource.
+    pub name: String,
+    /// `connectedClusters` or `managedClusters`.
+    pub kind: String,
+    /// Kubernetes distribution, when known.
+    pub distribution: Option<String>,
+    /// Region name.
+    pub location: String,
+    /// Namespace and name of the TLS Secrets the manifest refers to.
+    pub secrets: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Preset {
+    at: String,
+    object: Json,
+}
+
+static SOFTWARE: LazyLock<BTreeMap<String, Vec<Preset>>> = LazyLock::new(|| {
+    serde_yaml::from_str(include_str!("software.yaml"))
+        .expect("the embedded list of software parses")
+});
+
+const DEFAULT_NODES: u32 = 3;
+const DEFAULT_VERSION: &str = "1.33.4";
+const DEFAULT_LOCATION: &str = "westeurope";
+
+/// Adds what was never added before.
+pub(super) fn seed(world: &mut World, seed: &Seed) {
+    if let Some(tenant) = &seed.tenant {
+        world.tenant.clone_from(tenant);
+        world.tenant_declared = true;
+    }
+    for subscription in &seed.subscriptions {
+        ensure_subscription(world, subscription);
+    }
+    for (subscription, name, location) in &seed.resource_groups {
+        ensure_group(world, subscription, name, location);
+    }
+    for cluster in &seed.clusters {
+        seed_cluster(world, cluster);
+    }
+    for (subscription, group, name, location) in &seed.workspaces {
+        seed_workspace(world, subscription, group, name, location);
+    }
+    for identity in &seed.identities {
+        seed_identity(world, identity);
+    }
+    for resource in &seed.resources {
+        seed_resource(world, resource);
+    }
+}
+
+/// Remembers an id; false when it was seeded before.
+fn first_time(world: &mut World, id: &str) -> bool {
+    world.seeded.insert(id::key(id))
+}
+
+fn ensure_subscription(world: &mut World, subscription: &str) {
+    let id = format!("/subscriptions/{subscription}");
+    if first_time(world, &id) && world.get(&id).is_none() {
+        let body = groups::subscription_body(subscription, &world.tenant);
+        world.put(&id, body);
+    }
+}
+
+fn ensure_group(world: &mut World, subscription: &str, name: &str, location: &str) {
+    ensure_subscription(world, subscription);
+    let id = format!("/subscriptions/{subscription}/resourceGroups/{name}");
+    if first_time(world, &id) && world.get(&id).is_none() {
+        let location = if location.is_empty() { DEFAULT_LOCATION } else { location };
+        world.put(&id, groups::group_body(&id, &json!(location)));
+    }
+}
+
+/// The subscription and group an id lies in.
+fn ensure_scope(world: &mut World, id: &str, location: &str) {
+    let target = id::parse(id);
+    if let Some(subscription) = &target.subscription {
+        ensure_subscription(world, subscription);
+        if let Some(group) = &target.group {
+            ensure_group(world, subscription, group, location);
+        }
+        // What exists was made by a provider that is registered.
+        for level in &target.levels {
+            register(world, subscription, &level.namespace, "Registered");
+        }
+    }
+}
+
+fn register(world: &mut World, subscription: &str, namespace: &str, state: &str) {
+    if first_time(world, &format!("/subscriptions/{subscription}/providers/{namespace}")) {
+        providers::set_state(world, subscription, namespace, state);
+    }
+}
+
+/// Subscriptions of the world file with the states of their features and providers.
+pub(super) fn subscriptions_of_file(world: &mut World) {
+    for subscription in world.file.subscriptions.clone() {
+        ensure_subscription(world, &subscription.id);
+        for (namespace, state) in &subscription.providers {
+            register(world, &subscription.id, namespace, state);
+        }
+        for (feature, state) in &subscription.features {
+            let (namespace, name) =
+                feature.split_once('/').unwrap_or(("Microsoft.ContainerService", feature));
+            let id = format!("/subscriptions/{}/features/{namespace}/{name}", subscription.id);
+            if first_time(world, &id) {
+                features::set_state(world, &subscription.id, namespace, name, state);
+            }
+        }
+    }
+}
+
+/// Puts the clusters of a world file that no manifest mentions, or without any cluster an example, into the world.
+pub(super) fn fill_empty(world: &mut World) {
+    let subscription = world
+        .of_type(None, "microsoft.resources/subscriptions")
+        .first()
+        .and_then(|stored| stored.body["subscriptionId"].as_str().map(ToOwned::to_owned))
+        .unwrap_or_else(|| "00000000-0000-0000-0000-000000000000".to_owned());
+    let file = world.file.clusters.clone();
+    for cluster in file {
+        if !world.clusters.values().any(|known| known.name.eq_ignore_ascii_case(&cluster.name)) {
+            let seeded = SeedCluster {
+                subscription: subscription.clone(),
+                resource_group: "ml-rg".to_owned(),
+                name: cluster.name.clone(),
+                kind: cluster.kind.clone().unwrap_or_else(|| "connectedClusters".to_owned()),
+                location: DEFAULT_LOCATION.to_owned(),
+                ..SeedCluster::default()
+            };
+            seed_cluster(world, &seeded);
+        }
+    }
+    if world.clusters.is_empty() && world.seeded.iter().all(|id| !id.contains("clusters/")) {
+        let cluster = |kind: &str, name: &str| SeedCluster {
+            subscription: subscription.clone(),
+            resource_group: "ml-rg".to_owned(),
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            location: DEFAULT_LOCATION.to_owned(),
+            ..SeedCluster::default()
+        };
+        seed_cluster(world, &cluster("connectedClusters", "edge-01"));
+        seed_cluster(world, &cluster("managedClusters", "aks-01"));
+        seed_workspace(world, &subscription, "ml-rg", "ws1", DEFAULT_LOCATION);
+    }
+}
+
+fn cluster_id(cluster: &SeedCluster) -> String {
+    let provider = if is_aks(&cluster.kind) {
+        "Microsoft.ContainerService/managedClusters"
+    } else {
+        "Microsoft.Kubernetes/connectedClusters"
+    };
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/{provider}/{}",
+        cluster.subscription, cluster.resource_group, cluster.name
+    )
+}
+
+fn is_aks(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("managedClusters")
+}
+
+fn seed_cluster(world: &mut World, cluster: &SeedCluster) {
+    let id = cluster_id(cluster);
+    ensure_scope(world, &id, &cluster.location);
+    if first_time(world, &id) && world.get(&id).is_none() {
+        let file = world.file.cluster(&cluster.name).cloned();
+        let distribution = file
+            .as_ref()
+            .and_then(|file| file.distribution.clone())
+            .or_else(|| cluster.distribution.clone())
+            .unwrap_or_else(|| if is_aks(&cluster.kind) { "aks" } else { "generic" }.to_owned());
+        let body = cluster_body(world, &id, cluster, file.as_ref(), &distribution);
+        world.put(&id, body);
+        materialise_cluster(world, &id, &distribution);
+    }
+    for (namespace, name) in &cluster.secrets {
+        if first_time(world, &format!("{id}/secrets/{namespace}/{name}")) {
+            put_secret(world, &id, namespace, name);
+        }
+    }
+}
+
+fn cluster_body(
+    world: &World,
+    id: &str,
+    cluster: &SeedCluster,
+    file: Option<&FileCluster>,
+    distribution: &str,
+) -> Json {
+    let nodes = file.and_then(|file| file.nodes).unwrap_or(DEFAULT_NODES);
+    let version = file
+        .and_then(|file| file.kubernetes_version.clone())
+        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let connectivity =
+        file.and_then(|file| file.connectivity.clone()).unwrap_or_else(|| "Connected".to_owned());
+    let location = if cluster.location.is_empty() { DEFAULT_LOCATION } else { &cluster.location };
+    let identity = arm::fill_identity(world, id, &json!({"type": "SystemAssigned"}));
+    if is_aks(&cluster.kind) {
+        let stopped = !connectivity.eq_ignore_ascii_case("connected")
+            && !connectivity.eq_ignore_ascii_case("running");
+        // AKS returns ids with `resourcegroups` in lower case.
+        let shown = id.replace("/resourceGroups/", "/resourcegroups/");
+        return json!({"id": shown, "name": cluster.name, "type": "Microsoft.ContainerService/ManagedClusters", "location": location,
+            "tags": {}, "identity": identity, "sku": {"name": "Base", "tier": "Standard"}, "eTag": world.guid(&format!("etag {id}")),
+            "properties": {"provisioningState": "Succeeded", "powerState": {"code": if stopped { "Stopped" } else { "Running" }},
+                "kubernetesVersion": version, "currentKubernetesVersion": version, "dnsPrefix": cluster.name, "enableRBAC": true,
+                "fqdn": format!("{}-0a1b2c3d.hcp.{location}.azmk8s.io", cluster.name.to_ascii_lowercase()),
+                "nodeResourceGroup": format!("MC_{}_{}_{location}", cluster.resource_group, cluster.name), "disableLocalAccounts": false,
+                "servicePrincipalProfile": {"clientId": "msi"}, "networkProfile": {"networkPlugin": "azure", "outboundType": "loadBalancer"},
+                "identityProfile": {"kubeletidentity": {"resourceId": format!("{id}-agentpool"), "clientId": world.guid(&format!("kubelet client {id}")), "objectId": world.guid(&format!("kubelet {id}"))}},
+                "agentPoolProfiles": [{"name": "nodepool1", "count": nodes, "vmSize": "Standard_D8s_v5", "osType": "Linux", "osSKU": "Ubuntu",
+                    "mode": "System", "type": "VirtualMachineScaleSets", "provisioningState": "Succeeded", "powerState": {"code": "Running"},
+                    "orchestratorVersion": version, "currentOrchestratorVersion": version}],
+                "oidcIssuerProfile": {"enabled": false}, "addonProfiles": {}, "publicNetworkAccess": "Enabled"}});
+    }
+    let stamp = world.stamp();
+    json!({"id": id, "name": cluster.name, "type": "microsoft.kubernetes/connectedclusters", "location": location, "tags": {}, "identity": identity,
+        "systemData": {"createdAt": stamp, "lastModifiedAt": stamp, "createdBy": "sandbox", "createdByType": "Application"},
+        "properties": {"provisioningState": "Succeeded", "connectivityStatus": connectivity, "distribution": distribution,
+            "infrastructure": "generic", "kubernetesVersion": version, "agentVersion": "1.29.3", "totalNodeCount": nodes,
+            "totalCoreCount": nodes * 8, "offering": null, "agentPublicKeyCertificate": "", "lastConnectivityTime": stamp,
+            "privateLinkState": "Disabled", "managedIdentityCertificateExpirationTime": "2036-01-01T00:00:00Z",
+            "arcAgentProfile": {"agentAutoUpgrade": "Enabled", "agentState": "Succeeded"}}})
+}
+
+/// Creates the Kubernetes behind a cluster resource, as its body and the world file describe it.
+pub(super) fn materialise_cluster(world: &mut World, id: &str, distribution: &str) {
+    let Some(body) = world.body(id).cloned() else { return };
+    let name = body["name"].as_str().unwrap_or_default().to_owned();
+    let file = world.file.cluster(&name).cloned();
+    let properties = &body["properties"];
+    let aks = id::type_of(id) == "microsoft.containerservice/managedclusters";
+    let text = |member: &str| properties[member].as_str().map(ToOwned::to_owned);
+    let version = text("currentKubernetesVersion")
+        .or_else(|| text("kubernetesVersion"))
+        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let nodes = properties["totalNodeCount"]
+        .as_u64()
+        .or_else(|| {
+            properties["agentPoolProfiles"]
+                .as_array()
+                .map(|pools| pools.iter().filter_map(|pool| pool["count"].as_u64()).sum())
+        })
+        .unwrap_or(u64::from(DEFAULT_NODES));
+    let now = world.kube_stamp();
+    let installed = file.as_ref().map(|file| file.installed.clone()).unwrap_or_default();
+    let mut store = kube::Store::new(if aks { "aks" } else { distribution });
+    for at in 1..=nodes {
+        let gpu = installed.contains(&Software::NvidiaDevicePlugin);
+        store.put(&format!("/api/v1/nodes/node-{at}"), node(at, &version, gpu, &now), &now);
+    }
+    let agents = if aks { "aks-agents" } else { "arc-agents" };
+    let names = installed.iter().map(|software| match software {
+        Software::NvidiaDevicePlugin => "nvidia-device-plugin",
+        Software::PrometheusOperator => "prometheus-operator",
+        Software::Volcano => "volcano",
+        Software::IngressNginx => "ingress-nginx",
+        Software::AzuremlFeV1 => "azureml-fe-v1",
+    });
+    for name in std::iter::once(agents).chain(names) {
+        for preset in SOFTWARE.get(name).into_iter().flatten() {
+            store.put(&preset.at, preset.object.clone(), &now);
+        }
+    }
+    world.clusters.insert(
+        id::key(id),
+        Cluster {
+            id: id.to_owned(),
+            name,
+            distribution: if aks { "aks".to_owned() } else { distribution.to_owned() },
+            version,
+            scc_edit_denied: file.is_some_and(|file| file.scc_edit == SccEdit::Deny),
+            store,
+        },
+    );
+}
+
+fn node(at: u64, version: &str, gpu: bool, now: &str) -> Json {
+    let name = format!("node-{at}");
+    let mut capacity = json!({"cpu": "8", "memory": "32863540Ki", "pods": "110", "ephemeral-storage": "129886128Ki"});
+    let mut allocatable = json!({"cpu": "7820m", "memory": "30Gi", "pods": "110", "ephemeral-storage": "119703055367"});
+    if gpu {
+        capacity["nvidia.com/gpu"] = json!("1");
+        allocatable["nvidia.com/gpu"] = json!("1");
+    }
+    let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "lastHeartbeatTime": now, "lastTransitionTime": now});
+    json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+            "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "node.kubernetes.io/instance-type": "Standard_D8s_v5",
+            "topology.kubernetes.io/region": "westeurope"}},
+        "spec": {"podCIDR": format!("10.244.{at}.0/24")},
+        "status": {"capacity": capacity, "allocatable": allocatable,
+            "conditions": [condition("MemoryPressure", "False", "KubeletHasSufficientMemory"), condition("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+                condition("PIDPressure", "False", "KubeletHasSufficientPID"), condition("Ready", "True", "KubeletReady")],
+            "addresses": [{"type": "InternalIP", "address": format!("10.240.0.{}", at + 3)}, {"type": "Hostname", "address": name}],
+            "nodeInfo": {"kubeletVersion": format!("v{version}"), "kubeProxyVersion": format!("v{version}"), "architecture": "amd64",
+                "operatingSystem": "linux", "osImage": "Ubuntu 22.04.5 LTS", "kernelVersion": "5.15.0-1082-azure",
+                "containerRuntimeVersion": "containerd://1.7.25", "machineID": "", "systemUUID": "", "bootID": ""}}})
+}
+
+/// A TLS Secret as the documentation makes it: Opaque, with `cert.pem` and `key.pem`.
+fn put_secret(world: &mut World, cluster: &str, namespace: &str, name: &str) {
+    use base64::Engine;
+    let now = world.kube_stamp();
+    let Ok(made) = rcgen::generate_simple_self_signed(vec![
+        "ml.example.com".to_owned(),
+        "*.example.com".to_owned(),
+    ]) else {
+        return;
+    };
+    let encode = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
+    let object = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name, "namespace": namespace},
+        "data": {"cert.pem": encode(made.cert.pem()), "key.pem": encode(made.signing_key.serialize_pem())}});
+    if let Some(cluster) = world.cluster_mut(cluster) {
+        super::components::ensure_namespace(cluster, namespace, &now);
+        cluster.store.put(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"), object, &now);
+    }
+}
+
+fn seed_workspace(world: &mut World, subscription: &str, group: &str, name: &str, location: &str) {
+    let id = format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces/{name}"
+    );
+    ensure_scope(world, &id, location);
+    if !first_time(world, &id) || world.get(&id).is_some() {
+        return;
+    }
+    let location = if location.is_empty() { DEFAULT_LOCATION } else { location };
+    let mut body = json!({"id": id, "name": name, "type": "Microsoft.MachineLearningServices/workspaces", "location": location, "tags": {}, "properties": {}});
+    ml::complete_workspace(world, &id, &mut body);
+    world.put(&id, body);
+}
+
+fn seed_identity(world: &mut World, given: &str) {
+    let id = format!("/{}", given.trim_matches('/'));
+    ensure_scope(world, &id, DEFAULT_LOCATION);
+    if !first_time(world, &id) || world.get(&id).is_some() {
+        return;
+    }
+    put_plain(world, &id, "Microsoft.ManagedIdentity/userAssignedIdentities");
+}
+
+fn put_plain(world: &mut World, id: &str, kind: &str) {
+    let mut body = json!({"id": id, "name": id::last_segment(id), "type": kind, "location": DEFAULT_LOCATION, "tags": {},
+        "properties": {"provisioningState": "Succeeded"}});
+    generic::complete(world, id, &mut body);
+    world.put(id, body);
+}
+
+fn seed_resource(world: &mut World, given: &str) {
+    let id = format!("/{}", given.trim_matches('/'));
+    ensure_scope(world, &id, DEFAULT_LOCATION);
+    let target = id::parse(&id);
+    let Some(level) = target.last().filter(|level| level.is_named()) else { return };
+    if !first_time(world, &id) || world.get(&id).is_some() {
+        return;
+    }
+    if level.pairs.len() > 1 {
+        seed_resource(world, &arm::parent_id(&id));
+    }
+    let kind = level.full_type();
+    put_plain(world, &id, &kind);
+}

@@ -1,0 +1,381 @@
+//! More stories: what is common to all of ARM, sign-in, inventories, authorization, and the state file.
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use serde_json::{Value as Json, json};
+use tower::ServiceExt;
+
+use super::tests::{Got, RG, S, aks, arc, get, install, seeded, send, wait};
+use super::{FAULT_HEADER, Sandbox, SandboxError, Seed};
+
+fn code(got: &Got) -> (u16, &str) {
+    (got.status.as_u16(), got.body["error"]["code"].as_str().unwrap_or_default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn arm_checks_in_its_order_and_names_what_is_wrong() {
+    let sandbox = seeded("");
+    let other = "/subscriptions/99999999-2222-3333-4444-555555555555";
+    for (method, url, expected) in [
+        (
+            "GET",
+            format!("{other}/resourceGroups/x?api-version=2021-04-01"),
+            (404, "SubscriptionNotFound"),
+        ),
+        (
+            "GET",
+            "/subscriptions/nonsense?api-version=2021-04-01".to_owned(),
+            (400, "InvalidSubscriptionId"),
+        ),
+        ("GET", format!("{RG}?x=1"), (400, "MissingApiVersionParameter")),
+        ("GET", format!("{RG}?api-version=today"), (400, "InvalidApiVersionParameter")),
+        ("GET", format!("{RG}?api-Version=2099-01-01-preview"), (200, "")),
+        (
+            "GET",
+            format!("{S}/resourcegroups/none/providers/Microsoft.Relay/namespaces/n"),
+            (404, "ResourceGroupNotFound"),
+        ),
+        (
+            "GET",
+            format!("{RG}/providers/Microsoft.Nothing/things/t"),
+            (404, "InvalidResourceNamespace"),
+        ),
+        ("PUT", format!("{RG}/providers/Microsoft.Storage/things/t"), (404, "InvalidResourceType")),
+        (
+            "PUT",
+            format!("{RG}/providers/Microsoft.Storage/storageAccounts/t"),
+            (409, "MissingSubscriptionRegistration"),
+        ),
+        (
+            "GET",
+            format!("{RG}/providers/Microsoft.Storage/storageAccounts/t"),
+            (404, "ResourceNotFound"),
+        ),
+        ("GET", format!("//{}", &arc()[1..].to_ascii_uppercase()), (200, "")),
+        ("GET", format!("{S}/providers/Microsoft.Nothing"), (404, "InvalidResourceNamespace")),
+        ("GET", format!("{S}/resourcegroups"), (200, "")),
+    ] {
+        let got = send(&sandbox, method, &url, None).await;
+        assert_eq!(code(&got), expected, "{method} {url}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_token_arm_says_where_to_sign_in() {
+    let sandbox = seeded("");
+    let request = Request::get(format!("https://management.azure.com{RG}?api-version=2021-04-01"))
+        .body(Body::empty())
+        .expect("a request");
+    let response = sandbox.router().oneshot(request).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let header = response.headers()["www-authenticate"].to_str().unwrap_or_default();
+    assert!(
+        header.starts_with("Bearer authorization_uri=\"https://management.azure.com/"),
+        "{header}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_secret_buys_a_token_that_clients_can_read() {
+    let sandbox = seeded("");
+    let request = Request::post("https://localhost:8443/T1/oauth2/v2.0/token")
+        .body(Body::from("grant_type=client_credentials&client_id=me&client_secret=x&scope=https%3A%2F%2Fmanagement.azure.com%2F%2F.default"))
+        .expect("a request");
+    let response = sandbox.router().oneshot(request).await.expect("an answer");
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    let body: Json = serde_json::from_slice(&bytes).expect("json");
+    let token = body["access_token"].as_str().unwrap_or_default();
+    assert_eq!(token.split('.').count(), 3);
+    let claims = base64::Engine::decode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        token.split('.').nth(1).unwrap_or_default(),
+    )
+    .expect("base64");
+    let claims: Json = serde_json::from_slice(&claims).expect("json");
+    assert_eq!(
+        (&claims["appid"], &claims["aud"], &claims["tid"]),
+        (&json!("me"), &json!("https://management.azure.com/"), &json!("T1"))
+    );
+    assert!(claims["oid"].is_string() && body["expires_in"].is_u64());
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_comes_in_the_three_shapes_clients_ask_for() {
+    let sandbox = seeded("");
+    let at =
+        |version: &str| format!("https://localhost:8443//metadata/endpoints?api-version={version}");
+    let new = get(&sandbox, &at("2022-09-01")).await.body;
+    assert_eq!(
+        (&new["resourceManager"], &new["authentication"]["tenant"]),
+        (&json!("https://localhost:8443"), &json!("common"))
+    );
+    assert_eq!(get(&sandbox, &at("2019-05-01")).await.body[0], new);
+    let old = get(&sandbox, &at("2015-01-01")).await.body;
+    assert_eq!(old["authentication"]["loginEndpoint"], "https://localhost:8443/adfs");
+    let openid =
+        get(&sandbox, "https://localhost:8443/t/v2.0/.well-known/openid-configuration").await.body;
+    assert_eq!(openid["token_endpoint"], "https://localhost:8443/t/oauth2/v2.0/token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_count_down_and_an_empty_one_answers_429() {
+    let sandbox = seeded("");
+    let first = get(&sandbox, RG).await;
+    assert_eq!(first.header("x-ms-ratelimit-remaining-subscription-reads"), "1099");
+    for _ in 0..1099 {
+        get(&sandbox, RG).await;
+    }
+    let empty = get(&sandbox, RG).await;
+    assert_eq!(code(&empty), (429, "TooManyRequests"));
+    wait(empty.header("retry-after").parse().expect("seconds")).await;
+    assert_eq!(get(&sandbox, RG).await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_role_twice_is_refused_with_the_name_of_the_first() {
+    let sandbox = seeded("");
+    let url = |name: &str| format!("{RG}/providers/Microsoft.Authorization/roleAssignments/{name}");
+    let principal = "aaaaaaaa-2222-3333-4444-555555555555";
+    let body = |role: &str| json!({"properties": {"roleDefinitionId": format!("{S}/providers/Microsoft.Authorization/roleDefinitions/{role}"), "principalId": principal}});
+    let pull = "7f951dda-4ed3-4680-a7ca-43fe172d538d";
+    let first = "11111111-0000-0000-0000-000000000001";
+    assert_eq!(
+        send(&sandbox, "PUT", &url(first), Some(body(pull))).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(send(&sandbox, "PUT", &url(first), Some(body(pull))).await.status, StatusCode::OK);
+    let twin =
+        send(&sandbox, "PUT", &url("11111111-0000-0000-0000-000000000002"), Some(body(pull))).await;
+    assert_eq!(code(&twin), (409, "RoleAssignmentExists"));
+    assert!(
+        twin.body["error"]["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("11111111000000000000000000000001"))
+    );
+    let changed =
+        send(&sandbox, "PUT", &url(first), Some(body("acdd72a7-3385-48ef-bd42-f606fba81ae7")))
+            .await;
+    assert_eq!(code(&changed), (409, "RoleAssignmentUpdateNotPermitted"));
+    let unknown = send(
+        &sandbox,
+        "PUT",
+        &url("11111111-0000-0000-0000-000000000003"),
+        Some(body("11111111-3385-48ef-bd42-f606fba81ae7")),
+    )
+    .await;
+    assert_eq!(code(&unknown), (400, "RoleDefinitionDoesNotExist"));
+    let all = get(&sandbox, &format!("{S}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=principalId eq '{principal}'")).await;
+    assert_eq!(all.body["value"].as_array().map(Vec::len), Some(1));
+    let role = get(&sandbox, &format!("{RG}/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-04-01&$filter=roleName eq 'AcrPull'")).await;
+    assert_eq!(role.body["value"][0]["name"], pull);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_on_the_group_stops_deletes_below_it() {
+    let sandbox = seeded("");
+    let lock = format!("{RG}/providers/Microsoft.Authorization/locks/keep");
+    let got =
+        send(&sandbox, "PUT", &lock, Some(json!({"properties": {"level": "CanNotDelete"}}))).await;
+    assert_eq!(got.status, StatusCode::CREATED);
+    assert_eq!(code(&send(&sandbox, "DELETE", &arc(), None).await), (409, "ScopeLocked"));
+    let listed = get(&sandbox, &format!("{}/providers/Microsoft.Authorization/locks", arc())).await;
+    assert_eq!(listed.body["value"][0]["name"], "keep");
+    assert_eq!(send(&sandbox, "DELETE", &lock, None).await.status, StatusCode::OK);
+    assert_eq!(send(&sandbox, "DELETE", &arc(), None).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn resource_graph_pages_and_spells_extensions_its_own_way() {
+    let sandbox = seeded("");
+    install(&sandbox, json!({"enableTraining": "true"})).await;
+    let ask = async |query: &str, options: Json| {
+        let body = json!({"subscriptions": [S.trim_start_matches("/subscriptions/")], "query": query, "options": options});
+        send(
+            &sandbox,
+            "POST",
+            "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01",
+            Some(body),
+        )
+        .await
+    };
+    let got = ask("kubernetesconfigurationresources | where properties.ExtensionType =~ 'microsoft.azureml.kubernetes'", json!({})).await;
+    assert_eq!(
+        (&got.body["count"], &got.body["data"][0]["type"]),
+        (&json!(1), &json!("microsoft.kubernetesconfiguration/extensions"))
+    );
+    assert!(got.body["data"][0]["id"].as_str().is_some_and(|id| id.contains("/Extensions/")));
+    let page = ask("resources | project id", json!({"$top": 2})).await;
+    assert_eq!((&page.body["count"], &page.body["totalRecords"]), (&json!(2), &json!(3)));
+    let rest =
+        ask("resources | project id", json!({"$top": 2, "$skipToken": page.body["$skipToken"]}))
+            .await;
+    assert_eq!((&rest.body["count"], rest.body.get("$skipToken")), (&json!(1), None));
+    assert_eq!(ask("nothing | project id", json!({})).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_page_by_a_hundred_with_a_link_that_can_be_followed() {
+    let sandbox = seeded("");
+    let group = |at: u32| {
+        (S.trim_start_matches("/subscriptions/").to_owned(), format!("group{at:03}"), String::new())
+    };
+    sandbox.seed(&Seed { resource_groups: (0..150).map(group).collect(), ..Seed::default() });
+    let first = get(&sandbox, &format!("{S}/resourceGroups")).await;
+    assert_eq!(first.body["value"].as_array().map(Vec::len), Some(100));
+    let next = get(&sandbox, first.body["nextLink"].as_str().unwrap_or_default()).await;
+    assert_eq!(
+        (next.body["value"].as_array().map(Vec::len), next.body.get("nextLink")),
+        (Some(51), None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_delete_leaves_the_chart_and_its_name_stays_taken() {
+    let sandbox = seeded("");
+    install(&sandbox, json!({"enableTraining": "true"})).await;
+    let url = format!("{}/providers/Microsoft.KubernetesConfiguration/extensions/ext", arc());
+    let got =
+        send(&sandbox, "DELETE", &format!("{url}?api-version=2023-05-01&forceDelete=true"), None)
+            .await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(get(&sandbox, &url).await.status, StatusCode::NOT_FOUND);
+    assert!(sandbox.show()["kubernetes"]["edge"].to_string().contains("aml-operator"));
+    let again = install(&sandbox, json!({"enableTraining": "true"})).await;
+    assert!(
+        again.body["properties"]["statuses"][0]["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("cannot re-use a name that is still in use"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn software_that_is_already_there_makes_the_installation_fail() {
+    for (installed, settings, text) in [
+        ("prometheus-operator", json!({"enableTraining": "true"}), "pod healthcheck failed"),
+        ("volcano", json!({"enableTraining": "true"}), "invalid ownership metadata"),
+        (
+            "nvidia-device-plugin",
+            json!({"enableTraining": "true", "installNvidiaDevicePlugin": "true"}),
+            "nvidia-device-plugin",
+        ),
+        (
+            "azureml-fe-v1",
+            json!({"enableInference": "true", "allowInsecureConnections": "true"}),
+            "pod healthcheck failed",
+        ),
+    ] {
+        let sandbox = seeded(&format!("clusters: [{{name: edge, installed: [{installed}]}}]"));
+        let got = install(&sandbox, settings).await;
+        let message = got.body["properties"]["statuses"][0]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(text), "{installed}: {}", got.body);
+    }
+    let sandbox = seeded("clusters: [{name: edge, installed: [prometheus-operator, volcano]}]");
+    let settings =
+        json!({"enableTraining": "true", "installPromOp": "false", "installVolcano": "false"});
+    assert_eq!(
+        install(&sandbox, settings).await.body["properties"]["provisioningState"],
+        "Succeeded"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_router_service_has_the_type_and_the_certificate_that_were_asked_for() {
+    let sandbox = seeded("");
+    let settings = json!({"enableInference": "true", "inferenceRouterServiceType": "LoadBalancer", "sslCname": "ml.example.com"});
+    let got = install(&sandbox, settings).await;
+    assert_eq!(got.body["properties"]["provisioningState"], "Failed", "no certificate was given");
+    let sandbox = seeded("");
+    install(&sandbox, json!({"enableInference": "true", "inferenceRouterServiceType": "nodePort", "allowInsecureConnections": "True"})).await;
+    let world = sandbox.show();
+    let objects = world["kubernetes"]["edge"].as_array().cloned().unwrap_or_default();
+    let fe = objects
+        .iter()
+        .find(|o| o["kind"] == "Service" && o["metadata"]["name"] == "azureml-fe")
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(fe["spec"]["type"], "NodePort");
+    let router = objects
+        .iter()
+        .find(|o| o["kind"] == "Deployment" && o["metadata"]["name"] == "azureml-fe-v2")
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(router["status"]["readyReplicas"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_come_as_ordered_and_a_dropped_connection_is_marked() {
+    let sandbox = seeded("faults: {seed: 3, dropConnection: 1.0}");
+    let got = get(&sandbox, RG).await;
+    assert_eq!((got.status.as_u16(), got.header(FAULT_HEADER)), (599, "connection-dropped"));
+    let sandbox = seeded("faults: {seed: 3, throttle: 1.0}");
+    assert_eq!(code(&get(&sandbox, RG).await), (429, "TooManyRequests"));
+    let sandbox = seeded("faults: {seed: 3, failOperation: 1.0}");
+    assert_eq!(
+        install(&sandbox, json!({"enableTraining": "true"})).await.body["properties"]["provisioningState"],
+        "Failed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deep/state.json");
+    let subscription = S.trim_start_matches("/subscriptions/").to_owned();
+    let seed = Seed {
+        resource_groups: vec![(subscription, "ml-rg".to_owned(), "westeurope".to_owned())],
+        ..Seed::default()
+    };
+    let sandbox = Sandbox::open(Some(&path), None).expect("opens");
+    sandbox.seed(&seed);
+    let feature =
+        format!("{S}/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/F");
+    send(&sandbox, "POST", &format!("{feature}/register"), None).await;
+    wait(200).await;
+    sandbox.delete_arm(RG).expect("deleted");
+    sandbox.save().expect("saved");
+    let sandbox = Sandbox::open(Some(&path), None).expect("opens again");
+    sandbox.seed(&seed);
+    assert_eq!(get(&sandbox, RG).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&sandbox, &feature).await.body["properties"]["state"], "Registering");
+    wait(60).await;
+    assert_eq!(get(&sandbox, &feature).await.body["properties"]["state"], "Registered");
+    std::fs::write(&path, "{").expect("written");
+    assert!(matches!(Sandbox::open(Some(&path), None), Err(SandboxError::Corrupt { .. })));
+    assert_eq!(std::fs::read_to_string(&path).ok().as_deref(), Some("{"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_colleague_changes_by_hand_is_what_clients_see() {
+    let sandbox = seeded("");
+    let provider = format!("{S}/providers/Microsoft.Relay");
+    sandbox.set_arm(&provider, "/registrationState", json!("Registered")).expect("set");
+    assert_eq!(get(&sandbox, &provider).await.body["registrationState"], "Registered");
+    sandbox.set_arm(&arc(), "/tags/owner/team", json!("x")).expect("set");
+    assert_eq!(get(&sandbox, &arc()).await.body["tags"]["owner"]["team"], "x");
+    assert!(matches!(
+        sandbox.set_arm("/subscriptions/none", "/x", json!(1)),
+        Err(SandboxError::UnknownResource { .. })
+    ));
+    let subscription = S.trim_start_matches("/subscriptions/");
+    sandbox.delete_object(subscription, "ml-rg", "aks", "/api/v1/nodes/node-3").expect("deleted");
+    assert!(matches!(
+        sandbox.delete_object(subscription, "ml-rg", "aks", "/api/v1/nodes/node-3"),
+        Err(SandboxError::UnknownObject { .. })
+    ));
+    assert_eq!(get(&sandbox, &aks()).await.body["properties"]["powerState"]["code"], "Running");
+}
+
+#[test]
+fn a_world_file_with_a_mistake_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("w.yaml");
+    for (text, part) in [
+        ("clusters: [{name: a, colour: red}]", "colour"),
+        ("faults: {throttle: 2}", "between 0 and 1"),
+        ("clusters: [{name: a, installed: [istio]}]", "istio"),
+    ] {
+        std::fs::write(&path, text).expect("written");
+        let problem = Sandbox::open(None, Some(&path)).expect_err("refused").to_string();
+        assert!(problem.contains(part), "{text}: {problem}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Requests and answers between the router and the simulated services.
+//!
+//! A request is read once into a [`Call`]; a service returns a [`Reply`]. Both are plain data, so every service is a
+//! synchronous function over the world and no lock is held across an await.
+
+use std::collections::BTreeMap;
+
+use axum::body::{Body, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value as Json, json};
+
+/// One request, read whole.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// Decoded segments of the path; empty ones (`//`) are left out.
+    pub(super) segments: Vec<String>,
+    /// Query by lower-cased name.
+    pub(super) query: BTreeMap<String, String>,
+    /// The query as sent, for what must be passed on verbatim.
+    pub(super) raw_query: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// `scheme://host[:port]` as the caller sees this server.
+    pub(super) origin: String,
+}
+
+/// What a service answers; `Err` holds an error answer.
+pub(super) type Answer = Result<Reply, Reply>;
+
+/// An answer before it goes on the wire.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<Json>,
+}
+
+impl Reply {
+    pub(super) fn json(status: StatusCode, body: Json) -> Reply {
+        Reply { status, headers: Vec::new(), body: Some(body) }
+    }
+
+    pub(super) fn ok(body: Json) -> Reply {
+        Reply::json(StatusCode::OK, body)
+    }
+
+    pub(super) fn empty(status: StatusCode) -> Reply {
+        Reply { status, headers: Vec::new(), body: None }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn into_response(self, head: bool) -> Response<Body> {
+        let bytes = match &self.body {
+            Some(json) => serde_json::to_vec(json).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut response = Response::new(if head { Body::empty() } else { Body::from(bytes) });
+        *response.status_mut() = self.status;
+        if self.body.is_some() {
+            response.headers_mut().insert(
+                http::header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json; charset=utf-8"),
+            );
+        }
+        for (name, value) in self.headers {
+            if let (Ok(name), Ok(value)) =
+                (name.parse::<HeaderName>(), HeaderValue::from_str(&value))
+            {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// ARM's error envelope ("ARM RPC: error response content").
+pub(super) fn fail(status: StatusCode, code: &str, message: impl Into<String>) -> Reply {
+    Reply::json(status, json!({"error": {"code": code, "message": message.into()}}))
+}
+
+impl Call {
+    /// Reads the whole request. `fallback_scheme` is used where the request has no absolute URI.
+    pub(super) async fn read(request: Request<Body>, fallback_scheme: &str) -> Result<Call, Reply> {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = axum::body::to_bytes(body, 16 * 1024 * 1024).await else {
+            return Err(fail(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestContent",
+                "The request content could not be read.",
+            ));
+        };
+        let scheme = parts.uri.scheme_str().unwrap_or(fallback_scheme);
+        let host = parts.uri.authority().map(ToString::to_string).or_else(|| {
+            parts
+                .headers
+                .get(http::header::HOST)
+                .and_then(|h| h.to_str().ok())
+                .map(ToOwned::to_owned)
+        });
+        let raw_query = parts.uri.query().unwrap_or_default().to_owned();
+        Ok(Call {
+            method: parts.method,
+            segments: decode_path(parts.uri.path()),
+            query: url::form_urlencoded::parse(raw_query.as_bytes())
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+                .collect(),
+            raw_query,
+            headers: parts.headers,
+            body,
+            origin: format!(
+                "{scheme}://{}",
+                host.unwrap_or_else(|| "management.azure.com".to_owned())
+            ),
+        })
+    }
+
+    /// The path put together again, without empty segments.
+    pub(super) fn path(&self) -> String {
+        format!("/{}", self.segments.join("/"))
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The value of a query parameter; the name in lower case.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    pub(super) fn api_version(&self) -> &str {
+        self.param("api-version").unwrap_or_default()
+    }
+
+    /// The body as a JSON object; an empty body is an empty object.
+    pub(super) fn json(&self) -> Result<Json, Reply> {
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        match serde_json::from_slice::<Json>(&self.body) {
+            Ok(value) if value.is_object() => Ok(value),
+            Ok(_) | Err(_) => Err(fail(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestContent",
+                "The request content was invalid and could not be deserialized: 'a JSON object is required'.",
+            )),
+        }
+    }
+
+    /// Whether segment `index` is `word`, in any case.
+    pub(super) fn is(&self, index: usize, word: &str) -> bool {
+        self.segments.get(index).is_some_and(|segment| segment.eq_ignore_ascii_case(word))
+    }
+
+    /// A list in pages of a hundred, with an absolute `nextLink` ("Azure REST: pagination").
+    pub(super) fn page(&self, items: Vec<Json>, null_link: bool) -> Reply {
+        const PAGE: usize = 100;
+        let skip: usize =
+            self.param("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
+        let total = items.len();
+        let value: Vec<Json> = items.into_iter().skip(skip).take(PAGE).collect();
+        let mut body = json!({"value": value});
+        if skip + PAGE < total {
+            let kept: Vec<&str> = self
+                .raw_query
+                .split('&')
+                .filter(|part| {
+                    !part.to_ascii_lowercase().starts_with("%24skiptoken=")
+                        && !part.to_ascii_lowercase().starts_with("$skiptoken=")
+                        && !part.is_empty()
+                })
+                .collect();
+            let next = skip + PAGE;
+            body["nextLink"] = json!(format!(
+                "{}{}?{}&%24skiptoken={next}",
+                self.origin,
+                self.path(),
+                kept.join("&")
+            ));
+        } else if null_link {
+            body["nextLink"] = Json::Null;
+        }
+        Reply::ok(body)
+    }
+}
+
+fn decode_path(path: &str) -> Vec<String> {
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect()
+}

@@ -1,0 +1,108 @@
+//! The world file (`--sandbox-world`): how a world differs from the default one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::faults::FaultRates;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WorldFile {
+    pub(super) clusters: Vec<FileCluster>,
+    pub(super) subscriptions: Vec<FileSubscription>,
+    pub(super) faults: FaultRates,
+}
+
+/// A cluster; it is matched by name with those of the manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileCluster {
+    pub(super) name: String,
+    /// `connectedClusters` or `managedClusters`.
+    #[serde(rename = "type", default)]
+    pub(super) kind: Option<String>,
+    #[serde(default)]
+    pub(super) distribution: Option<String>,
+    /// Number of nodes.
+    #[serde(default)]
+    pub(super) nodes: Option<u32>,
+    /// `Connected`, `Connecting`, `Offline`, `Expired`; for AKS also `Stopped`.
+    #[serde(default)]
+    pub(super) connectivity: Option<String>,
+    #[serde(default)]
+    pub(super) kubernetes_version: Option<String>,
+    #[serde(default)]
+    pub(super) installed: Vec<Software>,
+    #[serde(default)]
+    pub(super) scc_edit: SccEdit,
+}
+
+/// Software that is in the cluster before the extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Software {
+    /// NVIDIA's device plugin.
+    NvidiaDevicePlugin,
+    /// Prometheus Operator with its CRDs.
+    PrometheusOperator,
+    /// Volcano with its CRDs.
+    Volcano,
+    /// An ingress-nginx controller with its IngressClass.
+    IngressNginx,
+    /// What an AKS attached the first way left in `default`.
+    #[serde(rename = "azureml-fe-v1")]
+    AzuremlFeV1,
+}
+
+/// Whether the platform lets its default SCCs be edited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SccEdit {
+    #[default]
+    Allow,
+    Deny,
+}
+
+/// A subscription with the states of its features and providers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileSubscription {
+    pub(super) id: String,
+    /// `Namespace/Feature` (or a feature of Microsoft.ContainerService alone) to a state; `Retired` takes it away.
+    #[serde(default)]
+    pub(super) features: BTreeMap<String, String>,
+    /// Namespace to registration state.
+    #[serde(default)]
+    pub(super) providers: BTreeMap<String, String>,
+}
+
+impl WorldFile {
+    /// Reads the YAML text of a world file. The error names the place and what was expected.
+    pub(super) fn parse(text: &str) -> Result<WorldFile, String> {
+        if text.trim().is_empty() {
+            return Ok(WorldFile::default());
+        }
+        let file: WorldFile = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        for (name, rate) in [
+            ("throttle", file.faults.throttle),
+            ("serverError", file.faults.server_error),
+            ("dropConnection", file.faults.drop_connection),
+            ("failOperation", file.faults.fail_operation),
+            ("slow", file.faults.slow),
+            ("staleReads", file.faults.stale_reads),
+        ] {
+            if !(0.0..=1.0).contains(&rate) {
+                return Err(format!(
+                    "faults.{name} is {rate}, but a probability lies between 0 and 1"
+                ));
+            }
+        }
+        Ok(file)
+    }
+
+    pub(super) fn cluster(&self, name: &str) -> Option<&FileCluster> {
+        self.clusters.iter().find(|cluster| cluster.name.eq_ignore_ascii_case(name))
+    }
+}
