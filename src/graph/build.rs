@@ -447,6 +447,10 @@ impl<'a> Builder<'a> {
             let space = uuid::Uuid::NAMESPACE_URL;
             let name = uuid::Uuid::new_v5(&space, triple.to_ascii_lowercase().as_bytes());
             let label = format!("{}/{}/{}", it.principal, it.role, short(&it.scope));
+            let workspace = match &principal {
+                Principal::Of(it) if it.from.kind == KindName::Workspace => Some(it.from.clone()),
+                Principal::Of(_) | Principal::ObjectId(_) => None,
+            };
             let resource = kind::RoleAssignment {
                 key: self.key(KindName::RoleAssignment, label),
                 at: it.scope.clone(),
@@ -454,7 +458,24 @@ impl<'a> Builder<'a> {
                 principal,
                 name: name.to_string(),
             };
-            self.add(resource, &needs, &format!("/roleAssignments/{index}"));
+            let key = self.add(resource, &needs, &format!("/roleAssignments/{index}"));
+            if let Some(workspace) = workspace {
+                self.attach_after(&workspace, &key);
+            }
+        }
+    }
+
+    /// A workspace that attaches with rights it is given here has to have them first
+    /// (AML docs: attach Kubernetes to workspace, roles of the workspace identity).
+    fn attach_after(&mut self, workspace: &Key, role: &Key) {
+        let scope = &self.spec.name;
+        for node in self.desired.nodes.values_mut() {
+            if let Resource::Compute(compute) = &node.resource
+                && compute.workspace == *workspace
+                && compute.key.scope == *scope
+            {
+                node.needs.insert(role.clone());
+            }
         }
     }
 
