@@ -65,7 +65,7 @@ impl Builder<'_> {
             let id = ArmId::resource(subscription, group, kind::LOG_ANALYTICS, &name).to_string();
             let key = self.key(KindName::LogAnalyticsWorkspace, name);
             let at = "/extension/configurationSettings/logAnalyticsWS";
-            let key = self.add(kind::LogAnalyticsWorkspace { key, id }, &before, at);
+            let key = self.add(kind::Companion { key, id }, &before, at);
             companions.log_analytics = Some(key.clone());
             needs.push(key);
         }
@@ -80,15 +80,13 @@ impl Builder<'_> {
         let connection = id.child("hybridConnections", &cluster);
         let rule = connection.child("authorizationRules", catalog::HYBRID_CONNECTION_RULE);
         let key = self.key(KindName::RelayNamespace, &name);
-        let parent =
-            self.add(kind::RelayNamespace { key, id: id.to_string() }, before, "/extension");
+        let parent = self.add(kind::Companion { key, id: id.to_string() }, before, "/extension");
         let key = self.key(KindName::RelayHybridConnection, format!("{name}/{cluster}"));
-        let resource =
-            kind::RelayHybridConnection { key, id: connection.to_string(), parent: parent.clone() };
+        let resource = kind::Companion { key, id: connection.to_string() };
         let hybrid = self.add(resource, std::slice::from_ref(&parent), "/extension");
         let rule_name = format!("{name}/{cluster}/{}", catalog::HYBRID_CONNECTION_RULE);
         let key = self.key(KindName::RelayAuthorizationRule, rule_name);
-        let resource = kind::RelayAuthorizationRule { key, id: rule.to_string(), parent };
+        let resource = kind::Companion { key, id: rule.to_string() };
         let rule = self.add(resource, &[hybrid], "/extension");
         companions.relay_rule = Some(rule.clone());
         companions.hybrid_connection_id = Some(connection.to_string());
@@ -101,21 +99,17 @@ impl Builder<'_> {
         let name = catalog::service_bus_namespace_name(cluster, subscription, group);
         let id = ArmId::resource(subscription, group, kind::SERVICE_BUS, &name);
         let key = self.key(KindName::ServiceBusNamespace, &name);
-        let resource = kind::ServiceBusNamespace { key, id: id.to_string() };
+        let resource = kind::Companion { key, id: id.to_string() };
         let parent = self.add(resource, before, "/extension");
         let mut keys = vec![parent.clone()];
         for (topic, own) in catalog::TOPIC_SUBSCRIPTIONS {
             let topic_id = id.child("topics", topic);
             let key = self.key(KindName::ServiceBusTopic, format!("{name}/{topic}"));
-            let resource =
-                kind::ServiceBusTopic { key, id: topic_id.to_string(), parent: parent.clone() };
+            let resource = kind::Companion { key, id: topic_id.to_string() };
             let topic_key = self.add(resource, std::slice::from_ref(&parent), "/extension");
             let key = self.key(KindName::ServiceBusSubscription, format!("{name}/{topic}/{own}"));
-            let resource = kind::ServiceBusSubscription {
-                key,
-                id: topic_id.child("subscriptions", own).to_string(),
-                parent: parent.clone(),
-            };
+            let resource =
+                kind::Companion { key, id: topic_id.child("subscriptions", own).to_string() };
             keys.push(self.add(resource, &[topic_key], "/extension"));
         }
         companions.service_bus = Some(parent);
