@@ -51,9 +51,7 @@ pub(super) fn is_openshift(declared: Option<&str>, world: &Snapshot, scope: &str
         world.cluster(scope).and_then(|it| it.pointer("/properties/distribution")?.as_str());
     match declared.or(azure).filter(|it| !it.is_empty()) {
         Some(distribution) => distribution.eq_ignore_ascii_case("openshift"),
-        None => world.live.iter().any(|(key, live)| {
-            key.kind == KindName::SccGrant && key.scope == scope && live.document().is_some()
-        }),
+        None => world.of_kind(scope, KindName::SccGrant).any(|it| it.document().is_some()),
     }
 }
 
