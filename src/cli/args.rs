@@ -353,7 +353,7 @@ pub(super) enum SandboxCommand {
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443", value_parser = address)]
     pub(super) listen: std::net::SocketAddr,
     /// Serve HTTPS with a certificate authority of its own
     #[arg(long)]
@@ -367,6 +367,13 @@ pub(super) struct ServeArgs {
     /// A manifest whose cluster, workspaces and identities the world starts with
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Vec<PathBuf>,
+}
+
+/// `HOST:PORT`, where the host may be a name.
+fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let mut found = std::net::ToSocketAddrs::to_socket_addrs(text)
+        .map_err(|it| format!("`{text}` is not HOST:PORT ({it}); write it like 127.0.0.1:8443"))?;
+    found.next().ok_or_else(|| format!("`{text}` stands for no address"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
