@@ -1,6 +1,7 @@
 //! Manifest → DAG of resources. petgraph stays in here.
 
 mod build;
+pub mod import;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
