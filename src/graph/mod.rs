@@ -3,6 +3,7 @@
 mod build;
 mod companions;
 mod lifecycle;
+pub mod import;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
