@@ -95,10 +95,8 @@ class Extensions(Case):
         with self.assertRaises(ResourceNotFoundError):
             self.extensions.get(*where)
         with self.assertRaises(HttpResponseError) as caught:
-            self.extensions.begin_create(*ON_ARC_TOO, "another", wanted()).result()
+            self.extensions.begin_create(*where, wanted()).result()
         self.assertIn("cannot re-use a name that is still in use", str(caught.exception))
-        self.extensions.begin_create(*where, wanted()).result()
-        self.extensions.begin_delete(*where).result()
 
     def test_a_cluster_that_is_not_there(self):
         nowhere = ("ml-rg", "Microsoft.Kubernetes", "connectedClusters", "nowhere")

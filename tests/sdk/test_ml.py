@@ -82,7 +82,8 @@ class Computes(Case):
             ),
         ).result()
         self.assertEqual(changed.identity.type.lower().replace("_", ""), "userassigned")
-        self.assertTrue(changed.identity.user_assigned_identities[0].principal_id)
+        # The SDK keeps what the service adds under the name it has on the wire.
+        self.assertTrue(vars(changed.identity.user_assigned_identities[0])["principalId"])
         self.ml.compute.begin_delete("k8s", action="Detach").result()
         with self.assertRaises(ResourceNotFoundError):
             self.ml.compute.get("k8s")
