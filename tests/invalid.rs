@@ -90,3 +90,15 @@ fn one_mistake_is_one_error() {
         .collect();
     assert!(crowded.is_empty(), "{}", crowded.join("\n=====\n"));
 }
+
+#[test]
+fn an_internal_load_balancer_is_judged_by_the_distribution() {
+    let of = |name: &str| -> Vec<Severity> {
+        let findings = validate(&root().join("manifests").join(name));
+        let about = findings.iter().filter(|it| it.code == "internal-load-balancer");
+        about.map(|it| it.severity).collect()
+    };
+    assert_eq!(of("internal-load-balancer-on-arc-aks-family.yaml"), []);
+    assert_eq!(of("internal-load-balancer-on-arc-unknown-distribution.yaml"), [Severity::Warning]);
+    assert_eq!(of("invalid/internal-load-balancer-off-aks.yaml"), [Severity::Error]);
+}

@@ -395,9 +395,9 @@ impl Work<'_> {
             return Err(self.fail("NoClient", format!("no Kubernetes client for {scope}")));
         };
         let done = match request {
-            Request::Apply { object, body } => {
+            Request::Apply { object, body, take_over } => {
                 let body = self.body(Some(body)).await?.unwrap_or(Json::Null);
-                writer.apply(object, &body).await.map(|_| ())
+                writer.apply(object, &body, *take_over).await.map(|_| ())
             }
             Request::AddUsers { object, users } => {
                 let edit = |scc: &Json| cluster::scc::add_users(scc, users);

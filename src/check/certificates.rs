@@ -261,3 +261,25 @@ fn covers(name: &str, host: &str) -> bool {
     };
     !label.is_empty() && rest.contains('.') && base.eq_ignore_ascii_case(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_for_exactly_one_label() {
+        let cases = [
+            ("ml.example.com", "ml.example.com", true),
+            ("ml.example.com", "ML.Example.Com", true),
+            ("*.example.com", "ml.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "a.b.example.com", false),
+            ("*.com", "example.com", false),
+            ("*", "localhost", false),
+            ("ml.example.org", "ml.example.com", false),
+        ];
+        for (name, host, expected) in cases {
+            assert_eq!(covers(name, host), expected, "{name} {host}");
+        }
+    }
+}

@@ -101,7 +101,7 @@ pub fn checks(
         rights::workspace_roles(&mut site);
         if site.access.kubernetes {
             capacity::checks(&mut site);
-            grants::checks(&mut site);
+            grants::checks(&mut site, now);
             conflicts::checks(&mut site);
         } else {
             let why =

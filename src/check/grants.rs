@@ -1,17 +1,19 @@
 //! Namespaces, their pod security, and OpenShift's security context constraints
 //! (AML docs: reference for Kubernetes clusters, OpenShift).
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::site::{AZUREML, Found, Site, items, text};
 use super::verify::missing_accounts;
 use crate::kind::{Kind, Readiness};
 use crate::model::{Json, KindName};
 
 /// Checks about namespaces and grants.
-pub(super) fn checks(site: &mut Site<'_>) {
+pub(super) fn checks(site: &mut Site<'_>, now: Timestamp) {
     namespaces(site);
     grant(site);
     tls_secret(site);
-    balancer(site);
+    balancer(site, now);
 }
 
 fn namespaces(site: &mut Site<'_>) {
@@ -115,7 +117,7 @@ fn tls_secret(site: &mut Site<'_>) {
 }
 
 /// Whether a Service of type LoadBalancer would get an address.
-fn balancer(site: &mut Site<'_>) {
+fn balancer(site: &mut Site<'_>, now: Timestamp) {
     const SETTING: &str = "inferenceRouterServiceType";
     let wanted =
         site.settings.get(SETTING).is_some_and(|it| it.eq_ignore_ascii_case("LoadBalancer"));
@@ -134,11 +136,16 @@ fn balancer(site: &mut Site<'_>) {
         Err(why) => Found::Unknown(why),
         Ok(all) => {
             let balanced = |it: &&&Json| text(it, "/spec/type") == "LoadBalancer";
+            // A young Service may still get its address.
+            let old = |it: &&Json| {
+                let made = text(it, "/metadata/creationTimestamp").parse::<Timestamp>();
+                made.is_ok_and(|it| now.duration_since(it) > SignedDuration::from_mins(10))
+            };
             let (has, lacks): (Vec<&Json>, Vec<&Json>) = all
                 .iter()
                 .filter(balanced)
                 .partition(|it| items(it, "/status/loadBalancer/ingress").next().is_some());
-            match (has.is_empty(), lacks.len()) {
+            match (has.is_empty(), lacks.into_iter().filter(old).count()) {
                 (false, _) => Found::pass(),
                 (true, 0) => Found::mild(
                     "no Service of type LoadBalancer shows that this cluster can make one",

@@ -169,3 +169,31 @@ fn amount(text: &str) -> Option<f64> {
     let plain = number.bytes().all(|it| it.is_ascii_digit() || it == b'.');
     number.parse::<f64>().ok().filter(|_| plain).map(|it| it * factor)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_read_as_kubernetes_reads_them() {
+        let cases = [
+            ("500m", Some(0.5)),
+            ("2", Some(2.0)),
+            ("0.5", Some(0.5)),
+            ("1Ki", Some(1024.0)),
+            ("16Gi", Some(17_179_869_184.0)),
+            ("1k", Some(1000.0)),
+            ("0", Some(0.0)),
+            ("2 GB", None),
+            ("", None),
+            ("-1", None),
+            ("1e3", None),
+            ("Gi", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(amount(text), expected, "{text}");
+        }
+        assert!(is_cpu("0.5") && is_cpu("500m") && !is_cpu("1Gi") && !is_cpu("m") && !is_cpu(".5"));
+        assert!(is_memory("16Gi") && !is_memory("16") && !is_memory("16G") && !is_memory("Gi"));
+    }
+}

@@ -63,8 +63,10 @@ pub fn manifest(manifest: &Manifest, now: Timestamp) -> Diagnostics {
         instances::check(view, &mut found);
         openshift::check(view, &mut found);
         versions::check(view, &mut found);
-        settings::check(view, &mut found);
-        router::check(view, &mut found);
+        if settings::reasonable(view, &mut found) {
+            settings::check(view, &mut found);
+            router::check(view, &mut found);
+        }
         certificates::check(view, now, &mut certificates, &mut found);
         all.extend(found.into_iter().filter(|it| {
             let place = it.labels.first().map(|it| &it.place);

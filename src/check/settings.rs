@@ -8,6 +8,25 @@ use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::{Settings, View};
 
+/// There are not a hundred settings; whoever writes a thousand has another problem.
+const MOST: usize = 1000;
+
+/// Whether the settings are few enough to look at each.
+pub(super) fn reasonable(view: View<'_>, found: &mut Diagnostics) -> bool {
+    let Some(settings) = view.settings() else { return true };
+    let extension = settings.extension;
+    let count =
+        extension.configuration_settings.len() + extension.configuration_protected_settings.len();
+    if count > MOST {
+        found.push(
+            Diagnostic::error("too-many-settings", format!("this extension has {count} settings"))
+                .with_help(format!("write {MOST} at most"))
+                .at(view.key("/extension/configurationSettings"), "in here"),
+        );
+    }
+    count <= MOST
+}
+
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     for (key, value) in &settings.extension.configuration_settings {

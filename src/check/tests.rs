@@ -40,7 +40,7 @@ fn every_code_has_a_page_and_every_page_a_code() {
     assert_eq!(pages.len(), codes().len(), "a code has two pages");
     let mut used = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for part in ["manifest", "check"] {
+    for part in ["manifest", "check", "plan", "cli", "graph", "kind", "observe", "apply"] {
         walk(&root.join(part), &mut |text| codes_in(text, &pages, &mut used));
     }
     codes_in(

@@ -16,7 +16,7 @@ use crate::kind::{Read, Snapshot};
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::plan::{Mode, Plan, file};
 use crate::render::{self, progress::Reporter};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{Diagnostic, Diagnostics, Place};
 use crate::{catalog, manifest};
 
 pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
@@ -230,19 +230,16 @@ fn explainer(desired: &Desired) -> Explain {
         let mut help = remedy.map(|it| it.advice.clone());
         let mut field =
             failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
+        let at = field.clone().unwrap_or_default();
+        details.extend(desired.place(&failure.key, &at).map(|it| line_of("declared at", &it)));
         for finding in failure.health.as_ref().map(health::decode).unwrap_or_default() {
             let health::Finding { hook, code, name, message, cause, remedy, setting, .. } = finding;
             details.push(format!("{hook}: {code} {name}: {message} ({cause})"));
             help = Some(remedy);
             if let Some(setting) = setting {
                 let path = Pointer::parse("/properties/configurationSettings").join(setting);
-                if let Some(place) = desired.place(&failure.key, &path) {
-                    let (line, _) = place.line_column();
-                    details.push(format!(
-                        "setting `{setting}`: {}:{line}",
-                        place.source.path.display()
-                    ));
-                }
+                let place = desired.place(&failure.key, &path);
+                details.extend(place.map(|it| line_of(&format!("setting `{setting}` at"), &it)));
                 field = Some(path);
             }
         }
@@ -254,6 +251,10 @@ fn explainer(desired: &Desired) -> Explain {
             field,
         }
     })
+}
+
+fn line_of(what: &str, place: &Place) -> String {
+    format!("{what} {}:{}", place.source.path.display(), place.line_column().0)
 }
 
 /// Addresses of routers and principal ids of computes.

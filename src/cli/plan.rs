@@ -51,8 +51,9 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
 pub(super) fn show(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let (mut representation, saved) = file::read(&args.plan)?;
     if args.json {
-        if let Some(document) = representation.as_object_mut() {
-            document.remove("amlplan");
+        // The desired state is for apply; what was decided is above.
+        if let Some(own) = representation["amlplan"].as_object_mut() {
+            own.remove("saved");
         }
         context.out.json(&representation);
     } else {

@@ -47,12 +47,18 @@ impl Writer {
         &self.reader
     }
 
-    /// Server-side apply, never forced (Kubernetes: server-side apply).
+    /// Server-side apply (Kubernetes: server-side apply). `take_over` forces it: only for fields
+    /// whose difference a person has seen and approved.
     ///
     /// # Errors
     /// A conflict names the managers and their fields; see [`ApiError::is_field_conflict`].
-    pub async fn apply(&self, object: &ObjectRef, body: &Json) -> Result<Json, ApiError> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}&force=false", object.path());
+    pub async fn apply(
+        &self,
+        object: &ObjectRef,
+        body: &Json,
+        take_over: bool,
+    ) -> Result<Json, ApiError> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}&force={take_over}", object.path());
         let mut call = Call::with(Method::PATCH, &path, body);
         call.content_type = "application/apply-patch+yaml";
         // Applying the same twice is applying it once.

@@ -252,7 +252,10 @@ async fn server_side_apply_is_ours_and_never_forced() {
     });
     let writer = Writer::new(Reader::over(Transport::InProcess(router), "/kube/edge/", "token"));
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "azureml");
-    writer.apply(&namespace, &json!({"apiVersion": "v1", "kind": "Namespace"})).await.unwrap();
+    writer
+        .apply(&namespace, &json!({"apiVersion": "v1", "kind": "Namespace"}), false)
+        .await
+        .unwrap();
     assert_eq!(
         seen.lock().unwrap()[..],
         [

@@ -20,14 +20,14 @@ pub fn build(manifest: &Manifest) -> Desired {
     desired
 }
 
-struct Builder<'a> {
-    spec: &'a Cluster,
+pub(super) struct Builder<'a> {
+    pub(super) spec: &'a Cluster,
     declared: &'a Declared,
-    desired: &'a mut Desired,
+    pub(super) desired: &'a mut Desired,
     cluster_id: ArmId,
 }
 
-fn profile(spec: &Cluster) -> ProfileName {
+pub(super) fn profile(spec: &Cluster) -> ProfileName {
     match spec.extension.as_ref().map(|it| it.profile) {
         Some(Profile::Preview) => ProfileName::Preview,
         Some(Profile::Ga) | None => ProfileName::Ga,
@@ -44,12 +44,12 @@ impl<'a> Builder<'a> {
         Self { spec, declared, desired, cluster_id }
     }
 
-    fn key(&self, kind: KindName, name: impl Into<String>) -> Key {
+    pub(super) fn key(&self, kind: KindName, name: impl Into<String>) -> Key {
         Key::new(&self.spec.name, kind, name)
     }
 
     /// Adds a node, or adds to the needs of the one that another cluster brought.
-    fn add(&mut self, resource: impl Into<Resource>, needs: &[Key], at: &str) -> Key {
+    pub(super) fn add(&mut self, resource: impl Into<Resource>, needs: &[Key], at: &str) -> Key {
         let resource = resource.into();
         let key = resource.kind().key().clone();
         let declared = Some((self.spec.name.clone(), Pointer::parse(at)));
@@ -161,45 +161,20 @@ impl<'a> Builder<'a> {
         self.add(Resource::ReadOnly(resource), &[], at)
     }
 
-    fn setting(&self, key: &str) -> Option<String> {
+    pub(super) fn setting(&self, key: &str) -> Option<String> {
         Some(self.spec.extension.as_ref()?.configuration_settings.get(key)?.wire())
     }
 
-    fn is_on(&self, key: &str) -> bool {
+    pub(super) fn is_on(&self, key: &str) -> bool {
         self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("true"))
     }
 
-    fn brings(&self, key: &str) -> bool {
+    pub(super) fn brings(&self, key: &str) -> bool {
         let extension = self.spec.extension.as_ref();
         extension.is_some_and(|it| {
             it.configuration_protected_settings.contains_key(key)
                 || it.configuration_settings.contains_key(key)
         })
-    }
-
-    /// Which companions `az` would make: Relay, Service Bus, Log Analytics.
-    fn companions_wanted(&self) -> (bool, bool, bool) {
-        if self.spec.extension.is_none() {
-            return (false, false, false);
-        }
-        let aks = self.spec.cluster.kind == ClusterType::ManagedClusters;
-        let off = |key: &str| self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("false"));
-        let (relay, bus) = match profile(self.spec) {
-            ProfileName::Preview => (true, true),
-            ProfileName::Ga => {
-                let relay = match self.setting("relayserver.enabled") {
-                    Some(_) => !off("relayserver.enabled"),
-                    None => !aks,
-                };
-                let bus = self.setting("servicebus.enabled").is_some();
-                (relay, bus && !off("servicebus.enabled"))
-            }
-        };
-        (
-            relay && !self.brings("relayServerConnectionString"),
-            bus && !self.brings("serviceBusConnectionString"),
-            self.is_on("logAnalyticsWS") && !self.brings("azure_log_analytics.connection_string"),
-        )
     }
 
     fn registrations(
@@ -323,96 +298,6 @@ impl<'a> Builder<'a> {
         let distribution = spec.cluster.distribution.clone();
         let grant = kind::SccGrant { key, method, accounts, distribution };
         Some(self.add(grant, &needs, "/scc"))
-    }
-
-    fn companions(
-        &mut self,
-        (relay, service_bus, log_analytics): (bool, bool, bool),
-        before: &[Key],
-    ) -> (kind::Companions, Vec<Key>) {
-        let mut companions = kind::Companions::default();
-        let mut needs = Vec::new();
-        // A companion waits for its own provider and for the cluster's location, for nothing else.
-        let of = |namespace: &str| -> Vec<Key> {
-            let own = |it: &&Key| {
-                it.kind == KindName::Cluster
-                    || (it.kind == KindName::Provider && it.name == namespace)
-            };
-            before.iter().filter(own).cloned().collect()
-        };
-        if relay {
-            let before = of("Microsoft.Relay");
-            let rule = self.relay(&before, &mut companions);
-            needs.push(rule);
-        }
-        if service_bus {
-            let before = of("Microsoft.ServiceBus");
-            needs.extend(self.service_bus(&before, &mut companions));
-        }
-        if log_analytics {
-            let before = of("Microsoft.OperationalInsights");
-            let (cluster, azure) = (&self.spec.cluster.name, &self.spec.azure);
-            let (subscription, group) = (&azure.subscription, &azure.resource_group);
-            let name = catalog::log_analytics_workspace_name(cluster, subscription, group);
-            let id = ArmId::resource(subscription, group, kind::LOG_ANALYTICS, &name).to_string();
-            let key = self.key(KindName::LogAnalyticsWorkspace, name);
-            let at = "/extension/configurationSettings/logAnalyticsWS";
-            let key = self.add(kind::LogAnalyticsWorkspace { key, id }, &before, at);
-            companions.log_analytics = Some(key.clone());
-            needs.push(key);
-        }
-        (companions, needs)
-    }
-
-    fn relay(&mut self, before: &[Key], companions: &mut kind::Companions) -> Key {
-        let (cluster, azure) = (self.spec.cluster.name.clone(), &self.spec.azure);
-        let (subscription, group) = (&azure.subscription, &azure.resource_group);
-        let name = catalog::relay_namespace_name(&cluster, subscription, group);
-        let id = ArmId::resource(subscription, group, kind::RELAY, &name);
-        let connection = id.child("hybridConnections", &cluster);
-        let rule = connection.child("authorizationRules", catalog::HYBRID_CONNECTION_RULE);
-        let key = self.key(KindName::RelayNamespace, &name);
-        let parent =
-            self.add(kind::RelayNamespace { key, id: id.to_string() }, before, "/extension");
-        let key = self.key(KindName::RelayHybridConnection, format!("{name}/{cluster}"));
-        let resource =
-            kind::RelayHybridConnection { key, id: connection.to_string(), parent: parent.clone() };
-        let hybrid = self.add(resource, std::slice::from_ref(&parent), "/extension");
-        let rule_name = format!("{name}/{cluster}/{}", catalog::HYBRID_CONNECTION_RULE);
-        let key = self.key(KindName::RelayAuthorizationRule, rule_name);
-        let resource = kind::RelayAuthorizationRule { key, id: rule.to_string(), parent };
-        let rule = self.add(resource, &[hybrid], "/extension");
-        companions.relay_rule = Some(rule.clone());
-        companions.hybrid_connection_id = Some(connection.to_string());
-        rule
-    }
-
-    fn service_bus(&mut self, before: &[Key], companions: &mut kind::Companions) -> Vec<Key> {
-        let (cluster, azure) = (&self.spec.cluster.name, &self.spec.azure);
-        let (subscription, group) = (&azure.subscription, &azure.resource_group);
-        let name = catalog::service_bus_namespace_name(cluster, subscription, group);
-        let id = ArmId::resource(subscription, group, kind::SERVICE_BUS, &name);
-        let key = self.key(KindName::ServiceBusNamespace, &name);
-        let resource = kind::ServiceBusNamespace { key, id: id.to_string() };
-        let parent = self.add(resource, before, "/extension");
-        let mut keys = vec![parent.clone()];
-        for (topic, own) in catalog::TOPIC_SUBSCRIPTIONS {
-            let topic_id = id.child("topics", topic);
-            let key = self.key(KindName::ServiceBusTopic, format!("{name}/{topic}"));
-            let resource =
-                kind::ServiceBusTopic { key, id: topic_id.to_string(), parent: parent.clone() };
-            let topic_key = self.add(resource, std::slice::from_ref(&parent), "/extension");
-            let key = self.key(KindName::ServiceBusSubscription, format!("{name}/{topic}/{own}"));
-            let resource = kind::ServiceBusSubscription {
-                key,
-                id: topic_id.child("subscriptions", own).to_string(),
-                parent: parent.clone(),
-            };
-            keys.push(self.add(resource, &[topic_key], "/extension"));
-        }
-        companions.service_bus = Some(parent);
-        companions.service_bus_id = Some(id.to_string());
-        keys
     }
 
     fn extension(&mut self, companions: kind::Companions, needs: &[Key]) -> Key {
@@ -562,6 +447,10 @@ impl<'a> Builder<'a> {
             let space = uuid::Uuid::NAMESPACE_URL;
             let name = uuid::Uuid::new_v5(&space, triple.to_ascii_lowercase().as_bytes());
             let label = format!("{}/{}/{}", it.principal, it.role, short(&it.scope));
+            let workspace = match &principal {
+                Principal::Of(it) if it.from.kind == KindName::Workspace => Some(it.from.clone()),
+                Principal::Of(_) | Principal::ObjectId(_) => None,
+            };
             let resource = kind::RoleAssignment {
                 key: self.key(KindName::RoleAssignment, label),
                 at: it.scope.clone(),
@@ -569,37 +458,24 @@ impl<'a> Builder<'a> {
                 principal,
                 name: name.to_string(),
             };
-            self.add(resource, &needs, &format!("/roleAssignments/{index}"));
+            let key = self.add(resource, &needs, &format!("/roleAssignments/{index}"));
+            if let Some(workspace) = workspace {
+                self.attach_after(&workspace, &key);
+            }
         }
     }
 
-    /// Which addresses and wire paths the lifecycle section means.
-    fn lifecycle(&mut self) {
-        let own: Vec<Key> = self
-            .desired
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.declared.as_ref().is_some_and(|it| it.0 == self.spec.name))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for text in &self.spec.lifecycle.prevent_destroy {
-            let parts: Vec<&str> = text.split('.').collect();
-            let matches = |key: &&Key| {
-                let declared = self.desired.nodes[*key].declared.as_ref();
-                let base = declared.map(|it| it.1.to_dotted()).unwrap_or_default();
-                key.matches(text)
-                    || key.kind.as_str() == text
-                    || (base == *text && key.kind.as_str() == parts[0])
-                    || (key.kind.as_str() == parts[0].trim_end_matches('s')
-                        && parts.get(1).is_none_or(|it| *it == key.name))
-            };
-            self.desired.protected.extend(own.iter().filter(matches).cloned());
-        }
-        for text in &self.spec.lifecycle.ignore_changes {
-            self.desired.ignored.extend(own.iter().filter_map(|key| {
-                let wire = ignored_path(text, key, self.spec)?;
-                Some((key.clone(), wire))
-            }));
+    /// A workspace that attaches with rights it is given here has to have them first
+    /// (AML docs: attach Kubernetes to workspace, roles of the workspace identity).
+    fn attach_after(&mut self, workspace: &Key, role: &Key) {
+        let scope = &self.spec.name;
+        for node in self.desired.nodes.values_mut() {
+            if let Resource::Compute(compute) = &node.resource
+                && compute.workspace == *workspace
+                && compute.key.scope == *scope
+            {
+                node.needs.insert(role.clone());
+            }
         }
     }
 
@@ -619,45 +495,6 @@ impl<'a> Builder<'a> {
         self.desired.skipped.push(format!(
             "{name}: access is azureOnly, so {what} and all checks inside the cluster are skipped"
         ));
-    }
-}
-
-/// The wire path that a dotted manifest path means for a resource; `None` when it means another.
-fn ignored_path(text: &str, key: &Key, spec: &Cluster) -> Option<Pointer> {
-    let mut tokens = text.split('.');
-    let root = |tokens: std::str::Split<'_, char>, lead: &[&str]| -> Pointer {
-        lead.iter().map(|it| (*it).to_owned()).chain(tokens.map(str::to_owned)).collect()
-    };
-    match (tokens.next()?, key.kind) {
-        ("extension", KindName::Extension) => match tokens.next() {
-            Some(map @ ("configurationSettings" | "configurationProtectedSettings")) => {
-                // The keys of settings contain dots themselves.
-                let rest = tokens.collect::<Vec<_>>().join(".");
-                let base = Pointer::root().join("properties").join(map);
-                Some(if rest.is_empty() { base } else { base.join(rest) })
-            }
-            Some(field) => Some(Pointer::root().join("properties").join(field)),
-            None => Some(Pointer::root()),
-        },
-        ("computes", KindName::Compute) => {
-            let which = tokens.next()?;
-            let index = spec.computes.iter().position(|it| it.name == key.name);
-            if which != key.name && which != "*" && which.parse().ok() != index {
-                return None;
-            }
-            Some(match tokens.next() {
-                Some("identity") => root(tokens, &["identity"]),
-                Some("namespace") => root(tokens, &["properties", "properties", "namespace"]),
-                _ => Pointer::root(),
-            })
-        }
-        ("instanceTypes", KindName::InstanceType) => {
-            let which = tokens.next()?;
-            (which == key.name || which == "*").then(|| root(tokens, &["spec"]))
-        }
-        ("scc", KindName::SccGrant) => Some(Pointer::root()),
-        (first, kind) if first == kind.as_str() => Some(Pointer::root()),
-        _ => None,
     }
 }
 

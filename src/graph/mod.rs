@@ -1,6 +1,8 @@
 //! Manifest → DAG of resources. petgraph stays in here.
 
 mod build;
+mod companions;
+mod lifecycle;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::api_version;
-use super::relay::arm_id;
+use super::arm_id;
 use super::{
     Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
     Snapshot, Target, Verb, provisioning_readiness,

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::api_version;
-use super::relay::arm_id;
+use super::arm_id;
 use super::{
-    Change, Document, FieldChange, HoldsSecrets, Impact, Kind, Live, Method, Read, Readiness,
-    Request, Rules, Snapshot, Target, Verb, provisioning_readiness,
+    Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
+    Snapshot, Target, Verb, provisioning_readiness,
 };
 use crate::catalog::{self, ProfileName};
 use crate::kind::fields::Same;
@@ -185,12 +185,6 @@ fn fingerprint_key(protected: &str) -> String {
     format!("{FINGERPRINT_PREFIX}{plain}")
 }
 
-impl HoldsSecrets for Extension {
-    fn secrets_mut(&mut self) -> Vec<&mut Secret> {
-        self.protected.values_mut().collect()
-    }
-}
-
 impl Kind for Extension {
     fn key(&self) -> &Key {
         &self.key
@@ -306,6 +300,10 @@ impl Kind for Extension {
 
     fn removal_impact(&self) -> Impact {
         Impact::DisruptsJobsAndEndpoints
+    }
+
+    fn secrets_mut(&mut self) -> Vec<&mut Secret> {
+        self.protected.values_mut().collect()
     }
 
     fn deadline(&self) -> Duration {

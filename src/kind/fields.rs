@@ -188,6 +188,16 @@ fn seconds(span: jiff::Span) -> Option<i64> {
         .map(|it| it as i64)
 }
 
+/// The field managers of a Kubernetes object other than amlplan, in order
+/// (Kubernetes: server-side apply, managed fields).
+#[must_use]
+pub fn other_managers(object: Option<&Json>) -> Vec<String> {
+    let fields = object.and_then(|it| it.pointer("/metadata/managedFields")?.as_array());
+    let names = fields.into_iter().flatten().filter_map(|it| it.get("manager")?.as_str());
+    let others: BTreeSet<&str> = names.filter(|it| *it != "amlplan").collect();
+    others.into_iter().map(str::to_owned).collect()
+}
+
 /// An Azure location in its canonical form: lower case, without spaces.
 #[must_use]
 pub fn location(text: &str) -> String {

@@ -80,7 +80,10 @@ impl Kind for InstanceType {
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
         match change.verb {
             Verb::Create | Verb::Update => {
-                vec![Request::Apply { object: self.object(), body: change.want.body.clone() }]
+                let body = change.want.body.clone();
+                // A plan that updates has shown every field that differs.
+                let take_over = change.verb == Verb::Update;
+                vec![Request::Apply { object: self.object(), body, take_over }]
             }
             Verb::Delete => vec![Request::DeleteObject { object: self.object() }],
         }

@@ -3,42 +3,43 @@
 //! A kind says where it lives, what it should look like, which differences count, what a change
 //! costs and when it is ready. It never reads or writes anything itself.
 
+mod companion;
 mod compute;
 mod extension;
 pub mod fields;
 mod instance_type;
 pub mod live;
-mod log_analytics;
 mod namespace;
 mod read_only;
 mod registration;
-mod relay;
 mod request;
 mod role_assignment;
 mod scc_grant;
-mod service_bus;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use companion::{Companion, LOG_ANALYTICS, RELAY, SERVICE_BUS};
 pub use compute::{COMPUTES, Compute, ComputeIdentity};
 pub use extension::{Companions, EXTENSIONS, Extension, FINGERPRINT_PREFIX};
 pub use fields::{FieldChange, Rules};
 pub use instance_type::InstanceType;
 pub use live::{Live, Read, Snapshot};
-pub use log_analytics::{LOG_ANALYTICS, LogAnalyticsWorkspace};
 pub use namespace::Namespace;
 pub use read_only::{ReadOnly, WORKSPACES};
 pub use registration::{Feature, Provider};
-pub use relay::{RELAY, RelayAuthorizationRule, RelayHybridConnection, RelayNamespace};
 pub use request::{Method, Request};
 pub use role_assignment::{Principal, RoleAssignment};
 pub use scc_grant::{GrantMethod, SccGrant};
-pub use service_bus::{SERVICE_BUS, ServiceBusNamespace, ServiceBusSubscription, ServiceBusTopic};
 
 pub use crate::catalog::Impact;
 use crate::model::{ArmId, Key, ObjectRef, Pointer, Value};
+
+/// The id of a resource whose id was built from checked parts.
+fn arm_id(id: &str) -> ArmId {
+    ArmId::parse(id).unwrap_or_else(|_| ArmId::resource_group_of("", id))
+}
 
 /// The API version that we speak to a type.
 fn api_version(resource_type: &str) -> &'static str {
@@ -189,6 +190,16 @@ pub trait Kind: Send + Sync {
         None
     }
 
+    /// The secrets it sends, in a stable order, for filling in what a saved plan leaves out.
+    fn secrets_mut(&mut self) -> Vec<&mut crate::model::Secret> {
+        Vec::new()
+    }
+
+    /// Who else writes it, for Kubernetes objects that others have edited.
+    fn other_writers(&self, live: &Live) -> Vec<String> {
+        fields::other_managers(live.document())
+    }
+
     /// How often in a row it has to be seen ready: registrations flap.
     fn steady_looks(&self) -> u32 {
         1
@@ -225,7 +236,7 @@ macro_rules! resources {
             }
 
             /// The same match, for filling in what a saved plan leaves out.
-            fn kind_mut(&mut self) -> &mut dyn HoldsSecrets {
+            fn kind_mut(&mut self) -> &mut dyn Kind {
                 match self { $(Self::$variant(it) => it,)* }
             }
         }
@@ -243,13 +254,7 @@ resources! {
     Provider(Provider),
     SccGrant(SccGrant),
     Namespace(Namespace),
-    RelayNamespace(RelayNamespace),
-    RelayHybridConnection(RelayHybridConnection),
-    RelayAuthorizationRule(RelayAuthorizationRule),
-    ServiceBusNamespace(ServiceBusNamespace),
-    ServiceBusTopic(ServiceBusTopic),
-    ServiceBusSubscription(ServiceBusSubscription),
-    LogAnalyticsWorkspace(LogAnalyticsWorkspace),
+    Companion(Companion),
     Extension(Extension),
     InstanceType(InstanceType),
     Compute(Compute),
@@ -263,36 +268,6 @@ impl Resource {
         self.kind_mut().secrets_mut()
     }
 }
-
-/// Kinds that send secrets give access to them here; the others have none.
-pub trait HoldsSecrets {
-    /// The secrets, in a stable order.
-    fn secrets_mut(&mut self) -> Vec<&mut crate::model::Secret> {
-        Vec::new()
-    }
-}
-
-macro_rules! without_secrets {
-    ($($kind:ty),*) => { $(impl HoldsSecrets for $kind {})* };
-}
-
-without_secrets!(
-    Feature,
-    Provider,
-    SccGrant,
-    Namespace,
-    RelayNamespace,
-    RelayHybridConnection,
-    RelayAuthorizationRule,
-    ServiceBusNamespace,
-    ServiceBusTopic,
-    ServiceBusSubscription,
-    LogAnalyticsWorkspace,
-    InstanceType,
-    Compute,
-    RoleAssignment,
-    ReadOnly
-);
 
 /// Readiness by `properties.provisioningState`: absent means done, unknown words mean running
 /// (Azure RPC, async API reference).

@@ -69,7 +69,8 @@ impl Kind for Namespace {
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
         match change.verb {
             Verb::Create | Verb::Update => {
-                vec![Request::Apply { object: self.object(), body: change.want.body.clone() }]
+                let body = change.want.body.clone();
+                vec![Request::Apply { object: self.object(), body, take_over: false }]
             }
             Verb::Delete => vec![Request::DeleteObject { object: self.object() }],
         }

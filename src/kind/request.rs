@@ -41,6 +41,8 @@ pub enum Request {
         object: ObjectRef,
         /// The fields we own.
         body: Value,
+        /// Whether fields of other managers are taken over: the plan shows which.
+        take_over: bool,
     },
     /// Adds users to an SCC that are not in it yet, leaving the others in place and order.
     AddUsers {
@@ -72,9 +74,10 @@ impl Request {
                 "method": method, "path": path, "api-version": api_version, "query": query,
                 "body": body.as_ref().map(Value::to_stored),
             }),
-            Self::Apply { object, body } => {
-                json!({ "method": "APPLY", "object": object, "body": body.to_stored() })
-            }
+            Self::Apply { object, body, take_over } => json!({
+                "method": "APPLY", "object": object, "body": body.to_stored(),
+                "force": take_over,
+            }),
             Self::AddUsers { object, users } => {
                 json!({ "method": "ADD_USERS", "object": object, "users": users })
             }

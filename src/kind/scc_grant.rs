@@ -197,6 +197,7 @@ impl SccGrant {
                         "resourceNames": [self.scc()]}],
                 })
                 .into(),
+                take_over: false,
             });
         }
         for (index, namespace) in self.namespaces().into_iter().enumerate() {
@@ -211,8 +212,12 @@ impl SccGrant {
                 bound if bound.as_ref() == Some(&missing) => {}
                 None if missing.is_empty() => {}
                 Some(_) if missing.is_empty() => requests.push(Request::DeleteObject { object }),
-                _ => requests
-                    .push(Request::Apply { body: self.binding_body(&object, &missing), object }),
+                bound => {
+                    let body = self.binding_body(&object, &missing);
+                    // A plan that changes our binding has shown what differs in it.
+                    let take_over = bound.is_some();
+                    requests.push(Request::Apply { object, body, take_over });
+                }
             }
         }
         requests
@@ -238,12 +243,7 @@ impl SccGrant {
     fn added(&self, live: &Live) -> BTreeSet<String> {
         let annotations = live.document().and_then(|it| it.pointer("/metadata/annotations"));
         let added = annotations.and_then(|it| it.get(ADDED_USERS)).and_then(Json::as_str);
-        added
-            .unwrap_or_default()
-            .split(',')
-            .filter(|it| !it.is_empty())
-            .map(str::to_owned)
-            .collect()
+        serde_json::from_str(added.unwrap_or("[]")).unwrap_or_default()
     }
 }
 
@@ -338,6 +338,12 @@ impl Kind for SccGrant {
 
     fn gone(&self, live: &Live) -> bool {
         self.removable(live).is_err()
+    }
+
+    fn other_writers(&self, live: &Live) -> Vec<String> {
+        let own = |it: &&Json| text(it, "/metadata/name") == self.binding_name();
+        let bindings = (0..self.namespaces().len()).flat_map(|it| live.items(3 + 2 * it));
+        bindings.filter(own).flat_map(|it| super::fields::other_managers(Some(it))).collect()
     }
 
     fn removal_impact(&self) -> Impact {

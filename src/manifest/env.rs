@@ -23,7 +23,7 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (Strin
             let Some(end) = after.find('}') else {
                 problems.push(Problem::Bad("`${` without a closing brace".into(), "opened here"));
                 out.push('$');
-                continue;
+                break;
             };
             match variable(&after[..end], env) {
                 Ok(value) => out.push_str(&value),

@@ -9,9 +9,22 @@ use crate::source::Diagnostic;
 
 use super::node::{Builder, Data, Entry, Node};
 
+/// A fleet of ten thousand clusters has a third of that.
+const MAX_MARKS: usize = 1_000_000;
+
 /// The document of a file, or nothing where it cannot be read; every syntax error is reported.
 pub(super) fn parse(builder: &mut Builder<'_>) -> Option<Arc<Node>> {
     let source = Arc::clone(builder.source);
+    // The parser makes a value of each of these, of some hundred bytes.
+    let marks = source.text.bytes().filter(|it| b"=[{,.".contains(it)).count();
+    if marks > MAX_MARKS {
+        let message = format!("`{}` holds too many values for TOML", source.path.display());
+        builder.report(
+            Diagnostic::error("too-many-values", message)
+                .with_help("split it into several files in one folder, or write it in YAML"),
+        );
+        return None;
+    }
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         let range = error.span().unwrap_or(0..0);

@@ -20,6 +20,9 @@ const MAX_DEPTH: usize = 64;
 /// in full have about six hundred thousand.
 const MAX_NODES: u64 = 2_000_000;
 
+/// Anchors in a document; aliases of further ones are errors.
+const MAX_ANCHORS: usize = 100_000;
+
 /// The documents of a file; what cannot be read is reported and left out.
 pub(super) fn parse(builder: &mut Builder<'_>) -> Vec<Arc<Node>> {
     let source = Arc::clone(builder.source);
@@ -211,7 +214,7 @@ impl Reader<'_, '_> {
     }
 
     fn remember(&mut self, anchor: usize, node: &Arc<Node>, size: u64) {
-        if anchor != 0 {
+        if anchor != 0 && self.anchors.len() < MAX_ANCHORS {
             self.anchors.insert(anchor, (Arc::clone(node), size));
         }
     }

@@ -258,6 +258,7 @@ impl Decision<'_> {
             Action::Update => worst.unwrap_or(Impact::Safe),
             Action::Replace | Action::Delete => self.kind.removal_impact(),
         };
+        let takes_over = |it: &Request| matches!(it, Request::Apply { take_over: true, .. });
         match step.action {
             Action::NoOp | Action::Read => {}
             Action::Create => step.requests = self.requests(Verb::Create, &want, &[]),
@@ -267,6 +268,11 @@ impl Decision<'_> {
                 step.requests = self.requests(Verb::Create, &want, &[]);
             }
             Action::Delete => step.removal = self.requests(Verb::Delete, &want, &[]),
+        }
+        let others = self.kind.other_writers(self.live);
+        if !others.is_empty() && step.requests.iter().any(takes_over) {
+            let others = others.join(", ");
+            step.note = Some(format!("also written by {others}: the fields shown are taken over"));
         }
         step.derived = want.derived;
         step.after = Some(want.body);

@@ -96,7 +96,7 @@ pub fn write(path: &Path, mut representation: Json, saved: &Saved) -> Result<(),
         Diagnostic::error("plan-file", format!("cannot write `{}`: {why}", path.display()))
     };
     let stored = serde_json::to_value(saved).map_err(|it| failed(it.to_string()))?;
-    representation["amlplan"] = stored;
+    representation["amlplan"]["saved"] = stored;
     let text =
         serde_json::to_string_pretty(&representation).map_err(|it| failed(it.to_string()))?;
     std::fs::write(path, text + "\n").map_err(|it| failed(it.to_string()))
@@ -114,7 +114,8 @@ pub fn read(path: &Path) -> Result<(Json, Saved), Diagnostic> {
             .with_help("write one with `amlplan plan --out FILE`")
     };
     let document: Json = serde_json::from_str(&source.text).map_err(|it| wrong(it.to_string()))?;
-    let stored = document.get("amlplan").ok_or_else(|| wrong("it has no part `amlplan`".into()))?;
+    let stored = document.pointer("/amlplan/saved");
+    let stored = stored.ok_or_else(|| wrong("it has no part `amlplan.saved`".into()))?;
     let version = stored.get("version").and_then(Json::as_u64);
     if version != Some(u64::from(VERSION)) {
         return Err(wrong("it was written by another version of amlplan; plan again".into()));

@@ -132,7 +132,7 @@ async fn kubernetes(root: &str, shown: &mut String) {
     let reader = cluster::Reader::over(transport, &format!("{root}/kube/c"), CANARY);
     let writer = cluster::Writer::new(reader.clone());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "n");
-    let error = writer.apply(&namespace, &json!({"data": CANARY})).await.unwrap_err();
+    let error = writer.apply(&namespace, &json!({"data": CANARY}), false).await.unwrap_err();
     note(shown, &error);
     writeln!(shown, "{reader:?} {writer:?}").unwrap();
 }

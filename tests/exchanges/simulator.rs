@@ -137,7 +137,7 @@ async fn kubernetes(reader: cluster::Reader) {
     let writer = cluster::Writer::new(reader.clone());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "team");
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}});
-    writer.apply(&namespace, &body).await.unwrap();
+    writer.apply(&namespace, &body, false).await.unwrap();
     let api = "security.openshift.io/v1";
     let plural = "securitycontextconstraints";
     let privileged = ObjectRef::cluster(api, "SecurityContextConstraints", plural, "privileged");

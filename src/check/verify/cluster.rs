@@ -1,11 +1,11 @@
 //! The part of `verify` inside the cluster: workloads, pods, security constraints, health report,
 //! router and instance types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::served;
 use crate::catalog::{self, Component};
-use crate::check::health;
+use crate::check::health::{self, Finding};
 use crate::check::outputs::router_address;
 use crate::check::site::{AZUREML, Found, Site, condition, items, number, some, text};
 use crate::kind::{Extension, InstanceType};
@@ -29,13 +29,40 @@ pub(super) fn checks(site: &mut Site<'_>) {
         let why = "the extension is not installed, so its workloads are not looked at";
         return site.add("cluster-not-looked-at", &extension.key, Found::Skipped(why.into()));
     }
+    report(site, extension);
+    if rolled_back(site, extension) {
+        let found = Found::wrong(
+            "nothing of the extension is in the cluster: its installation failed and was undone",
+            "mend what the health report and the state of the extension name, then apply again",
+        );
+        return site.add("component-not-ready", &extension.key, found);
+    }
     let refused = refused(site);
     components(site, extension, &refused);
     pods(site);
     constraints(site, &refused);
-    report(site, extension);
     router(site);
     instance_types(site, extension);
+}
+
+fn failed(site: &Site<'_>, extension: &Extension) -> bool {
+    let state = site.snapshot.text(&extension.key, "/properties/provisioningState");
+    state.is_some_and(|it| it.eq_ignore_ascii_case("Failed"))
+}
+
+/// A failed installation is undone as a whole; one finding says more than one a workload.
+fn rolled_back(site: &Site<'_>, extension: &Extension) -> bool {
+    let none = |(kind, list): (&str, &str)| {
+        let expected = site.with_query(extension, catalog::components);
+        let ours = |name: &str| expected.iter().any(|it| it.kind == kind && it.name == name);
+        site.list(list).is_ok_and(|all| !all.iter().any(|it| ours(text(it, "/metadata/name"))))
+    };
+    let lists = [
+        ("Deployment", "deployments"),
+        ("StatefulSet", "statefulsets"),
+        ("DaemonSet", "daemonsets"),
+    ];
+    failed(site, extension) && lists.into_iter().all(none)
 }
 
 /// Ready and wanted copies of a workload.
@@ -76,7 +103,7 @@ fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> 
                 "amlplan plan shows whether a setting differs; else install the extension again",
             )
         } else {
-            Found::Skipped("newer versions of the extension do without it".to_owned())
+            Found::Skipped("not there; some versions of the extension do without it".to_owned())
         };
     };
     let (ready, wanted) = copies(live);
@@ -237,13 +264,17 @@ fn report(site: &mut Site<'_>, extension: &Extension) {
         }
         (Err(why), _) | (_, Err(why)) => return site.add(CODE, &key, Found::Unknown(why)),
     };
-    let state = site.snapshot.text(&key, "/properties/provisioningState").unwrap_or_default();
-    let failed = state == "Failed";
-    let reports = health::current(map, failed);
-    if reports.iter().all(|it| it.findings.is_empty()) {
+    let failed = failed(site, extension);
+    let mut findings: Vec<Finding> =
+        health::current(map, failed).into_iter().flat_map(|it| it.findings).collect();
+    if findings.is_empty() {
         return site.add(CODE, &key, Found::pass());
     }
-    for finding in reports.into_iter().flat_map(|it| it.findings) {
+    // The hooks of one operation repeat each other.
+    let mut seen = BTreeSet::new();
+    findings.retain(|it| seen.insert((it.code.clone(), it.message.clone())));
+    let culprit = findings.iter().any(|it| it.blocking);
+    for finding in findings {
         let cause = health::setting(&finding.code, site.profile());
         let message = format!(
             "{} {} ({}, {}): {}",
@@ -253,8 +284,9 @@ fn report(site: &mut Site<'_>, extension: &Extension) {
         if let Some(value) = cause.and_then(|it| site.settings.get(it)) {
             help = format!("{help} ({} is {value} now)", cause.unwrap_or_default());
         }
-        // An installation that succeeded went on in spite of what the report says.
-        let found = if failed && finding.blocking {
+        // An installation that succeeded went on in spite of what the report says; in a failed
+        // one a code that only tells is to blame when there is no other.
+        let found = if failed && (finding.blocking || !culprit) {
             Found::Wrong(message, Some(help))
         } else {
             Found::mild(message, help)

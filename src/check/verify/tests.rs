@@ -226,6 +226,26 @@ fn a_health_report_fails_only_a_failed_installation() {
 }
 
 #[test]
+fn an_installation_that_was_undone_is_one_finding_with_its_cause() {
+    let text = "Status: Failed Name: x ErrorCode: E45002 ErrorMessage: another operator";
+    let desired = desired(json!({}));
+    let failed = json!({"properties": {"provisioningState": "Failed"}});
+    let world = snapshot(&desired, &[(EXT, failed)]);
+    let mut answers = healthy();
+    answers.retain(|it| !["deployments", "statefulsets", "health"].contains(&it.0));
+    let map = json!({"data": {"reports-pre-install": text, "reports-pre-delete": text}});
+    answers.extend([("deployments", json!([])), ("statefulsets", json!([])), ("health", map)]);
+    let found = checks(&desired, &world, &probed(&answers));
+    let of = |code: &str| found.iter().filter(|it| it.code == code).collect::<Vec<_>>();
+    let workloads = of("component-not-ready");
+    assert_eq!(workloads.len(), 1);
+    assert!(workloads[0].message.contains("was undone"));
+    let report = of("health-report");
+    assert_eq!((report.len(), report[0].status), (1, Status::Fail), "no other code is to blame");
+    assert!(of("pods-not-ready").is_empty());
+}
+
+#[test]
 fn a_compute_needs_its_state_and_its_principal() {
     let desired = desired(
         json!({"computes": [{"name": "c", "workspace": {"name": "ws"}, "identity": {"type": "SystemAssigned"}}]}),

@@ -300,7 +300,10 @@ fn namespaces_secrets_balancers_and_constraints() {
     let whole = json!({"type": "Opaque", "data": {"cert.pem": "eA==", "key.pem": "eA=="}});
     expect(&tls().answer("tls-secret", whole), "ssl-secret-missing", Status::Pass, "");
     expect(&good().answer("services", json!([])), "no-load-balancer", Status::Warning, "");
-    let waiting = json!([{"spec": {"type": "LoadBalancer"}}]);
+    let waiting = json!([{"metadata": {"creationTimestamp": "2026-06-01T11:00:00Z"}, "spec": {"type": "LoadBalancer"}}]);
+    let mut young = waiting.clone();
+    young[0]["metadata"]["creationTimestamp"] = json!("2026-06-01T11:58:00Z");
+    expect(&good().answer("services", young), "no-load-balancer", Status::Warning, "");
     expect(
         &good().answer("services", waiting.clone()),
         "no-load-balancer",
