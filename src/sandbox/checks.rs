@@ -8,6 +8,9 @@ use super::extension::{Generation, NAMESPACE, Release};
 use super::world::{Cluster, World};
 use super::{components, kube};
 
+/// The annotation by which Helm knows whose an object is.
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+
 /// One line of a health report that is not `Passed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -125,38 +128,43 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
 }
 
 fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {
-    let ownership = |kind: &str, name: &str| {
+    let ownership = |kind: &str, name: &str, object: Option<&Json>| {
+        let wanted = &release.name;
+        let owner = object.and_then(|it| it["metadata"]["annotations"][RELEASE_NAME].as_str());
+        let why = owner.map_or_else(
+            || format!("label validation error: missing key \"app.kubernetes.io/managed-by\": must be set to \"Helm\"; annotation validation error: missing key \"{RELEASE_NAME}\": must be set to \"{wanted}\""),
+            |owner| format!("annotation validation error: key \"{RELEASE_NAME}\" must equal \"{wanted}\": current value is \"{owner}\""),
+        );
         format!(
-            "rendered manifests contain a resource that already exists. Unable to continue with install: {kind} \"{name}\" in namespace \"\" exists and cannot be imported into the current release: invalid ownership metadata; label validation error: missing key \"app.kubernetes.io/managed-by\": must be set to \"Helm\"; annotation validation error: missing key \"meta.helm.sh/release-name\": must be set to \"{}\"",
-            release.name
+            "rendered manifests contain a resource that already exists. Unable to continue with install: {kind} \"{name}\" in namespace \"\" exists and cannot be imported into the current release: invalid ownership metadata; {why}"
         )
     };
     for crd in components::crds(release) {
         let name = components::crd_name(crd);
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-        let foreign = cluster.store.get(&path).is_some_and(|object| !owned(object, release));
-        if foreign && name.ends_with(".volcano.sh") {
-            return Some(ownership("CustomResourceDefinition", &name));
+        let foreign = cluster.store.get(&path).filter(|object| !owned(object, release));
+        if foreign.is_some() && name.ends_with(".volcano.sh") {
+            return Some(ownership("CustomResourceDefinition", &name, foreign));
         }
     }
     if release.gate("nvidia")
         && has_foreign(cluster, release, "/apis/apps/v1/daemonsets", "nvidia-device-plugin")
     {
-        return Some(ownership("DaemonSet", "nvidia-device-plugin-daemonset"));
+        return Some(ownership("DaemonSet", "nvidia-device-plugin-daemonset", None));
     }
     let class = cluster.store.get("/apis/networking.k8s.io/v1/ingressclasses/nginx");
     if release.gate("nginx")
         && release.generation == Generation::Ga
         && class.is_some_and(|class| !owned(class, release))
     {
-        return Some(ownership("IngressClass", "nginx"));
+        return Some(ownership("IngressClass", "nginx", class));
     }
     None
 }
 
 /// Whether an object belongs to this Helm release.
 pub(super) fn owned(object: &Json, release: &Release) -> bool {
-    object["metadata"]["annotations"]["meta.helm.sh/release-name"] == release.name.as_str()
+    object["metadata"]["annotations"][RELEASE_NAME] == release.name.as_str()
 }
 
 fn has_foreign(cluster: &Cluster, release: &Release, collection: &str, part: &str) -> bool {

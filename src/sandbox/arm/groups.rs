@@ -43,6 +43,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
             Ok(call.page(items.into_iter().map(|stored| stored.body.clone()).collect(), false))
         }
         (None, ["providers"]) => Ok(super::providers::list(world, call, subscription)),
+        (None, ["operationresults", operation]) => operation_result(world, call, operation),
         (None, ["locations"]) => Ok(Reply::ok(json!({"value": locations(subscription)}))),
         (None, ["resources"]) => {
             Ok(resources(world, call, &format!("/subscriptions/{subscription}/")))
@@ -136,7 +137,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
             );
             let subscription = id::parse(&id).subscription.unwrap_or_default();
             let location = format!(
-                "{}/subscriptions/{subscription}/providers/Microsoft.Resources/operationresults/{operation}?api-version={}",
+                "{}/subscriptions/{subscription}/operationresults/{operation}?api-version={}",
                 call.origin,
                 call.api_version()
             );
@@ -148,6 +149,19 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
         }
         _ => Err(method_not_allowed(call)),
     }
+}
+
+/// Where the deletion of a group is followed: 202 with the same address while it runs, then 200 without a body.
+fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
+    let Some(found) = world.operations.get(operation) else {
+        let text = format!("The operation '{operation}' could not be found.");
+        return Err(fail(StatusCode::NOT_FOUND, "NotFound", text));
+    };
+    if found.ended.is_some() {
+        return Ok(Reply::empty(StatusCode::OK));
+    }
+    let here = format!("{}{}?{}", call.origin, call.path(), call.raw_query);
+    Ok(retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", here), 15))
 }
 
 fn missing_group(id: &str) -> Reply {
