@@ -2,8 +2,8 @@
 
 mod build;
 mod companions;
-mod lifecycle;
 pub mod import;
+mod lifecycle;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
