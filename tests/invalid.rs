@@ -13,8 +13,9 @@ fn day() -> Timestamp {
     Timestamp::constant(1_767_225_600, 0)
 }
 
+/// The project's folder: tests run in it, and relative paths keep reports free of where it lies.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new("")
 }
 
 fn validate(path: &Path) -> Diagnostics {
@@ -35,10 +36,9 @@ fn manifests(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The report with paths as a user in the project's folder would see them.
+/// The report as a user in the project's folder would see it.
 fn report(findings: &Diagnostics) -> String {
-    let text = render::diagnostics::report(findings, false, 100);
-    text.replace(&format!("{}/", root().display()), "")
+    render::diagnostics::report(findings, false, 100)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn every_mistake_has_a_message_worth_reading() {
         }
         let report = report(&findings);
         assert!(!report.contains("canary"), "{name} shows a secret");
-        assert!(!report.contains(&root().display().to_string()), "{name} shows a folder");
+        assert!(!report.contains(env!("CARGO_MANIFEST_DIR")), "{name} shows a folder");
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path("snapshots/invalid");
         settings.set_prepend_module_to_snapshot(false);

@@ -152,14 +152,14 @@ impl Run<'_> {
     }
 
     fn idle(&self, (key, phase): &Task) -> bool {
-        self.plan.step(key).is_none_or(|step| match phase {
+        self.context.step(key).is_none_or(|step| match phase {
             Phase::Remove => step.removal.is_empty() && !step.action.changes(),
             Phase::Make => !step.action.changes() && step.settling.is_none(),
         })
     }
 
     fn action(&self, key: &Key) -> Action {
-        self.plan.step(key).map_or(Action::NoOp, |it| it.action)
+        self.context.step(key).map_or(Action::NoOp, |it| it.action)
     }
 
     fn joined(

@@ -21,6 +21,10 @@ pub type Task = (Key, Phase);
 #[derive(Debug)]
 pub struct Frontier {
     waiting: BTreeMap<Task, BTreeSet<Task>>,
+    /// Waiting tasks without blockers.
+    free: BTreeSet<Task>,
+    /// What waits for a task.
+    dependents: BTreeMap<Task, Vec<Task>>,
     running: BTreeSet<Task>,
 }
 
@@ -62,14 +66,22 @@ impl Frontier {
                 }
             }
         }
-        Self { waiting, running: BTreeSet::new() }
+        let free = waiting.iter().filter(|(_, it)| it.is_empty()).map(|(task, _)| task.clone());
+        let free = free.collect();
+        let mut dependents: BTreeMap<Task, Vec<Task>> = BTreeMap::new();
+        for (task, blockers) in &waiting {
+            for blocker in blockers {
+                dependents.entry(blocker.clone()).or_default().push(task.clone());
+            }
+        }
+        Self { waiting, free, dependents, running: BTreeSet::new() }
     }
 
     /// Moves up to `limit` tasks whose blockers are done from waiting to running, in key order.
     pub fn start(&mut self, limit: usize) -> Vec<Task> {
-        let free = self.waiting.iter().filter(|(_, blockers)| blockers.is_empty());
-        let ready: Vec<Task> = free.map(|(task, _)| task.clone()).take(limit).collect();
+        let ready: Vec<Task> = self.free.iter().take(limit).cloned().collect();
         for task in &ready {
+            self.free.remove(task);
             self.waiting.remove(task);
             self.running.insert(task.clone());
         }
@@ -79,8 +91,13 @@ impl Frontier {
     /// A task is done; what waited for it alone is free.
     pub fn done(&mut self, task: &Task) {
         self.running.remove(task);
-        for blockers in self.waiting.values_mut() {
-            blockers.remove(task);
+        for dependent in self.dependents.remove(task).unwrap_or_default() {
+            if let Some(blockers) = self.waiting.get_mut(&dependent) {
+                blockers.remove(task);
+                if blockers.is_empty() {
+                    self.free.insert(dependent);
+                }
+            }
         }
     }
 
@@ -88,23 +105,17 @@ impl Frontier {
     /// those tasks.
     pub fn failed(&mut self, task: &Task) -> Vec<Task> {
         self.running.remove(task);
-        let mut lost = Vec::new();
+        let mut lost = BTreeSet::new();
         let mut open = vec![task.clone()];
         while let Some(cause) = open.pop() {
-            let hit: Vec<Task> = self
-                .waiting
-                .iter()
-                .filter(|(_, blockers)| blockers.contains(&cause))
-                .map(|(task, _)| task.clone())
-                .collect();
-            for task in hit {
-                self.waiting.remove(&task);
-                open.push(task.clone());
-                lost.push(task);
+            for dependent in self.dependents.remove(&cause).unwrap_or_default() {
+                if self.waiting.remove(&dependent).is_some() {
+                    open.push(dependent.clone());
+                    lost.insert(dependent);
+                }
             }
         }
-        lost.sort();
-        lost
+        lost.into_iter().collect()
     }
 
     /// The tasks that run.

@@ -1,6 +1,6 @@
 //! One task: settle, send, wait, and look whether it is really done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ pub(super) struct Done {
 /// What all tasks share.
 pub(super) struct Context {
     plan: Plan,
+    /// Where each step stands in the plan.
+    index: BTreeMap<Key, usize>,
+    /// What other steps wait for.
+    needed: BTreeSet<Key>,
     desired: Desired,
     clients: Clients,
     arm: BTreeMap<String, azure::Writer>,
@@ -68,6 +72,8 @@ impl Context {
         }
         let writer = |it: &cluster::Reader| cluster::Writer::new(it.clone());
         Self {
+            index: plan.steps.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect(),
+            needed: plan.steps.iter().flat_map(|it| it.depends_on.iter().cloned()).collect(),
             plan: plan.clone(),
             desired: desired.clone(),
             clients: clients.clone(),
@@ -81,6 +87,10 @@ impl Context {
         }
     }
 
+    pub(super) fn step(&self, key: &Key) -> Option<&Step> {
+        self.plan.steps.get(*self.index.get(key)?)
+    }
+
     pub(super) fn elapsed(&self, key: &Key) -> Duration {
         let started = self.started.lock().ok().and_then(|it| it.get(key).copied());
         started.map(|it| it.elapsed()).unwrap_or_default()
@@ -88,7 +98,7 @@ impl Context {
 
     /// Carries out a task to its real end.
     pub(super) async fn perform(self: &Arc<Self>, (key, phase): &Task) -> Result<Done, Stop> {
-        let (Some(step), Some(node)) = (self.plan.step(key), self.desired.nodes.get(key)) else {
+        let (Some(step), Some(node)) = (self.step(key), self.desired.nodes.get(key)) else {
             return Ok(Done { elapsed: Duration::ZERO });
         };
         if let Ok(mut started) = self.started.lock() {
@@ -224,8 +234,7 @@ impl Work<'_> {
 
     /// Whether nothing waits for this step, so that `--no-wait` may leave it.
     fn leaves(&self) -> bool {
-        let mut others = self.context.plan.steps.iter();
-        self.context.no_wait && !others.any(|it| it.depends_on.contains(self.key()))
+        self.context.no_wait && !self.context.needed.contains(self.key())
     }
 
     /// The wanted document with everything filled in that is known by now; secrets stay closed.

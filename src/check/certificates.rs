@@ -55,6 +55,15 @@ pub(super) fn check(view: View<'_>, now: Timestamp, known: &mut Known, found: &m
     chain.dates(now, found);
 }
 
+/// The first host name of a certificate in PEM form that is no wildcard; for translations.
+#[must_use]
+pub fn host_name(certificate: &Secret) -> Option<String> {
+    let text = certificate.expose()?;
+    let der = CertificateDer::pem_slice_iter(text.as_bytes()).next()?.ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    names(&certificate).into_iter().find(|it| !it.contains('*'))
+}
+
 fn unparsable(key: &str, what: &str) -> Diagnostic {
     Diagnostic::error("pem-unreadable", format!("the file of `{key}` holds no {what} in PEM form"))
         .with_help(format!(
@@ -175,24 +184,8 @@ impl Chain<'_> {
         );
     }
 
-    /// Names the server's certificate is for: DNS names, or the common name where there are none.
     fn names(&self) -> Vec<String> {
-        let Some(leaf) = self.certificates.get(self.server) else { return Vec::new() };
-        let alternative = leaf.subject_alternative_name().ok().flatten();
-        let names: Vec<String> = alternative
-            .iter()
-            .flat_map(|it| &it.value.general_names)
-            .filter_map(|it| {
-                if let GeneralName::DNSName(name) = it { Some((*name).to_owned()) } else { None }
-            })
-            .collect();
-        if !names.is_empty() {
-            return names;
-        }
-        leaf.subject()
-            .iter_common_name()
-            .filter_map(|it| it.as_str().ok().map(str::to_owned))
-            .collect()
+        self.certificates.get(self.server).map(names).unwrap_or_default()
     }
 
     fn host(&self, host: &str, found: &mut Diagnostics) {
@@ -243,6 +236,22 @@ impl Chain<'_> {
             found.push(finding.at(self.place.clone(), "this file"));
         }
     }
+}
+
+/// Names a server's certificate is for: DNS names, or the common name where there are none.
+fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let alternative = leaf.subject_alternative_name().ok().flatten();
+    let names: Vec<String> = alternative
+        .iter()
+        .flat_map(|it| &it.value.general_names)
+        .filter_map(|it| {
+            if let GeneralName::DNSName(name) = it { Some((*name).to_owned()) } else { None }
+        })
+        .collect();
+    if !names.is_empty() {
+        return names;
+    }
+    leaf.subject().iter_common_name().filter_map(|it| it.as_str().ok().map(str::to_owned)).collect()
 }
 
 fn day(seconds: i64) -> String {

@@ -41,6 +41,7 @@ use jiff::Timestamp;
 use crate::manifest::Manifest;
 use crate::source::Diagnostics;
 
+pub use certificates::host_name;
 pub use codes::{CodePage, codes, explain};
 pub use pages::{Page, Weight, page, pages};
 pub use report::{Check, Probe, Probed, Status};

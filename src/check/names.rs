@@ -415,7 +415,8 @@ fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
     let lifecycle = &view.cluster.lifecycle;
     for (index, path) in lifecycle.ignore_changes.iter().enumerate() {
         let head = path.split(['.', '[']).next().unwrap_or_default();
-        if !PARTS.contains(&head) {
+        // A kind of resources means all that the manifest brings of it.
+        if !PARTS.contains(&head) && !KindName::ALL.iter().any(|it| it.as_str() == path) {
             let hint = crate::manifest::suggest::nearest(head, PARTS);
             let help = hint.map_or_else(
                 || format!("a path begins with one of {}", PARTS.join(", ")),

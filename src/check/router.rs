@@ -52,7 +52,7 @@ fn tls(settings: Settings<'_>, found: &mut Diagnostics) {
                 .at(settings.protected_place(there), "only one of the two")
                 .at(settings.key_place("sslSecret").filter(|_| secret), "used instead"),
         );
-    } else if none {
+    } else if none && !keeps_secrets(settings) {
         let how = if settings.is_ga() {
             "give sslCertPemFile and sslKeyPemFile under configurationProtectedSettings, or sslSecret"
         } else {
@@ -86,6 +86,13 @@ fn tls(settings: Settings<'_>, found: &mut Diagnostics) {
             .at(settings.key_place(source), "the certificate is given here"),
         );
     }
+}
+
+/// Whether the manifest leaves the protected settings as they are: an imported one may have to,
+/// because Azure never returns them.
+fn keeps_secrets(settings: Settings<'_>) -> bool {
+    let ignored = &settings.view.cluster.spec.lifecycle.ignore_changes;
+    ignored.iter().any(|it| it == "extension.configurationProtectedSettings")
 }
 
 fn insecure(settings: Settings<'_>, secret: bool, found: &mut Diagnostics) {

@@ -84,6 +84,7 @@ fn fleet() -> Json {
         "properties": {
             "apiVersion": {"const": "amlplan/v1", "description": "Always `amlplan/v1`."},
             "kind": {"const": "Fleet", "description": "Several clusters."},
+            "name": {"type": "string", "description": "A name for people; it stands in no address."},
             "defaults": {
                 "description": "Any part of a cluster; holds for each that does not say otherwise.",
                 "$ref": "#/$defs/PartialCluster",

@@ -8,9 +8,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::azure::Auth;
 
+/// What `--help` says at its end.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 an error; 2 a finding (plan --detailed-exitcode, \
+    drift, verify, doctor); 3 partly applied; 4 the saved plan is stale; 5 refused by a gate; \
+    7 stopped waiting while Azure still works; 130 interrupted";
+
 /// Sets up Kubernetes clusters for Azure Machine Learning from one manifest.
 #[derive(Debug, Parser)]
-#[command(name = "amlplan", version, propagate_version = true)]
+#[command(name = "amlplan", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -21,14 +26,14 @@ pub struct Cli {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Global {
-    /// Run against the embedded simulator; its state lives in STATE
+    /// Run against the embedded simulator; its state lives in STATE, else .amlplan/sandbox.json
     #[arg(long, global = true, value_name = "STATE", num_args = 0..=1, require_equals = true,
           default_missing_value = ".amlplan/sandbox.json")]
     pub(super) sandbox: Option<PathBuf>,
-    /// A world that differs from the simulator's default one
+    /// Describes a simulated world that differs from the default one (docs/sandbox.md)
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) sandbox_world: Option<PathBuf>,
-    /// How many things to do at once
+    /// How many reads or steps run at once
     #[arg(long, global = true, value_name = "N", default_value = "10")]
     pub(super) parallelism: NonZeroUsize,
     /// How to sign in to Azure
@@ -37,7 +42,7 @@ pub(super) struct Global {
     /// Write no colours
     #[arg(long, global = true)]
     pub(super) no_color: bool,
-    /// Say more; twice for requests
+    /// Log more; twice for every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// How logs are written
@@ -90,17 +95,17 @@ pub(super) enum Command {
     Validate(Files),
     /// Show what apply would do
     Plan(PlanArgs),
-    /// Plan, ask, apply
+    /// Make live what the manifest declares: plan, ask, apply
     Apply(ApplyArgs),
     /// Remove what the manifest declares, in reverse order
     Destroy(DestroyArgs),
-    /// Compare and report; changes nothing
+    /// Compare declared and live, and report; changes nothing
     Drift(DriftArgs),
     /// Check that the deployment works
     Verify(CheckArgs),
     /// Check every prerequisite before an apply
     Doctor(CheckArgs),
-    /// The desired state as a graph
+    /// Print the desired state as a graph
     Graph(GraphArgs),
     /// Print a saved plan
     Show(ShowArgs),
@@ -108,11 +113,11 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Explain an error code or a setting
     Explain(ExplainArgs),
-    /// The manifest's JSON Schema
+    /// Print the manifest's JSON Schema
     Schema,
-    /// The simulated Azure and Kubernetes
+    /// Show, change, reset or serve the simulated Azure and Kubernetes
     Sandbox(SandboxArgs),
-    /// Shell completions
+    /// Print shell completions
     Completions(CompletionArgs),
     /// The manual page
     #[command(hide = true)]
@@ -169,13 +174,14 @@ pub(super) struct DestroyArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ApplyFlags {
-    /// Only this address or what begins with it; may be given several times
+    /// Only this address or what begins with it, with what it needs (destroy: with what needs it);
+    /// may be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub(super) target: Vec<String>,
     /// Write one JSON object a line
     #[arg(long)]
     pub(super) json: bool,
-    /// Do not ask
+    /// Do not ask before changing anything
     #[arg(long)]
     pub(super) auto_approve: bool,
     /// Do not wait for steps that nothing else waits for; exits with 7 while Azure still works
@@ -263,7 +269,7 @@ pub(super) struct InitArgs {
     /// Where to write; default: cluster.yaml
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
-    /// Which starter
+    /// Which starter; --list names them
     #[arg(long, value_name = "NAME")]
     pub(super) scenario: Option<String>,
     /// Name the scenarios
@@ -353,7 +359,7 @@ pub(super) enum SandboxCommand {
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443", value_parser = address)]
     pub(super) listen: std::net::SocketAddr,
     /// Serve HTTPS with a certificate authority of its own
     #[arg(long)]
@@ -367,6 +373,13 @@ pub(super) struct ServeArgs {
     /// A manifest whose cluster, workspaces and identities the world starts with
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Vec<PathBuf>,
+}
+
+/// `HOST:PORT`, where the host may be a name.
+fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let mut found = std::net::ToSocketAddrs::to_socket_addrs(text)
+        .map_err(|it| format!("`{text}` is not HOST:PORT ({it}); write it like 127.0.0.1:8443"))?;
+    found.next().ok_or_else(|| format!("`{text}` stands for no address"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -10,11 +10,19 @@ use crate::source::Diagnostic;
 const SCENARIOS: &[(&str, &str, &str)] = &[
     ("training", "training on an Arc-enabled cluster", include_str!("scenarios/training.yaml")),
     ("inference", "endpoints over a load balancer", include_str!("scenarios/inference.yaml")),
-    ("training-and-inference", "both", include_str!("scenarios/training-and-inference.yaml")),
+    (
+        "training-and-inference",
+        "training and endpoints on one cluster",
+        include_str!("scenarios/training-and-inference.yaml"),
+    ),
     ("nodeport", "endpoints over node ports", include_str!("scenarios/nodeport.yaml")),
     ("aks", "AKS without Arc, internal load balancer", include_str!("scenarios/aks.yaml")),
     ("openshift", "OpenShift through Arc", include_str!("scenarios/openshift.yaml")),
-    ("attach", "attach a prepared cluster", include_str!("scenarios/attach.yaml")),
+    (
+        "attach",
+        "attach a cluster to workspaces, with identities",
+        include_str!("scenarios/attach.yaml"),
+    ),
     ("fleet", "many clusters with common defaults", include_str!("scenarios/fleet.yaml")),
 ];
 

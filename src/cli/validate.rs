@@ -17,6 +17,11 @@ pub(super) fn run(args: &Files, out: &Output) -> Result<Exit, Failure> {
     }
     let clusters = manifest.clusters.len();
     let noun = if clusters == 1 { "cluster" } else { "clusters" };
-    out.result(&format!("Valid: {clusters} {noun}, {} warnings.", findings.len()));
+    let warnings = match findings.len() {
+        0 => "no warnings".to_owned(),
+        1 => "1 warning".to_owned(),
+        many => format!("{many} warnings"),
+    };
+    out.result(&format!("Valid: {clusters} {noun}, {warnings}."));
     Ok(Exit::Done)
 }

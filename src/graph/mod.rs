@@ -2,6 +2,7 @@
 
 mod build;
 mod companions;
+pub mod import;
 mod lifecycle;
 mod order;
 

@@ -142,7 +142,7 @@ impl Extension {
                 _ => {}
             }
         }
-        if secrets_changed {
+        if secrets_changed || self.secrets_unknown(change.live) {
             // Protected settings are replaced as a whole: what is left out is deleted.
             let protected = change.want.body.get(&Pointer::parse(PROTECTED)).cloned();
             properties.insert("configurationProtectedSettings", protected.unwrap_or(Value::Null));
@@ -311,6 +311,13 @@ impl Kind for Extension {
     }
 
     fn remark(&self, live: &Live) -> Option<String> {
+        if self.secrets_unknown(live) {
+            return Some(
+                "another tool sent its protected settings, so nobody can tell whether they are \
+                 the declared ones; the next change of the extension sends them"
+                    .to_owned(),
+            );
+        }
         let managed = live.text("/properties/managementDetails/category")?;
         Some(format!("the extension is managed by {managed}; Azure may refuse changes from others"))
     }
@@ -323,16 +330,15 @@ impl Kind for Extension {
 }
 
 impl Extension {
+    /// Whether secrets are declared and the extension was made by a tool that left no fingerprints.
+    fn secrets_unknown(&self, live: &Live) -> bool {
+        live.document().is_some() && !self.protected.is_empty() && sent(live).is_empty()
+    }
+
     /// Declared secrets whose fingerprint is not the one that was sent. Without fingerprints the
     /// extension was made by another tool, and nothing can be said.
     fn changed_secrets(&self, want: &Document, live: &Live) -> Vec<FieldChange> {
-        let settings = live.document().and_then(|it| it.pointer(SETTINGS)?.as_object());
-        let sent: BTreeMap<&str, &str> = settings
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
-            .filter(|(key, value)| key.starts_with(FINGERPRINT_PREFIX) && !value.is_empty())
-            .collect();
+        let sent = sent(live);
         if sent.is_empty() {
             return Vec::new();
         }
@@ -357,4 +363,15 @@ impl Extension {
         }
         changes
     }
+}
+
+/// The fingerprints that were sent, by their setting.
+fn sent(live: &Live) -> BTreeMap<&str, &str> {
+    let settings = live.document().and_then(|it| it.pointer(SETTINGS)?.as_object());
+    settings
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+        .filter(|(key, value)| key.starts_with(FINGERPRINT_PREFIX) && !value.is_empty())
+        .collect()
 }

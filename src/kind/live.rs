@@ -82,8 +82,15 @@ impl Snapshot {
     /// The Azure resource of the cluster of a scope.
     #[must_use]
     pub fn cluster(&self, scope: &str) -> Option<&Json> {
-        let mut found =
-            self.live.iter().filter(|(key, _)| key.kind == KindName::Cluster && key.scope == scope);
-        found.next()?.1.document()
+        self.of_kind(scope, KindName::Cluster).next()?.document()
+    }
+
+    /// The live state of every resource of one kind in a scope.
+    pub fn of_kind(&self, scope: &str, kind: KindName) -> impl Iterator<Item = &Live> {
+        // Addresses are ordered by scope and kind, so a fleet is not searched as a whole.
+        let first = Key::new(scope, kind, "");
+        let scope = first.scope.clone();
+        let here = self.live.range(first..);
+        here.take_while(move |(key, _)| key.kind == kind && key.scope == scope).map(|it| it.1)
     }
 }

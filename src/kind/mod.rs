@@ -180,6 +180,11 @@ pub trait Kind: Send + Sync {
         false
     }
 
+    /// Whether it could apply, by what is known of the cluster before it is read itself.
+    fn may_apply(&self, _world: &Snapshot) -> bool {
+        true
+    }
+
     /// Whether the resource applies to this world at all (an SCC grant needs OpenShift).
     fn applies(&self, _world: &Snapshot) -> bool {
         true

@@ -47,14 +47,21 @@ pub struct SccGrant {
 
 /// Whether a cluster is OpenShift: by declaration, by what Azure says, or by the cluster having SCCs.
 pub(super) fn is_openshift(declared: Option<&str>, world: &Snapshot, scope: &str) -> bool {
-    let azure =
-        world.cluster(scope).and_then(|it| it.pointer("/properties/distribution")?.as_str());
-    match declared.or(azure).filter(|it| !it.is_empty()) {
+    match distribution(declared, world, scope) {
         Some(distribution) => distribution.eq_ignore_ascii_case("openshift"),
-        None => world.live.iter().any(|(key, live)| {
-            key.kind == KindName::SccGrant && key.scope == scope && live.document().is_some()
-        }),
+        None => world.of_kind(scope, KindName::SccGrant).any(|it| it.document().is_some()),
     }
+}
+
+/// The distribution, where somebody knows it: `generic` is what Azure Arc says when it could not tell.
+fn distribution<'a>(
+    declared: Option<&'a str>,
+    world: &'a Snapshot,
+    scope: &str,
+) -> Option<&'a str> {
+    let cluster = world.cluster(scope);
+    let azure = cluster.and_then(|it| it.pointer("/properties/distribution")?.as_str());
+    declared.or(azure).filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("generic"))
 }
 
 fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
@@ -362,6 +369,12 @@ impl Kind for SccGrant {
             }
         };
         if ours { Ok(()) } else { Err("amlplan added none of these grants".to_owned()) }
+    }
+
+    /// Other distributions have no SCCs, and reading them may not be allowed.
+    fn may_apply(&self, world: &Snapshot) -> bool {
+        let known = distribution(self.distribution.as_deref(), world, &self.key.scope);
+        known.is_none_or(|it| it.eq_ignore_ascii_case("openshift"))
     }
 
     fn applies(&self, world: &Snapshot) -> bool {

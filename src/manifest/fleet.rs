@@ -54,7 +54,7 @@ impl Document<'_> {
 
     fn fleet(&self, run: &mut Run<'_>) {
         let findings = &mut run.findings;
-        const KEYS: [&str; 4] = ["apiVersion", "kind", "defaults", "clusters"];
+        const KEYS: [&str; 5] = ["apiVersion", "kind", "name", "defaults", "clusters"];
         for entry in self.tree.entries().iter().filter(|it| !KEYS.contains(&&*it.key)) {
             let help = suggest::nearest(&entry.key, KEYS).map_or_else(
                 || {

@@ -186,11 +186,11 @@ pub async fn snapshot(
     Ok(snapshot)
 }
 
-/// Whether a resource can be read: what is in a cluster that Azure does not have cannot.
+/// Whether a resource can be read: what is in a cluster that Azure does not have cannot, and what
+/// does not apply to a cluster need not.
 fn reachable(desired: &Desired, snapshot: &Snapshot, key: &Key) -> bool {
-    let in_cluster = desired
-        .nodes
-        .get(key)
-        .is_some_and(|it| matches!(it.resource.kind().target(), crate::kind::Target::Objects(_)));
-    !in_cluster || snapshot.cluster(&key.scope).is_some()
+    let Some(node) = desired.nodes.get(key) else { return false };
+    let kind = node.resource.kind();
+    let in_cluster = matches!(kind.target(), crate::kind::Target::Objects(_));
+    (!in_cluster || snapshot.cluster(&key.scope).is_some()) && kind.may_apply(snapshot)
 }

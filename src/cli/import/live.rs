@@ -1,0 +1,253 @@
+//! `amlplan import --cluster`: reads what is live, and adds to a draft until its plan is empty.
+
+use std::collections::BTreeMap;
+
+use super::super::args::ImportArgs;
+use super::super::context::Context;
+use super::super::exit::Failure;
+use crate::graph::import::{Difference, Draft, Found, bare, draft};
+use crate::kind::{COMPUTES, EXTENSIONS, InstanceType, Read, WORKSPACES};
+use crate::manifest::{
+    Access, Cluster, ClusterType, Declared, Dollars, Manifest, Origin, Profile, to_yaml,
+};
+use crate::model::{ArmId, Json, ObjectRef};
+use crate::observe::{Clients, ReadError};
+use crate::plan::{self, Mode, Plan, PlanInput, Reason};
+use crate::source::Diagnostic;
+use crate::{catalog, graph};
+
+/// Every round declares or sets aside something, so more of them mean a mistake of ours.
+const ROUNDS: usize = 12;
+
+/// The manifest of a cluster as it is.
+pub(super) async fn import(
+    wanted: &str,
+    args: &ImportArgs,
+    profile: Option<Profile>,
+    context: &Context,
+) -> Result<String, Failure> {
+    let (id, kind) = cluster_id(wanted)?;
+    let workspaces =
+        args.workspace.iter().map(|it| workspace_id(it)).collect::<Result<Vec<_>, _>>()?;
+    let (mut cluster, mut clients) = reach(&id, kind, None, context).await?;
+    let mut reading = Reading { clients: &clients, scope: cluster.name.clone() };
+    let read = match reading.all(&id, &workspaces, &mut cluster, context).await {
+        Err(failure) if tenant(&failure).is_some() => {
+            // The subscription is in another directory than the one we are signed in to.
+            (cluster, clients) = reach(&id, kind, tenant(&failure), context).await?;
+            reading = Reading { clients: &clients, scope: cluster.name.clone() };
+            reading.all(&id, &workspaces, &mut cluster, context).await
+        }
+        read => read,
+    };
+    let found = read?;
+    if found.extension.is_none() {
+        context.out.note("The cluster has no Azure ML extension; the manifest declares none.");
+    }
+    let mut draft = draft(cluster, &found, profile);
+    let mut left = settle(&mut draft, context, &clients).await?;
+    left.findings.retain(|it| it.severity != crate::source::Severity::Advice);
+    let (cluster, notes) = draft.finished();
+    let head = head(&cluster, &left, &workspaces);
+    for step in left.changing() {
+        let message = format!("{}: the plan of the manifest is to {}", step.key, verb(step));
+        let finding = Diagnostic::warning("import-differs", message)
+            .with_help("no manifest says this as it is live; look at `amlplan plan`");
+        context.out.findings(&[finding]);
+    }
+    Ok(to_yaml(&cluster, &head, &notes, Dollars::Escape))
+}
+
+/// The directory that Azure asks for, from the help of its refusal.
+fn tenant(failure: &Failure) -> Option<String> {
+    let message = &failure.findings.first()?.message;
+    let (_, rest) = message.split_once("`azure.tenant: ")?;
+    Some(rest.split('`').next()?.to_owned())
+}
+
+fn verb(step: &plan::Step) -> String {
+    let reasons = step.reasons.iter().map(|it| match it {
+        Reason::Unhealthy { state, message } => format!(", because it is {state}: {message}"),
+        _ => String::new(),
+    });
+    format!("{}{}", step.action.words().join(" and "), reasons.collect::<String>())
+}
+
+fn head(cluster: &Cluster, left: &Plan, workspaces: &[ArmId]) -> Vec<String> {
+    let mut head = vec!["Written from live state by `amlplan import`.".to_owned()];
+    head.push(match left.is_empty() {
+        true => "Settings that amlplan derives by itself are left out; its plan is empty.".into(),
+        false => "Its plan is not empty: `amlplan plan` shows what differs.".into(),
+    });
+    if workspaces.is_empty() {
+        head.push("No workspace was named, so computes are not in it (--workspace).".into());
+    }
+    if cluster.cluster.access == Access::AzureOnly {
+        head.push("The Kubernetes API was not reached: set cluster.kubeconfig and context,".into());
+        head.push("delete the line `access`, and import again to see instance types.".into());
+    }
+    head
+}
+
+fn parse(text: &str, what: &str, example: &str) -> Result<ArmId, Diagnostic> {
+    let help = format!("it looks like {example}");
+    ArmId::parse(text).map_err(|why| {
+        Diagnostic::error("import-id", format!("`{text}` is not the resource id of {what}: {why}"))
+            .with_help(help)
+    })
+}
+
+fn cluster_id(text: &str) -> Result<(ArmId, ClusterType), Diagnostic> {
+    let example = "/subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Kubernetes/connectedClusters/NAME";
+    let id = parse(text, "a cluster", example)?;
+    let of = |kind: &ClusterType| kind.resource_type().eq_ignore_ascii_case(&id.resource_type());
+    let found = [ClusterType::ConnectedClusters, ClusterType::ManagedClusters].into_iter().find(of);
+    let found = found.filter(|_| id.resource_group().is_some());
+    let Some(kind) = found else {
+        let message = format!("`{text}` is the id of something else than a cluster");
+        return Err(Diagnostic::error("import-id", message).with_help(format!(
+            "it looks like {example}, or the same with Microsoft.ContainerService/managedClusters"
+        )));
+    };
+    let group = id.resource_group().unwrap_or_default();
+    Ok((ArmId::resource(id.subscription(), group, kind.resource_type(), id.name()), kind))
+}
+
+fn workspace_id(text: &str) -> Result<ArmId, Diagnostic> {
+    let example = format!("/subscriptions/ID/resourceGroups/GROUP/providers/{WORKSPACES}/NAME");
+    let id = parse(text, "a workspace", &example)?;
+    if id.resource_type().eq_ignore_ascii_case(WORKSPACES) {
+        return Ok(id);
+    }
+    let message = format!("`{text}` is the id of something else than a workspace");
+    Err(Diagnostic::error("import-id", message).with_help(format!("it looks like {example}")))
+}
+
+fn declare(spec: Cluster) -> Manifest {
+    let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
+    Manifest { clusters: vec![declared] }
+}
+
+/// Clients for the cluster; where its Kubernetes API cannot be reached, for Azure alone.
+async fn reach(
+    id: &ArmId,
+    kind: ClusterType,
+    tenant: Option<String>,
+    context: &Context,
+) -> Result<(Cluster, Clients), Failure> {
+    let mut whole = bare(id, kind, Access::Kubernetes);
+    whole.azure.tenant = tenant;
+    match context.clients(&graph::build(&declare(whole.clone()))).await {
+        Ok(clients) => Ok((whole, clients)),
+        Err(failure) if failure.findings.iter().all(|it| it.code == "kubeconfig") => {
+            azure_only(context, &failure.findings[0].message);
+            whole.cluster.access = Access::AzureOnly;
+            let clients = context.clients(&graph::build(&declare(whole.clone()))).await?;
+            Ok((whole, clients))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn azure_only(context: &Context, why: &str) {
+    let message = format!("only Azure is read, not the cluster itself: {why}");
+    let finding = Diagnostic::warning("import-azure-only", message)
+        .with_help("sign in to the cluster (kubeconfig) and import again to see what is in it");
+    context.out.findings(&[finding]);
+}
+
+struct Reading<'a> {
+    clients: &'a Clients,
+    scope: String,
+}
+
+impl Reading<'_> {
+    async fn read(&self, read: Read) -> Result<Option<Json>, ReadError> {
+        self.clients.read(&self.scope, &read).await
+    }
+
+    async fn list(&self, path: String, kind: &str) -> Result<Vec<Json>, Failure> {
+        let api_version = catalog::api_version(kind).unwrap_or_default();
+        let list = self.read(Read::ArmList { path, api_version }).await.map_err(failed)?;
+        Ok(list.and_then(|it| it.as_array().cloned()).unwrap_or_default())
+    }
+
+    async fn all(
+        &self,
+        id: &ArmId,
+        workspaces: &[ArmId],
+        cluster: &mut Cluster,
+        context: &Context,
+    ) -> Result<Found, Failure> {
+        let api_version = catalog::api_version(&id.resource_type()).unwrap_or_default();
+        let live = self.read(Read::Arm { id: id.clone(), api_version }).await.map_err(failed)?;
+        if live.is_none() {
+            let message = format!("there is no cluster `{id}`, or you may not read it");
+            return Err(Diagnostic::error("missing-cluster", message)
+                .with_help("check the id: `az resource list` shows the ids of your clusters")
+                .into());
+        }
+        let mut found = Found::default();
+        let extensions = self.list(format!("{id}/providers/{EXTENSIONS}"), EXTENSIONS).await?;
+        found.extension = extensions.into_iter().find(|it| {
+            let kind = it.pointer("/properties/extensionType").and_then(Json::as_str);
+            kind.is_some_and(|it| it.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes"))
+        });
+        for workspace in workspaces {
+            let computes = self.list(format!("{workspace}/computes"), COMPUTES).await?;
+            let ours = computes.into_iter().filter(|it| {
+                let text = |at: &str| it.pointer(at).and_then(Json::as_str).unwrap_or_default();
+                text("/properties/computeType").eq_ignore_ascii_case("Kubernetes")
+                    && text("/properties/resourceId").eq_ignore_ascii_case(id.as_str())
+            });
+            found.computes.extend(ours.map(|it| (workspace.clone(), it)));
+        }
+        if cluster.cluster.access == Access::Kubernetes {
+            let all =
+                ObjectRef::cluster(InstanceType::API_VERSION, "InstanceType", "instancetypes", "");
+            match self.read(Read::Objects(all)).await {
+                Ok(list) => {
+                    found.instance_types =
+                        list.and_then(|it| it.as_array().cloned()).unwrap_or_default();
+                }
+                Err(error) => {
+                    azure_only(context, &error.to_string());
+                    cluster.cluster.access = Access::AzureOnly;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn failed(error: ReadError) -> Failure {
+    Failure::error("read-failed", error.to_string())
+}
+
+/// Adds to the draft until its plan is empty or nothing more can be said; returns the last plan.
+async fn settle(draft: &mut Draft, context: &Context, clients: &Clients) -> Result<Plan, Failure> {
+    let mut clients = clients.clone();
+    for round in 0.. {
+        let (cluster, _) = draft.finished();
+        let desired = graph::build(&declare(cluster));
+        // Workspaces and identities may lie in subscriptions that the first look did not know.
+        if round == 0 {
+            clients = context.clients(&desired).await?;
+        }
+        let live = context.snapshot(&desired, &clients).await?;
+        let plan = plan::plan(&PlanInput { desired: &desired, live: &live, mode: Mode::Apply });
+        let found: Vec<Difference<'_>> = plan
+            .steps
+            .iter()
+            .map(|step| Difference {
+                key: &step.key,
+                absent: step.reasons.iter().any(|it| matches!(it, Reason::Absent)),
+                changes: &step.changes,
+            })
+            .collect();
+        if plan.is_empty() || round >= ROUNDS || !draft.settle(&found) {
+            return Ok(plan);
+        }
+    }
+    Ok(Plan::default())
+}
