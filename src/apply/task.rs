@@ -19,7 +19,7 @@ use crate::net::clock;
 use crate::observe::{Clients, ReadError};
 use crate::plan::{Action, Plan, Step};
 
-/// How often a live state is looked at while waiting for it.
+/// How often a live state is looked at while waiting for it, unless the server advises more often.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long a read may lag behind a write, or the directory behind a new principal.
 const LAG: Duration = Duration::from_secs(5 * 60);
@@ -191,7 +191,9 @@ impl Work<'_> {
     /// Waits between two looks; past the deadline the resource is left to Azure.
     async fn pause(&self, state: &str) -> Result<(), Stop> {
         self.progress(state);
-        if clock::until(self.deadline, clock::sleep(LOOK)).await.is_none() {
+        let advised = self.context.clients.arm.get(&self.key().scope).and_then(azure::Reader::pace);
+        let look = advised.map_or(LOOK, |it| it.min(LOOK));
+        if clock::until(self.deadline, clock::sleep(look)).await.is_none() {
             return Err(Stop::Left(state.to_owned()));
         }
         Ok(())

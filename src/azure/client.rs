@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,6 +58,8 @@ struct Inner {
     run: RunId,
     budget: Budget,
     limiter: Limiter,
+    /// Milliseconds the server last advised to wait between two reads; 0 when it never did.
+    pace: AtomicU64,
 }
 
 impl fmt::Debug for Reader {
@@ -115,7 +118,8 @@ impl Reader {
     #[must_use]
     pub fn new(transport: Transport, cloud: Cloud, token: TokenSource, run: RunId) -> Self {
         let (budget, limiter) = (Budget::default(), Limiter::default());
-        Self(Arc::new(Inner { transport, cloud, token, run, budget, limiter }))
+        let pace = AtomicU64::new(0);
+        Self(Arc::new(Inner { transport, cloud, token, run, budget, limiter, pace }))
     }
 
     /// Whether both share connections, tokens and limits.
@@ -128,6 +132,14 @@ impl Reader {
     #[must_use]
     pub fn cloud(&self) -> &Cloud {
         &self.0.cloud
+    }
+
+    /// How long the server advises to wait between two looks at a resource: `x-ms-retry-after-ms` of its last
+    /// good answer. `None` when it does not say.
+    #[must_use]
+    pub fn pace(&self) -> Option<Duration> {
+        let millis = self.0.pace.load(Ordering::Relaxed);
+        (millis > 0).then(|| Duration::from_millis(millis))
     }
 
     /// Reads a resource; `None` when it, its parent or its group is not there.
@@ -315,6 +327,11 @@ impl Reader {
         let id = head.headers.get("x-ms-request-id").and_then(|it| it.to_str().ok());
         tracing::debug!(%method, url = %address, status, took, request_id = id, "azure");
         self.0.limiter.learn(&lane, &head.headers);
+        if head.status.is_success() {
+            let pace = head.headers.get("x-ms-retry-after-ms").and_then(|it| it.to_str().ok());
+            let millis = pace.and_then(|it| it.parse().ok()).unwrap_or(0);
+            self.0.pace.store(millis, Ordering::Relaxed);
+        }
         Ok(Answer { status, headers: head.headers, body })
     }
 

@@ -8,6 +8,7 @@ use axum::extract::State;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
+use super::clock::Pace;
 use super::faults::Fault;
 use super::kubefront::{self, Outcome};
 use super::wire::{Call, Reply, fail};
@@ -76,7 +77,10 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
         )),
         Fault::ServerError(status) => Some(server_error(status)),
     };
-    if let Some(reply) = refused {
+    if let Some(mut reply) = refused {
+        if world.pace == Pace::Fast && fault != Fault::DropBefore {
+            reply = reply.with("x-ms-retry-after-ms", "50");
+        }
         return (Outcome::Reply(reply), Fault::None);
     }
     if !matches!(call.method, Method::GET | Method::HEAD) {

@@ -2,9 +2,10 @@
 //!
 //! A thing is seeded once. Its id stays in the state, so what a user deletes stays deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -69,6 +70,7 @@ const DEFAULT_LOCATION: &str = "westeurope";
 
 /// Adds what was never added before.
 pub(super) fn seed(world: &mut World, seed: &Seed) {
+    let before = keys(world);
     if let Some(tenant) = &seed.tenant {
         world.tenant.clone_from(tenant);
         world.tenant_declared = true;
@@ -90,6 +92,20 @@ pub(super) fn seed(world: &mut World, seed: &Seed) {
     }
     for resource in &seed.resources {
         seed_resource(world, resource);
+    }
+    age(world, &before);
+}
+
+fn keys(world: &World) -> BTreeSet<String> {
+    world.resources.keys().cloned().collect()
+}
+
+/// What a world starts with has been there for an hour: no stale read or lagging index hides it.
+fn age(world: &mut World, before: &BTreeSet<String>) {
+    let now = world.now();
+    let long_ago = now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now);
+    for (_, stored) in world.resources.iter_mut().filter(|(key, _)| !before.contains(*key)) {
+        stored.created = long_ago;
     }
 }
 
@@ -172,6 +188,7 @@ fn go_on(world: &mut World, state: &str, id: String, pointer: &str, work: Work) 
 
 /// Puts the clusters of a world file that no manifest mentions, or without any cluster an example, into the world.
 pub(super) fn fill_empty(world: &mut World) {
+    let before = keys(world);
     let subscription = world
         .of_type(None, "microsoft.resources/subscriptions")
         .first()
@@ -204,6 +221,7 @@ pub(super) fn fill_empty(world: &mut World) {
         seed_cluster(world, &cluster("managedClusters", "aks-01"));
         seed_workspace(world, &subscription, "ml-rg", "ws1", DEFAULT_LOCATION);
     }
+    age(world, &before);
 }
 
 fn cluster_id(cluster: &SeedCluster) -> String {

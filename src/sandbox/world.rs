@@ -264,6 +264,12 @@ impl World {
         }
     }
 
+    /// Whether reads and the index may not have heard of it yet: for 20 seconds, in fast mode a tenth of one.
+    pub(super) fn is_young(&self, created: Timestamp) -> bool {
+        let lag = if self.pace == Pace::Fast { 100 } else { 20_000 };
+        self.now().duration_since(created).as_millis() < lag
+    }
+
     /// Removes a resource with everything below it. What still ran or was planned there is over.
     pub(super) fn remove_tree(&mut self, id: &str) {
         let key = id::key(id);

@@ -78,8 +78,8 @@ fn list(world: &World, call: &Call, cluster: &str) -> Answer {
 fn read(world: &mut World, call: &Call, path: &str) -> Answer {
     require_cluster(world, &cluster_of(path))?;
     let Some(stored) = world.get(path) else { return Err(missing(id::last_segment(path))) };
-    let (body, age) = (stored.body.clone(), world.now().duration_since(stored.created).as_secs());
-    if age < 20 && world.faults.is_stale(path) {
+    let (body, young) = (stored.body.clone(), world.is_young(stored.created));
+    if young && world.faults.is_stale(path) {
         return Err(missing(id::last_segment(path)));
     }
     Ok(Reply::ok(shape(call, &body)))

@@ -67,8 +67,8 @@ pub(in crate::sandbox) fn complete(world: &World, id: &str, body: &mut Json) {
 /// A GET: the stored body, or ARM's 404. With `staleReads` a fresh resource may not be seen yet.
 pub(super) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
     let Some(stored) = world.get(id) else { return Err(not_found(target)) };
-    let (body, age) = (stored.body.clone(), world.now().duration_since(stored.created).as_secs());
-    if age < 20 && world.faults.is_stale(id) {
+    let (body, young) = (stored.body.clone(), world.is_young(stored.created));
+    if young && world.faults.is_stale(id) {
         return Err(not_found(target));
     }
     Ok(Reply::ok(body))

@@ -12,9 +12,6 @@ use crate::sandbox::throttle::Taken;
 use crate::sandbox::wire::{Answer, Call, Reply};
 use crate::sandbox::world::{Stored, World};
 
-/// How long a new resource is missing from the index, in seconds.
-const LAG_SECONDS: i64 = 20;
-
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
 pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
     if call.method != http::Method::POST
@@ -129,7 +126,7 @@ fn table(world: &mut World, name: &str, subscriptions: &[String]) -> Option<Vec<
         .collect();
     belongs("/subscriptions/x", &Stored { body: Json::Null, hidden: Json::Null, created: now })?;
     for (key, stored) in candidates {
-        let young = now.duration_since(stored.created).as_secs() < LAG_SECONDS;
+        let young = world.is_young(stored.created);
         if belongs(&key, &stored) == Some(true)
             && !(young && world.faults.is_stale(&format!("graph {key}")))
         {

@@ -1,0 +1,289 @@
+//! The simulator as a server: other clients are let in, a stop keeps the world, and amlplan itself makes over sockets
+//! exactly the plan that it makes in process.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+const TENANT: &str = "11111111-1111-1111-1111-111111111111";
+
+/// The program, without anything of the caller's surroundings that could change what it does.
+fn amlplan(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amlplan"));
+    let ours = |name: &str| {
+        ["AZURE_", "ARM_", "AMLPLAN_", "KUBE", "SSL_CERT_"].iter().any(|it| name.starts_with(it))
+    };
+    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).env("NO_COLOR", "1").env("NO_PROXY", "localhost,127.0.0.1");
+    command
+}
+
+/// A served world, stopped with SIGTERM when asked and killed when forgotten.
+struct Server {
+    child: Child,
+    url: String,
+    folder: PathBuf,
+}
+
+impl Server {
+    /// Serves the state file `state.json` of a folder on a free port.
+    fn start(folder: &Path, more: &[&str]) -> Server {
+        let mut child = amlplan(folder)
+            .args(["sandbox", "--state", "state.json", "serve", "--listen", "127.0.0.1:0"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("says where it listens");
+        let url = line.split_whitespace().find(|word| word.contains("://"));
+        let url = url.unwrap_or_else(|| panic!("an address in {line:?}")).to_owned();
+        Server { child, url, folder: folder.to_owned() }
+    }
+
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+        let ended = self.child.wait().expect("ends");
+        assert!(ended.success(), "SIGTERM is a clean end: {ended}");
+    }
+
+    fn client(&self) -> reqwest::Client {
+        let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+        if self.url.starts_with("https") {
+            let ca = fs::read(self.folder.join("ca.pem")).expect("a CA");
+            let ca = reqwest::Certificate::from_pem(&ca).expect("a certificate");
+            builder = builder.tls_certs_only([ca]);
+        }
+        builder.build().expect("a client")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn get(client: &reqwest::Client, url: &str, token: Option<&str>) -> (u16, Json) {
+    let mut request = client.get(url);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default())
+}
+
+async fn token(client: &reqwest::Client, base: &str) -> String {
+    let (_, openid) =
+        get(client, &format!("{base}/{TENANT}/v2.0/.well-known/openid-configuration"), None).await;
+    let endpoint = openid["token_endpoint"].as_str().expect("a token endpoint");
+    assert!(endpoint.starts_with(base), "{endpoint} keeps host and port");
+    let form = format!(
+        "grant_type=client_credentials&client_id={TENANT}&client_secret=any&scope={base}/.default"
+    );
+    let answer = client
+        .post(endpoint)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form)
+        .send()
+        .await
+        .expect("an answer");
+    let body: Json =
+        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON of a token");
+    assert_eq!(body["token_type"], "Bearer");
+    body["access_token"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test]
+async fn clients_find_their_way_from_the_metadata_to_the_subscriptions() {
+    for tls in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::start(folder.path(), if tls { &["--tls"] } else { &[] });
+        assert_eq!(server.url.starts_with("https://localhost:"), tls, "{}", server.url);
+        let (client, base) = (server.client(), server.url.as_str());
+
+        let metadata = |version: &str| format!("{base}/metadata/endpoints?api-version={version}");
+        let (_, now) = get(&client, &metadata("2022-09-01"), None).await;
+        assert_eq!(now["resourceManager"], base, "without a slash at the end");
+        assert_eq!(now["authentication"]["tenant"], "common");
+        let (_, list) = get(&client, &metadata("2019-05-01"), None).await;
+        assert_eq!(list[0]["resourceManager"], base);
+        let (_, old) = get(&client, &metadata("2015-01-01"), None).await;
+        assert!(old["authentication"]["audiences"][0].is_string() && old["graphEndpoint"].is_string());
+
+        let (status, _) = get(&client, &format!("{base}/subscriptions?api-version=2022-12-01"), None).await;
+        assert_eq!(status, 401);
+        let token = token(&client, base).await;
+        for (path, field) in [
+            ("/subscriptions", "subscriptionId"),
+            ("/tenants", "tenantId"),
+            (&*format!("/subscriptions/{SUBSCRIPTION}/providers"), "namespace"),
+        ] {
+            let url = format!("{base}{path}?api-version=2022-12-01");
+            let (status, listed) = get(&client, &url, Some(&token)).await;
+            assert!(status == 200 && listed["value"][0][field].is_string(), "{path}: {listed}");
+        }
+        server.stop();
+    }
+}
+
+#[tokio::test]
+async fn a_stop_keeps_the_world() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &[]);
+    let path = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/kept?api-version=2021-04-01");
+    let (client, url) = (server.client(), format!("{}{path}", server.url));
+    let bearer = token(&client, &server.url).await;
+    let made = client.put(&url).bearer_auth(&bearer).body(json!({"location": "westeurope"}).to_string());
+    assert_eq!(made.send().await.expect("an answer").status().as_u16(), 201);
+    server.stop();
+
+    let server = Server::start(folder.path(), &[]);
+    let (client, url) = (server.client(), format!("{}{path}", server.url));
+    let bearer = token(&client, &server.url).await;
+    let (status, group) = get(&client, &url, Some(&bearer)).await;
+    assert_eq!((status, &group["name"]), (200, &json!("kept")));
+    server.stop();
+}
+
+const ARC: &str = "
+apiVersion: amlplan/v1
+kind: Cluster
+name: edge-01
+azure:
+  cloud: {name: sandbox, resourceManager: '${BASE:-https://localhost:1}'}
+  subscription: 00000000-0000-0000-0000-000000000000
+  resourceGroup: ml-rg
+cluster: {type: connectedClusters, name: edge-01, distribution: openshift, kubeconfig: ./kubeconfigs/edge-01.yaml}
+scc: {}
+extension:
+  name: arcml-extension
+  configurationSettings: {enableTraining: true}
+computes:
+- name: k8s
+  workspace: {name: ws1}
+  namespace: team-a
+  identity:
+    type: UserAssigned
+    userAssignedIdentities: [/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1]
+instanceTypes:
+- name: gpu
+  nodeSelector: {sku: gpu}
+  resources: {requests: {cpu: '1', memory: 2Gi}, limits: {cpu: '2', memory: 2Gi, nvidia.com/gpu: 1}}
+";
+
+const AKS: &str = "
+apiVersion: amlplan/v1
+kind: Cluster
+name: aks-01
+azure:
+  cloud: {name: sandbox, resourceManager: '${BASE:-https://localhost:1}'}
+  subscription: 00000000-0000-0000-0000-000000000000
+  resourceGroup: ml-rg
+cluster: {type: managedClusters, name: aks-01, kubeconfig: ./kubeconfigs/aks-01.yaml}
+extension:
+  name: arcml-extension
+  configurationSettings: {enableTraining: true, enableInference: true, inferenceRouterServiceType: LoadBalancer, allowInsecureConnections: true}
+computes:
+- name: k8s
+  workspace: {name: ws1}
+  namespace: team-a
+  identity: {type: SystemAssigned}
+";
+
+const FAULTS: &str =
+    "faults: {seed: 7, throttle: 0.05, serverError: 0.1, dropConnection: 0.1, slow: 0.1, staleReads: 0.2}";
+
+/// Runs a command against the served world, or with `served` empty in process.
+fn run(folder: &Path, served: Option<&Server>, base: &str, words: &[&str]) -> Output {
+    let mut command = amlplan(folder);
+    command.env("BASE", base);
+    if served.is_some() {
+        command
+            .env("SSL_CERT_FILE", "ca.pem")
+            .env("AZURE_TENANT_ID", TENANT)
+            .env("AZURE_CLIENT_ID", TENANT)
+            .env("AZURE_CLIENT_SECRET", "any");
+    } else {
+        command.args(["--sandbox=in-process.json", "--sandbox-world=world.yaml"]);
+    }
+    command.args(words).output().expect("runs")
+}
+
+fn text(output: &Output, codes: &[i32]) -> String {
+    let code = output.status.code().unwrap_or(-1);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(codes.contains(&code), "exit code {code}: {stdout}{stderr}");
+    stdout
+}
+
+/// What a plan says apart from when it was made.
+fn timeless(plan: &str) -> String {
+    let mut plan: Json = serde_json::from_str(plan).expect("JSON of a plan");
+    assert!(plan["timestamp"].take().is_string());
+    serde_json::to_string_pretty(&plan).expect("prints")
+}
+
+/// Fails with the first line that differs.
+fn same(here: &str, there: &str, what: &str) {
+    let differs = here.lines().zip(there.lines()).find(|(here, there)| here != there);
+    assert_eq!(differs, None, "{what}: in process and over sockets");
+    assert_eq!(here, there, "{what}");
+}
+
+fn same_over_sockets(manifest: &str, world: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    fs::write(folder.join("cluster.yaml"), manifest).expect("written");
+    fs::write(folder.join("world.yaml"), world).expect("written");
+    // Both begin with the same world: the one that the first plan seeds.
+    text(&run(folder, None, "https://localhost:1", &["plan"]), &[0]);
+    fs::copy(folder.join("in-process.json"), folder.join("state.json")).expect("copied");
+    let server = Server::start(folder, &["--tls", "--world", "world.yaml"]);
+    let both = |words: &[&str], codes: &[i32]| {
+        let here = text(&run(folder, None, &server.url, words), codes);
+        (here, text(&run(folder, Some(&server), &server.url, words), codes))
+    };
+    for round in ["before", "after"] {
+        let (here, there) = both(&["plan"], &[0]);
+        same(&here, &there, &format!("plan {round} apply"));
+        let (here, there) = both(&["plan", "--json"], &[0]);
+        same(&timeless(&here), &timeless(&there), &format!("plan --json {round} apply"));
+        if round == "before" {
+            both(&["apply", "--auto-approve"], &[0]);
+        }
+    }
+    // Exit code 0, not 2: there is nothing left to change.
+    both(&["plan", "--detailed-exitcode"], &[0]);
+    both(&["destroy", "--auto-approve"], &[0]);
+    server.stop();
+}
+
+#[test]
+fn over_sockets_a_plan_for_arc_is_the_one_in_process() {
+    same_over_sockets(ARC, "");
+}
+
+#[test]
+fn over_sockets_a_plan_for_aks_is_the_one_in_process() {
+    same_over_sockets(AKS, "");
+}
+
+#[test]
+fn over_sockets_faults_change_nothing_about_a_plan() {
+    same_over_sockets(ARC, FAULTS);
+}
