@@ -7,6 +7,15 @@ use serde_json::Value as Json;
 
 use super::program::{Place, Ran};
 
+impl Ran {
+    /// The same, when it ended with this code; else shows all it wrote.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "it exits so:\n{}\n{}", self.out, self.err);
+        self
+    }
+}
+
 /// One manifest and the simulated world it lives in.
 pub(crate) struct Life<'a> {
     pub(crate) place: &'a Place,

@@ -8,27 +8,12 @@ use tempfile::TempDir;
 /// How a run of the program ended, and what it wrote.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// What was asked, for messages.
-    pub(crate) asked: String,
     /// Exit code.
     pub(crate) code: i32,
     /// Standard output.
     pub(crate) out: String,
     /// Standard error.
     pub(crate) err: String,
-}
-
-impl Ran {
-    /// The same, when it ended with this code.
-    ///
-    /// # Panics
-    /// When it ended otherwise; shows all it wrote.
-    #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
-        let Self { asked, out, err, .. } = &self;
-        assert_eq!(self.code, code, "`amlplan {asked}` exits so:\n{out}\n{err}");
-        self
-    }
 }
 
 /// A folder with the shipped manifests, in which the program runs.
@@ -77,7 +62,6 @@ impl Place {
             .expect("the program starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ran {
-            asked: words.join(" "),
             // A program that a signal ended has no code.
             code: output.status.code().unwrap_or(-1),
             out: text(&output.stdout),
