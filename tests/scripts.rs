@@ -109,7 +109,8 @@ fn step(place: &Place, command: &str, show: Show, told: &mut String) {
             let path = place.path(file);
             let text = std::fs::read_to_string(&path).expect("a file of the story");
             assert!(text.contains(old), "`{old}` is not in {file}");
-            std::fs::write(path, text.replace(old, new)).expect("a file of the story");
+            std::fs::write(path, text.replace(old, &new.replace("\\n", "\n")))
+                .expect("a file of the story");
         }
         ["cat", file] => {
             told.push_str(&std::fs::read_to_string(place.path(file)).expect("a file of the story"));
