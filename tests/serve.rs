@@ -122,9 +122,12 @@ async fn clients_find_their_way_from_the_metadata_to_the_subscriptions() {
         let (_, list) = get(&client, &metadata("2019-05-01"), None).await;
         assert_eq!(list[0]["resourceManager"], base);
         let (_, old) = get(&client, &metadata("2015-01-01"), None).await;
-        assert!(old["authentication"]["audiences"][0].is_string() && old["graphEndpoint"].is_string());
+        assert!(
+            old["authentication"]["audiences"][0].is_string() && old["graphEndpoint"].is_string()
+        );
 
-        let (status, _) = get(&client, &format!("{base}/subscriptions?api-version=2022-12-01"), None).await;
+        let (status, _) =
+            get(&client, &format!("{base}/subscriptions?api-version=2022-12-01"), None).await;
         assert_eq!(status, 401);
         let token = token(&client, base).await;
         for (path, field) in [
@@ -147,7 +150,8 @@ async fn a_stop_keeps_the_world() {
     let path = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/kept?api-version=2021-04-01");
     let (client, url) = (server.client(), format!("{}{path}", server.url));
     let bearer = token(&client, &server.url).await;
-    let made = client.put(&url).bearer_auth(&bearer).body(json!({"location": "westeurope"}).to_string());
+    let made =
+        client.put(&url).bearer_auth(&bearer).body(json!({"location": "westeurope"}).to_string());
     assert_eq!(made.send().await.expect("an answer").status().as_u16(), 201);
     server.stop();
 
@@ -204,8 +208,7 @@ computes:
   identity: {type: SystemAssigned}
 ";
 
-const FAULTS: &str =
-    "faults: {seed: 7, throttle: 0.05, serverError: 0.1, dropConnection: 0.1, slow: 0.1, staleReads: 0.2}";
+const FAULTS: &str = "faults: {seed: 7, throttle: 0.05, serverError: 0.1, dropConnection: 0.1, slow: 0.1, staleReads: 0.2}";
 
 /// Runs a command against the served world, or with `served` empty in process.
 fn run(folder: &Path, served: Option<&Server>, base: &str, words: &[&str]) -> Output {
