@@ -135,6 +135,10 @@ fn checked_pair(world: &World, wanted: &Json, name: &str) -> Result<(String, Str
         ));
     }
     let principal = wanted["principalId"].as_str().unwrap_or_default().to_ascii_lowercase();
+    if principal.is_empty() {
+        let text = "A valid principal ID must be provided for role assignment.";
+        return Err(fail(StatusCode::BAD_REQUEST, "InvalidPrincipalId", text));
+    }
     if Uuid::parse_str(&principal).is_err() {
         return Err(fail(
             StatusCode::BAD_REQUEST,

@@ -5,19 +5,24 @@ use http::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 
 use super::id::Target;
-use super::{canonical_id, generic, method_not_allowed, not_found, retry_later};
+use super::{canonical_id, generic, method_not_allowed, not_found};
 use crate::sandbox::clock::Work;
 use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::sandbox::world::World;
 
 /// Answers under `Microsoft.Kubernetes` and `Microsoft.ContainerService`.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let id = canonical_id(call);
+    if level.types() == "managedclusters" {
+        check_etag(world, call, &id)?;
+    }
     match (&call.method, level.types().as_str()) {
         (&Method::PUT, "connectedclusters" | "managedclusters") => create(world, call, target, &id),
         (&Method::PATCH, "connectedclusters" | "managedclusters") => {
-            generic::patch(world, call, target, &id)
+            generic::patch(world, call, target, &id)?;
+            let body = turn_etag(world, &id);
+            Ok(Reply::ok(body))
         }
         (&Method::DELETE, "connectedclusters" | "managedclusters") => remove(world, call, &id),
         (
@@ -51,9 +56,12 @@ fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
         ));
     }
     let stamp = world.stamp();
-    let reply = generic::put(world, call, target, id, |_, body| {
+    let mut reply = generic::put(world, call, target, id, |_, body| {
         fill(body, aks, &stamp);
     })?;
+    if aks {
+        reply.body = Some(turn_etag(world, id));
+    }
     if is_new {
         let distribution = world
             .body(id)
@@ -63,6 +71,36 @@ fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
         crate::sandbox::seed::materialise_cluster(world, id, &distribution);
     }
     Ok(reply)
+}
+
+/// AKS honours `If-Match` and `If-None-Match` ("Azure REST: Managed Clusters", since 2024-09).
+fn check_etag(world: &World, call: &Call, id: &str) -> Result<(), Reply> {
+    if matches!(call.method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let tag = world.body(id).map(|body| body["eTag"].as_str().unwrap_or_default().to_owned());
+    let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    let matches = call.header("if-match").is_none_or(|wanted| match &tag {
+        Some(tag) => wanted.trim() == "*" || plain(wanted) == *tag,
+        None => false,
+    });
+    let none = call.header("if-none-match").is_none_or(|it| it.trim() != "*" || tag.is_none());
+    if matches && none {
+        return Ok(());
+    }
+    Err(super::fail(
+        StatusCode::PRECONDITION_FAILED,
+        "PreconditionFailed",
+        "The condition specified using HTTP conditional header(s) is not met.",
+    ))
+}
+
+/// Gives a changed cluster a new `eTag`, and returns its body.
+fn turn_etag(world: &mut World, id: &str) -> Json {
+    let tag = world.guid(&format!("etag {id} {}", world.revision));
+    let Some(stored) = world.get_mut(id) else { return Json::Null };
+    stored.body["eTag"] = json!(tag);
+    stored.body.clone()
 }
 
 /// Gives a cluster the read-only members of a healthy one.
@@ -93,9 +131,7 @@ fn remove(world: &mut World, call: &Call, id: &str) -> Answer {
     if let Some(stored) = world.get_mut(id) {
         stored.body["properties"]["provisioningState"] = json!("Deleting");
     }
-    world.after(Work::Generic, Event::Remove { id: id.to_owned() });
-    let location = format!("{}{}?api-version={}", call.origin, id, call.api_version());
-    Ok(retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", location), 10))
+    Ok(super::groups::accept_removal(world, call, id, Work::Generic))
 }
 
 fn kubeconfig(call: &Call, cluster: &str) -> String {

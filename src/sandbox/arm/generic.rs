@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{
-    canonical_id, envelope, method_not_allowed, not_found, parent_id, parent_not_found, providers,
+    canonical_id, envelope, fail, method_not_allowed, not_found, parent_id, parent_not_found,
+    providers,
 };
 use crate::sandbox::wire::{Answer, Call, Reply};
 use crate::sandbox::world::World;
@@ -89,6 +90,7 @@ pub(super) fn put(
     }
     let request = call.json()?;
     let existing = world.body(id).cloned();
+    check_name_and_place(target, id, &request, existing.as_ref())?;
     let kind = existing
         .as_ref()
         .and_then(|e| e["type"].as_str())
@@ -100,6 +102,41 @@ pub(super) fn put(
     finish(world, &mut body);
     world.put(id, body.clone());
     Ok(Reply::json(if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED }, body))
+}
+
+/// What ARM checks before it asks the service: the characters of a name, and that a tracked resource stays where it is.
+pub(super) fn check_name_and_place(
+    target: &Target,
+    id: &str,
+    request: &Json,
+    existing: Option<&Json>,
+) -> Result<(), Reply> {
+    let name = target.last().map(id::Level::last_name).unwrap_or_default();
+    let odd = |c: char| c.is_control() || "<>%&\\?/".contains(c);
+    if name.chars().any(odd) || name.ends_with('.') || name.chars().count() > 260 {
+        let text = format!(
+            "Resource name '{name}' is invalid: it has characters that may not stand in a name, ends with a period or is too long."
+        );
+        return Err(fail(StatusCode::BAD_REQUEST, "InvalidResourceName", text));
+    }
+    let plain = |it: &str| it.to_ascii_lowercase().replace(' ', "");
+    let wanted = request["location"].as_str().filter(|it| !it.is_empty());
+    let (Some(wanted), Some(old)) = (wanted, existing.and_then(|it| it["location"].as_str()))
+    else {
+        return Ok(());
+    };
+    if plain(wanted) == plain(old) {
+        return Ok(());
+    }
+    let group = target.group.as_deref().unwrap_or_default();
+    let name = id::last_segment(id);
+    Err(fail(
+        StatusCode::CONFLICT,
+        "InvalidResourceLocation",
+        format!(
+            "The resource '{name}' already exists in location '{old}' in resource group '{group}'. A resource with the same name cannot be created in location '{wanted}'. Please select a new resource name."
+        ),
+    ))
 }
 
 /// A PATCH: JSON merge patch over tags, identity and properties ("ARM RPC: PATCH").

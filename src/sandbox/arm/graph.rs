@@ -43,12 +43,14 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
     let rows = parsed.run(rows).map_err(|problem| invalid(&problem))?;
     let options = &request["options"];
     let number = |name: &str| options[name].as_u64().and_then(|n| usize::try_from(n).ok());
-    let top = number("$top").unwrap_or(1000).clamp(1, 1000);
-    let skip = options["$skipToken"]
-        .as_str()
-        .and_then(|token| token.parse().ok())
-        .or_else(|| number("$skip"))
-        .unwrap_or(0);
+    let top = number("$top").unwrap_or(1000);
+    if !(1..=1000).contains(&top) {
+        return Err(invalid(&format!("$top is {top}, but must lie between 1 and 1000.")));
+    }
+    let skip = match options["$skipToken"].as_str() {
+        Some(token) => token.parse().map_err(|_| invalid("The $skipToken is invalid."))?,
+        None => number("$skip").unwrap_or(0),
+    };
     let total = rows.len();
     let page: Vec<Json> = rows.into_iter().skip(skip).take(top).collect();
     let more = skip + page.len() < total;

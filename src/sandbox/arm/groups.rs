@@ -11,6 +11,10 @@ use crate::sandbox::world::{Event, World};
 
 /// `/tenants` and `/subscriptions`.
 pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
+    let known = ["tenants", "providers", "subscriptions"].iter().any(|word| call.is(0, word));
+    if known && call.segments.len() == 1 && call.method != Method::GET {
+        return Err(method_not_allowed(call));
+    }
     if call.segments.len() == 1 && call.is(0, "tenants") {
         let id = format!("/tenants/{}", world.tenant);
         return Ok(Reply::ok(json!({"value": [{
@@ -36,6 +40,10 @@ pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let rest: Vec<String> = target.rest.iter().map(|s| s.to_ascii_lowercase()).collect();
+    let lists = ["resourcegroups", "providers", "locations", "resources", "operationresults"];
+    if rest.first().is_some_and(|it| lists.contains(&it.as_str())) && call.method != Method::GET {
+        return Err(method_not_allowed(call));
+    }
     match (&target.group, rest.iter().map(String::as_str).collect::<Vec<_>>().as_slice()) {
         (None, []) => subscription_itself(world, call, subscription),
         (None, ["resourcegroups"]) => {
@@ -97,8 +105,11 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
                 return Err(missing_group(&id));
             }
             let old_location = existing.as_ref().map(|e| e["location"].clone());
-            let location = request.get("location").cloned().or_else(|| old_location.clone());
-            let Some(location) = location.filter(Json::is_string) else {
+            let given = request.get("location").and_then(Json::as_str).map(normal);
+            // Only a PATCH may leave it out.
+            let kept = old_location.as_ref().filter(|_| call.method == Method::PATCH);
+            let location = given.map(Json::from).or_else(|| kept.cloned());
+            let Some(location) = location else {
                 return Err(fail(
                     StatusCode::BAD_REQUEST,
                     "LocationRequired",
@@ -112,6 +123,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
                 );
                 return Err(fail(StatusCode::CONFLICT, "InvalidResourceGroupLocation", text));
             }
+            check_group(id::last_segment(&id), location.as_str().unwrap_or_default())?;
             let mut body = group_body(&id, &location);
             if let Some(tags) =
                 request.get("tags").or_else(|| existing.as_ref().and_then(|e| e.get("tags")))
@@ -126,32 +138,30 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
             if existing.is_none() {
                 return Err(missing_group(&id));
             }
-            let operation = world.begin(&id, "Deleting");
             if let Some(stored) = world.get_mut(&id) {
                 stored.body["properties"]["provisioningState"] = json!("Deleting");
             }
-            world.after(Work::NamespaceRemoval, Event::Remove { id: id.clone() });
-            world.after(
-                Work::NamespaceRemoval,
-                Event::End { operation: operation.clone(), error: None },
-            );
-            let subscription = id::parse(&id).subscription.unwrap_or_default();
-            let location = format!(
-                "{}/subscriptions/{subscription}/operationresults/{operation}?api-version={}",
-                call.origin,
-                call.api_version()
-            );
-            Ok(retry_later(
-                world,
-                Reply::empty(StatusCode::ACCEPTED).with("Location", location),
-                15,
-            ))
+            Ok(accept_removal(world, call, &id, Work::NamespaceRemoval))
         }
         _ => Err(method_not_allowed(call)),
     }
 }
 
-/// Where the deletion of a group is followed: 202 with the same address while it runs, then 200 without a body.
+/// 202 for a removal that takes its time, with the address where it is followed.
+pub(super) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Work) -> Reply {
+    let operation = world.begin(id, "Deleting");
+    world.after(work, Event::Remove { id: id.to_owned() });
+    world.after(work, Event::End { operation: operation.clone(), error: None });
+    let subscription = id::parse(id).subscription.unwrap_or_default();
+    let location = format!(
+        "{}/subscriptions/{subscription}/operationresults/{operation}?api-version={}",
+        call.origin,
+        call.api_version()
+    );
+    retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", location), 15)
+}
+
+/// Where a removal is followed: 202 with the same address while it runs, then 200 without a body.
 fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
     let Some(found) = world.operations.get(operation) else {
         let text = format!("The operation '{operation}' could not be found.");
@@ -162,6 +172,27 @@ fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
     }
     let here = format!("{}{}?{}", call.origin, call.path(), call.raw_query);
     Ok(retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", here), 15))
+}
+
+/// `West Europe` as ARM keeps it: `westeurope`.
+fn normal(location: &str) -> String {
+    location.to_ascii_lowercase().replace(' ', "")
+}
+
+/// Names of groups: letters, digits and `-._()`, no period at the end, at most 90 ("ARM docs: naming rules").
+fn check_group(name: &str, location: &str) -> Result<(), Reply> {
+    let fits = |c: char| c.is_alphanumeric() || "-._()".contains(c);
+    if name.chars().count() > 90 || name.ends_with('.') || !name.chars().all(fits) {
+        let text = format!(
+            "The provided resource group name '{name}' has invalid characters, ends with a period or is longer than 90 characters. The name can only be a letter, digit, '-', '.', '(', ')' or '_'."
+        );
+        return Err(fail(StatusCode::BAD_REQUEST, "InvalidResourceGroup", text));
+    }
+    if super::providers::LOCATIONS.iter().any(|(known, _)| *known == location) {
+        return Ok(());
+    }
+    let text = format!("The provided location '{location}' is not available for resource group.");
+    Err(fail(StatusCode::BAD_REQUEST, "LocationNotAvailableForResourceGroup", text))
 }
 
 fn missing_group(id: &str) -> Reply {

@@ -105,6 +105,7 @@ fn put_namespace(world: &mut World, call: &Call, target: &Target, id: &str) -> A
     let request = call.json()?;
     let name = id::last_segment(id);
     let existing = world.body(id).cloned();
+    generic::check_name_and_place(target, id, &request, existing.as_ref())?;
     if name_problem(name) {
         return Err(fail(
             StatusCode::BAD_REQUEST,
@@ -254,14 +255,18 @@ fn put_child(world: &mut World, call: &Call, target: &Target, id: &str) -> Answe
                 all.iter().any(|r| r.as_str().is_some_and(|r| r.eq_ignore_ascii_case(right)))
             })
         };
-        if rights.as_array().is_none_or(Vec::is_empty)
+        let known = |right: &Json| {
+            let is = |known: &&str| right.as_str().is_some_and(|it| it.eq_ignore_ascii_case(known));
+            ["Manage", "Send", "Listen"].iter().any(|known| is(known))
+        };
+        if rights.as_array().is_none_or(|all| all.is_empty() || !all.iter().all(known))
             || (has("Manage") && !(has("Send") && has("Listen")))
         {
             return Err(fail(
                 StatusCode::BAD_REQUEST,
                 "BadRequest",
                 format!(
-                    "The rights of an authorization rule must not be empty, and Manage needs Send and Listen. CorrelationId: {}",
+                    "The rights of an authorization rule are Manage, Send and Listen, at least one, and Manage needs Send and Listen. CorrelationId: {}",
                     Uuid::nil()
                 ),
             ));

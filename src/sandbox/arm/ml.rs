@@ -17,7 +17,12 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
     match (level.types().as_str(), level.is_named()) {
         ("workspaces/computes", true) => compute(world, call, target, &id),
         ("workspaces/computes", false) => computes(world, call, &id),
-        ("workspaces/computes/listkeys", _) => Ok(Reply::ok(json!({"computeType": "Kubernetes"}))),
+        ("workspaces/computes/listkeys", _) if call.method == Method::POST => {
+            let compute = super::parent_or_self(&id);
+            let kind = world.body(&compute).map(|body| body["properties"]["computeType"].clone());
+            kind.map(|kind| Reply::ok(json!({"computeType": kind})))
+                .ok_or_else(|| no_compute(world, &compute))
+        }
         ("locations/computeoperationsstatus", true) => operation(world, call, level.last_name()),
         ("workspaces", true) => {
             let mut reply = match call.method {
@@ -49,6 +54,25 @@ fn ml_error(world: &World, status: StatusCode, code: &str, message: &str) -> Rep
     )
     .with("x-ms-response-type", "error")
 }
+
+fn no_compute(world: &World, id: &str) -> Reply {
+    let text = format!("Compute with name {} is not found in the workspace.", id::last_segment(id));
+    ml_error(world, StatusCode::NOT_FOUND, "ResourceNotFound", &text)
+}
+
+/// What a compute can be ("Azure REST: Machine Learning Compute", discriminator of `Compute`).
+const COMPUTES: &[&str] = &[
+    "AKS",
+    "Kubernetes",
+    "AmlCompute",
+    "ComputeInstance",
+    "DataFactory",
+    "VirtualMachine",
+    "HDInsight",
+    "Databricks",
+    "DataLakeAnalytics",
+    "SynapseSpark",
+];
 
 fn is_public_arm(origin: &str) -> bool {
     ["management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"]
@@ -140,15 +164,7 @@ fn compute(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer 
     match call.method {
         Method::GET | Method::HEAD => match generic::read(world, target, id) {
             Ok(reply) => Ok(reply),
-            Err(_) => Err(ml_error(
-                world,
-                StatusCode::NOT_FOUND,
-                "ResourceNotFound",
-                &format!(
-                    "Compute with name {} is not found in the workspace.",
-                    id::last_segment(id)
-                ),
-            )),
+            Err(_) => Err(no_compute(world, id)),
         },
         Method::PUT => attach(world, call, target, id, &workspace),
         Method::DELETE => detach(world, call, id),
@@ -173,6 +189,9 @@ fn attach(world: &mut World, call: &Call, target: &Target, id: &str, workspace: 
         return Err(bad(world, "The property computeType is required."));
     }
     let resource = wanted["resourceId"].as_str().unwrap_or_default().to_owned();
+    if !COMPUTES.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+        return Err(bad(world, &format!("The compute type '{kind}' is not supported.")));
+    }
     if kind.eq_ignore_ascii_case("kubernetes") && resource.is_empty() {
         return Err(bad(
             world,
