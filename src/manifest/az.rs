@@ -37,10 +37,16 @@ pub struct Imported {
 ///
 /// # Errors
 /// All findings when one of them is an error: no command with a use (`az-nothing`), a part that
-/// has to be said (`az-missing`), a value that has no meaning (`az-value`).
+/// has to be said (`az-missing`), a value that has no meaning (`az-value`), more than a mebibyte of
+/// text or 500 findings (`file-too-large`, `too-many-mistakes`).
 pub fn import(source: &Arc<Source>, profile: Option<Profile>) -> Result<Imported, Diagnostics> {
     let mut findings =
         Findings { source: Arc::clone(source), list: Vec::new(), stand_ins: BTreeSet::new() };
+    if source.text.len() > LONGEST_BYTES {
+        let message = format!("`{}` has more than {LONGEST_BYTES} bytes", source.path.display());
+        let help = "import the lines that set up clusters; what else a script does is not read";
+        return Err(vec![Diagnostic::error("file-too-large", message).with_help(help)]);
+    }
     let (items, slips) = lex::lex(&source.text);
     findings.slips(slips);
     let mut reader = read::Reader::new(&mut findings);
@@ -71,6 +77,11 @@ pub fn import(source: &Arc<Source>, profile: Option<Profile>) -> Result<Imported
     Ok(Imported { text: texts.join("---\n"), clusters, findings: findings.list })
 }
 
+/// A fleet of a thousand clusters has half of it.
+const LONGEST_BYTES: usize = 1 << 20;
+/// Who has made more mistakes wants to know of the first ones.
+const MAX_FINDINGS: usize = 500;
+
 /// What was found, with its place.
 struct Findings {
     source: Arc<Source>,
@@ -94,6 +105,14 @@ impl Findings {
         };
         let (start, end) = (whole(span.start), whole(span.end));
         let span = start.min(end)..end;
+        if self.list.len() == MAX_FINDINGS {
+            let message = format!("more than {MAX_FINDINGS} findings; the rest is not shown");
+            let help = "mend the first ones; perhaps these are no command lines at all";
+            self.list.push(Diagnostic::error("too-many-mistakes", message).with_help(help));
+        }
+        if self.list.len() > MAX_FINDINGS {
+            return;
+        }
         let place = Place { source: Arc::clone(&self.source), span };
         let finding = Diagnostic::new(code, severity, message).at(Some(place), "");
         self.list.push(if help.is_empty() { finding } else { finding.with_help(help) });

@@ -271,8 +271,22 @@ fn scalar(text: &str) -> String {
     if sure && !word && !number {
         return text.to_owned();
     }
-    // JSON strings are YAML strings.
-    serde_json::Value::from(text).to_string()
+    // JSON strings are YAML strings, but for characters that YAML calls unprintable.
+    let quoted = serde_json::Value::from(text).to_string();
+    let unprintable = |it: char| {
+        matches!(
+            it,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+    };
+    if !quoted.contains(unprintable) {
+        return quoted;
+    }
+    let escaped = quoted.chars().map(|it| match unprintable(it) {
+        true => format!("\\u{:04x}", u32::from(it)),
+        false => it.to_string(),
+    });
+    escaped.collect()
 }
 
 fn emit(
@@ -335,6 +349,7 @@ mod tests {
             ("${X:-y}", "\"${X:-y}\""),
             ("a: b", "\"a: b\""),
             ("-x", "\"-x\""),
+            ("a\u{7f}b", "\"a\\u007fb\""),
             ("system:serviceaccount:a:b", "system:serviceaccount:a:b"),
             ("nvidia.com/gpu", "nvidia.com/gpu"),
         ] {

@@ -9,7 +9,7 @@ use miette::{
     SourceCode, SourceSpan, SpanContents,
 };
 
-use crate::source::{Diagnostic, Label, Severity, Source};
+use crate::source::{Diagnostic, Label, Place, Severity, Source};
 
 /// The findings in order, each with file, line, column and the offending text underlined; file
 /// after file, and inside a file from top to bottom.
@@ -81,6 +81,49 @@ impl Lines {
 struct Text {
     source: Arc<Source>,
     lines: Arc<Vec<usize>>,
+    /// Where the text begins in its file: lines before it, and bytes before it in its first line.
+    skipped: (usize, usize),
+}
+
+/// Lines around a place that have more bytes than this are no lines for people.
+const LONG_BYTES: usize = 4_000;
+
+impl Text {
+    /// The text with what a label points at; of long lines only what is around it.
+    fn around(label: &Label, lines: &mut Lines) -> (Self, Label) {
+        let source = Arc::clone(&label.place.source);
+        let text = Self { lines: lines.of(&source), source, skipped: (0, 0) };
+        if !text.is_long(label) {
+            return (text, label.clone());
+        }
+        let (whole, span) = (&text.source.text, &label.place.span);
+        let line = text.line_of(span.start);
+        let begin = text.lines.get(line).copied().unwrap_or_default();
+        let end = text.lines.get(line + 1).map_or(whole.len(), |it| it - 1);
+        let start = span.start.clamp(begin, end);
+        let from = whole.floor_char_boundary(start.saturating_sub(60)).max(begin);
+        let to = whole.floor_char_boundary(start + 60).clamp(start, end);
+        let (path, text) = (text.source.path.clone(), whole[from..to].to_owned());
+        let source = Arc::new(Source { path, text });
+        let span = start - from..span.end.clamp(start, to) - from;
+        let place = Place { source: Arc::clone(&source), span };
+        let skipped = (line, from - begin);
+        (
+            Self { source, lines: Arc::new(vec![0]), skipped },
+            Label { place, text: label.text.clone() },
+        )
+    }
+
+    fn is_long(&self, label: &Label) -> bool {
+        let first = self.line_of(label.place.span.start).saturating_sub(1);
+        let last = self.line_of(label.place.span.end) + 2;
+        let end = self.lines.get(last).copied().unwrap_or(self.source.text.len());
+        end - self.lines.get(first).copied().unwrap_or_default() > LONG_BYTES
+    }
+
+    fn line_of(&self, at: usize) -> usize {
+        self.lines.partition_point(|it| *it <= at).saturating_sub(1)
+    }
 }
 
 impl SourceCode for Text {
@@ -91,22 +134,22 @@ impl SourceCode for Text {
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let text = &self.source.text;
-        let line_of = |at: usize| self.lines.partition_point(|it| *it <= at).saturating_sub(1);
         let end = (span.offset() + span.len()).min(text.len());
-        let first = line_of(span.offset().min(text.len())).saturating_sub(before);
-        let last = line_of(end).saturating_add(after);
+        let first = self.line_of(span.offset().min(text.len())).saturating_sub(before);
+        let last = self.line_of(end).saturating_add(after);
         let from = self.lines.get(first).copied().unwrap_or_default();
         let to = self.lines.get(last + 1).copied().unwrap_or(text.len());
         let column = if before == 0 { span.offset().saturating_sub(from) } else { 0 };
         let from = if before == 0 { span.offset().min(text.len()) } else { from };
         let bytes = text.as_bytes().get(from..to).ok_or(MietteError::OutOfBounds)?;
         let name = self.source.path.display().to_string();
+        let column = if first == 0 { column + self.skipped.1 } else { column };
         let window = SourceSpan::new(from.into(), to - from);
         Ok(Box::new(MietteSpanContents::new_named(
             name,
             bytes,
             window,
-            first,
+            first + self.skipped.0,
             column,
             last - first + 1,
         )))
@@ -132,22 +175,22 @@ struct Elsewhere {
 
 impl<'a> Shown<'a> {
     fn new(finding: &'a Diagnostic, lines: &mut Lines) -> Self {
-        let mut text_of = |label: &Label| {
-            let source = Arc::clone(&label.place.source);
-            Text { lines: lines.of(&source), source }
+        let Some(main) = finding.labels.first() else {
+            return Self { finding, text: None, labels: Vec::new(), elsewhere: Vec::new() };
         };
-        let main = finding.labels.first();
-        let here =
-            |it: &&Label| main.is_some_and(|main| it.place.source.path == main.place.source.path);
-        let labels =
-            finding.labels.iter().filter(here).enumerate().map(|(at, it)| labeled(it, at == 0));
-        let elsewhere = finding.labels.iter().filter(|it| !here(it)).map(|it| Elsewhere {
-            message: it.text.clone(),
-            text: text_of(it),
-            label: labeled(it, true),
-        });
-        let elsewhere = elsewhere.collect();
-        Self { finding, labels: labels.collect(), elsewhere, text: main.map(text_of) }
+        let (text, first) = Text::around(main, lines);
+        let mut labels = vec![labeled(&first, true)];
+        let mut elsewhere = Vec::new();
+        for label in &finding.labels[1..] {
+            if label.place.source.path != main.place.source.path {
+                let (text, own) = Text::around(label, lines);
+                let (message, label) = (own.text.clone(), labeled(&own, true));
+                elsewhere.push(Elsewhere { message, text, label });
+            } else if !text.is_long(label) && text.skipped == (0, 0) {
+                labels.push(labeled(label, false));
+            }
+        }
+        Self { finding, text: Some(text), labels, elsewhere }
     }
 }
 
@@ -163,7 +206,10 @@ fn labeled(label: &Label, primary: bool) -> LabeledSpan {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.finding.message)
+        let message = &self.finding.message;
+        let end = message.floor_char_boundary(LONG_BYTES);
+        f.write_str(&message[..end])?;
+        if end < message.len() { f.write_str(" …") } else { Ok(()) }
     }
 }
 
@@ -225,12 +271,21 @@ impl miette::Diagnostic for Elsewhere {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Place;
 
     fn place(name: &str, text: &str, word: &str) -> Option<Place> {
         let start = text.find(word).unwrap();
         let source = Arc::new(Source { path: name.into(), text: text.into() });
         Some(Place { source, span: start..start + word.len() })
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_part_around_the_place_is_shown() {
+        let text = format!("a: 1\nb: [{}bad, {}]\n", "x, ".repeat(5_000), "y, ".repeat(5_000));
+        let finding =
+            Diagnostic::error("wrong", "m".repeat(9_000)).at(place("a.yaml", &text, "bad"), "this");
+        let report = report(&[finding], false, 80);
+        assert!(report.contains("a.yaml:2:15005") && report.contains("x, bad, y"), "{report}");
+        assert!(report.len() < 8_000 && report.contains(" 2 │"), "{report}");
     }
 
     #[test]

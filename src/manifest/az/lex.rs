@@ -319,7 +319,9 @@ impl<'a> Lexer<'a> {
             self.parentheses(text);
             return false;
         }
-        let line = rest.split('\n').next().unwrap_or_default();
+        // A placeholder is a few words, not a page of them.
+        let near = &rest[..rest.floor_char_boundary(200)];
+        let line = near.split('\n').next().unwrap_or_default();
         let Some(length) = line.find('>') else {
             text.push('<');
             self.bump(1);

@@ -13,6 +13,9 @@ use super::lex::Word;
 /// The stand-in where no subscription is named.
 pub(super) const NO_SUBSCRIPTION: &str = "${SUBSCRIPTION_ID:-00000000-0000-0000-0000-000000000000}";
 
+/// Bytes; Kubernetes allows a label 317 with its prefix.
+const LONGEST_KEY: usize = 400;
+
 /// What placeholders of articles are about, by a part of their name: variable and default.
 const PLACEHOLDERS: [(&str, &str, &str); 7] = [
     ("sub", "SUBSCRIPTION_ID", "00000000-0000-0000-0000-000000000000"),
@@ -80,6 +83,12 @@ pub(super) fn setting(word: &Word, findings: &mut Findings) -> Option<(String, S
     };
     if catalog::setting(key).is_some() {
         return Some((key.to_owned(), value.to_owned()));
+    }
+    if key.len() > LONGEST_KEY || key.contains(char::is_control) {
+        let message = "no key of a setting is as long as this".to_owned();
+        let span = word.span.start..(word.span.start + 40).min(word.span.end);
+        findings.push(("az-value", Severity::Error), span, message, "look for a missing quote");
+        return None;
     }
     let keys = catalog::settings().iter().filter(|it| !it.prefix).map(|it| it.key.as_str());
     let near = || suggest::nearest(key, keys).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Broken manifests of every kind: the loader and the checks never panic and always end.
+//! The loader and the checks never panic and always end.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,19 +7,14 @@ use amlplan::manifest::{LoadOptions, Secrets, load_lenient};
 use amlplan::{check, render};
 use jiff::Timestamp;
 
+use super::mutate::{Seed, mutate};
+
 /// Mutated inputs of a run.
 const INPUTS: usize = 2_000;
 /// Far above what any of them needs, far below what a runaway would take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Things that parsers have stumbled over.
-const TOKENS: [&str; 40] = [
-    "[", "]", "{", "}", ":", "- ", "? ", "&a ", "*a", "<<: ", "|", ">", "\"", "'", "#", "\n", "\t",
-    "  ", "---\n", "...\n", "%", "!!", "@", "`", "~", "null", "true", "1e999", "-", "\0", "\r",
-    "\u{feff}", "\u{2028}", "${", "${A}", "$$", "=", "[[", "\"\"\"", "\\",
-];
-
-fn seeds() -> Vec<(PathBuf, Vec<u8>)> {
+fn seeds() -> Vec<Seed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths: Vec<PathBuf> = ["tests/corpus", "manifests", "manifests/invalid"]
         .iter()
@@ -29,42 +24,6 @@ fn seeds() -> Vec<(PathBuf, Vec<u8>)> {
         .collect();
     paths.sort();
     paths.into_iter().filter_map(|it| Some((it.clone(), std::fs::read(&it).ok()?))).collect()
-}
-
-/// One to eight small accidents.
-fn mutate(random: &mut fastrand::Rng, seeds: &[(PathBuf, Vec<u8>)], mut bytes: Vec<u8>) -> Vec<u8> {
-    for _ in 0..random.usize(1..=8) {
-        let at = random.usize(0..=bytes.len());
-        let end = (at + random.usize(0..40)).min(bytes.len());
-        match random.u8(0..7) {
-            0 => drop(bytes.drain(at..end)),
-            1 => {
-                let part = bytes[at..end].to_vec();
-                let times = random.usize(1..200);
-                bytes.splice(at..at, part.repeat(times));
-            }
-            2 => {
-                let token = TOKENS[random.usize(0..TOKENS.len())];
-                let times = if random.u8(0..10) == 0 { 500 } else { 1 };
-                bytes.splice(at..at, token.repeat(times).into_bytes());
-            }
-            3 => bytes.iter_mut().skip(at).take(1).for_each(|it| *it = random.u8(..)),
-            4 => {
-                let other = &seeds[random.usize(0..seeds.len())].1;
-                let start = random.usize(0..=other.len());
-                let stop = (start + random.usize(0..400)).min(other.len());
-                bytes.splice(at..at, other[start..stop].to_vec());
-            }
-            5 => bytes.truncate(at),
-            _ => {
-                let part = bytes[at..end].to_vec();
-                let to = random.usize(0..=bytes.len());
-                bytes.splice(to..to, part);
-            }
-        }
-        bytes.truncate(200_000);
-    }
-    bytes
 }
 
 fn run(file: &Path) {
