@@ -312,6 +312,21 @@ const PIECES: [&str; 24] = [
     "system:serviceaccount:",
 ];
 
+#[test]
+fn a_place_never_splits_a_character() {
+    for text in ["az k8s-extension create =\\ – ", "az k8s-extension create --config \\;\\|ü="] {
+        let source = Arc::new(Source { path: "line".into(), text: text.to_owned() });
+        let findings = match az::import(&source, None) {
+            Ok(imported) => imported.findings,
+            Err(findings) => findings,
+        };
+        assert!(!findings.is_empty());
+        for label in findings.iter().flat_map(|it| &it.labels) {
+            assert!(source.text.get(label.place.span.clone()).is_some(), "{text}");
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_brings_the_reader_down(picks in proptest::collection::vec(0..PIECES.len(), 0..40)) {

@@ -39,6 +39,7 @@ static PAGES: LazyLock<Vec<CodePage>> = LazyLock::new(|| {
         include_str!("codes/settings.toml"),
         include_str!("codes/secrets.toml"),
         include_str!("codes/commands.toml"),
+        include_str!("codes/import.toml"),
     ];
     let read = |text: &str| toml::from_str::<File>(text).expect("tests read every page").code;
     let mut pages: Vec<CodePage> = files.into_iter().flat_map(read).collect();

@@ -22,8 +22,8 @@ fn constraint(view: View<'_>, found: &mut Diagnostics) {
     let Some(scc) = &cluster.scc else {
         if view.family() == Family::OpenShift && cluster.extension.is_some() {
             found.push(
-                Diagnostic::warning("scc-missing", "on OpenShift the extension's pods need a security context constraint, and no grant is declared")
-                    .with_help("add `scc: {}` to let amlplan make the grants; without them the pods never start")
+                Diagnostic::warning("scc-missing", "on OpenShift the extension's pods need a security context constraint; none is named, so `privileged` is granted")
+                    .with_help("add `scc: {}` to say that you want it, or name another")
                     .at(view.value("/cluster/distribution"), "OpenShift"),
             );
         }

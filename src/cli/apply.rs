@@ -46,6 +46,12 @@ fn is_plan(path: &Path) -> bool {
 
 /// Applies a plan as it was reviewed, or refuses it as stale.
 async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
+    if !args.how.target.is_empty() {
+        let message = "a saved plan is applied as a whole, so --target cannot narrow it";
+        return Err(Diagnostic::error("plan-with-target", message)
+            .with_help("plan again with --target and save that")
+            .into());
+    }
     let (_, mut saved) = file::read(path)?;
     for node in saved.desired.nodes.values_mut() {
         for secret in node.resource.secrets_mut() {

@@ -36,7 +36,7 @@ pub(super) fn man(out: &Output) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_mangen::Man::new(Cli::command())
         .render(&mut text)
-        .map_err(|it| Failure::error("man", it.to_string()))?;
+        .map_err(|it| Failure::error("runtime", format!("cannot write the manual page: {it}")))?;
     out.result(&String::from_utf8_lossy(&text));
     Ok(Exit::Done)
 }

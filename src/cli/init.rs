@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::args::InitArgs;
 use super::exit::{Exit, Failure, Output};
+use crate::manifest::suggest;
 use crate::source::Diagnostic;
 
 /// Name, what it is for, and the manifest.
@@ -39,8 +40,10 @@ pub(super) fn run(args: &InitArgs, out: &Output) -> Result<Exit, Failure> {
             .into());
     };
     let Some((_, _, text)) = SCENARIOS.iter().find(|it| it.0 == wanted) else {
+        let near = suggest::nearest(wanted, SCENARIOS.iter().map(|it| it.0));
+        let near = near.map(|it| format!("did you mean `{it}`? ")).unwrap_or_default();
         return Err(Diagnostic::error("no-scenario", format!("there is no scenario `{wanted}`"))
-            .with_help(format!("the scenarios are: {}", names()))
+            .with_help(format!("{near}the scenarios are: {}", names()))
             .into());
     };
     let path = args.file.clone().unwrap_or_else(|| PathBuf::from("cluster.yaml"));

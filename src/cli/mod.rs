@@ -10,6 +10,8 @@ mod graph;
 mod import;
 mod init;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod sandbox;
 mod validate;
 mod verify;

@@ -5,7 +5,7 @@ use super::context::{env, now};
 use super::exit::{Exit, Failure, Output};
 use crate::check;
 use crate::manifest::{self, LoadOptions, Secrets};
-use crate::source::has_errors;
+use crate::source::{Diagnostic, Severity, has_errors};
 
 pub(super) fn run(args: &Files, out: &Output) -> Result<Exit, Failure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
@@ -17,7 +17,8 @@ pub(super) fn run(args: &Files, out: &Output) -> Result<Exit, Failure> {
     }
     let clusters = manifest.clusters.len();
     let noun = if clusters == 1 { "cluster" } else { "clusters" };
-    let warnings = match findings.len() {
+    let warning = |it: &&Diagnostic| it.severity == Severity::Warning;
+    let warnings = match findings.iter().filter(warning).count() {
         0 => "no warnings".to_owned(),
         1 => "1 warning".to_owned(),
         many => format!("{many} warnings"),

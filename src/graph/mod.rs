@@ -5,6 +5,8 @@ mod companions;
 pub mod import;
 mod lifecycle;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

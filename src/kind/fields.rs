@@ -206,6 +206,7 @@ pub fn location(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -245,5 +246,50 @@ mod tests {
     fn a_path_below_an_immutable_one_is_immutable() {
         assert!(RULES.is_immutable(&Pointer::parse("/scope/cluster")));
         assert!(!RULES.is_immutable(&Pointer::parse("/settings/scope")));
+    }
+
+    fn document() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Json::from),
+            any::<i32>().prop_map(Json::from),
+            "[a-z]{0,6}".prop_map(Json::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            proptest::collection::btree_map("[a-z]{1,4}", inner, 0..4)
+                .prop_map(|map| Json::Object(map.into_iter().collect()))
+        })
+    }
+
+    fn leaves(at: &Pointer, document: &Json, found: &mut Vec<Pointer>) {
+        match document.as_object() {
+            Some(map) => map.iter().for_each(|(key, it)| leaves(&at.join(key), it, found)),
+            None => found.push(at.clone()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_document_does_not_differ_from_itself_whatever_the_server_adds(
+            want in document(), extra in document(),
+        ) {
+            let mut live = want.clone();
+            if let Some(map) = live.as_object_mut() {
+                map.insert("server-owned".to_owned(), extra);
+            }
+            prop_assert_eq!(diff(&want.into(), &live, &Rules::default()), Vec::new());
+        }
+
+        #[test]
+        fn one_changed_leaf_is_one_change_at_its_path(want in document(), which in any::<usize>()) {
+            let mut found = Vec::new();
+            leaves(&Pointer::root(), &want, &mut found);
+            prop_assume!(!found.is_empty());
+            let path = found[which % found.len()].clone();
+            let mut live = want.clone();
+            *live.pointer_mut(&path.to_string()).unwrap() = json!(["something else"]);
+            let changes = diff(&want.into(), &live, &Rules::default());
+            prop_assert_eq!(changes.len(), 1);
+            prop_assert_eq!(&changes[0].path, &path);
+        }
     }
 }

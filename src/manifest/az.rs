@@ -86,6 +86,14 @@ impl Findings {
         message: String,
         help: &str,
     ) {
+        // What was read may be shorter or longer than what was written, so a computed end can fall
+        // inside a character or behind the text.
+        let text = &self.source.text;
+        let whole = |at: usize| {
+            (at..text.len()).find(|it| text.is_char_boundary(*it)).unwrap_or(text.len())
+        };
+        let (start, end) = (whole(span.start), whole(span.end));
+        let span = start.min(end)..end;
         let place = Place { source: Arc::clone(&self.source), span };
         let finding = Diagnostic::new(code, severity, message).at(Some(place), "");
         self.list.push(if help.is_empty() { finding } else { finding.with_help(help) });

@@ -285,7 +285,7 @@ impl Decision<'_> {
 
 impl Action {
     /// Whether values of the resource are only known after the step.
-    const fn makes(self) -> bool {
+    pub(crate) const fn makes(self) -> bool {
         matches!(self, Self::Create | Self::Replace)
     }
 }

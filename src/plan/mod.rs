@@ -7,6 +7,8 @@
 mod decide;
 pub mod file;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

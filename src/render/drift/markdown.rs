@@ -70,7 +70,7 @@ fn row(finding: &Finding<'_>) -> String {
             };
             (code(&finding.path.to_string()), declared, live)
         }
-        Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Follows => {
+        Rule::Missing | Rule::Unhealthy | Rule::Unwanted => {
             (format!("**{}**", plain(&finding.problem())), String::new(), String::new())
         }
     };

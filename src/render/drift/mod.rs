@@ -30,18 +30,11 @@ enum Rule {
     ChangedForGood,
     Unhealthy,
     Unwanted,
-    Follows,
 }
 
 impl Rule {
-    const ALL: [Self; 6] = [
-        Self::Missing,
-        Self::Changed,
-        Self::ChangedForGood,
-        Self::Unhealthy,
-        Self::Unwanted,
-        Self::Follows,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Missing, Self::Changed, Self::ChangedForGood, Self::Unhealthy, Self::Unwanted];
 
     const fn id(self) -> &'static str {
         match self {
@@ -50,13 +43,12 @@ impl Rule {
             Self::ChangedForGood => "drift-needs-replacement",
             Self::Unhealthy => "drift-unhealthy",
             Self::Unwanted => "drift-unwanted",
-            Self::Follows => "drift-follows",
         }
     }
 
     const fn is_error(self) -> bool {
         match self {
-            Self::Changed | Self::Follows => false,
+            Self::Changed => false,
             Self::Missing | Self::ChangedForGood | Self::Unhealthy | Self::Unwanted => true,
         }
     }
@@ -68,7 +60,6 @@ impl Rule {
             Self::ChangedForGood => "A field differs and cannot be changed back in place",
             Self::Unhealthy => "A resource is not in the state that apply leaves it in",
             Self::Unwanted => "A resource exists that should not",
-            Self::Follows => "A resource has to change because another one does",
         }
     }
 }
@@ -101,7 +92,7 @@ impl Finding<'_> {
         match rule {
             Rule::Missing => "does not exist".to_owned(),
             Rule::Unwanted => "exists and should not".to_owned(),
-            Rule::Unhealthy | Rule::Follows => {
+            Rule::Unhealthy => {
                 step.reasons.iter().map(values::reason).collect::<Vec<_>>().join("; ")
             }
             Rule::Changed | Rule::ChangedForGood => match self.items() {
@@ -176,7 +167,9 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(plan: &'a Plan, places: Places<'_>) -> Self {
-        let mut findings: Vec<Finding<'a>> = plan.changing().flat_map(findings_of).collect();
+        let made = plan.changing().filter(|it| it.action.makes()).map(|it| &it.key).collect();
+        let mut findings: Vec<Finding<'a>> =
+            plan.changing().flat_map(|it| findings_of(it, &made)).collect();
         for finding in &mut findings {
             finding.place = place(plan, places, &finding.step.key, &finding.path);
         }
@@ -225,7 +218,7 @@ fn place(plan: &Plan, places: Places<'_>, key: &Key, path: &Pointer) -> Option<P
     neighbours.filter_map(|it| places(&it.key, &Pointer::root())).next()
 }
 
-fn findings_of(step: &Step) -> Vec<Finding<'_>> {
+fn findings_of<'a>(step: &'a Step, made: &BTreeSet<&Key>) -> Vec<Finding<'a>> {
     let whole = |rule, expected, live| {
         vec![Finding { step, rule, path: Pointer::root(), expected, live, place: None }]
     };
@@ -234,20 +227,28 @@ fn findings_of(step: &Step) -> Vec<Finding<'_>> {
         Action::NoOp | Action::Read => Vec::new(),
         Action::Create => whole(Rule::Missing, document(values::after(step)), Json::Null),
         Action::Delete => whole(Rule::Unwanted, Json::Null, document(values::before(step))),
-        Action::Update | Action::Replace if step.changes.is_empty() => {
-            let (before, after) = (document(values::before(step)), document(values::after(step)));
-            let unhealthy = step.reasons.iter().any(|it| matches!(it, Reason::Unhealthy { .. }));
-            whole(if unhealthy { Rule::Unhealthy } else { Rule::Follows }, after, before)
-        }
         Action::Update | Action::Replace => {
+            // What only follows from another resource's being made anew is no drift of its own.
+            let follows = |it: &FieldChange| match &it.after {
+                Some(Value::Later(later)) => made.contains(&later.from),
+                _ => false,
+            };
+            let changes: Vec<&FieldChange> =
+                step.changes.iter().filter(|it| !follows(it)).collect();
+            let unhealthy = step.reasons.iter().any(|it| matches!(it, Reason::Unhealthy { .. }));
+            if changes.is_empty() && unhealthy {
+                let (before, after) =
+                    (document(values::before(step)), document(values::after(step)));
+                return whole(Rule::Unhealthy, after, before);
+            }
             let forced = values::forced_paths(step);
-            let finding = |it: &FieldChange| {
+            let finding = |it: &&FieldChange| {
                 let (expected, live) = sides(it);
                 let for_good = forced.contains(&&it.path);
                 let rule = if for_good { Rule::ChangedForGood } else { Rule::Changed };
                 Finding { step, rule, path: it.path.clone(), expected, live, place: None }
             };
-            step.changes.iter().map(finding).collect()
+            changes.iter().map(finding).collect()
         }
     }
 }
@@ -299,7 +300,7 @@ pub fn human(plan: &Plan, places: Places<'_>, style: &Style) -> String {
                     lines.push(format!("      live:     {}", side(&finding.live)));
                 }
             }
-            Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Follows => {
+            Rule::Missing | Rule::Unhealthy | Rule::Unwanted => {
                 lines.push(format!("  {symbol} {}{site}", finding.problem()));
             }
         }

@@ -250,27 +250,7 @@ fn put_child(world: &mut World, call: &Call, target: &Target, id: &str) -> Answe
     let types = target.last().map(id::Level::types).unwrap_or_default();
     if types.ends_with("authorizationrules") {
         let rights = &request["properties"]["rights"];
-        let has = |right: &str| {
-            rights.as_array().is_some_and(|all| {
-                all.iter().any(|r| r.as_str().is_some_and(|r| r.eq_ignore_ascii_case(right)))
-            })
-        };
-        let known = |right: &Json| {
-            let is = |known: &&str| right.as_str().is_some_and(|it| it.eq_ignore_ascii_case(known));
-            ["Manage", "Send", "Listen"].iter().any(|known| is(known))
-        };
-        if rights.as_array().is_none_or(|all| all.is_empty() || !all.iter().all(known))
-            || (has("Manage") && !(has("Send") && has("Listen")))
-        {
-            return Err(fail(
-                StatusCode::BAD_REQUEST,
-                "BadRequest",
-                format!(
-                    "The rights of an authorization rule are Manage, Send and Listen, at least one, and Manage needs Send and Listen. CorrelationId: {}",
-                    Uuid::nil()
-                ),
-            ));
-        }
+        check_rights(rights)?;
         return Ok(Reply::ok(put_rule(world, id, rights, target)));
     }
     let existing = world.body(id).cloned();
@@ -312,6 +292,30 @@ fn put_child(world: &mut World, call: &Call, target: &Target, id: &str) -> Answe
     }
     world.put(id, body.clone());
     Ok(Reply::ok(body))
+}
+
+/// The rights of an authorization rule: at least one, and Manage only with the other two.
+fn check_rights(rights: &Json) -> Result<(), Reply> {
+    let all: Vec<&str> = rights.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let has = |right: &str| all.iter().any(|it| it.eq_ignore_ascii_case(right));
+    let known = all
+        .iter()
+        .filter(|it| {
+            ["Manage", "Send", "Listen"].iter().any(|known| known.eq_ignore_ascii_case(it))
+        })
+        .count();
+    let listed = rights.as_array().map_or(0, Vec::len);
+    if known > 0 && known == listed && (!has("Manage") || (has("Send") && has("Listen"))) {
+        return Ok(());
+    }
+    Err(fail(
+        StatusCode::BAD_REQUEST,
+        "BadRequest",
+        format!(
+            "The rights of an authorization rule are Manage, Send and Listen, at least one, and Manage needs Send and Listen. CorrelationId: {}",
+            Uuid::nil()
+        ),
+    ))
 }
 
 fn namespace_of(id: &str) -> String {

@@ -1,0 +1,96 @@
+//! The catalog of settings holds together, and finds what is meant.
+
+use super::*;
+use std::collections::BTreeSet;
+
+#[test]
+fn every_setting_stands_once_and_names_only_settings() {
+    let keys: BTreeSet<_> = settings().iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys.len(), settings().len());
+    for fact in settings() {
+        let others =
+            fact.conflicts.iter().chain(fact.replaced_by.iter().filter_map(|it| it.key.as_ref()));
+        for other in others {
+            assert!(keys.contains(other.as_str()), "{} names {other}", fact.key);
+        }
+        for wrong in &fact.misspellings {
+            assert!(setting(wrong).is_none(), "{wrong} is a setting");
+            assert_eq!(fact.key.ends_with('*'), fact.prefix);
+        }
+        assert!(!fact.profiles.is_empty());
+        let single = fact.profiles.len() == 1 && !fact.derived;
+        if single && fact.documented {
+            let known = fact.replaced_by.is_some();
+            assert!(known, "{} says nothing for the other profile", fact.key);
+        }
+    }
+}
+
+#[test]
+fn every_derived_key_is_a_setting_in_its_map() {
+    for it in DERIVED.iter() {
+        let fact = setting(&it.key).expect("a setting");
+        assert_eq!(fact.protected, it.map == DerivedMap::Protected, "{}", it.key);
+    }
+    for it in settings().iter().filter(|it| it.derived && !it.prefix) {
+        assert!(DERIVED.iter().any(|d| d.key == it.key), "{} has no reason", it.key);
+    }
+}
+
+#[test]
+fn keys_find_the_fact_of_their_prefix() {
+    for (key, fact) in [
+        ("nodeSelector.sku", "nodeSelector.*"),
+        ("workLoadToleration[12].key", "workLoadToleration[i].*"),
+        ("scoringFe.resourcesEnvoy.limits.cpu", "scoringFe.resources*"),
+        ("enableTraining", "enableTraining"),
+    ] {
+        assert_eq!(setting(key).map(|it| it.key.as_str()), Some(fact), "{key}");
+    }
+    for key in
+        ["nodeSelector.", "workLoadToleration[].key", "workLoadToleration.key", "EnableTraining"]
+    {
+        assert!(setting(key).is_none(), "{key}");
+    }
+}
+
+#[test]
+fn wrong_spellings_lead_to_the_right_ones() {
+    for (wrong, right) in [
+        ("ssKeyPMFile", "sslKeyPemFile"),
+        ("sslCertKeyFile", "sslKeyPemFile"),
+        ("InferenceRouterHA", "inferenceRouterHA"),
+        ("installPrometheusOperator", "installPromOp"),
+        ("enabletraining", "enableTraining"),
+        ("nodeselector.sku", "nodeSelector.sku"),
+        ("workloadToleration[0].key", "workLoadToleration[0].key"),
+        ("internalLbProvider", "internalLoadBalancerProvider"),
+    ] {
+        assert_eq!(suggest_setting(wrong).as_deref(), Some(right), "{wrong}");
+    }
+    assert_eq!(suggest_setting("somethingElse"), None);
+}
+
+#[test]
+fn the_impact_of_a_change_has_a_direction() {
+    use Impact::{DisruptsEndpoints, DisruptsJobs, DisruptsJobsAndEndpoints, NotInPlace, Safe};
+    for (key, from, to, impact) in [
+        ("enableTraining", Some("True"), Some("false"), DisruptsJobs),
+        ("enableTraining", Some("True"), None, DisruptsJobs),
+        ("enableTraining", None, Some("True"), Safe),
+        ("enableTraining", Some("True"), Some("true"), Safe),
+        ("enableInference", Some("True"), Some("False"), DisruptsEndpoints),
+        ("installNvidiaDevicePlugin", None, Some("False"), Safe),
+        ("installNvidiaDevicePlugin", Some("True"), None, DisruptsJobsAndEndpoints),
+        ("nodeSelector.sku", Some("a"), None, NotInPlace),
+        ("nodeSelector.sku", None, Some("a"), DisruptsJobsAndEndpoints),
+        ("sslCname", Some("a.b"), Some("c.d"), DisruptsEndpoints),
+        ("sslSecret", Some("a"), Some("b"), Safe),
+        ("installVolcano", None, Some("false"), DisruptsJobs),
+        ("nobodyKnows", None, Some("x"), DisruptsJobsAndEndpoints),
+    ] {
+        assert_eq!(impact_of(ProfileName::Ga, key, from, to), impact, "{key} {from:?} {to:?}");
+    }
+    let preview = impact_of(ProfileName::Preview, "installNvidiaDevicePlugin", None, Some("False"));
+    assert_eq!(preview, DisruptsJobsAndEndpoints);
+}

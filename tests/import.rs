@@ -1,0 +1,314 @@
+//! `amlplan import` through the program: what a manifest made, and what was made by hand in other
+//! ways, imports as a manifest whose plan is empty.
+
+mod program;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use amlplan::azure::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use amlplan::model::Json;
+use amlplan::net::Transport;
+use amlplan::sandbox::{Sandbox, Seed, SeedCluster};
+use program::{amlplan, manifests, text};
+use serde_json::json;
+
+const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
+const TENANT: &str = "00000000-0000-0000-0000-000000000000";
+
+fn group() -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/ml-rg")
+}
+
+fn workspace() -> String {
+    format!("{}/providers/Microsoft.MachineLearningServices/workspaces/ml-ws", group())
+}
+
+fn cluster(kind: &str) -> String {
+    format!("{}/providers/{kind}/Edge01", group())
+}
+
+const ARC: &str = "Microsoft.Kubernetes/connectedClusters";
+const AKS: &str = "Microsoft.ContainerService/managedClusters";
+
+/// A world with a cluster, a workspace and an identity, and with the registrations of somebody who
+/// has used them by hand.
+fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
+    let file = folder.join("world.yaml");
+    let providers = [
+        "Microsoft.Kubernetes",
+        "Microsoft.KubernetesConfiguration",
+        "Microsoft.ContainerService",
+        "Microsoft.MachineLearningServices",
+        "Microsoft.Relay",
+        "Microsoft.ServiceBus",
+    ];
+    let list: String = providers.iter().map(|it| format!("{it}: Registered, ")).collect();
+    let text = format!("subscriptions:\n  - {{id: {SUBSCRIPTION}, providers: {{{list}}}}}\n");
+    std::fs::write(&file, text).expect("a test fixture");
+    let state = folder.join("state.json");
+    let sandbox = Sandbox::open(Some(&state), Some(&file)).expect("a test fixture");
+    let here = || (SUBSCRIPTION.to_owned(), "ml-rg".to_owned());
+    sandbox.seed(&Seed {
+        tenant: Some(TENANT.into()),
+        subscriptions: vec![SUBSCRIPTION.into()],
+        resource_groups: vec![(here().0, here().1, "westeurope".into())],
+        clusters: vec![SeedCluster {
+            subscription: here().0,
+            resource_group: here().1,
+            name: "Edge01".into(),
+            kind: kind.rsplit('/').next().unwrap_or_default().into(),
+            distribution: Some(distribution.into()),
+            location: "westeurope".into(),
+            secrets: vec![("azureml".into(), "ml-tls".into())],
+        }],
+        workspaces: vec![(here().0, here().1, "ml-ws".into(), "westeurope".into())],
+        identities: vec![
+            format!("{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1", group()),
+            format!("{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id2", group()),
+        ],
+        ..Seed::default()
+    });
+    sandbox
+}
+
+fn writer(sandbox: &Sandbox) -> Writer {
+    let transport = Transport::InProcess(sandbox.router());
+    let cloud = Cloud::named("AzureCloud").expect("a known cloud");
+    let env = |name: &str| match name {
+        "AZURE_CLIENT_ID" => Some("00000000-0000-0000-0000-000000000003".to_owned()),
+        "AZURE_CLIENT_SECRET" => Some("anything".to_owned()),
+        _ => None,
+    };
+    let (token, _) = TokenSource::choose(Auth::Secret, &env, Some(TENANT), &cloud, &transport)
+        .expect("the sandbox takes any credential");
+    Writer::new(Reader::new(transport, cloud, token, RunId::new()))
+}
+
+async fn put(writer: &Writer, id: &str, api_version: &str, body: Json) {
+    let write = Write {
+        method: http::Method::PUT,
+        id: id.to_owned(),
+        api_version: api_version.to_owned(),
+        query: None,
+        body: Some(body),
+        action: None,
+        cluster_lock: None,
+    };
+    let started = writer.send(&write).await.unwrap_or_else(|it| panic!("{id}: {it}"));
+    let Some(operation) = started.operation else { return };
+    let hour = Duration::from_secs(3600);
+    let end = wait(writer.reader(), operation, hour, &mut |_, _| {}).await;
+    assert!(matches!(end, Ok(Outcome::Succeeded(_))), "{id}: {end:?}");
+}
+
+/// An extension as a tool that adds nothing by itself sends it: the portal, Terraform, Bicep.
+async fn extension(writer: &Writer, kind: &str, settings: Json, protected: Json) {
+    let id = format!(
+        "{}/providers/Microsoft.KubernetesConfiguration/extensions/azureml-extension",
+        cluster(kind)
+    );
+    let mut body = json!({"properties": {
+        "extensionType": "microsoft.azureml.kubernetes",
+        "autoUpgradeMinorVersion": true,
+        "releaseTrain": "stable",
+        "scope": {"cluster": {"releaseNamespace": "azureml"}},
+        "configurationSettings": settings,
+        "configurationProtectedSettings": protected,
+    }});
+    if kind == ARC {
+        body["identity"] = json!({"type": "SystemAssigned"});
+    }
+    put(writer, &id, "2023-05-01", body).await;
+}
+
+async fn compute(writer: &Writer, kind: &str, name: &str, identity: Json) {
+    let body = json!({
+        "location": "westeurope",
+        "identity": identity,
+        "properties": {
+            "computeType": "Kubernetes",
+            "resourceId": cluster(kind),
+            "computeLocation": "westeurope",
+            "properties": {"namespace": "default"},
+        },
+    });
+    put(writer, &format!("{}/computes/{name}", workspace()), "2023-08-01-preview", body).await;
+}
+
+fn import(state: &Path, kind: &str) -> String {
+    let sandbox = format!("--sandbox={}", state.display());
+    let (cluster, workspace) = (cluster(kind), workspace());
+    let done = amlplan(&["import", "--cluster", &cluster, "--workspace", &workspace, &sandbox]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stderr), "", "nothing is left to say");
+    text(&done.stdout)
+}
+
+fn plan(folder: &Path, state: &Path, manifest: &str) -> Output {
+    let file = folder.join("imported.yaml");
+    std::fs::write(&file, manifest).expect("a test fixture");
+    let sandbox = format!("--sandbox={}", state.display());
+    amlplan(&["plan", "--detailed-exitcode", &sandbox, &file.display().to_string()])
+}
+
+#[track_caller]
+fn plans_empty(folder: &Path, manifest: &str) {
+    let planned = plan(folder, &folder.join("state.json"), manifest);
+    let shown = [text(&planned.stdout), text(&planned.stderr)].concat();
+    assert_eq!(planned.status.code(), Some(0), "{manifest}\n{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_of_the_portal_plans_empty_without_what_az_derives() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let sandbox = world(folder.path(), ARC, "k3s");
+    let writer = writer(&sandbox);
+    extension(&writer, ARC, json!({"enableTraining": "true"}), json!({})).await;
+    compute(&writer, ARC, "k8s-compute", json!({"type": "SystemAssigned"})).await;
+    sandbox.save().expect("a test fixture");
+    let manifest = import(&folder.path().join("state.json"), ARC);
+    plans_empty(folder.path(), &manifest);
+    for part in ["name: edge01", "name: Edge01", "enableTraining: true", "type: SystemAssigned"] {
+        assert!(manifest.contains(part), "{part}\n{manifest}");
+    }
+    assert!(!manifest.contains("clusterId:"), "derived settings are left out\n{manifest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_of_terraform_on_aks_keeps_its_version_its_secret_and_its_identities() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let sandbox = world(folder.path(), AKS, "aks");
+    let writer = writer(&sandbox);
+    let settings = json!({
+        "enableTraining": "True", "enableInference": "True", "sslSecret": "ml-tls",
+        "sslCname": "ml.example.com", "inferenceRouterServiceType": "LoadBalancer",
+        "internalLoadBalancerProvider": "azure", "scoringFe.sslSecret": "ml-tls",
+        "amlarc.costCenter": "a$b", "unheardOf": "1",
+    });
+    extension(&writer, AKS, settings, json!({})).await;
+    let id = |name| {
+        let kind = "Microsoft.ManagedIdentity/userAssignedIdentities";
+        format!("{}/providers/{kind}/{name}", group())
+    };
+    let ids = json!({"type": "UserAssigned",
+        "userAssignedIdentities": {id("id1"): {}, id("id2"): {}}});
+    compute(&writer, AKS, "k8s-compute", ids).await;
+    sandbox.save().expect("a test fixture");
+    let manifest = import(&folder.path().join("state.json"), AKS);
+    plans_empty(folder.path(), &manifest);
+    assert!(manifest.contains("sslSecret: ml-tls"), "{manifest}");
+    assert!(!manifest.contains("scoringFe.sslSecret"), "{manifest}");
+    assert!(manifest.contains("amlarc.costCenter: \"a$$b\""), "{manifest}");
+    assert!(manifest.contains("- extension.configurationSettings.unheardOf"), "{manifest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_older_az_installed_is_of_the_older_profile() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let sandbox = world(folder.path(), ARC, "k3s");
+    let writer = writer(&sandbox);
+    let settings = json!({
+        "enableTraining": "True", "enableInference": "True", "clusterPurpose": "FastProd",
+        "privateEndpointNodeport": "True", "scoringFe.serviceType.nodePort": "True",
+        "allowInsecureConnections": "True", "cluster_name": cluster(ARC),
+        "relayserver.relayConnectionString": "elsewhere",
+    });
+    extension(&writer, ARC, settings, json!({"relayServerConnectionString": "x"})).await;
+    sandbox.save().expect("a test fixture");
+    let sandbox = format!("--sandbox={}", folder.path().join("state.json").display());
+    let done = amlplan(&["import", "--cluster", &cluster(ARC), &sandbox]);
+    let manifest = text(&done.stdout);
+    assert!(manifest.contains("profile: 2021-11-preview"), "{manifest}");
+    assert!(manifest.contains("privateEndpointNodeport: true"), "{manifest}");
+    assert!(!manifest.contains("scoringFe.serviceType"), "{manifest}");
+    // Its companions are not where az makes them, and that profile cannot do without.
+    assert!(text(&done.stderr).contains("import-differs"), "{}", text(&done.stderr));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_by_hand_is_declared_rather_than_undone() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let sandbox = world(folder.path(), ARC, "k3s");
+    let writer = writer(&sandbox);
+    let settings = json!({
+        "enableInference": "true", "inferenceRouterServiceType": "NodePort",
+        "inferenceRouterHA": "false", "sslCname": "ml.example.com",
+        "relayserver.enabled": "false", "nginxIngress.enabled": "true",
+        "clusterPurpose": "DevTest", "amlarc.someChartKey": "7",
+    });
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t";
+    let secrets = json!({"scoringFe.sslCert": pem, "scoringFe.sslKey": pem});
+    extension(&writer, ARC, settings, secrets).await;
+    sandbox.save().expect("a test fixture");
+    let manifest = import(&folder.path().join("state.json"), ARC);
+    plans_empty(folder.path(), &manifest);
+    for part in ["relayserver.enabled: false", "sslCertPemFile, sslKeyPemFile", "someChartKey"] {
+        assert!(manifest.contains(part), "{part}\n{manifest}");
+    }
+}
+
+#[test]
+fn what_apply_made_of_every_shipped_manifest_imports_and_plans_empty() {
+    for path in manifests() {
+        let folder = tempfile::tempdir().expect("a test fixture");
+        let state = folder.path().join("state.json");
+        let sandbox = format!("--sandbox={}", state.display());
+        let path_text = path.display().to_string();
+        let applied = amlplan(&["apply", "--auto-approve", &sandbox, &path_text]);
+        assert!(applied.status.success(), "{path_text}: {}", text(&applied.stderr));
+        let world = std::fs::read(&state).expect("apply has saved the world");
+        let world: Json = serde_json::from_slice(&world).expect("the state is JSON");
+        let shown =
+            amlplan(&["sandbox", "show", "--json", "--state", &state.display().to_string()]);
+        let shown: Json = serde_json::from_slice(&shown.stdout).expect("show writes JSON");
+        assert!(world.is_object());
+        let ids: Vec<&String> =
+            shown["arm"].as_object().into_iter().flatten().map(|it| it.0).collect();
+        let ends = |id: &str, kinds: &[&str]| {
+            let parent = id.rsplit_once('/').map_or("", |it| it.0).to_ascii_lowercase();
+            kinds.iter().any(|it| parent.ends_with(&it.to_ascii_lowercase()))
+        };
+        let workspaces: Vec<&str> = ids
+            .iter()
+            .filter(|it| ends(it, &["Microsoft.MachineLearningServices/workspaces"]))
+            .flat_map(|it| ["--workspace", it.as_str()])
+            .collect();
+        // One cluster says as much as all of a fleet.
+        let cluster = ids.iter().find(|it| ends(it, &[ARC, AKS])).expect("there is a cluster");
+        let mut arguments = vec!["import", "--cluster", cluster, &sandbox];
+        arguments.extend(workspaces);
+        let imported = amlplan(&arguments);
+        assert!(imported.status.success(), "{path_text}: {}", text(&imported.stderr));
+        let manifest = text(&imported.stdout);
+        let planned = plan(folder.path(), &state, &manifest);
+        let shown = [text(&planned.stdout), text(&planned.stderr)].concat();
+        assert_eq!(planned.status.code(), Some(0), "{path_text}\n{manifest}\n{shown}");
+    }
+}
+
+#[test]
+fn a_wrong_id_is_refused_with_what_an_id_looks_like() {
+    let workspace = workspace();
+    for id in ["edge-01", "/subscriptions/s/resourceGroups", &workspace] {
+        let done = amlplan(&["import", "--cluster", id, "--sandbox=never-made.json"]);
+        assert_eq!(done.status.code(), Some(1));
+        let said = text(&done.stderr);
+        assert!(said.contains("import-id") && said.contains("connectedClusters/NAME"), "{said}");
+    }
+}
+
+#[test]
+fn a_manifest_is_translated_with_every_decision_told() {
+    let from = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("manifests/inference-nodeport-https.preview.yaml");
+    let from = from.display().to_string();
+    let done = amlplan(&["import", "--from", &from, "--profile", "ga"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let (manifest, told) = (text(&done.stdout), text(&done.stderr));
+    assert!(manifest.contains("profile: ga") && manifest.contains("sslCname: ml.example.com"));
+    for part in ["privateEndpointNodeport", "inferenceRouterServiceType", "translated to ga"] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
