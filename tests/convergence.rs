@@ -39,46 +39,8 @@ fn lives(group: usize) {
     assert!(!names.is_empty());
     let place = Place::new();
     for (number, name) in names.into_iter().enumerate() {
-        whole_life(&Life { place: &place, manifest: name }, number);
+        Life { place: &place, manifest: name }.goes_by(number);
     }
-}
-
-fn whole_life(life: &Life<'_>, number: usize) {
-    life.run("plan", &["--detailed-exitcode"]).exits(2);
-    let before = life.inventory();
-    life.apply();
-    life.nothing_to_do();
-    life.run("verify", &[]).exits(0);
-    life.run("drift", &[]).exits(0);
-
-    // One field of one resource of each kind; which one goes round with the manifests.
-    let resources = life.resources();
-    let mut kinds: Vec<&str> = resources.iter().map(|it| it.1.as_str()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    for kind in kinds.iter().skip(number % 3).step_by(3).chain(["extension"].iter()) {
-        let fields: Vec<_> = resources
-            .iter()
-            .filter(|it| it.1 == **kind)
-            .flat_map(|(address, kind, wanted)| slips(address, kind, wanted))
-            .collect();
-        let Some(slip) = fields.get((number * 7) % fields.len().max(1)) else { continue };
-        life.slips(slip);
-        life.apply();
-        life.nothing_to_do();
-    }
-    let lost = &resources[(number * 5) % resources.len()].0;
-    life.loses(lost);
-
-    life.run("destroy", &["--auto-approve"]).exits(0);
-    let after = life.inventory();
-    let left: Vec<_> = after.difference(&before).collect();
-    let gone: Vec<_> = before.difference(&after).collect();
-    assert!(
-        left.is_empty() && gone.is_empty(),
-        "{}: left {left:#?}, gone {gone:#?}",
-        life.manifest
-    );
 }
 
 #[test]

@@ -118,6 +118,57 @@ impl Life<'_> {
         self.nothing_to_do();
     }
 
+    /// The whole life: apply, nothing to do, slips, a loss, destroy, nothing left. `number` says
+    /// which fields and which resource it is that somebody changes.
+    pub(crate) fn goes_by(&self, number: usize) {
+        let life = self;
+        life.run("plan", &["--detailed-exitcode"]).exits(2);
+        let before = life.inventory();
+        life.apply();
+        life.nothing_to_do();
+        life.run("verify", &[]).exits(0);
+        life.run("drift", &[]).exits(0);
+
+        // One field of one resource of each kind; which one goes round with the manifests.
+        let resources = life.resources();
+        let mut kinds: Vec<&str> = resources.iter().map(|it| it.1.as_str()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        for kind in kinds.iter().skip(number % 3).step_by(3).chain(["extension"].iter()) {
+            // An extension's type and scope say which chart is where: nobody can change them in
+            // place, and a world in which they differ from the chart cannot be mended.
+            let fixed = ["/properties/extensionType", "/properties/scope"];
+            let fields: Vec<_> = resources
+                .iter()
+                .filter(|it| it.1 == **kind)
+                .flat_map(|(address, kind, wanted)| slips(address, kind, wanted))
+                .filter(|it| !fixed.iter().any(|fixed| it.at.starts_with(fixed)))
+                .collect();
+            let Some(slip) = fields.get((number * 7) % fields.len().max(1)) else { continue };
+            life.slips(slip);
+            life.apply();
+            life.nothing_to_do();
+        }
+        let lost = &resources[(number * 5) % resources.len()].0;
+        life.loses(lost);
+
+        life.run("destroy", &["--auto-approve"]).exits(0);
+        let after = life.inventory();
+        let text = std::fs::read_to_string(life.place.path(&life.manifest)).expect("the manifest");
+        // Who may not look into the cluster cannot remove the namespace that Azure made there.
+        let azures = |it: &&String| {
+            text.contains("access: azureOnly")
+                && (it.contains(" azureml/") || it.ends_with("Namespace /azureml"))
+        };
+        let left: Vec<_> = after.difference(&before).filter(|it| !azures(it)).collect();
+        let gone: Vec<_> = before.difference(&after).collect();
+        assert!(
+            left.is_empty() && gone.is_empty(),
+            "{}: left {left:#?}, gone {gone:#?}",
+            life.manifest
+        );
+    }
+
     /// What drift names: address, field, rule.
     pub(crate) fn drift(&self) -> Vec<(String, String, String)> {
         let ran = self.run("drift", &["--format", "json"]);
@@ -157,7 +208,7 @@ pub(crate) fn slips(address: &str, kind: &str, wanted: &Json) -> Vec<Slip> {
         // A namespace that is there is right.
         "namespace" => Vec::new(),
         "scc_grant" if wanted.get("users").is_some() => {
-            vec![slip("/users", Json::Array(Vec::new()), "/users")]
+            vec![slip("/users", other("/users", &wanted["users"]), "/users")]
         }
         "scc_grant" => vec![slip("/subjects", Json::Array(Vec::new()), "/subjects")],
         _ => {
