@@ -181,28 +181,7 @@ fn manifest(it: &Wanted) -> String {
     if !guarded.is_empty() {
         let _ = writeln!(text, "  configurationProtectedSettings:\n    {}", guarded.join("\n    "));
     }
-    if !it.computes.is_empty() {
-        text.push_str("computes:\n");
-    }
-    for (number, compute) in it.computes.iter().enumerate() {
-        let Compute { identity, namespace, .. } = compute;
-        let _ = writeln!(
-            text,
-            "  - name: compute-{number}\n    workspace: {{name: ml-workspace}}\n    namespace: {namespace}"
-        );
-        let ids: Vec<String> = (1..*identity)
-            .map(|it| format!("{SUBSCRIPTION}/resourceGroups/ml-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id{it}"))
-            .collect();
-        let _ = match identity {
-            0 => Ok(()),
-            1 => writeln!(text, "    identity: {{type: SystemAssigned}}"),
-            _ => writeln!(
-                text,
-                "    identity: {{type: UserAssigned, userAssignedIdentities: [{}]}}",
-                ids.join(", ")
-            ),
-        };
-    }
+    computes(it, &mut text);
     if it.types > 0 {
         text.push_str("instanceTypes:\n");
     }
@@ -229,6 +208,31 @@ fn manifest(it: &Wanted) -> String {
         let _ = write!(text, "roleAssignments:\n{}", roles.concat());
     }
     text
+}
+
+fn computes(it: &Wanted, text: &mut String) {
+    if !it.computes.is_empty() {
+        text.push_str("computes:\n");
+    }
+    for (number, compute) in it.computes.iter().enumerate() {
+        let Compute { identity, namespace, .. } = compute;
+        let _ = writeln!(
+            text,
+            "  - name: compute-{number}\n    workspace: {{name: ml-workspace}}\n    namespace: {namespace}"
+        );
+        let ids: Vec<String> = (1..*identity)
+            .map(|it| format!("{SUBSCRIPTION}/resourceGroups/ml-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id{it}"))
+            .collect();
+        let _ = match identity {
+            0 => Ok(()),
+            1 => writeln!(text, "    identity: {{type: SystemAssigned}}"),
+            _ => writeln!(
+                text,
+                "    identity: {{type: UserAssigned, userAssignedIdentities: [{}]}}",
+                ids.join(", ")
+            ),
+        };
+    }
 }
 
 /// Runs so many manifests, always the same ones of a part.
