@@ -46,7 +46,8 @@ fn hostile() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for at in 1..12 {
         let below = vec![format!("*a{}", at - 1); 10].join(", ");
-        bomb.push_str(&format!("a{at}: &a{at} [{below}]\n"));
+        let line = format!("a{at}: &a{at} [{below}]\n");
+        bomb.push_str(&line);
     }
     let huge = "9".repeat(5_000_000);
     let version = |number: &str| format!("{head}extension: {{name: e, version: {number}}}\n");
