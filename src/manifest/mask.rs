@@ -23,7 +23,7 @@ pub(super) fn hide(
 ) -> Vec<Arc<Node>> {
     let mut secret = Vec::new();
     for document in &documents {
-        collect(document, false, &mut secret);
+        collect(document, 0, &mut secret);
     }
     if broken {
         lines(&source.text, &mut secret);
@@ -54,21 +54,30 @@ fn credential(key: &str) -> bool {
     ["connectionstring", "sslkey", "password", "sharedkey"].iter().any(|it| key.ends_with(it))
 }
 
-fn collect(node: &Node, inside: bool, secret: &mut Vec<Range<usize>>) {
+/// `depth` counts from the part with the secrets: its entries are at 1, and what says where a secret
+/// comes from, such as `fromEnv`, is at 2.
+fn collect(node: &Node, depth: usize, secret: &mut Vec<Range<usize>>) {
     for item in node.items() {
-        collect(item, inside, secret);
+        let leaf = item.entries().is_empty() && item.items().is_empty();
+        // A list is no secret's form, but what somebody wrote into it may be one.
+        if leaf && depth > 0 && !matches!(item.data, Data::Null) {
+            secret.push(item.span.range());
+        }
+        collect(item, depth, secret);
     }
     for Entry { key, value, .. } in node.entries() {
         let leaf = value.entries().is_empty() && value.items().is_empty();
-        if leaf && (inside || credential(key)) {
+        if leaf && (depth > 0 || credential(key)) {
             let path = suggest::nearest(key, PEM_SETTINGS).is_some()
                 && !value.span.raw().contains("-----");
-            let reference = key.starts_with("from") || value.text().is_some_and(is_reference);
+            let named = depth > 1 && key.starts_with("from");
+            let reference = named || value.text().is_some_and(is_reference);
             if !path && !reference && !matches!(value.data, Data::Null) {
                 secret.push(value.span.range());
             }
         }
-        collect(value, inside || protected(key), secret);
+        let opens = depth > 0 || protected(key) || credential(key);
+        collect(value, depth + usize::from(opens), secret);
     }
 }
 
