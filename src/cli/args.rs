@@ -42,7 +42,7 @@ pub(super) struct Global {
     /// Write no colours
     #[arg(long, global = true)]
     pub(super) no_color: bool,
-    /// Log more; twice for every request
+    /// Log every request; twice to log what libraries say too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// How logs are written

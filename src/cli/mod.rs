@@ -97,8 +97,8 @@ fn log(global: &Global) {
     use tracing_subscriber::EnvFilter;
     let level = match global.verbose {
         0 => "warn",
-        1 => "amlplan=info",
-        2 => "amlplan=debug",
+        1 => "amlplan=debug",
+        2 => "debug",
         _ => "trace",
     };
     let chosen = std::env::var("AMLPLAN_LOG").unwrap_or_else(|_| level.to_owned());
