@@ -312,3 +312,28 @@ fn a_manifest_is_translated_with_every_decision_told() {
         assert!(told.contains(part), "{part}\n{told}");
     }
 }
+
+#[test]
+fn the_commands_of_every_shipped_manifest_import_as_a_manifest_with_the_same_commands() {
+    for path in manifests() {
+        let folder = tempfile::tempdir().expect("a test fixture");
+        let tls = folder.path().join("tls");
+        std::fs::create_dir(&tls).expect("a test fixture");
+        for name in ["ml.example.com.crt", "ml.example.com.key"] {
+            let from = path.with_file_name("tls").join(name);
+            std::fs::copy(from, tls.join(name)).expect("a test fixture");
+        }
+        let (lines, back) = (folder.path().join("lines.az"), folder.path().join("cluster.yaml"));
+        let (lines, back) = (lines.display().to_string(), back.display().to_string());
+        let commands = |manifest: &str| {
+            let done = amlplan(&["plan", "--as-az", manifest]);
+            assert!(done.status.success(), "{manifest}: {}", text(&done.stderr));
+            text(&done.stdout)
+        };
+        let first = commands(&path.display().to_string());
+        std::fs::write(&lines, &first).expect("a test fixture");
+        let done = amlplan(&["import", "--from-az", &lines, "-o", &back]);
+        assert!(done.status.success(), "{first}\n{}", text(&done.stderr));
+        assert_eq!(commands(&back), first, "{}", path.display());
+    }
+}

@@ -90,6 +90,7 @@ pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, 
     findings.append(&mut run.findings);
     unique::check(&run.clusters, &mut findings);
     distinct(&mut findings);
+    shorten(&mut findings);
     (Manifest { clusters: run.clusters }, findings)
 }
 
@@ -134,6 +135,23 @@ fn distinct(findings: &mut Diagnostics) {
             .map(|it| (Arc::as_ptr(&it.place.source).addr(), it.place.span.clone()));
         place.is_none() || seen.insert((it.code, it.message.clone(), place))
     });
+}
+
+/// Who has made thousands of mistakes has made one, many times.
+fn shorten(findings: &mut Diagnostics) {
+    const MOST: usize = 1_000;
+    if findings.len() <= MOST {
+        return;
+    }
+    let (all, errors) = (findings.len(), source::has_errors(&findings[MOST..]));
+    findings.truncate(MOST);
+    if errors {
+        let message = format!("there are {all} findings; the rest is not shown");
+        findings.push(
+            Diagnostic::error("too-many-mistakes", message)
+                .with_help("mend the first ones; perhaps a default of the fleet mends them all"),
+        );
+    }
 }
 
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "toml"];
