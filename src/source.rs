@@ -146,8 +146,9 @@ pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
             .with_help("split it into several files in one folder and name the folder"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Diagnostic::error("not-utf8", format!("`{name}` is not UTF-8 text (byte {at})"))
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|it| **it == b'\n').count() + 1;
+        Diagnostic::error("not-utf8", format!("line {line} of `{name}` is not UTF-8 text"))
             .with_help("save the file as UTF-8")
     })?;
     Ok(Arc::new(Source { path: path.to_owned(), text }))
