@@ -2,6 +2,8 @@
 //! the simulator, apply against the critical path of its graph, and fleets of growing size.
 //! `cargo bench` runs it; docs/performance.md holds what it printed.
 
+#![expect(clippy::print_stdout, reason = "a benchmark reports by printing")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;

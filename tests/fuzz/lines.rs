@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use amlplan::manifest::{self, LoadOptions, Secrets, az};
 use amlplan::render;
@@ -11,7 +10,6 @@ use amlplan::source::Source;
 use super::mutate::{Seed, mutate};
 
 const INPUTS: usize = 3_000;
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// The article's lines, and the commands of every shipped manifest.
 fn seeds() -> Vec<Seed> {
@@ -61,10 +59,8 @@ fn no_broken_command_line_breaks_its_reader() {
     for number in 0..INPUTS {
         let (path, seed) = &seeds[random.usize(0..seeds.len())];
         let input = mutate(&mut random, &seeds, seed.clone());
-        let start = Instant::now();
         let outcome = std::panic::catch_unwind(|| run(&input, folder.path()));
         let shown = String::from_utf8_lossy(&input);
         assert!(outcome.is_ok(), "input {number} made from {} fails:\n{shown}", path.display());
-        assert!(start.elapsed() < LIMIT, "input {number} does not end:\n{shown}");
     }
 }
