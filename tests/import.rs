@@ -291,8 +291,10 @@ fn what_apply_made_of_every_shipped_manifest_imports_and_plans_empty() {
 #[test]
 fn a_wrong_id_is_refused_with_what_an_id_looks_like() {
     let workspace = workspace();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sandbox = format!("--sandbox={}", folder.path().join("state.json").display());
     for id in ["edge-01", "/subscriptions/s/resourceGroups", &workspace] {
-        let done = amlplan(&["import", "--cluster", id, "--sandbox=never-made.json"]);
+        let done = amlplan(&["import", "--cluster", id, &sandbox]);
         assert_eq!(done.status.code(), Some(1));
         let said = text(&done.stderr);
         assert!(said.contains("import-id") && said.contains("connectedClusters/NAME"), "{said}");

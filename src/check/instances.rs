@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::manifest::{InstanceType, Quantity};
 use crate::source::{Diagnostic, Diagnostics};
 
+use super::quantity;
 use super::view::View;
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
@@ -81,7 +82,7 @@ fn quantity_of(
     };
     if !fits {
         found.push(wrong("bad-quantity", format!("`{text}` is not an amount of {resource}"), help));
-    } else if amount(&text) == Some(0.0) {
+    } else if quantity::parse(&text) == Some(0.0) {
         found.push(wrong("bad-quantity", format!("{resource} cannot be zero"), help));
     }
 }
@@ -90,7 +91,9 @@ fn quantity_of(
 fn order(view: View<'_>, kind: &InstanceType, at: &str, found: &mut Diagnostics) {
     for (resource, request) in &kind.resources.requests {
         let Some(limit) = kind.resources.limits.get(resource) else { continue };
-        let (Some(least), Some(most)) = (amount(&request.wire()), amount(&limit.wire())) else {
+        let (Some(least), Some(most)) =
+            (quantity::parse(&request.wire()), quantity::parse(&limit.wire()))
+        else {
             continue;
         };
         if least > most {
@@ -143,31 +146,7 @@ fn is_memory(text: &str) -> bool {
 
 /// Whether Kubernetes reads the text as a quantity.
 pub(super) fn is_quantity(text: &str) -> bool {
-    amount(text).is_some()
-}
-
-/// What a quantity amounts to.
-fn amount(text: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 14] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("", 1.0),
-    ];
-    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
-    let number = text.strip_suffix(unit)?;
-    let plain = number.bytes().all(|it| it.is_ascii_digit() || it == b'.');
-    number.parse::<f64>().ok().filter(|_| plain).map(|it| it * factor)
+    quantity::parse(text).is_some()
 }
 
 #[cfg(test)]
@@ -187,11 +166,11 @@ mod tests {
             ("2 GB", None),
             ("", None),
             ("-1", None),
-            ("1e3", None),
+            ("1e3", Some(1000.0)),
             ("Gi", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(amount(text), expected, "{text}");
+            assert_eq!(quantity::parse(text), expected, "{text}");
         }
         assert!(is_cpu("0.5") && is_cpu("500m") && !is_cpu("1Gi") && !is_cpu("m") && !is_cpu(".5"));
         assert!(is_memory("16Gi") && !is_memory("16") && !is_memory("16G") && !is_memory("Gi"));

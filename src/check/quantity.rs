@@ -22,12 +22,12 @@ const SUFFIXES: [(&str, f64); 13] = [
 
 /// The value of a quantity in base units; `None` for a text that is none.
 pub(super) fn parse(text: &str) -> Option<f64> {
-    let text = text.trim();
     let suffixed =
         SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)));
     let (digits, factor) = suffixed.unwrap_or((text, 1.0));
-    let value: f64 = digits.parse().ok()?;
-    value.is_finite().then_some(value * factor)
+    // Nothing of a cluster is negative, and `inf` is no number here.
+    let unsigned = digits.starts_with(|it: char| it.is_ascii_digit() || it == '.');
+    digits.parse::<f64>().ok().filter(|_| unsigned).map(|it| it * factor)
 }
 
 /// CPU in millicores and memory in Mi, and whole devices by name.
