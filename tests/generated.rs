@@ -257,10 +257,10 @@ fn live(part: u8, cases: u32) {
 
 #[test]
 fn generated_manifests_converge() {
-    live(1, 10);
+    live(1, 12);
 }
 
 #[test]
 fn more_generated_manifests_converge() {
-    live(2, 10);
+    live(2, 12);
 }
