@@ -163,12 +163,6 @@ impl Operation {
         }
     }
 
-    /// Whether nothing is left to wait for.
-    #[must_use]
-    pub const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done(_))
-    }
-
     /// The last state that Azure named.
     #[must_use]
     pub fn state(&self) -> &str {

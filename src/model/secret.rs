@@ -85,12 +85,6 @@ impl Secret {
         self.content = Some(content.into());
     }
 
-    /// Whether the content is at hand.
-    #[must_use]
-    pub const fn is_read(&self) -> bool {
-        self.content.is_some()
-    }
-
     /// The text as it travels. Only for building a request body and for checking a certificate.
     #[must_use]
     pub fn expose(&self) -> Option<String> {

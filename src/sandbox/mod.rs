@@ -149,11 +149,6 @@ impl Sandbox {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets how long things take; [`Pace::Realistic`] unless changed. It is not part of the state.
-    pub fn set_pace(&self, pace: Pace) {
-        self.lock().pace = pace;
-    }
-
     /// Writes the state file (nothing to do when the world was opened without one): into a new file beside it that
     /// then takes its name. The folder is made when it is missing.
     ///
