@@ -23,7 +23,7 @@
 //! | [`azure`] | Azure Resource Manager |
 //! | [`cluster`] | Kubernetes |
 //! | [`render`] | the only place that formats for people or machines |
-//! | [`sandbox`] | simulator of Azure and Kubernetes; an island |
+//! | [`amlplan_sandbox`] | simulator of Azure and Kubernetes; an island |
 //! | [`cli`] | one file per command |
 
 pub mod apply;
@@ -40,5 +40,4 @@ pub mod net;
 pub mod observe;
 pub mod plan;
 pub mod render;
-pub mod sandbox;
 pub mod source;

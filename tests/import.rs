@@ -10,7 +10,7 @@ use std::time::Duration;
 use amlplan::azure::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
 use amlplan::model::Json;
 use amlplan::net::Transport;
-use amlplan::sandbox::{Sandbox, Seed, SeedCluster};
+use amlplan_sandbox::{Sandbox, Seed, SeedCluster};
 use program::{amlplan, manifests, text};
 use serde_json::json;
 

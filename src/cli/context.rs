@@ -13,9 +13,9 @@ use crate::manifest::{LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Key, Pointer};
 use crate::net::{NetworkOptions, Transport};
 use crate::observe::{Clients, ReadError};
-use crate::sandbox::Sandbox;
 use crate::source::{Diagnostic, Diagnostics};
-use crate::{catalog, check, cluster, graph, manifest, observe, sandbox};
+use crate::{catalog, check, cluster, graph, manifest, observe};
+use amlplan_sandbox::Sandbox;
 
 /// What a command runs in.
 pub(super) struct Context {
@@ -242,10 +242,10 @@ pub(super) fn sandbox_base(cluster_id: &str) -> String {
 }
 
 /// What a manifest presupposes: cluster, workspaces, identities, the Secrets it names.
-pub(super) fn seed(manifest: &Manifest) -> sandbox::Seed {
+pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
     const LOCATION: &str = "westeurope";
-    let mut seed = sandbox::Seed::default();
-    let subscription = |seed: &mut sandbox::Seed, id: &str| {
+    let mut seed = amlplan_sandbox::Seed::default();
+    let subscription = |seed: &mut amlplan_sandbox::Seed, id: &str| {
         if !seed.subscriptions.iter().any(|it| it == id) {
             seed.subscriptions.push(id.to_owned());
         }
@@ -263,7 +263,7 @@ pub(super) fn seed(manifest: &Manifest) -> sandbox::Seed {
             .extension
             .as_ref()
             .and_then(|it| Some(it.configuration_settings.get("sslSecret")?.wire()));
-        seed.clusters.push(sandbox::SeedCluster {
+        seed.clusters.push(amlplan_sandbox::SeedCluster {
             subscription: azure.subscription.clone(),
             resource_group: azure.resource_group.clone(),
             name: spec.cluster.name.clone(),

@@ -9,8 +9,8 @@ use crate::graph;
 use crate::kind::Target;
 use crate::manifest::{self, LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Json, Key};
-use crate::sandbox::{Listening, Pace, Sandbox, SandboxError, ServeOptions};
 use crate::source::Diagnostic;
+use amlplan_sandbox::{Listening, Pace, Sandbox, SandboxError, ServeOptions};
 
 fn state_error(error: impl std::fmt::Display) -> Failure {
     Failure::error("sandbox-state", error.to_string())

@@ -10,7 +10,7 @@ use amlplan::azure::{
 use amlplan::cluster::{self, scc};
 use amlplan::model::{Json, ObjectRef};
 use amlplan::net::{NetworkOptions, Transport, clock};
-use amlplan::sandbox::{Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
+use amlplan_sandbox::{Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
 use http::Method;
 use serde_json::json;
 

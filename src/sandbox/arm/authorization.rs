@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::id::{self, Target};
 use super::{canonical_id, fail, method_not_allowed};
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::World;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::World;
 
 #[derive(Debug, Deserialize)]
 struct Catalog {

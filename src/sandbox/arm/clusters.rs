@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::id::Target;
 use super::{canonical_id, generic, method_not_allowed, not_found};
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::World;
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::World;
 
 /// Answers under `Microsoft.Kubernetes` and `Microsoft.ContainerService`.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
@@ -68,7 +68,7 @@ fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
             .and_then(|b| b["properties"]["distribution"].as_str())
             .unwrap_or("generic")
             .to_owned();
-        crate::sandbox::seed::materialise_cluster(world, id, &distribution);
+        crate::seed::materialise_cluster(world, id, &distribution);
     }
     Ok(reply)
 }
@@ -135,5 +135,5 @@ fn remove(world: &mut World, call: &Call, id: &str) -> Answer {
 }
 
 fn kubeconfig(call: &Call, cluster: &str) -> String {
-    crate::sandbox::serve::kubeconfig(&call.origin, cluster, None)
+    crate::serve::kubeconfig(&call.origin, cluster, None)
 }

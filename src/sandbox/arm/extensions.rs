@@ -8,10 +8,10 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{canonical_id, fail, method_not_allowed, parent_id, providers, retry_later};
-use crate::sandbox::clock::Work;
-use crate::sandbox::extension::{self, Step};
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::extension::{self, Step};
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// Answers under `{cluster}/providers/Microsoft.KubernetesConfiguration`.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
@@ -41,7 +41,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 }
 
 /// The cluster an extension path stands under.
-pub(in crate::sandbox) fn cluster_of(path: &str) -> String {
+pub(crate) fn cluster_of(path: &str) -> String {
     let lower = path.to_ascii_lowercase();
     let end = lower.find("/providers/microsoft.kubernetesconfiguration").unwrap_or(path.len());
     path.get(..end).unwrap_or(path).to_owned()
@@ -375,7 +375,7 @@ fn operations(world: &World, cluster: &str) -> Reply {
 }
 
 /// Whether another extension of the same cluster is being worked on: on AKS the second one fails with `EtagMismatch`.
-pub(in crate::sandbox) fn has_busy_sibling(world: &World, path: &str) -> bool {
+pub(crate) fn has_busy_sibling(world: &World, path: &str) -> bool {
     let collection = format!("{}/", parent_id(&id::key(path)).trim_end_matches('/'));
     world.operations.values().any(|operation| {
         let key = id::key(&operation.resource);

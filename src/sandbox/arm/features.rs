@@ -8,9 +8,9 @@ use serde_json::{Value as Json, json};
 
 use super::id::Target;
 use super::{fail, method_not_allowed};
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// What a world file calls a feature that Azure no longer lists.
 const RETIRED: &str = "Retired";
@@ -68,12 +68,7 @@ fn id_of(subscription: &str, namespace: &str, name: &str) -> String {
 }
 
 /// The stored state of a feature; one that nobody touched is `NotRegistered`.
-pub(in crate::sandbox) fn state(
-    world: &World,
-    subscription: &str,
-    namespace: &str,
-    name: &str,
-) -> String {
+pub(crate) fn state(world: &World, subscription: &str, namespace: &str, name: &str) -> String {
     world
         .body(&id_of(subscription, namespace, name))
         .and_then(|body| body["properties"]["state"].as_str())
@@ -82,7 +77,7 @@ pub(in crate::sandbox) fn state(
 }
 
 /// Puts a feature into a state without waiting.
-pub(in crate::sandbox) fn set_state(
+pub(crate) fn set_state(
     world: &mut World,
     subscription: &str,
     namespace: &str,
@@ -96,7 +91,7 @@ pub(in crate::sandbox) fn set_state(
 }
 
 /// Makes sure that `sandbox set` finds a feature that was never touched.
-pub(in crate::sandbox) fn materialise(world: &mut World, id: &str) {
+pub(crate) fn materialise(world: &mut World, id: &str) {
     let target = super::id::parse(id);
     if let (Some(subscription), Some(level)) = (&target.subscription, target.last())
         && level.types() == "providers/features"

@@ -10,8 +10,8 @@ use super::{
     canonical_id, envelope, fail, method_not_allowed, not_found, parent_id, parent_not_found,
     providers,
 };
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::World;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::World;
 
 /// Answers for a resource or a collection of any known type.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
@@ -45,7 +45,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 }
 
 /// What the services of common types add to a resource.
-pub(in crate::sandbox) fn complete(world: &World, id: &str, body: &mut Json) {
+pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
     let name = id::last_segment(id).to_ascii_lowercase();
     let properties = &mut body["properties"];
     match id::type_of(id).as_str() {

@@ -7,10 +7,10 @@ use http::StatusCode;
 use serde_json::{Value as Json, json};
 
 use super::{fail, id, kql};
-use crate::sandbox::clock::Pace;
-use crate::sandbox::throttle::Taken;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Stored, World};
+use crate::clock::Pace;
+use crate::throttle::Taken;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Stored, World};
 
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
 pub(super) fn handle(world: &mut World, call: &Call) -> Answer {

@@ -5,9 +5,9 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{canonical_id, fail, method_not_allowed, retry_later};
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// `/tenants` and `/subscriptions`.
 pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
@@ -204,13 +204,13 @@ fn missing_group(id: &str) -> Reply {
 }
 
 /// A resource group as ARM returns it.
-pub(in crate::sandbox) fn group_body(id: &str, location: &Json) -> Json {
+pub(crate) fn group_body(id: &str, location: &Json) -> Json {
     json!({"id": id, "name": id::last_segment(id), "type": "Microsoft.Resources/resourceGroups", "location": location,
         "properties": {"provisioningState": "Succeeded"}})
 }
 
 /// A subscription as ARM returns it.
-pub(in crate::sandbox) fn subscription_body(subscription: &str, tenant: &str) -> Json {
+pub(crate) fn subscription_body(subscription: &str, tenant: &str) -> Json {
     json!({"id": format!("/subscriptions/{subscription}"), "authorizationSource": "RoleBased", "managedByTenants": [],
         "subscriptionId": subscription, "tenantId": tenant, "displayName": "Sandbox subscription", "state": "Enabled",
         "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "PayAsYouGo_2014-09-01", "spendingLimit": "Off"}})

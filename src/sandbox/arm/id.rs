@@ -2,24 +2,24 @@
 
 /// One `providers/{namespace}/{type}/{name}…` part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sandbox) struct Level {
-    pub(in crate::sandbox) namespace: String,
+pub(crate) struct Level {
+    pub(crate) namespace: String,
     /// Types with the names that follow them; the last may stand alone (a collection or an action).
-    pub(in crate::sandbox) pairs: Vec<(String, Option<String>)>,
+    pub(crate) pairs: Vec<(String, Option<String>)>,
 }
 
 /// A path under `/subscriptions` or `/providers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::sandbox) struct Target {
-    pub(in crate::sandbox) subscription: Option<String>,
-    pub(in crate::sandbox) group: Option<String>,
-    pub(in crate::sandbox) levels: Vec<Level>,
+pub(crate) struct Target {
+    pub(crate) subscription: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) levels: Vec<Level>,
     /// Segments that belong to no provider, after the scope (`resources`, `locations`…).
-    pub(in crate::sandbox) rest: Vec<String>,
+    pub(crate) rest: Vec<String>,
 }
 
 impl Target {
-    pub(in crate::sandbox) fn parse(segments: &[String]) -> Target {
+    pub(crate) fn parse(segments: &[String]) -> Target {
         let mut target = Target::default();
         let mut at = 0;
         let word =
@@ -49,66 +49,66 @@ impl Target {
     }
 
     /// The last provider level.
-    pub(in crate::sandbox) fn last(&self) -> Option<&Level> {
+    pub(crate) fn last(&self) -> Option<&Level> {
         self.levels.last()
     }
 
     /// The last provider namespace in lower case, or an empty text.
-    pub(in crate::sandbox) fn namespace(&self) -> String {
+    pub(crate) fn namespace(&self) -> String {
         self.last().map(|level| level.namespace.to_ascii_lowercase()).unwrap_or_default()
     }
 }
 
 impl Level {
     /// `namespace/type/type` as written.
-    pub(in crate::sandbox) fn full_type(&self) -> String {
+    pub(crate) fn full_type(&self) -> String {
         let types: Vec<&str> = self.pairs.iter().map(|(kind, _)| kind.as_str()).collect();
         format!("{}/{}", self.namespace, types.join("/"))
     }
 
     /// `type/type` in lower case, without the namespace.
-    pub(in crate::sandbox) fn types(&self) -> String {
+    pub(crate) fn types(&self) -> String {
         let types: Vec<String> =
             self.pairs.iter().map(|(kind, _)| kind.to_ascii_lowercase()).collect();
         types.join("/")
     }
 
     /// Whether the path names one resource (and not a collection or an action).
-    pub(in crate::sandbox) fn is_named(&self) -> bool {
+    pub(crate) fn is_named(&self) -> bool {
         self.pairs.last().is_some_and(|(_, name)| name.is_some())
     }
 
     /// The name of the pair at `index`, or an empty text.
-    pub(in crate::sandbox) fn name(&self, index: usize) -> &str {
+    pub(crate) fn name(&self, index: usize) -> &str {
         self.pairs.get(index).and_then(|(_, name)| name.as_deref()).unwrap_or_default()
     }
 
     /// The last name, or an empty text.
-    pub(in crate::sandbox) fn last_name(&self) -> &str {
+    pub(crate) fn last_name(&self) -> &str {
         self.pairs.last().and_then(|(_, name)| name.as_deref()).unwrap_or_default()
     }
 }
 
 /// The key of an id in the world: lower case, one slash between segments, none at the end.
-pub(in crate::sandbox) fn key(id: &str) -> String {
+pub(crate) fn key(id: &str) -> String {
     let parts: Vec<&str> = id.split('/').filter(|part| !part.is_empty()).collect();
     format!("/{}", parts.join("/").to_ascii_lowercase())
 }
 
 /// Takes an id given as text apart.
-pub(in crate::sandbox) fn parse(id: &str) -> Target {
+pub(crate) fn parse(id: &str) -> Target {
     let segments: Vec<String> =
         id.split('/').filter(|s| !s.is_empty()).map(ToOwned::to_owned).collect();
     Target::parse(&segments)
 }
 
 /// The last segment of an id.
-pub(in crate::sandbox) fn last_segment(id: &str) -> &str {
+pub(crate) fn last_segment(id: &str) -> &str {
     id.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
 /// The type of the resource an id names, in lower case (`microsoft.relay/namespaces`).
-pub(in crate::sandbox) fn type_of(id: &str) -> String {
+pub(crate) fn type_of(id: &str) -> String {
     let target = parse(id);
     match target.last() {
         Some(level) => level.full_type().to_ascii_lowercase(),

@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{canonical_id, fail, generic, method_not_allowed, not_found, parent_or_self};
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// Answers under `Microsoft.OperationalInsights`.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {

@@ -11,9 +11,9 @@ use super::{
     canonical_id, envelope, fail, generic, method_not_allowed, not_found, parent_id,
     parent_not_found, providers, retry_later,
 };
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// Answers under `Microsoft.Relay` and `Microsoft.ServiceBus`.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {

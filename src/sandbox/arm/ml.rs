@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{canonical_id, generic, method_not_allowed, providers, retry_later};
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// Answers under `Microsoft.MachineLearningServices`.
 pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
@@ -90,7 +90,7 @@ fn show_discovery(call: &Call, body: Option<&mut Json>) {
 }
 
 /// The document behind `discoveryUrl`.
-pub(in crate::sandbox) fn discovery(call: &Call) -> Reply {
+pub(crate) fn discovery(call: &Call) -> Reply {
     let api = &call.origin;
     Reply::ok(
         json!({"api": api, "experimentation": api, "history": api, "hyperdrive": api, "modelmanagement": api,
@@ -99,7 +99,7 @@ pub(in crate::sandbox) fn discovery(call: &Call) -> Reply {
 }
 
 /// A workspace with what the service adds.
-pub(in crate::sandbox) fn complete_workspace(world: &World, id: &str, body: &mut Json) {
+pub(crate) fn complete_workspace(world: &World, id: &str, body: &mut Json) {
     if body.get("identity").is_none() {
         body["identity"] = super::fill_identity(world, id, &json!({"type": "SystemAssigned"}));
     }
@@ -373,7 +373,7 @@ fn detach(world: &mut World, call: &Call, id: &str) -> Answer {
 }
 
 /// Ends an attach: it succeeds when the cluster can be reached and has the extension.
-pub(in crate::sandbox) fn finish_attach(world: &mut World, id: &str, operation: &str) {
+pub(crate) fn finish_attach(world: &mut World, id: &str, operation: &str) {
     let Some(stored) = world.get(id) else { return };
     let body = stored.body.clone();
     let cluster = body["properties"]["resourceId"].as_str().unwrap_or_default().to_owned();

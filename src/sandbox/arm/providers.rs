@@ -12,12 +12,12 @@ use serde_json::{Value as Json, json};
 
 use super::id::Target;
 use super::{fail, method_not_allowed};
-use crate::sandbox::clock::Work;
-use crate::sandbox::wire::{Answer, Call, Reply};
-use crate::sandbox::world::{Event, World};
+use crate::clock::Work;
+use crate::wire::{Answer, Call, Reply};
+use crate::world::{Event, World};
 
 /// Regions the simulated providers are in: name and display name.
-pub(in crate::sandbox) const LOCATIONS: &[(&str, &str)] = &[
+pub(crate) const LOCATIONS: &[(&str, &str)] = &[
     ("eastus", "East US"),
     ("eastus2", "East US 2"),
     ("westus", "West US"),
@@ -147,7 +147,7 @@ fn id_of(subscription: &str, namespace: &str) -> String {
 }
 
 /// The registration state of a namespace as stored.
-pub(in crate::sandbox) fn state(world: &World, subscription: &str, namespace: &str) -> String {
+pub(crate) fn state(world: &World, subscription: &str, namespace: &str) -> String {
     if known(namespace).is_some_and(|provider| provider.free) {
         return "Registered".to_owned();
     }
@@ -159,19 +159,14 @@ pub(in crate::sandbox) fn state(world: &World, subscription: &str, namespace: &s
 }
 
 /// Puts a provider into a state without waiting.
-pub(in crate::sandbox) fn set_state(
-    world: &mut World,
-    subscription: &str,
-    namespace: &str,
-    state: &str,
-) {
+pub(crate) fn set_state(world: &mut World, subscription: &str, namespace: &str, state: &str) {
     let Some(provider) = known(namespace) else { return };
     let id = id_of(subscription, &provider.namespace);
     world.put(&id, json!({"id": id, "namespace": provider.namespace, "registrationPolicy": policy(provider), "registrationState": state}));
 }
 
 /// Makes sure that `sandbox set` finds a provider that was never touched.
-pub(in crate::sandbox) fn materialise(world: &mut World, id: &str) {
+pub(crate) fn materialise(world: &mut World, id: &str) {
     let target = super::id::parse(id);
     if let (Some(subscription), Some(level)) = (&target.subscription, target.last())
         && level.pairs.is_empty()
