@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amlplan::manifest::{
+use amlplan::convert::{as_az, az};
+use amlplan::language::{
     self, Cluster, Declared, LoadOptions, Manifest, Profile, ProtectedSetting, SccMethod, Secrets,
-    Setting, az,
+    Setting,
 };
-use amlplan::render;
 use amlplan::source::Source;
 
 const ARTICLE: &str = include_str!("fixtures/article.az");
@@ -33,13 +33,13 @@ fn load(text: &str) -> Vec<Declared> {
     let path = folder.path().join("cluster.yaml");
     std::fs::write(&path, text).expect("a test fixture");
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
-    let loaded = manifest::load(&[path], &options);
+    let loaded = language::load(&[path], &options);
     loaded.unwrap_or_else(|findings| panic!("{text}\n{findings:#?}")).manifest.clusters
 }
 
 fn shipped(path: &Path) -> Manifest {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
-    manifest::load(&[path.to_owned()], &options)
+    language::load(&[path.to_owned()], &options)
         .unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()))
         .manifest
 }
@@ -76,7 +76,7 @@ fn meaning(cluster: &Cluster) -> String {
     for kind in &mut it.instance_types {
         for map in [&mut kind.resources.requests, &mut kind.resources.limits] {
             for quantity in map.values_mut() {
-                *quantity = manifest::Quantity::Text(quantity.wire());
+                *quantity = language::Quantity::Text(quantity.wire());
             }
         }
     }
@@ -100,7 +100,7 @@ fn meaning(cluster: &Cluster) -> String {
 fn commands_of_every_shipped_manifest_read_back_as_the_same_manifest() {
     for path in manifests() {
         let declared = shipped(&path);
-        let commands = render::az::commands(&declared);
+        let commands = as_az::commands(&declared);
         let back = load(&import(&commands).text);
         assert_eq!(back.len(), declared.clusters.len(), "{}\n{commands}", path.display());
         for (ours, theirs) in declared.clusters.iter().zip(&back) {
@@ -123,7 +123,7 @@ fn commands_show_no_secret() {
     cluster.name = "c".into();
     let declared =
         Declared { spec: cluster, origin: Default::default(), secrets: Default::default() };
-    let commands = render::az::commands(&Manifest { clusters: vec![declared] });
+    let commands = as_az::commands(&Manifest { clusters: vec![declared] });
     assert!(!commands.contains("hunter2"), "{commands}");
     assert!(commands.contains("${RELAYSERVERCONNECTIONSTRING}"), "{commands}");
 }
@@ -244,7 +244,7 @@ fn the_preview_manifests_translate_into_todays() {
         pairs += 1;
         let preview = shipped(&path).clusters.remove(0);
         let host = Some("ml.example.com");
-        let translated = manifest::translate::translate(&preview.spec, Profile::Ga, host)
+        let translated = amlplan::convert::translate::translate(&preview.spec, Profile::Ga, host)
             .unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()));
         let settings = |cluster: &Declared| {
             let extension = cluster.extension.as_ref().expect("an extension");
@@ -279,7 +279,7 @@ EOF
 "#;
     let cluster = import(text).clusters.remove(0);
     assert_eq!(cluster.azure.subscription, "${SUB}");
-    assert_eq!(cluster.computes[0].identity.kind, manifest::IdentityType::SystemAssigned);
+    assert_eq!(cluster.computes[0].identity.kind, language::IdentityType::SystemAssigned);
     assert_eq!(cluster.role_assignments[0].principal, "compute/training");
     assert_eq!(cluster.instance_types[0].name, "gpu");
 }

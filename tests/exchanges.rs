@@ -14,9 +14,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amlplan::azure::{ApiError, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use amlplan::client::arm::{
+    ApiError, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait,
+};
+use amlplan::client::net::{Transport, clock};
 use amlplan::model::Json;
-use amlplan::net::{Transport, clock};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use amlplan::azure::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use amlplan::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use amlplan::client::net::Transport;
 use amlplan::model::Json;
-use amlplan::net::Transport;
 use amlplan_sandbox::{Sandbox, Seed, SeedCluster};
 use program::{amlplan, manifests, text};
 use serde_json::json;

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use amlplan::manifest::{LoadOptions, Secrets, load_lenient};
+use amlplan::language::rules;
+use amlplan::language::{LoadOptions, Secrets, load_lenient};
+use amlplan::render;
 use amlplan::source::{Diagnostics, Severity, has_errors};
-use amlplan::{check, render};
 use jiff::Timestamp;
 
 /// The day on which the certificates of the fixtures are looked at.
@@ -21,7 +22,7 @@ fn root() -> &'static Path {
 fn validate(path: &Path) -> Diagnostics {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
     let (manifest, mut findings) = load_lenient(&[path.to_owned()], &options);
-    findings.extend(check::manifest(&manifest, day()));
+    findings.extend(rules::check(&manifest, day()));
     findings
 }
 
@@ -50,7 +51,7 @@ fn every_mistake_has_a_message_worth_reading() {
         let name = file.file_name().unwrap().to_string_lossy();
         assert!(!findings.is_empty(), "{name} has no finding");
         for finding in &findings {
-            let page = check::explain(finding.code);
+            let page = amlplan::catalog::explain(finding.code);
             let page = page.unwrap_or_else(|| panic!("`{}` has no page", finding.code));
             let severity = format!("{:?}", finding.severity).to_lowercase();
             assert!(

@@ -12,12 +12,12 @@ use super::error::Stop;
 use super::frontier::{Frontier, Phase, Task};
 use super::task::{Context, Done};
 use super::{Event, Explain, Outcome};
-use crate::graph::Desired;
-use crate::kind::Snapshot;
+use crate::client::net::clock;
 use crate::model::Key;
-use crate::net::clock;
 use crate::observe::Clients;
 use crate::plan::{Action, Mode, Plan};
+use crate::resource::Snapshot;
+use crate::resource::graph::Desired;
 
 /// How an apply is limited.
 #[derive(Debug, Clone)]

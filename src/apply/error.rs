@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::StepError;
 use crate::model::{Json, Key};
-use crate::{azure, cluster};
+use crate::{client::arm, client::kubernetes};
 
 /// A failure as it entered, for the explainer: it knows catalogs, this room does not.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn arm(key: &Key, operation: &'static str, error: &azure::ApiError) -> Self {
+    pub(super) fn arm(key: &Key, operation: &'static str, error: &arm::ApiError) -> Self {
         let mut details: Vec<String> = Vec::new();
         for detail in &error.details {
             let code = detail.code.as_ref().map(|it| format!("{it}: ")).unwrap_or_default();
@@ -73,7 +73,11 @@ impl Failure {
         }
     }
 
-    pub(super) fn cluster(key: &Key, operation: &'static str, error: &cluster::ApiError) -> Self {
+    pub(super) fn cluster(
+        key: &Key,
+        operation: &'static str,
+        error: &kubernetes::ApiError,
+    ) -> Self {
         Self {
             status: error.status,
             code: error.reason.clone(),

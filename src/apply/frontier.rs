@@ -135,9 +135,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kind::Impact;
     use crate::model::KindName;
     use crate::plan::Step;
+    use crate::resource::Impact;
 
     fn key(index: usize) -> Key {
         Key::new("c", KindName::Namespace, format!("n{index}"))

@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use super::error::{Failure, Stop};
 use super::frontier::{Phase, Task};
 use super::{Event, Explain, Limits};
-use crate::azure::{self, Outcome as Ended};
-use crate::cluster;
-use crate::graph::Desired;
-use crate::kind::{Document, Kind, Live, Method, Readiness, Request, Snapshot};
+use crate::client::arm::{self, Outcome as Ended};
+use crate::client::kubernetes;
+use crate::client::net::clock;
 use crate::model::{Json, Key, KindName, Later, ObjectRef, Value};
-use crate::net::clock;
 use crate::observe::{Clients, ReadError};
 use crate::plan::{Action, Plan, Step};
+use crate::resource::graph::Desired;
+use crate::resource::{Document, Kind, Live, Method, Readiness, Request, Snapshot};
 
 /// How often a live state is looked at while waiting for it, unless the server advises more often.
 const LOOK: Duration = Duration::from_secs(10);
@@ -39,8 +39,8 @@ pub(super) struct Context {
     needed: BTreeSet<Key>,
     desired: Desired,
     clients: Clients,
-    arm: BTreeMap<String, azure::Writer>,
-    clusters: BTreeMap<String, cluster::Writer>,
+    arm: BTreeMap<String, arm::Writer>,
+    clusters: BTreeMap<String, kubernetes::Writer>,
     pub(super) live: Mutex<Snapshot>,
     started: Mutex<BTreeMap<Key, Instant>>,
     events: UnboundedSender<Event>,
@@ -59,18 +59,18 @@ impl Context {
         events: UnboundedSender<Event>,
     ) -> Self {
         // Scopes of one cloud share a reader, and have to share a writer: it holds the locks.
-        let mut writers: Vec<azure::Writer> = Vec::new();
+        let mut writers: Vec<arm::Writer> = Vec::new();
         let mut arm = BTreeMap::new();
         for (scope, reader) in &clients.arm {
             let shared = writers.iter().find(|it| it.reader().is_same(reader)).cloned();
             let writer = shared.unwrap_or_else(|| {
-                let writer = azure::Writer::new(reader.clone());
+                let writer = arm::Writer::new(reader.clone());
                 writers.push(writer.clone());
                 writer
             });
             arm.insert(scope.clone(), writer);
         }
-        let writer = |it: &cluster::Reader| cluster::Writer::new(it.clone());
+        let writer = |it: &kubernetes::Reader| kubernetes::Writer::new(it.clone());
         Self {
             index: plan.steps.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect(),
             needed: plan.steps.iter().flat_map(|it| it.depends_on.iter().cloned()).collect(),
@@ -191,7 +191,7 @@ impl Work<'_> {
     /// Waits between two looks; past the deadline the resource is left to Azure.
     async fn pause(&self, state: &str) -> Result<(), Stop> {
         self.progress(state);
-        let advised = self.context.clients.arm.get(&self.key().scope).and_then(azure::Reader::pace);
+        let advised = self.context.clients.arm.get(&self.key().scope).and_then(arm::Reader::pace);
         let look = advised.map_or(LOOK, |it| it.min(LOOK));
         if clock::until(self.deadline, clock::sleep(look)).await.is_none() {
             return Err(Stop::Left(state.to_owned()));
@@ -364,7 +364,7 @@ impl Work<'_> {
                 // One extension operation at a time on a cluster: a second one ends in EtagMismatch.
                 let extension = self.key().kind == KindName::Extension;
                 let cluster = id.find("/providers/Microsoft.KubernetesConfiguration");
-                let write = azure::Write {
+                let write = arm::Write {
                     method,
                     cluster_lock: cluster.filter(|_| extension).map(|it| id[..it].to_owned()),
                     id,
@@ -382,8 +382,8 @@ impl Work<'_> {
         }
     }
 
-    async fn write(&self, writer: &azure::Writer, write: &azure::Write) -> Result<(), Stop> {
-        let failed = |it: azure::ApiError| {
+    async fn write(&self, writer: &arm::Writer, write: &arm::Write) -> Result<(), Stop> {
+        let failed = |it: arm::ApiError| {
             Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it)))
         };
         let started = writer.send(write).await.map_err(failed)?;
@@ -393,7 +393,7 @@ impl Work<'_> {
         }
         let rest = self.deadline.saturating_duration_since(clock::now());
         let mut progress = |state: &str, _: Duration| self.progress(state);
-        match azure::wait(writer.reader(), operation, rest, &mut progress).await.map_err(failed)? {
+        match arm::wait(writer.reader(), operation, rest, &mut progress).await.map_err(failed)? {
             Ended::Succeeded(_) => Ok(()),
             Ended::Failed(error) => Err(failed(error)),
             Ended::Deadline { last_state, .. } => Err(Stop::Left(last_state)),
@@ -411,11 +411,11 @@ impl Work<'_> {
                 writer.apply(object, &body, *take_over).await.map(|_| ())
             }
             Request::AddUsers { object, users } => {
-                let edit = |scc: &Json| cluster::scc::add_users(scc, users);
+                let edit = |scc: &Json| kubernetes::scc::add_users(scc, users);
                 writer.edit(object, &edit).await.map(|_| ())
             }
             Request::RemoveUsers { object, users } => {
-                let edit = |scc: &Json| cluster::scc::remove_users(scc, users);
+                let edit = |scc: &Json| kubernetes::scc::remove_users(scc, users);
                 writer.edit(object, &edit).await.map(|_| ())
             }
             Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
@@ -459,7 +459,7 @@ impl Work<'_> {
     async fn call(&self, later: &Later, call: &str) -> Result<Json, Stop> {
         let node = self.context.desired.nodes.get(&later.from);
         let target = node.map(|it| it.resource.kind().target());
-        let Some(crate::kind::Target::Arm(id)) = target else {
+        let Some(crate::resource::Target::Arm(id)) = target else {
             return Err(self.fail("ValueMissing", format!("{} is not in Azure", later.from)));
         };
         let Some(writer) = self.context.arm.get(&later.from.scope) else {
@@ -467,7 +467,7 @@ impl Work<'_> {
         };
         let reads = node.map(|it| it.resource.kind().reads()).unwrap_or_default();
         let version = reads.first().and_then(|it| match it {
-            crate::kind::Read::Arm { api_version, .. } => Some(*api_version),
+            crate::resource::Read::Arm { api_version, .. } => Some(*api_version),
             _ => None,
         });
         let answer = writer.reader().call(id.as_str(), call, version.unwrap_or_default()).await;

@@ -5,18 +5,24 @@
 
 mod accounts;
 mod azure;
+mod checks;
+mod codes;
 mod companions;
 mod components;
 mod endpoints;
 mod errors;
 mod registrations;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
 pub use azure::{CloudFacts, api_version, cloud, clouds, regions, role, roles};
+pub use checks::{Page, Weight, page, pages};
+pub use codes::{CodePage, codes, explain};
 pub use companions::{
     COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,
     SUBSCRIPTION_MAX_DELIVERY, SUBSCRIPTION_TTL, TOPIC_SIZE_MB, TOPIC_SUBSCRIPTIONS, TOPIC_TTL,

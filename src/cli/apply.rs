@@ -10,14 +10,14 @@ use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
 use crate::apply::{self, Explain, Limits, Outcome, Output, StepError};
-use crate::check::{self, health};
-use crate::graph::Desired;
-use crate::kind::{Read, Snapshot};
+use crate::health::{self, healthcheck};
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::plan::{Mode, Plan, file};
 use crate::render::{self, progress::Reporter};
+use crate::resource::graph::Desired;
+use crate::resource::{Read, Snapshot};
 use crate::source::{Diagnostic, Diagnostics, Place};
-use crate::{catalog, manifest};
+use crate::{catalog, language};
 
 pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
     if let [path] = &args.files[..]
@@ -55,7 +55,7 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
     let (_, mut saved) = file::read(path)?;
     for node in saved.desired.nodes.values_mut() {
         for secret in node.resource.secrets_mut() {
-            *secret = manifest::reread(&secret.source, secret.encoding, &env)?;
+            *secret = language::reread(&secret.source, secret.encoding, &env)?;
         }
     }
     let desired = saved.desired.clone();
@@ -160,7 +160,7 @@ async fn gates(
         .collect();
     if plan.mode == Mode::Apply {
         let checks = super::verify::prerequisites(observed, context).await;
-        for check in check::doctor::blocking(&checks) {
+        for check in health::doctor::blocking(&checks) {
             let message = format!("{}: {}", check.key, check.message);
             let mut finding = Diagnostic::error(check.code, message).at(check.place.clone(), "");
             finding.help.clone_from(&check.help);
@@ -238,8 +238,9 @@ fn explainer(desired: &Desired) -> Explain {
             failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
         let at = field.clone().unwrap_or_default();
         details.extend(desired.place(&failure.key, &at).map(|it| line_of("declared at", &it)));
-        for finding in failure.health.as_ref().map(health::decode).unwrap_or_default() {
-            let health::Finding { hook, code, name, message, cause, remedy, setting, .. } = finding;
+        for finding in failure.health.as_ref().map(healthcheck::decode).unwrap_or_default() {
+            let healthcheck::Finding { hook, code, name, message, cause, remedy, setting, .. } =
+                finding;
             details.push(format!("{hook}: {code} {name}: {message} ({cause})"));
             help = Some(remedy);
             if let Some(setting) = setting {
@@ -278,7 +279,8 @@ async fn outputs(observed: &Observed, live: &Snapshot, mode: Mode) -> Vec<Output
             let service = ObjectRef::cluster("v1", "Service", "services", "azureml-fe")
                 .in_namespace("azureml");
             let service = observed.clients.read(&key.scope, &Read::Object(service)).await;
-            let address = service.ok().flatten().and_then(|it| check::outputs::router_address(&it));
+            let address =
+                service.ok().flatten().and_then(|it| health::outputs::router_address(&it));
             found.extend(address.map(|it| output("router address", it)));
         }
     }

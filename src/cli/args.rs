@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::azure::Auth;
+use crate::client::arm::Auth;
 
 /// What `--help` says at its end.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 an error; 2 a finding (plan --detailed-exitcode, \

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use super::args::Global;
 use super::exit::{Failure, Output};
-use crate::azure::{self, Cloud, TokenSource};
-use crate::graph::{CloudRef, Desired, Scope};
-use crate::kind::Snapshot;
-use crate::manifest::{LoadOptions, Manifest, Secrets};
+use crate::client::arm::{self, Cloud, TokenSource};
+use crate::client::net::{NetworkOptions, Transport};
+use crate::language::{LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Key, Pointer};
-use crate::net::{NetworkOptions, Transport};
 use crate::observe::{Clients, ReadError};
+use crate::resource::Snapshot;
+use crate::resource::graph::{CloudRef, Desired, Scope};
 use crate::source::{Diagnostic, Diagnostics};
-use crate::{catalog, check, cluster, graph, manifest, observe};
+use crate::{catalog, client::kubernetes, language, observe, resource::graph};
 use amlplan_sandbox::Sandbox;
 
 /// What a command runs in.
@@ -63,9 +63,9 @@ impl Context {
     /// Loads and checks manifests; warnings are returned beside them.
     pub(super) fn load(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
         let options = LoadOptions { env: &env, secrets: Secrets::Require };
-        let loaded = manifest::load(files, &options)?;
+        let loaded = language::load(files, &options)?;
         let mut findings = loaded.warnings;
-        findings.extend(check::manifest(&loaded.manifest, now()));
+        findings.extend(language::rules::check(&loaded.manifest, now()));
         if crate::source::has_errors(&findings) {
             return Err(findings.into());
         }
@@ -78,16 +78,16 @@ impl Context {
     /// Clients for every scope. Nothing is sent yet, except to discover a custom cloud.
     pub(super) async fn clients(&self, desired: &Desired) -> Result<Clients, Failure> {
         let mut clients = Clients::default();
-        let run = azure::RunId::new();
+        let run = arm::RunId::new();
         let transport = self.transport()?;
-        let mut readers: BTreeMap<(CloudRef, Option<String>), azure::Reader> = BTreeMap::new();
+        let mut readers: BTreeMap<(CloudRef, Option<String>), arm::Reader> = BTreeMap::new();
         let mut failed = Diagnostics::new();
         for (name, scope) in &desired.scopes {
             let shared = (scope.cloud.clone(), scope.tenant.clone());
             if !readers.contains_key(&shared) {
                 let cloud = cloud(&scope.cloud, &transport).await?;
                 let token = self.token(scope, &cloud, &transport)?;
-                let reader = azure::Reader::new(transport.clone(), cloud, token, run.clone());
+                let reader = arm::Reader::new(transport.clone(), cloud, token, run.clone());
                 readers.insert(shared.clone(), reader);
             }
             clients.arm.insert(name.clone(), readers[&shared].clone());
@@ -118,7 +118,7 @@ impl Context {
         transport: &Transport,
     ) -> Result<TokenSource, Failure> {
         let simulated = self.sandbox.is_some();
-        let auth = if simulated { azure::Auth::Secret } else { self.global.auth.into() };
+        let auth = if simulated { arm::Auth::Secret } else { self.global.auth.into() };
         let surroundings: &dyn Fn(&str) -> Option<String> =
             if simulated { &sandbox_env } else { &env };
         let tenant = scope.tenant.as_deref();
@@ -134,20 +134,20 @@ impl Context {
         &self,
         scope: &Scope,
         transport: &Transport,
-    ) -> Result<Option<cluster::Reader>, cluster::ApiError> {
+    ) -> Result<Option<kubernetes::Reader>, kubernetes::ApiError> {
         let Some(access) = scope.cluster.as_ref().filter(|it| it.kubernetes) else {
             return Ok(None);
         };
         if self.sandbox.is_some() {
             let base = sandbox_base(&access.id);
-            return Ok(Some(cluster::Reader::over(transport.clone(), &base, "sandbox-admin")));
+            return Ok(Some(kubernetes::Reader::over(transport.clone(), &base, "sandbox-admin")));
         }
-        let options = cluster::ConnectOptions {
+        let options = kubernetes::ConnectOptions {
             kubeconfig: access.kubeconfig.clone(),
             context: access.context.clone(),
-            ..cluster::ConnectOptions::default()
+            ..kubernetes::ConnectOptions::default()
         };
-        cluster::Reader::connect(&options).await.map(Some)
+        kubernetes::Reader::connect(&options).await.map(Some)
     }
 
     /// Everything live that the desired state is about.
@@ -209,7 +209,7 @@ async fn cloud(wanted: &CloudRef, transport: &Transport) -> Result<Cloud, Failur
     Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience))
 }
 
-fn no_cluster(name: &str, error: &cluster::ApiError, desired: &Desired) -> Diagnostic {
+fn no_cluster(name: &str, error: &kubernetes::ApiError, desired: &Desired) -> Diagnostic {
     let origin = desired.origins.get(name);
     let place = origin.and_then(|it| it.value(&Pointer::parse("/cluster/kubeconfig")));
     Diagnostic::error("kubeconfig", format!("cannot reach the cluster of `{name}`: {error}"))

@@ -6,7 +6,7 @@ use super::Cli;
 use super::args::{CompletionArgs, ExplainArgs};
 use super::exit::{Exit, Failure, Output};
 use crate::source::Diagnostic;
-use crate::{catalog, check, render};
+use crate::{catalog, language, render};
 
 pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<Exit, Failure> {
     if let Some(text) = render::explain::page(&args.what) {
@@ -21,7 +21,7 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<Exit, Failure> {
 }
 
 pub(super) fn schema(out: &Output) -> Result<Exit, Failure> {
-    out.json(&check::schema());
+    out.json(&language::schema());
     Ok(Exit::Done)
 }
 

@@ -3,7 +3,7 @@
 use super::args::{GraphArgs, GraphFormat};
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use crate::{graph, render};
+use crate::{render, resource::graph};
 
 pub(super) fn run(args: &GraphArgs, context: &Context) -> Result<Exit, Failure> {
     let (manifest, warnings) = context.load(&args.files.files)?;

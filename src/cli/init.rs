@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::args::InitArgs;
 use super::exit::{Exit, Failure, Output};
-use crate::manifest::suggest;
+use crate::language::suggest;
 use crate::source::Diagnostic;
 
 /// Name, what it is for, and the manifest.

@@ -23,7 +23,7 @@ impl Context {
 pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     if args.as_az {
         let (manifest, _) = context.load(&args.files.files)?;
-        context.out.result(&render::az::commands(&manifest));
+        context.out.result(&crate::convert::as_az::commands(&manifest));
         return Ok(Exit::Done);
     }
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::args::{SandboxArgs, SandboxCommand, ServeArgs};
 use super::context::{env, seed};
 use super::exit::{Exit, Failure, Output};
-use crate::graph;
-use crate::kind::Target;
-use crate::manifest::{self, LoadOptions, Manifest, Secrets};
+use crate::language::{self, LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Json, Key};
+use crate::resource::Target;
+use crate::resource::graph;
 use crate::source::Diagnostic;
 use amlplan_sandbox::{Listening, Pace, Sandbox, SandboxError, ServeOptions};
 
@@ -59,7 +59,7 @@ fn show(state: &Path, json: bool, out: &Output) -> Result<Exit, Failure> {
 
 fn load(files: &[PathBuf]) -> Result<Manifest, Failure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
-    Ok(manifest::load(files, &options)?.manifest)
+    Ok(language::load(files, &options)?.manifest)
 }
 
 /// What an address stands for: ids in Azure, or paths in the API of a cluster.

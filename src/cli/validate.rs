@@ -3,14 +3,13 @@
 use super::args::Files;
 use super::context::{env, now};
 use super::exit::{Exit, Failure, Output};
-use crate::check;
-use crate::manifest::{self, LoadOptions, Secrets};
+use crate::language::{self, LoadOptions, Secrets};
 use crate::source::{Diagnostic, Severity, has_errors};
 
 pub(super) fn run(args: &Files, out: &Output) -> Result<Exit, Failure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
-    let (manifest, mut findings) = manifest::load_lenient(&args.files, &options);
-    findings.extend(check::manifest(&manifest, now()));
+    let (manifest, mut findings) = language::load_lenient(&args.files, &options);
+    findings.extend(crate::language::rules::check(&manifest, now()));
     out.findings(&findings);
     if has_errors(&findings) {
         return Ok(Exit::Error);

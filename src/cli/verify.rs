@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::args::CheckArgs;
 use super::context::{Context, Observed, now};
 use super::exit::{Exit, Failure};
-use crate::check::{self, Check, Probe, Probed, Status};
+use crate::health::{self, Check, Probe, Probed, Status};
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
@@ -26,8 +26,8 @@ async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Pr
 
 pub(super) async fn verify(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let observed = context.observe(&args.files.files, &[], false).await?;
-    let probed = probe(check::verify::probes(&observed.desired), &observed, context).await;
-    let checks = check::verify::checks(&observed.desired, &observed.live, &probed);
+    let probed = probe(health::verify::probes(&observed.desired), &observed, context).await;
+    let checks = health::verify::checks(&observed.desired, &observed.live, &probed);
     let exit = report(&checks, args, context);
     // What could not be looked at is not known to work.
     let unknown = checks.iter().any(|it| it.status == Status::Unknown);
@@ -42,8 +42,8 @@ pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, 
 
 /// Every prerequisite of an apply.
 pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Check> {
-    let probed = probe(check::doctor::probes(&observed.desired), observed, context).await;
-    check::doctor::checks(&observed.desired, &observed.live, &probed, now())
+    let probed = probe(health::doctor::probes(&observed.desired), observed, context).await;
+    health::doctor::checks(&observed.desired, &observed.live, &probed, now())
 }
 
 fn report(checks: &[Check], args: &CheckArgs, context: &Context) -> Exit {

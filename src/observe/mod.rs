@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 
-use crate::azure;
-use crate::cluster;
-use crate::graph::Desired;
-use crate::kind::{Live, Read, Snapshot};
+use crate::client::arm;
+use crate::client::kubernetes;
 use crate::model::{Json, Key};
+use crate::resource::graph::Desired;
+use crate::resource::{Live, Read, Snapshot};
 
 /// The reading clients of every scope.
 #[derive(Clone, Default)]
 pub struct Clients {
     /// Azure, by scope.
-    pub arm: BTreeMap<String, azure::Reader>,
+    pub arm: BTreeMap<String, arm::Reader>,
     /// Kubernetes, by cluster.
-    pub clusters: BTreeMap<String, cluster::Reader>,
+    pub clusters: BTreeMap<String, kubernetes::Reader>,
 }
 
 /// A read that failed.
@@ -61,7 +61,7 @@ impl Clients {
             }
             Read::Objects(collection) => match self.cluster(scope)?.list(collection, None).await {
                 Ok(items) => Ok(Some(Json::Array(items))),
-                Err(error) if error.verdict() == cluster::Verdict::Absent => Ok(None),
+                Err(error) if error.verdict() == kubernetes::Verdict::Absent => Ok(None),
                 Err(error) => Err(cluster_error(scope, &collection.plural, &error)),
             },
         }
@@ -83,7 +83,7 @@ impl Clients {
     ///
     /// # Errors
     /// When the scope is not one of the manifest's.
-    pub fn arm(&self, scope: &str) -> Result<&azure::Reader, ReadError> {
+    pub fn arm(&self, scope: &str) -> Result<&arm::Reader, ReadError> {
         self.arm.get(scope).ok_or_else(|| ReadError::nowhere(scope, "Azure"))
     }
 
@@ -91,7 +91,7 @@ impl Clients {
     ///
     /// # Errors
     /// When there is none, because access is azureOnly or no kubeconfig was found.
-    pub fn cluster(&self, scope: &str) -> Result<&cluster::Reader, ReadError> {
+    pub fn cluster(&self, scope: &str) -> Result<&kubernetes::Reader, ReadError> {
         self.clusters.get(scope).ok_or_else(|| ReadError::nowhere(scope, "the Kubernetes API"))
     }
 }
@@ -107,7 +107,7 @@ impl ReadError {
     }
 }
 
-fn arm_error(what: &str, error: &azure::ApiError) -> ReadError {
+fn arm_error(what: &str, error: &arm::ApiError) -> ReadError {
     ReadError {
         what: what.to_owned(),
         status: error.status,
@@ -116,7 +116,7 @@ fn arm_error(what: &str, error: &azure::ApiError) -> ReadError {
     }
 }
 
-fn cluster_error(scope: &str, what: &str, error: &cluster::ApiError) -> ReadError {
+fn cluster_error(scope: &str, what: &str, error: &kubernetes::ApiError) -> ReadError {
     ReadError {
         what: format!("{what} in cluster `{scope}`"),
         status: error.status,
@@ -191,6 +191,6 @@ pub async fn snapshot(
 fn reachable(desired: &Desired, snapshot: &Snapshot, key: &Key) -> bool {
     let Some(node) = desired.nodes.get(key) else { return false };
     let kind = node.resource.kind();
-    let in_cluster = matches!(kind.target(), crate::kind::Target::Objects(_));
+    let in_cluster = matches!(kind.target(), crate::resource::Target::Objects(_));
     (!in_cluster || snapshot.cluster(&key.scope).is_some()) && kind.may_apply(snapshot)
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Mode, PlanInput, Reason, Step};
-use crate::kind::{
+use crate::model::{Json, Key, KindName, Later, Pointer, Value};
+use crate::resource::{
     Change, Document, FieldChange, Impact, Kind, Live, Readiness, Request, Resource, Verb,
 };
-use crate::model::{Json, Key, KindName, Later, Pointer, Value};
 use crate::source::{Diagnostic, Diagnostics};
 
 /// Decides one resource, knowing what was decided about everything it needs.

@@ -9,8 +9,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Mode, Plan};
-use crate::graph::Desired;
 use crate::model::{Json, Key};
+use crate::resource::graph::Desired;
 use crate::source::Diagnostic;
 
 /// The version of the file; another one is refused.

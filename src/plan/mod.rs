@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 pub use step::{Action, Gate, Mode, Plan, Reason, Step};
 
-use crate::graph::{self, Desired};
-use crate::kind::Snapshot;
 use crate::model::{Key, KindName};
+use crate::resource::Snapshot;
+use crate::resource::graph::{self, Desired};
 use crate::source::Diagnostic;
 
 /// Everything the planner may know, as values.

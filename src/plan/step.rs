@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kind::{FieldChange, Impact, Request};
 use crate::model::{Json, Key, Pointer, Value};
+use crate::resource::{FieldChange, Impact, Request};
 use crate::source::Diagnostics;
 
 /// What a plan does to a resource.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::kind::{Impact, Live, Request};
-use crate::manifest::{Cluster, Declared, Manifest, Origin};
+use crate::language::{Cluster, Declared, Manifest, Origin};
 use crate::model::{Json, Pointer};
+use crate::resource::{Impact, Live, Request};
 
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 

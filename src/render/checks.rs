@@ -7,7 +7,7 @@ use serde_json::json;
 use super::drift::Site;
 use super::junit::{self, Case, Verdict};
 use super::style::{Ink, Style, count, text};
-use crate::check::{Check, Status};
+use crate::health::{Check, Status};
 use crate::model::Json;
 use crate::source::Place;
 

@@ -7,9 +7,9 @@ use similar::{ChangeTag, TextDiff};
 
 use super::style::{Ink, Style, count, harmless};
 use super::values::{self, SENSITIVE, inline, name};
-use crate::kind::{FieldChange, Impact};
 use crate::model::{Json, Pointer, Value};
 use crate::plan::{Action, Reason, Step};
+use crate::resource::{FieldChange, Impact};
 
 pub(super) const fn ink(action: Action) -> Ink {
     match action {

@@ -1,14 +1,13 @@
 //! `amlplan explain`: the page of a code, of a health code, of a remedy or of a setting.
 
 use crate::catalog::{self, ClusterFamily, ProfileName, SettingFact, SettingKind};
-use crate::check;
 
 /// Everything known about a code or a setting; `None` when the word is neither.
 #[must_use]
 pub fn page(word: &str) -> Option<String> {
     let mut pages: Vec<String> = Vec::new();
-    pages.extend(check::explain(word).map(rule));
-    pages.extend(check::page(word).map(check_page));
+    pages.extend(catalog::explain(word).map(rule));
+    pages.extend(catalog::page(word).map(check_page));
     let health = catalog::health_codes().iter().filter(|it| it.code.eq_ignore_ascii_case(word));
     // One code means two things: what it means depends on where it stands.
     pages.extend(health.map(|it| {
@@ -40,7 +39,7 @@ fn indented(label: &str, text: &str) -> String {
     format!("{label}\n{}", lines.join("\n"))
 }
 
-fn rule(page: &check::CodePage) -> String {
+fn rule(page: &catalog::CodePage) -> String {
     let source =
         if page.source.is_empty() { String::new() } else { format!("Source: {}", page.source) };
     section(
@@ -55,7 +54,7 @@ fn rule(page: &check::CodePage) -> String {
     )
 }
 
-fn check_page(page: &check::Page) -> String {
+fn check_page(page: &catalog::Page) -> String {
     let source = format!("Source: {}", page.source);
     section(&format!("{}: {}", page.code, page.title), &[&page.summary, &page.explanation, &source])
 }

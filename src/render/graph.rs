@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::style::text;
-use crate::graph::{Desired, Node};
 use crate::model::{Json, Key};
+use crate::resource::graph::{Desired, Node};
 
 fn edges(desired: &Desired) -> impl Iterator<Item = (&Key, &Key)> {
     let edges =
@@ -73,8 +73,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::kind::{Namespace, ReadOnly};
     use crate::render::samples::key;
+    use crate::resource::{Namespace, ReadOnly};
 
     fn desired() -> Desired {
         let mut desired = Desired::default();

@@ -1,7 +1,6 @@
 //! The only place that formats for people or machines. Everything here turns values into text or
 //! JSON; only the command line prints it.
 
-pub mod az;
 pub mod checks;
 pub mod diagnostics;
 mod diff;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::apply::{Event, Outcome, Output, StepError};
-use crate::kind::{FieldChange, Impact};
 use crate::model::{Encoding, Json, Key, Later, Pointer, Secret, SecretSource, Value};
 use crate::plan::{Action, Gate, Mode, Plan, Reason, Step};
+use crate::resource::{FieldChange, Impact};
 use crate::source::{Diagnostic, Place, Source};
 
 /// The content of every secret in the samples; it must show nowhere.

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use crate::kind::FieldChange;
 use crate::model::{Encoding, Json, Later, Pointer, Secret, SecretSource, Value};
 use crate::plan::{Action, Reason, Step};
+use crate::resource::FieldChange;
 
 /// What stands for a secret.
 pub(super) const SENSITIVE: &str = "(sensitive value)";

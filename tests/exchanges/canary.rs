@@ -6,10 +6,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amlplan::azure::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
-use amlplan::cluster;
+use amlplan::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use amlplan::client::kubernetes;
+use amlplan::client::net::{NetworkOptions, Transport};
 use amlplan::model::ObjectRef;
-use amlplan::net::{NetworkOptions, Transport};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -129,8 +129,8 @@ async fn azure(root: &str, shown: &mut String) {
 
 async fn kubernetes(root: &str, shown: &mut String) {
     let transport = Transport::network(&NetworkOptions::default()).unwrap();
-    let reader = cluster::Reader::over(transport, &format!("{root}/kube/c"), CANARY);
-    let writer = cluster::Writer::new(reader.clone());
+    let reader = kubernetes::Reader::over(transport, &format!("{root}/kube/c"), CANARY);
+    let writer = kubernetes::Writer::new(reader.clone());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "n");
     let error = writer.apply(&namespace, &json!({"data": CANARY}), false).await.unwrap_err();
     note(shown, &error);

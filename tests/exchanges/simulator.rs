@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use amlplan::azure::{
+use amlplan::client::arm::{
     ApiError, Auth, Cloud, Outcome, Reader, RunId, Started, TokenSource, Verdict, Write, Writer,
     allows, wait,
 };
-use amlplan::cluster::{self, scc};
+use amlplan::client::kubernetes::{self, scc};
+use amlplan::client::net::{NetworkOptions, Transport, clock};
 use amlplan::model::{Json, ObjectRef};
-use amlplan::net::{NetworkOptions, Transport, clock};
 use amlplan_sandbox::{Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
 use http::Method;
 use serde_json::json;
@@ -132,9 +132,9 @@ async fn azure(reader: Reader) {
     }
 }
 
-async fn kubernetes(reader: cluster::Reader) {
+async fn kubernetes(reader: kubernetes::Reader) {
     assert!(reader.version().await.unwrap().starts_with('v'));
-    let writer = cluster::Writer::new(reader.clone());
+    let writer = kubernetes::Writer::new(reader.clone());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "team");
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}});
     writer.apply(&namespace, &body, false).await.unwrap();
@@ -167,7 +167,7 @@ fn everything_works_in_process_with_faults_on() {
             let root = "https://management.azure.com";
             azure(sign_in(&transport, root)).await;
             let base = format!("{root}/kubernetes/{SUBSCRIPTION}/ml-rg/ocp");
-            kubernetes(cluster::Reader::over(transport, &base, "sandbox")).await;
+            kubernetes(kubernetes::Reader::over(transport, &base, "sandbox")).await;
         });
     }
 }
@@ -193,8 +193,9 @@ async fn everything_works_over_tls_with_faults_on() {
     azure(sign_in(&transport, &listening.url)).await;
     let mut files = listening.kubeconfigs.into_iter();
     let kubeconfig = files.find_map(|(name, path)| (name == "ocp").then_some(path));
-    let options = cluster::ConnectOptions { kubeconfig, ..cluster::ConnectOptions::default() };
-    kubernetes(cluster::Reader::connect(&options).await.unwrap()).await;
+    let options =
+        kubernetes::ConnectOptions { kubeconfig, ..kubernetes::ConnectOptions::default() };
+    kubernetes(kubernetes::Reader::connect(&options).await.unwrap()).await;
     server.abort();
 }
 

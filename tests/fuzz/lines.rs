@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amlplan::manifest::{self, LoadOptions, Secrets, az};
+use amlplan::convert::{as_az, az};
+use amlplan::language::{self, LoadOptions, Secrets};
 use amlplan::render;
 use amlplan::source::Source;
 
@@ -24,8 +25,8 @@ fn seeds() -> Vec<Seed> {
     paths.sort();
     for path in paths {
         let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
-        let (manifest, _) = manifest::load_lenient(std::slice::from_ref(&path), &options);
-        seeds.push((path, render::az::commands(&manifest).into_bytes()));
+        let (manifest, _) = language::load_lenient(std::slice::from_ref(&path), &options);
+        seeds.push((path, as_az::commands(&manifest).into_bytes()));
     }
     seeds
 }
@@ -43,7 +44,7 @@ fn run(input: &[u8], folder: &Path) {
             let file = folder.join("imported.yaml");
             std::fs::write(&file, &imported.text).expect("a temporary file");
             let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
-            let (_, findings) = manifest::load_lenient(&[file], &options);
+            let (_, findings) = language::load_lenient(&[file], &options);
             let syntax = findings.iter().find(|it| it.code.starts_with("yaml-"));
             assert!(syntax.is_none(), "{syntax:?}\n{}", imported.text);
         }

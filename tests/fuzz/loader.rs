@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use amlplan::manifest::{LoadOptions, Secrets, load_lenient};
-use amlplan::{check, render};
+use amlplan::language::rules;
+use amlplan::language::{LoadOptions, Secrets, load_lenient};
+use amlplan::render;
 use jiff::Timestamp;
 
 use super::mutate::{Seed, mutate};
@@ -26,7 +27,7 @@ fn seeds() -> Vec<Seed> {
 fn run(file: &Path) {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
     let (manifest, mut findings) = load_lenient(&[file.to_owned()], &options);
-    findings.extend(check::manifest(&manifest, Timestamp::UNIX_EPOCH));
+    findings.extend(rules::check(&manifest, Timestamp::UNIX_EPOCH));
     let report = render::diagnostics::report(&findings, false, 100);
     assert_eq!(report.is_empty(), findings.is_empty());
 }

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::super::args::ImportArgs;
 use super::super::context::Context;
 use super::super::exit::Failure;
-use crate::graph::import::{Difference, Draft, Found, bare, draft};
-use crate::kind::{COMPUTES, EXTENSIONS, InstanceType, Read, WORKSPACES};
-use crate::manifest::{
+use crate::convert::live::{Difference, Draft, Found, bare, draft};
+use crate::language::{
     Access, Cluster, ClusterType, Declared, Dollars, Manifest, Origin, Profile, to_yaml,
 };
 use crate::model::{ArmId, Json, ObjectRef};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{self, Mode, Plan, PlanInput, Reason};
+use crate::resource::{COMPUTES, EXTENSIONS, InstanceType, Read, WORKSPACES};
 use crate::source::Diagnostic;
-use crate::{catalog, graph};
+use crate::{catalog, resource::graph};
 
 /// Every round declares or sets aside something, so more of them mean a mistake of ours.
 const ROUNDS: usize = 12;

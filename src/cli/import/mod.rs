@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::args::ImportArgs;
 use super::context::{Context, env};
 use super::exit::{Exit, Failure};
-use crate::manifest::{self, LoadOptions, Profile, Secrets};
+use crate::language::{self, LoadOptions, Profile, Secrets};
 use crate::source::{self, Diagnostic, Severity, Source};
 
 pub(super) async fn run(args: &ImportArgs, context: &Context) -> Result<Exit, Failure> {
@@ -19,7 +19,7 @@ pub(super) async fn run(args: &ImportArgs, context: &Context) -> Result<Exit, Fa
     });
     let text = match (&args.from_az, &args.cluster, &args.from) {
         (Some(path), ..) => {
-            let imported = manifest::az::import(&az_lines(path)?, profile)?;
+            let imported = crate::convert::az::import(&az_lines(path)?, profile)?;
             context.out.findings(&imported.findings);
             imported.text
         }
@@ -36,7 +36,7 @@ pub(super) async fn run(args: &ImportArgs, context: &Context) -> Result<Exit, Fa
 /// Every cluster of a manifest in another profile, as documents of one file.
 fn translate(from: &Path, to: Profile, context: &Context) -> Result<String, Failure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
-    let (manifest, mut findings) = manifest::load_lenient(&[from.to_owned()], &options);
+    let (manifest, mut findings) = language::load_lenient(&[from.to_owned()], &options);
     // What a secret holds does not matter here, only that there is one.
     findings.retain(|it| it.severity == Severity::Error && !it.code.starts_with("secret-"));
     if !findings.is_empty() {
@@ -44,8 +44,9 @@ fn translate(from: &Path, to: Profile, context: &Context) -> Result<String, Fail
     }
     let mut documents = Vec::new();
     for declared in &manifest.clusters {
-        let host = declared.secrets.get("sslCertPemFile").and_then(crate::check::host_name);
-        let done = manifest::translate::translate(&declared.spec, to, host.as_deref())?;
+        let host =
+            declared.secrets.get("sslCertPemFile").and_then(crate::language::rules::host_name);
+        let done = crate::convert::translate::translate(&declared.spec, to, host.as_deref())?;
         let mut notes = vec![format!("{}, translated to {}:", declared.name, to.as_str())];
         for decision in &done.decisions {
             let mark = match decision.severity {

@@ -14,9 +14,9 @@ pub use markdown::markdown;
 
 use super::style::{Ink, Style, count, text};
 use super::values;
-use crate::kind::{FieldChange, Impact};
 use crate::model::{Json, Key, Pointer, Value};
 use crate::plan::{Action, Plan, Reason, Step};
+use crate::resource::{FieldChange, Impact};
 use crate::source::Place;
 
 /// Finds the place in a manifest where a field of a resource was written.

@@ -1,0 +1,71 @@
+//! Lets azure_identity send through our transport, so that sign-in has the same proxies,
+//! certificate authorities and simulator as everything else.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::error::ErrorKind;
+use azure_core::http::Transport as CoreTransport;
+use azure_core::http::headers::Headers;
+use azure_core::http::request::Body;
+use azure_core::http::{AsyncRawResponse, ClientOptions, HttpClient, Request, StatusCode};
+use bytes::Bytes;
+
+use super::Cloud;
+use crate::client::net::{Transport, redact};
+
+#[derive(Debug)]
+struct Bridge {
+    transport: Transport,
+    /// azure_identity insists on https; an authority over plain http (a simulator) is given to it
+    /// as https and changed back here.
+    plain: Option<String>,
+}
+
+/// Options for a credential of this cloud.
+pub(super) fn options(cloud: &Cloud, transport: &Transport) -> ClientOptions {
+    let plain = cloud.authority.strip_prefix("http://").map(|it| format!("https://{it}"));
+    let authority = plain.clone().unwrap_or_else(|| cloud.authority.clone());
+    let mut custom = CustomConfiguration::default();
+    custom.authority_host = authority;
+    let bridge = Bridge { transport: transport.clone(), plain };
+    ClientOptions {
+        transport: Some(CoreTransport::new(Arc::new(bridge))),
+        cloud: Some(Arc::new(CloudConfiguration::from(custom))),
+        ..ClientOptions::default()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Bridge {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let url = request.url().to_string();
+        let url = match self.plain.as_deref().and_then(|it| url.strip_prefix(it).zip(Some(it))) {
+            Some((rest, plain)) => format!("{}{rest}", plain.replacen("https", "http", 1)),
+            None => url,
+        };
+        let broken = |message: String| azure_core::Error::with_message(ErrorKind::Io, message);
+        let body = match request.body() {
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::SeekableStream(_) => Bytes::new(),
+        };
+        let mut builder = http::Request::builder().method(request.method().as_ref()).uri(&url);
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        let sent = builder.body(body).map_err(|error| broken(error.to_string()))?;
+        let address = redact(&url);
+        tracing::debug!(url = %address, "sign-in");
+        let answer = self.transport.send(sent).await.map_err(|it| broken(it.to_string()))?;
+        let (head, body) = answer.into_parts();
+        let mut headers = Headers::new();
+        for (name, value) in &head.headers {
+            if let Ok(value) = value.to_str() {
+                headers.insert(name.as_str().to_owned(), value.to_owned());
+            }
+        }
+        let status = StatusCode::from(head.status.as_u16());
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}

@@ -1,0 +1,383 @@
+//! Requests to Azure Resource Manager that change nothing.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Method, Request};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::json;
+
+use super::{ApiError, Cloud, Operation, Permission, TokenSource, Verdict};
+use crate::client::net::{Budget, Decision, Limiter, Repeat, Retry, SendError, Taken, Transport};
+use crate::client::net::{clock, redact};
+use crate::model::Json;
+
+const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
+const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01";
+const PERMISSIONS: &str = "/providers/Microsoft.Authorization/permissions";
+/// Characters that may stand in names but not in addresses.
+const NAMES: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#').add(b'{').add(b'}');
+
+/// The id of one run of the program: the correlation id of all its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A new one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
+}
+
+impl Default for RunId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads from Azure Resource Manager. Copies share connections, tokens and limits.
+#[derive(Clone)]
+pub struct Reader(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    cloud: Cloud,
+    token: TokenSource,
+    run: RunId,
+    budget: Budget,
+    limiter: Limiter,
+    /// Milliseconds the server last advised to wait between two reads; 0 when it never did.
+    pace: AtomicU64,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("cloud", &self.0.cloud.name).finish_non_exhaustive()
+    }
+}
+
+/// An answer, whatever its status.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no answer.
+pub(super) enum Silence {
+    Broken(SendError),
+    NoToken(ApiError),
+}
+
+impl Silence {
+    pub(super) fn into_error(self, method: &Method, url: &str) -> ApiError {
+        match self {
+            Self::Broken(error) => ApiError::from_break(method, path(url), error),
+            Self::NoToken(error) => error,
+        }
+    }
+}
+
+impl Answer {
+    pub(super) const fn is_success(&self) -> bool {
+        self.status >= 200 && self.status < 300
+    }
+
+    pub(super) fn error(&self, method: &Method, url: &str) -> ApiError {
+        ApiError::from_answer(method, path(url), self.status, &self.headers, &self.body)
+    }
+
+    fn into_json(self, method: &Method, url: &str) -> Result<Json, ApiError> {
+        if !self.is_success() {
+            return Err(self.error(method, url));
+        }
+        if self.body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Json::Null);
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let message = format!("the answer is not JSON ({error})");
+            ApiError::about(method, path(url), "UnreadableAnswer", message)
+        })
+    }
+}
+
+impl Reader {
+    /// A reader for one cloud.
+    #[must_use]
+    pub fn new(transport: Transport, cloud: Cloud, token: TokenSource, run: RunId) -> Self {
+        let (budget, limiter) = (Budget::default(), Limiter::default());
+        let pace = AtomicU64::new(0);
+        Self(Arc::new(Inner { transport, cloud, token, run, budget, limiter, pace }))
+    }
+
+    /// Whether both share connections, tokens and limits.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The cloud it reads from.
+    #[must_use]
+    pub fn cloud(&self) -> &Cloud {
+        &self.0.cloud
+    }
+
+    /// How long the server advises to wait between two looks at a resource: `x-ms-retry-after-ms` of its last
+    /// good answer. `None` when it does not say.
+    #[must_use]
+    pub fn pace(&self) -> Option<Duration> {
+        let millis = self.0.pace.load(Ordering::Relaxed);
+        (millis > 0).then(|| Duration::from_millis(millis))
+    }
+
+    /// Reads a resource; `None` when it, its parent or its group is not there.
+    ///
+    /// # Errors
+    /// When Azure refuses, or cannot be reached within the time for retries.
+    pub async fn get(&self, id: &str, api_version: &str) -> Result<Option<Json>, ApiError> {
+        let url = self.url(id, api_version);
+        let answer = self.read(&Method::GET, &url, None).await?;
+        if matches!(answer.status, 404 | 410) {
+            let error = answer.error(&Method::GET, &url);
+            return if error.verdict() == Verdict::Absent { Ok(None) } else { Err(error) };
+        }
+        let json = answer.into_json(&Method::GET, &url)?;
+        Ok(Some(json).filter(|it| !it.is_null()))
+    }
+
+    /// Reads a collection, all pages. `nextLink` is followed as it is.
+    ///
+    /// # Errors
+    /// As [`Reader::get`], with 404 an error too; also when a page leads to another service.
+    pub async fn list(&self, path: &str, api_version: &str) -> Result<Vec<Json>, ApiError> {
+        let mut url = self.url(path, api_version);
+        let mut all = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.insert(url.clone()) {
+            let mut page =
+                self.read(&Method::GET, &url, None).await?.into_json(&Method::GET, &url)?;
+            if let Some(items) = page["value"].as_array_mut() {
+                all.append(items);
+            }
+            let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else { break };
+            if !self.0.cloud.trusts(next) {
+                let message = "a page of the list leads to another service; not followed";
+                return Err(ApiError::about(&Method::GET, &url, "ForeignNextLink", message));
+            }
+            next.clone_into(&mut url);
+        }
+        Ok(all)
+    }
+
+    /// Asks Azure Resource Graph, all pages. The query must keep `id`. What it knows may lag
+    /// behind by a minute: good for inventory, never for deciding that something is absent.
+    ///
+    /// # Errors
+    /// When the query is refused, or Azure cannot be reached.
+    pub async fn query(&self, subscriptions: &[String], kql: &str) -> Result<Vec<Json>, ApiError> {
+        let url = format!("{}{GRAPH}", self.0.cloud.resource_manager);
+        let mut all = Vec::new();
+        for some in subscriptions.chunks(500) {
+            let mut token: Option<String> = None;
+            loop {
+                let mut options = json!({"$top": 1000, "resultFormat": "objectArray"});
+                if let Some(token) = &token {
+                    options["$skipToken"] = json!(token);
+                }
+                let body = json!({"subscriptions": some, "query": kql, "options": options});
+                let answer = self.read(&Method::POST, &url, Some(&body)).await?;
+                let mut page = answer.into_json(&Method::POST, &url)?;
+                if let Some(rows) = page["data"].as_array_mut() {
+                    all.append(rows);
+                }
+                let next = page["$skipToken"].as_str().filter(|it| !it.is_empty());
+                if next.is_none() || next == token.as_deref() {
+                    break;
+                }
+                token = next.map(str::to_owned);
+            }
+        }
+        Ok(all)
+    }
+
+    /// A POST that only reads, such as `listKeys` and `sharedKeys`. Its answer is secret.
+    ///
+    /// # Errors
+    /// As [`Reader::get`], with 404 an error too.
+    pub async fn call(&self, id: &str, action: &str, api_version: &str) -> Result<Json, ApiError> {
+        let url = self.url(&format!("{id}/{action}"), api_version);
+        self.read(&Method::POST, &url, None).await?.into_json(&Method::POST, &url)
+    }
+
+    /// What the caller may do at a scope.
+    ///
+    /// # Errors
+    /// As [`Reader::list`]; callers without read access get a refusal.
+    pub async fn permissions(&self, scope: &str) -> Result<Vec<Permission>, ApiError> {
+        let path = format!("{}{PERMISSIONS}", scope.trim_end_matches('/'));
+        let items = self.list(&path, "2022-04-01").await?;
+        Ok(items.iter().map(Permission::read).collect())
+    }
+
+    /// Joins an operation that somebody else began on a resource: follows its own state.
+    #[must_use]
+    pub fn watch(&self, method: &Method, id: &str, api_version: &str) -> Operation {
+        Operation::watch(method, &self.url(id, api_version))
+    }
+
+    /// One poll of an operation: whatever the answer, with retries.
+    pub(super) async fn ask(&self, url: &str) -> Result<(u16, HeaderMap, Bytes), ApiError> {
+        let answer = self.read(&Method::GET, url, None).await?;
+        Ok((answer.status, answer.headers, answer.body))
+    }
+
+    /// The address of a resource. A path may bring its own query.
+    pub(super) fn url(&self, id: &str, api_version: &str) -> String {
+        let root = &self.0.cloud.resource_manager;
+        let slash = if id.starts_with('/') { "" } else { "/" };
+        let id = utf8_percent_encode(id, NAMES);
+        let join = if id.to_string().contains('?') { '&' } else { '?' };
+        format!("{root}{slash}{id}{join}api-version={api_version}")
+    }
+
+    pub(super) fn retry(&self, repeat: Repeat) -> Retry {
+        Retry::new(repeat, &self.0.budget)
+    }
+
+    /// Sends a request that changes nothing until an answer comes that waiting does not mend.
+    async fn read(
+        &self,
+        method: &Method,
+        url: &str,
+        body: Option<&Json>,
+    ) -> Result<Answer, ApiError> {
+        let mut retry = self.retry(Repeat::Freely);
+        loop {
+            let result = self.attempt(method, url, body).await;
+            let decision = match &result {
+                Ok(answer) if answer.is_success() => Decision::GiveUp,
+                Ok(answer) => retry.after_status(answer.status, &answer.headers),
+                Err(Silence::Broken(error)) => retry.after_break(error),
+                Err(Silence::NoToken(_)) => Decision::GiveUp,
+            };
+            match decision {
+                Decision::Again(wait) | Decision::LookFirst(wait) => pause(url, wait).await,
+                Decision::GiveUp => return result.map_err(|it| it.into_error(method, url)),
+            }
+        }
+    }
+
+    /// Sends a request once; a second time only if the first was refused for its token.
+    pub(super) async fn attempt(
+        &self,
+        method: &Method,
+        url: &str,
+        body: Option<&Json>,
+    ) -> Result<Answer, Silence> {
+        let mut refused = None;
+        loop {
+            let token = self.0.token.bearer(refused).await.map_err(Silence::NoToken)?;
+            let mut headers = self.headers(body.is_some());
+            headers.insert(AUTHORIZATION, token.header);
+            let answer = self.transmit(method, url, headers, body).await;
+            let answer = answer.map_err(Silence::Broken)?;
+            if answer.status != 401 || refused.is_some() || !token.renewable {
+                return Ok(answer);
+            }
+            refused = Some(token.serial);
+        }
+    }
+
+    async fn transmit(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Option<&Json>,
+    ) -> Result<Answer, SendError> {
+        let lane = lane(method, url);
+        self.0.limiter.turn(&lane).await;
+        let bytes = body.map(|it| Bytes::from(it.to_string())).unwrap_or_default();
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(url)
+            .body(bytes)
+            .map_err(|_| SendError::new(Taken::SurelyNot, "the address is not valid"))?;
+        *request.headers_mut() = headers;
+        let start = clock::now();
+        let result = self.0.transport.send(request).await;
+        let (took, address) = (start.elapsed().as_millis(), redact(url));
+        let response = result.inspect_err(|error| {
+            tracing::debug!(%method, url = %address, took, %error, "azure: no answer");
+        })?;
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        let id = head.headers.get("x-ms-request-id").and_then(|it| it.to_str().ok());
+        tracing::debug!(%method, url = %address, status, took, request_id = id, "azure");
+        self.0.limiter.learn(&lane, &head.headers);
+        if head.status.is_success() {
+            let pace = head.headers.get("x-ms-retry-after-ms").and_then(|it| it.to_str().ok());
+            let millis = pace.and_then(|it| it.parse().ok()).unwrap_or(0);
+            self.0.pace.store(millis, Ordering::Relaxed);
+        }
+        Ok(Answer { status, headers: head.headers, body })
+    }
+
+    fn headers(&self, has_body: bool) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut set = |name: &'static str, value: &str| {
+            if let Ok(value) = value.parse() {
+                headers.insert(name, value);
+            }
+        };
+        set("x-ms-correlation-request-id", &self.0.run.0);
+        set("x-ms-client-request-id", &uuid::Uuid::new_v4().to_string());
+        set("x-ms-return-client-request-id", "true");
+        set(USER_AGENT.as_str(), AGENT);
+        set(ACCEPT.as_str(), "application/json");
+        if has_body {
+            set(CONTENT_TYPE.as_str(), "application/json");
+        }
+        headers
+    }
+}
+
+pub(super) async fn pause(url: &str, wait: Duration) {
+    let address = redact(url);
+    tracing::debug!(url = %address, wait_ms = wait.as_millis(), "waiting before the next attempt");
+    clock::sleep(wait).await;
+}
+
+fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |at| &rest[at..])
+}
+
+/// Which limits a request counts against: subscription, kind of request and provider.
+fn lane(method: &Method, url: &str) -> String {
+    let path = path(url).split('?').next().unwrap_or_default().to_ascii_lowercase();
+    let after = |mark: &str| {
+        let (_, rest) = path.rsplit_once(mark)?;
+        rest.split('/').next().map(str::to_owned)
+    };
+    let subscription = after("/subscriptions/").unwrap_or_default();
+    let provider = after("/providers/").unwrap_or_default();
+    let kind = match *method {
+        Method::GET | Method::HEAD => "reads",
+        Method::DELETE => "deletes",
+        _ => "writes",
+    };
+    format!("{subscription}/{kind}/{provider}")
+}

@@ -1,0 +1,151 @@
+//! Tokens: cached, renewed before they end, one renewal at a time, and once more when Azure
+//! refuses one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use azure_core::credentials::TokenCredential;
+use http::{HeaderValue, Method};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::ApiError;
+use crate::client::net::{clock, redact};
+
+/// A token is renewed this long before its end.
+const MARGIN: Duration = Duration::from_secs(5 * 60);
+
+type Factory = dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync;
+
+/// Where tokens come from. Copies share one cache.
+#[derive(Clone)]
+pub struct TokenSource(Arc<Inner>);
+
+struct Inner {
+    supply: Supply,
+    scope: String,
+    state: Mutex<State>,
+}
+
+enum Supply {
+    Fixed(HeaderValue),
+    /// Makes a credential anew each time: credentials keep tokens of their own, and would answer
+    /// with one that Azure has refused.
+    Made(Box<Factory>),
+}
+
+#[derive(Default)]
+struct State {
+    header: Option<HeaderValue>,
+    renew_at: Option<Instant>,
+    ends_at: Option<Instant>,
+    serial: u64,
+}
+
+/// A token ready to send.
+pub(super) struct Bearer {
+    pub(super) header: HeaderValue,
+    pub(super) serial: u64,
+    pub(super) renewable: bool,
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource").field("scope", &self.0.scope).finish_non_exhaustive()
+    }
+}
+
+impl TokenSource {
+    /// Always the same token. One that cannot stand in a header is sent as an empty one.
+    #[must_use]
+    pub fn fixed(token: &str) -> Self {
+        Self::of(Supply::Fixed(header(token).unwrap_or(HeaderValue::from_static("Bearer"))), "")
+    }
+
+    pub(super) fn made(scope: &str, factory: Box<Factory>) -> Self {
+        Self::of(Supply::Made(factory), scope)
+    }
+
+    fn of(supply: Supply, scope: &str) -> Self {
+        Self(Arc::new(Inner { supply, scope: scope.into(), state: Mutex::default() }))
+    }
+
+    /// A token that is not the one with the `refused` serial number.
+    pub(super) async fn bearer(&self, refused: Option<u64>) -> Result<Bearer, ApiError> {
+        let factory = match &self.0.supply {
+            Supply::Fixed(header) => {
+                return Ok(Bearer { header: header.clone(), serial: 0, renewable: false });
+            }
+            Supply::Made(factory) => factory,
+        };
+        // Whoever comes while a token is fetched waits here and then finds it.
+        let mut state = self.0.state.lock().await;
+        let now = clock::now();
+        let is_refused = refused == Some(state.serial);
+        let fresh = state.renew_at.is_some_and(|it| now < it) && !is_refused;
+        if let (true, Some(header)) = (fresh, &state.header) {
+            return Ok(Bearer { header: header.clone(), serial: state.serial, renewable: true });
+        }
+        let usable = !is_refused && state.ends_at.is_some_and(|it| now < it);
+        match fetch(&mut state, factory, &self.0.scope).await {
+            Ok(()) => state.serial += 1,
+            // An early renewal that fails costs nothing while the old token still counts.
+            Err(error) if usable => tracing::debug!(%error, "renewing the token failed"),
+            Err(error) => {
+                let message = redact(&error.to_string());
+                return Err(ApiError::about(
+                    &Method::POST,
+                    "token endpoint",
+                    super::error::SIGN_IN_FAILED,
+                    format!("{message}{}", hint(&error.to_string())),
+                ));
+            }
+        }
+        let header = state.header.clone().unwrap_or(HeaderValue::from_static("Bearer"));
+        Ok(Bearer { header, serial: state.serial, renewable: true })
+    }
+}
+
+async fn fetch(state: &mut State, factory: &Factory, scope: &str) -> azure_core::Result<()> {
+    let token = factory()?.get_token(&[scope], None).await?;
+    let ends = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let life = Duration::from_secs(ends.saturating_sub(now));
+    let early = MARGIN.min(life / 4);
+    state.header = header(token.token.secret());
+    state.ends_at = Some(clock::after(life));
+    state.renew_at = Some(clock::after(life.saturating_sub(early)));
+    Ok(())
+}
+
+fn header(token: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// What to do about the sign-in errors that people meet most (Microsoft Entra error codes).
+fn hint(error: &str) -> &'static str {
+    let known = [
+        ("AADSTS7000215", "; the client secret is wrong: use its value, not its id"),
+        ("AADSTS7000222", "; the client secret has expired: make a new one"),
+        ("AADSTS700016", "; the application is not in this tenant: check client id and tenant"),
+        ("AADSTS90002", "; no such tenant: check `azure.tenant` and AZURE_TENANT_ID"),
+        (
+            "AADSTS70021",
+            "; no federated credential of the application matches this token's issuer and subject",
+        ),
+        (
+            "AADSTS700213",
+            "; no federated credential of the application matches this token's subject",
+        ),
+        ("AADSTS700024", "; the assertion is too old: the job ran longer than its token lives"),
+        ("AADSTS50076", "; a second factor is asked for: run `az login` again"),
+        ("AADSTS50078", "; a second factor is asked for: run `az login` again"),
+        ("AADSTS700082", "; the sign-in has expired: run `az login` again"),
+        ("AADSTS53003", "; a conditional access policy refuses this sign-in"),
+        ("az login", "; run `az login`, or choose another way with --auth"),
+    ];
+    known.iter().find(|(mark, _)| error.contains(mark)).map_or("", |(_, text)| text)
+}

@@ -1,0 +1,326 @@
+//! Whatever the network and the service do, a write takes effect once, ends in the right
+//! verdict, and is not waited for past its deadline.
+
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::response::Response;
+use axum::{Router, extract::Request};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::client::arm::{Cloud, RunId, TokenSource, wait};
+use crate::client::net::Transport;
+
+const ROOT: &str = "https://arm.test";
+const ID: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Relay/namespaces/n";
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Fine,
+    LostBefore,
+    LostAfter,
+    ErrorBefore(u16),
+    ErrorAfter(u16),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Style {
+    Status,
+    Location,
+    State,
+    Sync,
+}
+
+/// A service with one resource.
+#[derive(Debug)]
+struct Service {
+    style: Style,
+    fates: Vec<Fate>,
+    /// Reads until the running operation ends; `None` never ends.
+    steps: Option<u32>,
+    ends: &'static str,
+    word: &'static str,
+    live: Option<Json>,
+    deleting: bool,
+    left: Option<u32>,
+    taken: u32,
+}
+
+impl Service {
+    fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> Response {
+        let fate = if self.fates.is_empty() { Fate::Fine } else { self.fates.remove(0) };
+        match fate {
+            Fate::LostBefore => return lost(),
+            Fate::ErrorBefore(status) => return plain(status, &json!({"error": {"code": "X"}})),
+            Fate::Fine | Fate::LostAfter | Fate::ErrorAfter(_) => {}
+        }
+        let response = match *method {
+            Method::GET => self.read(path),
+            Method::DELETE => self.delete(),
+            _ => self.put(serde_json::from_slice(body).unwrap()),
+        };
+        match fate {
+            Fate::LostAfter => lost(),
+            Fate::ErrorAfter(status) => plain(status, &json!({})),
+            Fate::Fine | Fate::LostBefore | Fate::ErrorBefore(_) => response,
+        }
+    }
+
+    fn busy(&self) -> bool {
+        let state = self.live.as_ref().and_then(provisioning);
+        state.is_some_and(|it| End::of(it) == End::Running)
+    }
+
+    fn step(&mut self) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.left = None;
+                if self.deleting && self.ends == "Succeeded" {
+                    self.live = None;
+                } else if let Some(live) = &mut self.live {
+                    live["properties"]["provisioningState"] = json!(self.ends);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, mut body: Json) -> Response {
+        if self.busy() {
+            return plain(409, &json!({"error": {"code": "AnotherOperationInProgress"}}));
+        }
+        self.taken += 1;
+        let sync = self.style == Style::Sync;
+        let word = if sync { "Succeeded" } else { self.word };
+        body["properties"]["provisioningState"] = json!(word);
+        self.live = Some(body.clone());
+        self.left = if sync { None } else { self.steps };
+        self.begun(201, &body)
+    }
+
+    fn delete(&mut self) -> Response {
+        if self.live.is_none() {
+            return plain(204, &json!(null));
+        }
+        if self.deleting && self.busy() {
+            return plain(409, &json!({"error": {"code": "AnotherOperationInProgress"}}));
+        }
+        self.taken += 1;
+        self.deleting = true;
+        if self.style == Style::Sync {
+            self.live = None;
+            return plain(200, &json!(null));
+        }
+        if let Some(live) = &mut self.live {
+            live["properties"]["provisioningState"] = json!("Deleting");
+        }
+        self.left = self.steps;
+        self.begun(202, &json!(null))
+    }
+
+    fn begun(&self, status: u16, body: &Json) -> Response {
+        let (name, path) = match self.style {
+            Style::Status => ("azure-asyncoperation", "/status?t=1&s=2"),
+            Style::Location => ("location", "/location?api-version=1"),
+            Style::State | Style::Sync => {
+                return plain(if status == 201 { 200 } else { 202 }, body);
+            }
+        };
+        let mut response = plain(status, body);
+        response.headers_mut().insert(name, format!("{ROOT}{path}").parse().unwrap());
+        response
+    }
+
+    fn read(&mut self, path: &str) -> Response {
+        self.step();
+        let word = match &self.live {
+            None => "Succeeded",
+            Some(live) => live["properties"]["provisioningState"].as_str().unwrap(),
+        };
+        match path {
+            "/status" => plain(200, &json!({"status": word, "error": {"code": "OhNo"}})),
+            "/location" if self.busy() => {
+                plain(202, &json!({"properties": {"provisioningState": "Succeeded"}}))
+            }
+            "/location" => plain(200, &json!(null)),
+            _ => match &self.live {
+                Some(live) => plain(200, live),
+                None => plain(404, &json!({"error": {"code": "ResourceNotFound"}})),
+            },
+        }
+    }
+}
+
+fn plain(status: u16, body: &Json) -> Response {
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    Response::builder().status(status).body(Body::from(text)).unwrap()
+}
+
+fn lost() -> Response {
+    let builder = Response::builder().status(599).header("x-sandbox-fault", "connection-dropped");
+    builder.body(Body::empty()).unwrap()
+}
+
+fn writer(service: &Arc<Mutex<Service>>) -> Writer {
+    let service = Arc::clone(service);
+    let router = Router::new().fallback(move |request: Request| {
+        let service = Arc::clone(&service);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            service.lock().unwrap().answer(&head.method, head.uri.path(), &body)
+        }
+    });
+    let cloud = Cloud::custom("Test", ROOT, ROOT, ROOT);
+    let transport = Transport::InProcess(router);
+    Writer::new(Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()))
+}
+
+fn write(method: Method) -> Write {
+    let body = (method == Method::PUT)
+        .then(|| json!({"location": "westeurope", "properties": {"a": {"b": "c"}}}));
+    Write {
+        method,
+        id: ID.into(),
+        api_version: "2021-11-01".into(),
+        query: None,
+        body,
+        action: None,
+        cluster_lock: Some("cluster".into()),
+    }
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let status = prop_oneof![Just(408), Just(429), Just(500), Just(502), Just(503), Just(504)];
+    let after = prop_oneof![Just(408), Just(500), Just(502), Just(503), Just(504)];
+    let fate = prop_oneof![
+        3 => Just(Fate::Fine),
+        2 => Just(Fate::LostBefore),
+        2 => Just(Fate::LostAfter),
+        2 => status.prop_map(Fate::ErrorBefore),
+        2 => after.prop_map(Fate::ErrorAfter),
+    ];
+    proptest::collection::vec(fate, 0..7)
+}
+
+fn run(
+    service: Service,
+    method: Method,
+    deadline: Duration,
+) -> (Result<Outcome, ApiError>, Service, Duration) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let service = Arc::new(Mutex::new(service));
+        let writer = writer(&service);
+        let mut waited = Duration::ZERO;
+        let outcome = match writer.send(&write(method)).await {
+            Ok(Started { operation: Some(operation), .. }) => {
+                let start = clock::now();
+                let result = wait(writer.reader(), operation, deadline, &mut |_, _| {}).await;
+                waited = start.elapsed();
+                result
+            }
+            Ok(Started { body, .. }) => Ok(Outcome::Succeeded(body)),
+            Err(error) => Err(error),
+        };
+        drop(writer);
+        (outcome, Arc::try_unwrap(service).unwrap().into_inner().unwrap(), waited)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_write_takes_effect_once_ends_rightly_and_in_time(
+        fates in fates(),
+        style in prop_oneof![Just(Style::Status), Just(Style::Location), Just(Style::State), Just(Style::Sync)],
+        steps in prop_oneof![4 => (1..6_u32).prop_map(Some), 1 => Just(None)],
+        fails in any::<bool>(),
+        deletes in any::<bool>(),
+        word in prop_oneof![Just("Creating"), Just("Created"), Just("Updating"), Just("Whatever")],
+    ) {
+        let deadline = Duration::from_secs(20 * 60);
+        // A DELETE that fails leaves the resource; waiting for it to go ends by the deadline.
+        let fails = fails && !deletes;
+        let method = if deletes { Method::DELETE } else { Method::PUT };
+        let live = deletes.then(|| json!({"properties": {"provisioningState": "Succeeded"}}));
+        let service = Service {
+            style, fates, steps, word, live, deleting: false, left: None, taken: 0,
+            ends: if fails { "Failed" } else { "Succeeded" },
+        };
+        let (outcome, service, waited) = run(service, method, deadline);
+        prop_assert!(waited <= deadline);
+        prop_assert_eq!(service.taken, 1);
+        let runs = style != Style::Sync;
+        match outcome {
+            Ok(Outcome::Deadline { .. }) => prop_assert!(runs && steps.is_none()),
+            Ok(Outcome::Failed(error)) => {
+                prop_assert!(runs && fails && steps.is_some());
+                prop_assert_eq!(error.verdict(), Verdict::Fatal);
+            }
+            Ok(Outcome::Succeeded(_)) => {
+                prop_assert!(!runs || (!fails && steps.is_some()));
+                prop_assert_eq!(service.live.is_none(), deletes);
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
+}
+
+#[test]
+fn two_operations_on_one_cluster_wait_for_each_other() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let service = Service {
+            style: Style::Status,
+            fates: vec![],
+            steps: Some(3),
+            ends: "Succeeded",
+            word: "Creating",
+            live: None,
+            deleting: false,
+            left: None,
+            taken: 0,
+        };
+        let writer = writer(&Arc::new(Mutex::new(service)));
+        let first = writer.send(&write(Method::PUT)).await.unwrap();
+        let put = write(Method::PUT);
+        let second = writer.send(&put);
+        tokio::pin!(second);
+        let soon = clock::now() + Duration::from_secs(60);
+        assert!(clock::until(soon, &mut second).await.is_none());
+        let operation = first.operation.unwrap();
+        wait(writer.reader(), operation, Duration::from_secs(600), &mut |_, _| {}).await.unwrap();
+        assert!(second.await.is_ok());
+    });
+}
+
+#[test]
+fn what_was_sent_is_recognised_in_what_is_read_back() {
+    let live = json!({"id": "/x", "location": "West Europe", "tags": null,
+        "identity": {"userAssignedIdentities": {"/Subscriptions/A": {"principalId": "p"}}},
+        "properties": {"a": "1", "list": [1, 2], "target": "/SUBSCRIPTIONS/a", "extra": true}});
+    let yes = [
+        json!({"location": "westeurope", "tags": {}}),
+        json!({"properties": {"a": "1", "configurationProtectedSettings": {"k": "v"}}}),
+        json!({"properties": {"list": [1, 2], "target": "/subscriptions/a", "gone": null}}),
+    ];
+    let no = [
+        json!({"properties": {"a": "2"}}),
+        json!({"properties": {"list": [1]}}),
+        json!({"tags": {"a": "b"}}),
+    ];
+    assert!(yes.iter().all(|it| covers(&live, it)));
+    assert!(!no.iter().any(|it| covers(&live, it)));
+}

@@ -1,0 +1,415 @@
+//! Drafts of clusters → clusters: what the commands leave open is decided here, and said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::catalog::{self, ProfileName};
+
+use super::values::NO_SUBSCRIPTION;
+use super::{Findings, Notes, derived_accounts, derived_registrations};
+use crate::language::{
+    Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, InstanceType,
+    Lifecycle, Profile, RoleAssignment, Scc, SccMethod,
+};
+
+const NO_CLUSTER: &str = "${CLUSTER_NAME:-cluster-name}";
+const NO_GROUP: &str = "${RESOURCE_GROUP:-resource-group}";
+
+/// What the commands say of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub directives: BTreeMap<String, String>,
+    pub subscription: Option<String>,
+    pub group: Option<String>,
+    pub kind: Option<ClusterType>,
+    pub cluster: Option<String>,
+    pub span: Range<usize>,
+    pub cloud: Option<Cloud>,
+    pub tenant: Option<String>,
+    pub extension: Option<Extension>,
+    pub scc: Option<(String, Option<SccMethod>)>,
+    pub accounts: Vec<String>,
+    pub computes: Vec<Compute>,
+    pub instance_types: Vec<InstanceType>,
+    pub roles: Vec<RoleAssignment>,
+}
+
+/// The parts of a cluster's resource id.
+pub(super) struct ClusterId {
+    pub subscription: String,
+    pub group: String,
+    pub kind: ClusterType,
+    pub name: String,
+}
+
+/// What the commands say in all; the last draft is the one they are speaking of.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    list: Vec<Draft>,
+    pub subscription: Option<String>,
+    pub cloud: Option<Cloud>,
+    pub tenant: Option<String>,
+    pub features: Vec<String>,
+    pub providers: Vec<String>,
+}
+
+/// A cluster with what to say about it.
+pub(super) struct Finished {
+    pub cluster: Cluster,
+    pub head: Vec<String>,
+    pub notes: Notes,
+}
+
+impl Drafts {
+    /// The draft the commands are speaking of.
+    pub(super) fn current(&mut self) -> &mut Draft {
+        if self.list.is_empty() {
+            self.list.push(Draft::default());
+        }
+        let last = self.list.len() - 1;
+        &mut self.list[last]
+    }
+
+    /// Sets what a comment says; a new name opens a new cluster.
+    pub(super) fn direct(&mut self, path: &str, value: &str) -> bool {
+        const PATHS: [&str; 10] = [
+            "name",
+            "cluster.distribution",
+            "cluster.kubeconfig",
+            "cluster.context",
+            "cluster.access",
+            "extension.profile",
+            "features",
+            "providers",
+            "lifecycle.ignoreChanges",
+            "lifecycle.preventDestroy",
+        ];
+        if !PATHS.contains(&path) {
+            return false;
+        }
+        if path == "name" {
+            if !self.current().is_empty() {
+                self.list.push(Draft::default());
+            }
+            // Registrations of the clusters before are theirs.
+            self.features.clear();
+            self.providers.clear();
+        }
+        self.current().directives.insert(path.to_owned(), value.to_owned());
+        true
+    }
+
+    /// The draft of the cluster that a command installs the extension on.
+    pub(super) fn of_extension(
+        &mut self,
+        subscription: Option<String>,
+        group: &str,
+        kind: ClusterType,
+        name: &str,
+        span: Range<usize>,
+    ) -> &mut Draft {
+        let subscription = subscription.or_else(|| self.subscription.clone());
+        let id = ClusterId {
+            subscription: subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
+            group: group.to_owned(),
+            kind,
+            name: name.to_owned(),
+        };
+        // The articles' placeholder means another cluster each time.
+        let found = self.find(&id);
+        let found = found.filter(|at| {
+            !name.contains("${") || self.list.get(*at).is_some_and(|it| it.extension.is_none())
+        });
+        self.open(found, &id, span)
+    }
+
+    /// The draft of the cluster that a command attaches.
+    pub(super) fn of_compute(&mut self, id: &ClusterId, span: Range<usize>) -> &mut Draft {
+        let found = self.find(id);
+        self.open(found, id, span)
+    }
+
+    fn find(&self, id: &ClusterId) -> Option<usize> {
+        let same = |own: &Option<String>, other: &str| {
+            own.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(other))
+        };
+        self.list.iter().rposition(|it| {
+            let stand_in = [it.subscription.as_deref(), Some(&id.subscription)]
+                .contains(&Some(NO_SUBSCRIPTION));
+            it.kind == Some(id.kind)
+                && same(&it.cluster, &id.name)
+                && same(&it.group, &id.group)
+                && (stand_in || same(&it.subscription, &id.subscription))
+        })
+    }
+
+    fn open(&mut self, found: Option<usize>, id: &ClusterId, span: Range<usize>) -> &mut Draft {
+        let (cloud, tenant) = (self.cloud.clone(), self.tenant.clone());
+        let at = found.unwrap_or_else(|| {
+            if self.current().cluster.is_some() {
+                self.list.push(Draft::default());
+            }
+            self.list.len() - 1
+        });
+        let draft = &mut self.list[at];
+        if found.is_none() {
+            draft.span = span;
+            (draft.cloud, draft.tenant) = (cloud, tenant);
+            draft.group = Some(id.group.clone());
+            draft.kind = Some(id.kind);
+            draft.cluster = Some(id.name.clone());
+        }
+        if draft.subscription.as_deref().is_none_or(|it| it == NO_SUBSCRIPTION) {
+            draft.subscription = Some(id.subscription.clone());
+        }
+        draft
+    }
+}
+
+/// Decides what is open and makes clusters of the drafts.
+pub(super) fn finish(
+    mut drafts: Drafts,
+    profile: Option<Profile>,
+    findings: &mut Findings,
+) -> Vec<Finished> {
+    let registered = !drafts.features.is_empty() || !drafts.providers.is_empty();
+    if registered {
+        drafts.current();
+    }
+    let with_cluster = drafts.list.iter().any(|it| it.cluster.is_some());
+    drafts
+        .list
+        .retain(|it| it.cluster.is_some() || (!with_cluster && (registered || !it.is_empty())));
+    let aks_flag = drafts.features.iter().any(|it| it.ends_with("/AKS-ExtensionManager"));
+    let preview = aks_flag || drafts.list.iter().any(|it| evidence(it) == Some(Profile::Preview));
+    let fallback = profile.unwrap_or(if preview { Profile::Preview } else { Profile::Ga });
+    let mut finished: Vec<Finished> = Vec::new();
+    for draft in std::mem::take(&mut drafts.list) {
+        let span = draft.span.clone();
+        let made = cluster(draft, &drafts, fallback, findings);
+        if made.cluster.azure.subscription == NO_SUBSCRIPTION {
+            let message = "no command says which subscription".to_owned();
+            let help = "set SUBSCRIPTION_ID, or write azure.subscription";
+            findings.stand_in("SUBSCRIPTION_ID", span, message, help);
+        }
+        finished.push(made);
+    }
+    registrations(&drafts, &mut finished);
+    tell_apart(&mut finished);
+    finished
+}
+
+/// The profile that a draft can only be in.
+fn evidence(draft: &Draft) -> Option<Profile> {
+    let extension = draft.extension.as_ref()?;
+    let settings = &extension.configuration_settings;
+    let keys = settings.keys().chain(extension.configuration_protected_settings.keys());
+    for fact in keys.filter_map(|it| catalog::setting(it)) {
+        match fact.profiles[..] {
+            [ProfileName::Preview] => return Some(Profile::Preview),
+            [ProfileName::Ga] => return Some(Profile::Ga),
+            _ => {}
+        }
+    }
+    let inference = settings.get("enableInference").is_some_and(crate::language::Setting::is_true);
+    let listed = |name: &str| draft.accounts.iter().any(|it| it.ends_with(name));
+    if inference || listed(":azureml-fe") || listed(":cluster-status-reporter") {
+        return Some(Profile::Preview);
+    }
+    listed(":azureml-fe-v2").then_some(Profile::Ga)
+}
+
+fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Findings) -> Finished {
+    let mut notes = Notes::new();
+    let json = |path: &str| draft.directives.get(path).and_then(|it| serde_json::from_str(it).ok());
+    let text =
+        |path: &str| json(path).and_then(|it: serde_json::Value| it.as_str().map(str::to_owned));
+    let list = |path: &str| -> Vec<String> {
+        draft.directives.get(path).and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default()
+    };
+    let decided = match text("extension.profile").as_deref() {
+        Some("ga") => Some(Profile::Ga),
+        Some(_) => Some(Profile::Preview),
+        None => evidence(&draft),
+    };
+    let mut extension = draft.extension;
+    if let Some(it) = &mut extension {
+        it.profile = decided.unwrap_or(fallback);
+        if decided.is_none() {
+            notes.insert("extension.profile".into(), "the commands fit both profiles".into());
+        }
+    }
+    let aks =
+        drafts.features.iter().chain(&drafts.providers).any(|it| it.contains("ContainerService"));
+    let guess = if aks { ClusterType::ManagedClusters } else { ClusterType::ConnectedClusters };
+    let name = draft.cluster.unwrap_or_else(|| NO_CLUSTER.to_owned());
+    let scc_named = draft.scc.is_some() || !draft.accounts.is_empty();
+    let openshift = scc_named.then(|| "openshift".to_owned());
+    let mut made = Cluster {
+        name: text("name").unwrap_or_else(|| label(&name)),
+        azure: Azure {
+            cloud: draft.cloud.or_else(|| drafts.cloud.clone()).unwrap_or_default(),
+            tenant: draft.tenant.or_else(|| drafts.tenant.clone()),
+            subscription: draft
+                .subscription
+                .or_else(|| drafts.subscription.clone())
+                .unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
+            resource_group: draft.group.unwrap_or_else(|| NO_GROUP.to_owned()),
+        },
+        cluster: ClusterRef {
+            kind: draft.kind.unwrap_or(guess),
+            name,
+            distribution: text("cluster.distribution").or(openshift),
+            kubeconfig: text("cluster.kubeconfig"),
+            context: text("cluster.context"),
+            access: match text("cluster.access").as_deref() {
+                Some("azureOnly") => Access::AzureOnly,
+                Some(_) | None => Access::Kubernetes,
+            },
+        },
+        features: list("features"),
+        providers: list("providers"),
+        scc: None,
+        extension,
+        computes: draft.computes,
+        instance_types: draft.instance_types,
+        role_assignments: draft.roles,
+        lifecycle: Lifecycle {
+            ignore_changes: list("lifecycle.ignoreChanges"),
+            prevent_destroy: list("lifecycle.preventDestroy"),
+        },
+    };
+    if scc_named {
+        made.scc = Some(scc(draft.scc, &draft.accounts, &made, &draft.span, findings));
+    }
+    Finished { cluster: made, head: Vec::new(), notes }
+}
+
+/// The grant: its accounts without those that are derived anyway.
+fn scc(
+    scc: Option<(String, Option<SccMethod>)>,
+    listed: &[String],
+    cluster: &Cluster,
+    span: &Range<usize>,
+    findings: &mut Findings,
+) -> Scc {
+    let (name, method) = scc.unwrap_or_else(|| ("privileged".to_owned(), None));
+    let extension = cluster.extension.as_ref();
+    let profile = extension.map(|it| it.profile).unwrap_or_default();
+    let default = match profile {
+        Profile::Ga => SccMethod::Rbac,
+        Profile::Preview => SccMethod::Users,
+    };
+    let derived = derived_accounts(cluster);
+    let release = extension.map_or("", |it| it.name.as_str());
+    let stale: Vec<String> =
+        catalog::other_profile_accounts(super::catalog_profile(profile), release)
+            .into_iter()
+            .map(|(namespace, name)| format!("system:serviceaccount:{namespace}:{name}"))
+            .collect();
+    let mut own = BTreeSet::new();
+    for account in listed {
+        let account =
+            account.replace("{EXTENSION NAME}", release).replace("{EXTENSION-NAME}", release);
+        if derived.contains(&account) || account.contains('{') {
+            continue;
+        }
+        if stale.contains(&account) {
+            let message = format!("`{account}` belongs to the other profile and is left out");
+            findings.advice("az-ignored", span.clone(), message);
+            continue;
+        }
+        own.insert(account);
+    }
+    Scc {
+        name,
+        method: method.filter(|it| *it != default),
+        service_accounts: own.into_iter().collect(),
+    }
+}
+
+/// Names registrations only where they are more than what the manifests derive: on the first
+/// cluster, those of AKS on the first AKS cluster.
+fn registrations(drafts: &Drafts, finished: &mut [Finished]) {
+    let mut derived = BTreeSet::new();
+    for it in finished.iter() {
+        let (features, providers) = derived_registrations(&it.cluster);
+        derived.extend(features.into_iter().chain(providers));
+    }
+    let first_aks =
+        finished.iter().position(|it| it.cluster.cluster.kind == ClusterType::ManagedClusters);
+    for name in drafts.features.iter().chain(&drafts.providers) {
+        let aks = name.starts_with("Microsoft.ContainerService");
+        let at = first_aks.filter(|_| aks).unwrap_or(0);
+        let Some(Finished { cluster, .. }) = finished.get_mut(at) else { continue };
+        let (features, providers) = derived_registrations(cluster);
+        let explicit = (!cluster.features.is_empty(), !cluster.providers.is_empty());
+        let (list, own, explicit) = if name.contains('/') {
+            (&mut cluster.features, features, explicit.0)
+        } else {
+            (&mut cluster.providers, providers, explicit.1)
+        };
+        if derived.contains(name.as_str()) || list.contains(name) {
+            continue;
+        }
+        if !explicit {
+            list.extend(own.into_iter().map(str::to_owned));
+        }
+        list.push(name.clone());
+    }
+}
+
+/// Gives clusters, and computes in placeholder workspaces, names of their own.
+fn tell_apart(finished: &mut [Finished]) {
+    let many = finished.len();
+    let mut names = BTreeSet::new();
+    let mut clusters: BTreeMap<(ClusterType, String), usize> = BTreeMap::new();
+    let mut computes = BTreeSet::new();
+    for (index, it) in finished.iter_mut().enumerate() {
+        let key = (it.cluster.cluster.kind, it.cluster.cluster.name.clone());
+        let count = clusters.entry(key).or_default();
+        *count += 1;
+        if *count > 1 {
+            it.cluster.cluster.name = numbered(&it.cluster.cluster.name, *count);
+        }
+        let base = it.cluster.name.clone();
+        let mut suffix = 1;
+        while !names.insert(it.cluster.name.clone()) {
+            suffix += 1;
+            it.cluster.name = format!("{base}-{suffix}");
+        }
+        for compute in &mut it.cluster.computes {
+            if !computes.insert((compute.workspace.name.clone(), compute.name.clone())) {
+                compute.workspace.name = numbered(&compute.workspace.name, index + 1);
+            }
+        }
+        if many > 1 && is_placeholder(&it.cluster.cluster.name) {
+            it.head.push(format!(
+                "One of {many} clusters, since a placeholder may mean any; keep what you want."
+            ));
+        }
+    }
+}
+
+fn is_placeholder(name: &str) -> bool {
+    name.starts_with("${")
+}
+
+/// `${NAME:-name}` → `${NAME_2:-name-2}`; other texts stay.
+fn numbered(text: &str, number: usize) -> String {
+    let inside = text.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
+    match inside.and_then(|it| it.split_once(":-")) {
+        Some((name, default)) => format!("${{{name}_{number}:-{default}-{number}}}"),
+        None => text.to_owned(),
+    }
+}
+
+/// A DNS label from a cluster's name.
+fn label(name: &str) -> String {
+    let default = name.split_once(":-").map_or(name, |(_, it)| it);
+    let letters = default
+        .chars()
+        .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' });
+    let label: String = letters.collect::<String>().trim_matches('-').chars().take(63).collect();
+    if label.is_empty() { "cluster".to_owned() } else { label }
+}

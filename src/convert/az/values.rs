@@ -1,0 +1,167 @@
+//! Values of command lines: placeholders, booleans, secrets.
+
+use std::ops::Range;
+
+use crate::catalog::{self, SettingKind};
+use crate::source::Severity;
+
+use super::Findings;
+use super::lex::Word;
+use crate::language::suggest;
+use crate::language::{ProtectedSetting, Setting};
+
+/// The stand-in where no subscription is named.
+pub(super) const NO_SUBSCRIPTION: &str = "${SUBSCRIPTION_ID:-00000000-0000-0000-0000-000000000000}";
+
+/// Bytes; Kubernetes allows a label 317 with its prefix.
+const LONGEST_KEY: usize = 400;
+
+/// What placeholders of articles are about, by a part of their name: variable and default.
+const PLACEHOLDERS: [(&str, &str, &str); 7] = [
+    ("sub", "SUBSCRIPTION_ID", "00000000-0000-0000-0000-000000000000"),
+    ("resource-group", "RESOURCE_GROUP", "resource-group"),
+    ("workspace", "WORKSPACE_NAME", "workspace-name"),
+    ("cluster", "CLUSTER_NAME", "cluster-name"),
+    ("identity", "IDENTITY_NAME", "identity-name"),
+    ("cert", "SSL_CERT_PEM_FILE", "./ssl-cert.pem"),
+    ("key", "SSL_KEY_PEM_FILE", "./ssl-key.pem"),
+];
+
+/// A word with its `<placeholders>` as variables; each new one is reported.
+pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
+    if word.text.starts_with("$(az account show") {
+        let message = "the signed-in subscription is not known here".to_owned();
+        let help = "set SUBSCRIPTION_ID, or write azure.subscription";
+        findings.stand_in("SUBSCRIPTION_ID", word.span.clone(), message, help);
+        return NO_SUBSCRIPTION.to_owned();
+    }
+    if word.text.starts_with("$(") {
+        let message = format!("the answer of `{}` is not known here", word.text);
+        let help = "write the value itself, or a variable";
+        findings.push(("az-value", Severity::Warning), word.span.clone(), message, help);
+    }
+    let mut out = String::new();
+    let mut rest = word.text.as_str();
+    while let Some(at) = rest.find('<') {
+        let (head, tail) = rest.split_at(at);
+        out.push_str(head);
+        let Some((name, after)) = tail.get(1..).and_then(|it| it.split_once('>')) else {
+            break;
+        };
+        if name.starts_with('(') {
+            // `<(command)`, not a placeholder.
+            out.push('<');
+            rest = tail.get(1..).unwrap_or_default();
+            continue;
+        }
+        let slug: Vec<&str> = name
+            .split(|it: char| !it.is_ascii_alphanumeric())
+            .filter(|it| !it.is_empty())
+            .collect();
+        let slug = slug.join("-").to_lowercase();
+        let known = PLACEHOLDERS.iter().find(|(part, ..)| slug.contains(part));
+        let (variable, default) = match known {
+            Some((_, variable, default)) => ((*variable).to_owned(), (*default).to_owned()),
+            None => (slug.to_uppercase().replace('-', "_"), slug.clone()),
+        };
+        let message = format!("`<{name}>` stands for something only you know");
+        let help = format!("set {variable}, or write it into the manifest");
+        findings.stand_in(&variable, word.span.clone(), message, &help);
+        out.extend(["${", &variable, ":-", &default, "}"]);
+        rest = after;
+    }
+    out + rest
+}
+
+/// `key=value` of a setting, with the key mended.
+pub(super) fn setting(word: &Word, findings: &mut Findings) -> Option<(String, String)> {
+    let text = fill(word, findings);
+    let Some((key, value)) = text.split_once('=') else {
+        let message = format!("`{text}` is not KEY=VALUE");
+        findings.push(("az-value", Severity::Error), word.span.clone(), message, "write KEY=VALUE");
+        return None;
+    };
+    if catalog::setting(key).is_some() {
+        return Some((key.to_owned(), value.to_owned()));
+    }
+    if key.len() > LONGEST_KEY || key.contains(char::is_control) {
+        let message = "no key of a setting is as long as this".to_owned();
+        let span = word.span.start..(word.span.start + 40).min(word.span.end);
+        findings.push(("az-value", Severity::Error), span, message, "look for a missing quote");
+        return None;
+    }
+    let keys = catalog::settings().iter().filter(|it| !it.prefix).map(|it| it.key.as_str());
+    let near = || suggest::nearest(key, keys).map(str::to_owned);
+    let found = catalog::suggest_setting(key).or_else(near);
+    let span = word.span.start..(word.span.start + key.len()).min(word.span.end);
+    let message = match &found {
+        Some(found) => format!("`{key}`, taken for `{found}`"),
+        None => format!("`{key}` is no setting amlplan knows; kept as it is"),
+    };
+    findings.push(("az-slip", Severity::Warning), span, message, "");
+    Some((found.unwrap_or_else(|| key.to_owned()), value.to_owned()))
+}
+
+/// The value of a plain setting; a misspelt boolean is mended.
+pub(super) fn plain(
+    key: &str,
+    value: &str,
+    span: &Range<usize>,
+    findings: &mut Findings,
+) -> Setting {
+    let kind = catalog::setting(key).map(|it| &it.kind);
+    match kind {
+        Some(SettingKind::Bool) if !value.contains('$') => match suggest::boolean(value) {
+            Some(found) => {
+                if !value.eq_ignore_ascii_case(&found.to_string()) {
+                    let message = format!("`{value}`, taken for `{found}`");
+                    findings.push(("az-slip", Severity::Warning), span.clone(), message, "");
+                }
+                Setting::Bool(found)
+            }
+            None => Setting::Text(value.to_owned()),
+        },
+        None if value.eq_ignore_ascii_case("true") => Setting::Bool(true),
+        None if value.eq_ignore_ascii_case("false") => Setting::Bool(false),
+        Some(SettingKind::Enum(words)) => {
+            let found = words.iter().find(|it| it.eq_ignore_ascii_case(value));
+            let near = || suggest::nearest(value, words.iter().map(String::as_str));
+            let found = found.map(String::as_str).or_else(near);
+            if let Some(found) = found.filter(|it| !it.eq_ignore_ascii_case(value)) {
+                let message = format!("`{value}`, taken for `{found}`");
+                findings.push(("az-slip", Severity::Warning), span.clone(), message, "");
+            }
+            Setting::Text(found.unwrap_or(value).to_owned())
+        }
+        Some(SettingKind::Integer) => match value.parse() {
+            Ok(number) => Setting::Number(number),
+            Err(_) => Setting::Text(value.to_owned()),
+        },
+        Some(SettingKind::Bool | SettingKind::Text | SettingKind::Path | SettingKind::Quantity)
+        | None => Setting::Text(value.to_owned()),
+    }
+}
+
+/// The value of a protected setting: `$NAME` and `$(cat PATH)` say where it comes from. For the
+/// settings that take a path, `$NAME` is a part of the path.
+pub(super) fn protected(key: &str, value: &str) -> ProtectedSetting {
+    let variable = |text: &str| {
+        let name = text.strip_prefix("${")?.strip_suffix('}')?;
+        let word = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
+        word.then(|| name.to_owned())
+    };
+    let unquoted = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
+    let path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);
+    if let Some(from_env) = variable(value).filter(|_| !path) {
+        return ProtectedSetting::FromEnv { from_env };
+    }
+    if let Some(path) = value.strip_prefix("$(cat ").and_then(|it| it.strip_suffix(')')) {
+        return ProtectedSetting::FromFile { from_file: unquoted(path) };
+    }
+    if let Some(name) = value.strip_prefix("<(printf %s ").and_then(|it| it.strip_suffix(')')) {
+        let name = unquoted(name);
+        let from_env = name.trim_start_matches(['$', '{']).trim_end_matches('}').to_owned();
+        return ProtectedSetting::FromEnv { from_env };
+    }
+    ProtectedSetting::Text(value.to_owned())
+}

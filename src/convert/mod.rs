@@ -1,0 +1,6 @@
+//! Whatever becomes a manifest or comes out of one: `az` command lines, live state, the other profile.
+
+pub mod as_az;
+pub mod az;
+pub mod live;
+pub mod translate;

@@ -1,0 +1,285 @@
+//! Nodes: enough of them, of the right kind, with enough room (AML docs: reference for Kubernetes
+//! clusters, resource planning; troubleshoot extension).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::facts::FACTS;
+use super::site::{Found, Site, condition, items, some, text};
+use crate::catalog::{self, ProfileName};
+use crate::language::rules::Amount;
+use crate::model::Json;
+use crate::resource::{InstanceType, Resource};
+
+/// A node as far as the extension cares.
+struct Node<'a> {
+    document: &'a Json,
+    name: &'a str,
+    linux_amd64: bool,
+    /// Ready, schedulable, and with no taint that keeps the extension away.
+    open: bool,
+    room: Amount,
+}
+
+fn node(document: &Json) -> Node<'_> {
+    let info = |field: &str| text(document, &format!("/status/nodeInfo/{field}"));
+    let ready = condition(document, "Ready").is_some_and(|it| text(it, "/status") == "True");
+    let cordoned = document.pointer("/spec/unschedulable").and_then(Json::as_bool) == Some(true);
+    let keeps_away = |taint: &Json| {
+        let tolerated = FACTS.tolerated_taints.iter().any(|it| text(taint, "/key").starts_with(it));
+        !tolerated && text(taint, "/effect") != "PreferNoSchedule"
+    };
+    Node {
+        document,
+        name: text(document, "/metadata/name"),
+        linux_amd64: info("operatingSystem") == "linux" && info("architecture") == "amd64",
+        open: ready && !cordoned && !items(document, "/spec/taints").any(keeps_away),
+        room: Amount::read(document.pointer("/status/allocatable")),
+    }
+}
+
+impl Node<'_> {
+    fn matches(&self, selector: &BTreeMap<String, String>) -> bool {
+        let labels = self.document.pointer("/metadata/labels").and_then(Json::as_object);
+        let label = |key: &str| labels?.get(key)?.as_str();
+        selector.iter().all(|(key, value)| label(key) == Some(value))
+    }
+}
+
+/// Checks about nodes.
+pub(super) fn checks(site: &mut Site<'_>) {
+    let cluster = site.cluster.clone();
+    let nodes = match site.list("nodes") {
+        Ok(nodes) => nodes,
+        Err(why) => {
+            for code in ["no-linux-node", "too-few-nodes", "capacity"] {
+                site.add(code, &cluster, Found::Unknown(why.clone()));
+            }
+            return;
+        }
+    };
+    let nodes: Vec<Node<'_>> = nodes.into_iter().map(node).collect();
+    let usable: Vec<&Node<'_>> = nodes.iter().filter(|it| it.open && it.linux_amd64).collect();
+    let found = if usable.is_empty() {
+        Found::wrong(
+            format!("none of {} nodes is ready, open to pods, and linux/amd64", nodes.len()),
+            "add a linux/amd64 node, or uncordon one; taints other than ml.azure.com/* keep the \
+             extension away",
+        )
+    } else {
+        Found::Pass(format!("{} of {} nodes", usable.len(), nodes.len()))
+    };
+    site.add("no-linux-node", &cluster, found);
+    gke(site, &nodes);
+    instance_types(site, &usable);
+    if site.extension.is_none() || usable.is_empty() {
+        return;
+    }
+    let selector: BTreeMap<String, String> = site
+        .settings
+        .iter()
+        .filter_map(|(key, value)| {
+            Some((key.strip_prefix("nodeSelector.")?.to_owned(), value.clone()))
+        })
+        .collect();
+    let chosen: Vec<&Node<'_>> = usable.into_iter().filter(|it| it.matches(&selector)).collect();
+    selected(site, &selector, chosen.len());
+    if !chosen.is_empty() {
+        high_availability(site, &selector, chosen.len());
+        room(site, &chosen);
+        worker_processes(site, &chosen);
+    }
+}
+
+fn pairs(selector: &BTreeMap<String, String>) -> String {
+    selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+fn selected(site: &mut Site<'_>, selector: &BTreeMap<String, String>, chosen: usize) {
+    let Some(first) = selector.keys().next() else { return };
+    let found = if chosen > 0 {
+        Found::Pass(format!("{chosen} nodes"))
+    } else {
+        Found::wrong(
+            format!("no usable node has the labels {}", pairs(selector)),
+            format!("kubectl label node NODE {}, or change nodeSelector.{first}", pairs(selector)),
+        )
+    };
+    site.add_setting("node-selector-matches-nothing", &format!("nodeSelector.{first}"), found);
+}
+
+fn high_availability(site: &mut Site<'_>, selector: &BTreeMap<String, String>, chosen: usize) {
+    let Some(extension) = site.extension else { return };
+    let replicas = site.with_query(extension, catalog::router_replicas);
+    if replicas == 0 {
+        return;
+    }
+    let setting = match site.profile() {
+        ProfileName::Ga => "inferenceRouterHA",
+        ProfileName::Preview => "inferenceLoadBalancerHA",
+    };
+    let found = if replicas <= i64::try_from(chosen).unwrap_or(i64::MAX) {
+        Found::Pass(format!("{replicas} replicas on {chosen} nodes"))
+    } else {
+        let which =
+            if selector.is_empty() { String::new() } else { format!(" with {}", pairs(selector)) };
+        Found::wrong(
+            format!(
+                "the router wants {replicas} nodes for high availability, and {chosen}{which} are usable"
+            ),
+            format!("write {setting}: false under extension.configurationSettings, or add nodes"),
+        )
+    };
+    site.add_setting("too-few-nodes", setting, found);
+}
+
+/// What pods on these nodes request, the extension's own left out.
+fn requested(pods: &[&Json], nodes: &BTreeSet<&str>) -> Amount {
+    let mut total = Amount::default();
+    for pod in pods {
+        let phase = text(pod, "/status/phase");
+        let done = phase == "Succeeded" || phase == "Failed";
+        let own = pod.pointer("/metadata/labels/ml.azure.com~1amlarc-system").is_some();
+        if done || own || !nodes.contains(text(pod, "/spec/nodeName")) {
+            continue;
+        }
+        let requests = |it: &Json| Amount::read(it.pointer("/resources/requests"));
+        let mut amount = Amount::default();
+        items(pod, "/spec/containers").for_each(|it| amount.add(&requests(it)));
+        items(pod, "/spec/initContainers").for_each(|it| amount.at_least(&requests(it)));
+        total.add(&amount);
+    }
+    total
+}
+
+fn room(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
+    let Some(extension) = site.extension else { return };
+    if !extension.ga {
+        let why = "sizes are published for profile ga only".to_owned();
+        return site.add("capacity", &extension.key, Found::Skipped(why));
+    }
+    let mut free = Amount::default();
+    chosen.iter().for_each(|it| free.add(&it.room));
+    if free.cpu_m == 0 {
+        let why = "the nodes do not say what is allocatable".to_owned();
+        return site.add("capacity", &extension.key, Found::Unknown(why));
+    }
+    let all = free.clone();
+    let names: BTreeSet<&str> = chosen.iter().map(|it| it.name).collect();
+    match site.list("all-pods") {
+        Ok(pods) => free.take(&requested(&pods, &names)),
+        Err(why) => return site.add("capacity", &extension.key, Found::Unknown(why)),
+    }
+    let nodes = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
+    let size = site.with_query(extension, |query| catalog::sizing(query, nodes));
+    let amount = |cpu_m, memory_mi| Amount { cpu_m, memory_mi, ..Amount::default() };
+    let need = amount(size.cpu_request_m, size.memory_request_mi);
+    let most = amount(size.cpu_limit_m, size.memory_limit_mi);
+    let three = site.with_query(extension, catalog::router_replicas) == 3;
+    let spare = if three {
+        "add nodes of 4 CPU and 14 GiB or more, or write inferenceRouterHA: false, which saves 1.8 CPU and 1.5 GiB"
+    } else {
+        "add nodes of 4 CPU and 14 GiB or more, or move other workloads away"
+    };
+    let test = site.settings.get("clusterPurpose").is_some_and(|it| it == "DevTest");
+    let found = if !need.fits(&free) {
+        Found::wrong(
+            format!("the extension requests {need}, and {free} are free on {nodes} nodes"),
+            spare,
+        )
+    } else if !test && !most.fits(&free) {
+        Found::mild(
+            format!("the extension takes up to {most}, and {free} are free on {nodes} nodes"),
+            "enough for a test; for production add nodes of 8 CPU and 28 GiB",
+        )
+    } else {
+        Found::Pass(format!("{need} requested, {free} free"))
+    };
+    site.add("capacity", &extension.key, found);
+    let [cpu_m, memory_mi] = FACTS.floor;
+    let floor = amount(cpu_m, memory_mi);
+    if !test {
+        let found = if floor.fits(&all) {
+            Found::pass()
+        } else {
+            Found::wrong(
+                format!("the nodes have {all} in all; production starts at {floor}"),
+                "add nodes, or write clusterPurpose: DevTest",
+            )
+        };
+        site.add("cluster-small", &site.cluster.clone(), found);
+    }
+}
+
+fn worker_processes(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
+    let aks = site.extension.is_some_and(|it| it.aks);
+    let set = "nginxIngress.controllerConfig.worker-processes";
+    if !site.is_on_or("nginxIngress.enabled", aks) || site.settings.contains_key(set) {
+        return;
+    }
+    let most = chosen.iter().map(|it| it.room.cpu_m / 1000).max().unwrap_or_default();
+    let found = if most <= FACTS.many_cpus {
+        Found::pass()
+    } else {
+        Found::wrong(
+            format!("a node has {most} CPUs, and the ingress controller starts as many processes"),
+            format!("write {set}: \"8\" under extension.configurationSettings"),
+        )
+    };
+    site.add_setting("ingress-many-processes", "nginxIngress.enabled", found);
+}
+
+/// Each declared instance type should fit some node.
+fn instance_types(site: &mut Site<'_>, usable: &[&Node<'_>]) {
+    let (desired, name) = (site.desired, site.name);
+    let types = desired.nodes.values().filter_map(|node| match &node.resource {
+        Resource::InstanceType(it) if it.key.scope == name => Some(it),
+        _ => None,
+    });
+    let unchecked = site.is_on("amloperator.skipResourceValidation");
+    for it in types {
+        let found = if unchecked { Found::pass() } else { fit(it, usable) };
+        site.add_at("instance-type-too-large", &it.key, "/spec/resources", found);
+    }
+}
+
+fn fit(it: &InstanceType, usable: &[&Node<'_>]) -> Found {
+    let mut want = Amount::of(it.requests.iter().map(|(key, it)| (key.as_str(), it.clone())));
+    let limits = Amount::of(it.limits.iter().map(|(key, it)| (key.as_str(), it.clone())));
+    want.devices = limits.devices;
+    let matching: Vec<&&Node<'_>> =
+        usable.iter().filter(|node| node.matches(&it.node_selector)).collect();
+    if matching.iter().any(|node| want.fits(&node.room)) {
+        return Found::pass();
+    }
+    let skip = "write amloperator.skipResourceValidation: true where nodes scale from zero";
+    if matching.is_empty() {
+        let labels = pairs(&it.node_selector);
+        return Found::wrong(
+            format!("no usable node has the labels {labels}"),
+            format!("label nodes or change nodeSelector; {skip}"),
+        );
+    }
+    let sizes: Vec<String> = matching.iter().map(|it| format!("{} {}", it.name, it.room)).collect();
+    Found::wrong(
+        format!("it asks for {want}, and no matching node has that: {}", some(&sizes)),
+        format!("lower resources.requests, or add a larger node; {skip}"),
+    )
+}
+
+fn gke(site: &mut Site<'_>, nodes: &[Node<'_>]) {
+    let distribution = site.snapshot.text(&site.cluster, "/properties/distribution");
+    if !distribution.is_some_and(|it| it.eq_ignore_ascii_case("gke")) {
+        return;
+    }
+    let image = |it: &&Node<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
+    let other: Vec<String> = nodes.iter().filter(image).map(|it| it.name.to_owned()).collect();
+    let found = if other.is_empty() {
+        Found::pass()
+    } else {
+        Found::wrong(
+            format!("these nodes do not run Ubuntu: {}", some(&other)),
+            "make the node pools with an Ubuntu image",
+        )
+    };
+    site.add("gke-node-image", &site.cluster.clone(), found);
+}

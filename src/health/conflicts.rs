@@ -1,0 +1,246 @@
+//! Software in the cluster that an installation collides with, and leftovers of earlier ones
+//! (AML docs: troubleshoot extension).
+
+use std::collections::BTreeSet;
+
+use super::facts::{Conflict, FACTS, Unset};
+use super::site::{AZUREML, Found, Site, items, object, some, text};
+use crate::catalog;
+use crate::model::{Json, ObjectRef};
+use crate::resource::{Extension, Read};
+
+const RELEASE: &str = "/metadata/annotations/meta.helm.sh~1release-name";
+
+/// Probes for what AML v1 leaves in namespace `default`.
+pub(super) fn legacy_probes() -> Vec<(String, Read)> {
+    let probe = |(index, it): (usize, &super::facts::Legacy)| {
+        let namespace = (!it.kind.starts_with("Cluster")).then_some("default");
+        let kind = (it.api.as_str(), it.kind.as_str(), it.plural.as_str());
+        object(&format!("legacy-{index}"), kind, namespace, &it.name)
+    };
+    FACTS.legacy.iter().enumerate().map(probe).collect()
+}
+
+/// Checks about other software.
+pub(super) fn checks(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
+    for conflict in &FACTS.conflict {
+        if conflict.profiles.contains(&site.profile()) {
+            collision(site, extension, conflict);
+        }
+    }
+    legacy(site);
+    releases(site, extension);
+    pending(site, extension);
+    arc_proxy(site);
+    managed_prometheus(site);
+}
+
+/// Whether an object belongs to the release of the extension.
+fn owned(object: &Json, extension: &Extension) -> bool {
+    match text(object, RELEASE) {
+        "" => text(object, "/metadata/namespace") == AZUREML,
+        release => release == extension.name(),
+    }
+}
+
+fn is_one(object: &Json, parts: &[String]) -> bool {
+    let named = |it: &str| parts.iter().any(|part| it.contains(part.as_str()));
+    named(text(object, "/metadata/name"))
+        || named(text(object, "/spec/controller"))
+        || items(object, "/spec/template/spec/containers").any(|it| named(text(it, "/image")))
+}
+
+fn full_name(object: &Json) -> String {
+    let name = text(object, "/metadata/name");
+    match text(object, "/metadata/namespace") {
+        "" => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
+    }
+}
+
+fn collision(site: &mut Site<'_>, extension: &Extension, conflict: &'static Conflict) {
+    let code = conflict.code.as_str();
+    let unset = match conflict.default {
+        Unset::True => true,
+        Unset::False => false,
+        Unset::Aks => extension.aks,
+    };
+    let on = site.is_on_or(&conflict.setting, unset) != conflict.invert;
+    let resolved = conflict.unless.as_ref().and_then(|it| site.settings.get(it));
+    let resolved = resolved.is_some_and(|it| !conflict.parts.contains(it));
+    if !on || resolved || (conflict.training && !site.is_on("enableTraining")) {
+        return site.add_setting(code, &conflict.setting, Found::pass());
+    }
+    let found = match site.list(&conflict.list) {
+        Err(why) => Found::Unknown(why),
+        Ok(all) => {
+            let foreign = |it: &&Json| is_one(it, &conflict.parts) && !owned(it, extension);
+            let found: Vec<String> = all.into_iter().filter(foreign).map(full_name).collect();
+            let declared =
+                if extension.settings.contains_key(&conflict.setting) { "" } else { " by default" };
+            let value = if conflict.invert { "false" } else { "true" };
+            if found.is_empty() {
+                Found::pass()
+            } else {
+                Found::wrong(
+                    format!(
+                        "the cluster has {} already, and {} is {value}{declared}",
+                        some(&found),
+                        conflict.setting
+                    ),
+                    format!("write {}", conflict.write.replace("{extension}", extension.name())),
+                )
+            }
+        }
+    };
+    site.add_setting(code, &conflict.setting, found);
+}
+
+fn legacy(site: &mut Site<'_>) {
+    const CODE: &str = "legacy-router";
+    if !site.is_on("enableInference") {
+        return;
+    }
+    let mut there = Vec::new();
+    let mut upgradable = false;
+    for (index, it) in FACTS.legacy.iter().enumerate() {
+        match site.document(&format!("legacy-{index}")) {
+            Err(why) => return site.add(CODE, &site.extension_key(), Found::Unknown(why)),
+            Ok(None) => {}
+            Ok(Some(object)) => {
+                let mark = text(object, "/metadata/annotations/azureml-fe-enable-upgrade");
+                upgradable |= it.kind == "Deployment" && mark == "true";
+                there.push(format!("{}/{}", it.kind.to_lowercase(), it.name));
+            }
+        }
+    }
+    let found = if there.is_empty() {
+        Found::pass()
+    } else {
+        let message = format!("namespace default holds a router of AML v1: {}", there.join(", "));
+        if upgradable && site.is_on("scoringFe.enableUpgrade") {
+            Found::Mild(message, Some("scoringFe.enableUpgrade takes it over".to_owned()))
+        } else {
+            let help = format!(
+                "kubectl delete -n default {}, or write scoringFe.enableUpgrade: true and annotate \
+                 deployment/azureml-fe with azureml-fe-enable-upgrade=true",
+                there.join(" ")
+            );
+            Found::Wrong(message, Some(help))
+        }
+    };
+    site.add_setting(CODE, "scoringFe.enableUpgrade", found);
+}
+
+/// Workloads of the extension that belong to a helm release which Azure does not know here.
+fn releases(site: &mut Site<'_>, extension: &Extension) {
+    const CODE: &str = "installed-another-way";
+    let components = site.with_query(extension, catalog::components);
+    let ours = |it: &&Json| {
+        text(it, "/metadata/namespace") == AZUREML
+            && components.iter().any(|known| known.name == text(it, "/metadata/name"))
+    };
+    let found = match (site.list("deployments"), site.snapshot.live.get(&extension.key)) {
+        (Err(why), _) => Found::Unknown(why),
+        (Ok(_), None) => Found::Unknown(format!("{} was not read", extension.key)),
+        (Ok(all), Some(live)) => {
+            let known = live.document().map(|_| extension.name());
+            let releases: BTreeSet<String> = all
+                .into_iter()
+                .filter(ours)
+                .map(|it| text(it, RELEASE))
+                .filter(|it| !it.is_empty() && Some(*it) != known)
+                .map(str::to_owned)
+                .collect();
+            let releases: Vec<String> = releases.into_iter().collect();
+            if releases.is_empty() {
+                Found::pass()
+            } else {
+                Found::wrong(
+                    format!(
+                        "namespace {AZUREML} holds an installation named {}, which is not the \
+                         extension that Azure knows as {}",
+                        some(&releases),
+                        extension.id
+                    ),
+                    "remove it the way it was installed (AKS directly, or through Arc): a cluster \
+                     takes one; right after a removal wait up to an hour",
+                )
+            }
+        }
+    };
+    site.add(CODE, &extension.key, found);
+}
+
+/// Revisions of the release that never ended: many of them make the extension's agent run out of
+/// memory.
+fn pending(site: &mut Site<'_>, extension: &Extension) {
+    const MANY: usize = 10;
+    let found = match site.list("secrets") {
+        Err(why) => Found::Unknown(why),
+        Ok(all) => {
+            let prefix = format!("sh.helm.release.v1.{}.v", extension.name());
+            let stuck = |it: &&Json| {
+                text(it, "/metadata/name").starts_with(&prefix)
+                    && text(it, "/metadata/labels/status").starts_with("pending")
+            };
+            let stuck = all.into_iter().filter(stuck).count();
+            if stuck <= MANY {
+                Found::pass()
+            } else {
+                Found::wrong(
+                    format!("{stuck} revisions of the helm release are pending"),
+                    format!(
+                        "kubectl delete secret -n {AZUREML} -l owner=helm,status=pending-upgrade"
+                    ),
+                )
+            }
+        }
+    };
+    site.add("helm-revisions-pending", &extension.key, found);
+}
+
+/// Arc's agents carry the proxy settings that pods of the extension get too.
+fn arc_proxy(site: &mut Site<'_>) {
+    let Ok(all) = site.list("deployments") else { return };
+    let agents = all.into_iter().filter(|it| text(it, "/metadata/namespace") == "azure-arc");
+    let env = |it: &Json, name: &str| -> Option<String> {
+        let mut all = items(it, "/spec/template/spec/containers")
+            .flat_map(|it| items(it, "/env"))
+            .filter(|it| text(it, "/name").eq_ignore_ascii_case(name));
+        all.find_map(|it| Some(it.get("value")?.as_str()?.to_owned())).filter(|it| !it.is_empty())
+    };
+    let proxied = |it: &&Json| env(it, "HTTPS_PROXY").or_else(|| env(it, "HTTP_PROXY")).is_some();
+    let Some(agent) = agents.into_iter().find(proxied) else { return };
+    let skip = env(agent, "NO_PROXY").unwrap_or_default();
+    let lacks = |it: &&&str| !skip.split(',').any(|part| part.trim() == **it);
+    let missing: Vec<&str> = ["127.0.0.1", "localhost"].iter().filter(lacks).copied().collect();
+    let found = if missing.is_empty() {
+        Found::pass()
+    } else {
+        Found::wrong(
+            format!("Arc uses a proxy, and its skip range lacks {}", missing.join(" and ")),
+            "az connectedk8s update --proxy-skip-range with 127.0.0.1 and localhost added",
+        )
+    };
+    site.add("proxy-skip-range", &site.cluster.clone(), found);
+}
+
+fn managed_prometheus(site: &mut Site<'_>) {
+    let metrics = site.snapshot.document(&site.cluster);
+    let metrics =
+        metrics.and_then(|it| it.pointer("/properties/azureMonitorProfile/metrics/enabled"));
+    if metrics.and_then(Json::as_bool) == Some(true) && site.is_on_or("installPromOp", true) {
+        let found = Found::wrong(
+            "the cluster has Azure Monitor managed Prometheus, and installPromOp is true",
+            "where both should not run, write installPromOp: false",
+        );
+        site.add_setting("managed-prometheus", "installPromOp", found);
+    }
+}
+
+/// Reference of the Secret that `sslSecret` names.
+pub(super) fn tls_secret(name: &str) -> Read {
+    Read::Object(ObjectRef::cluster("v1", "Secret", "secrets", name).in_namespace(AZUREML))
+}

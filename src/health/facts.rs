@@ -1,0 +1,97 @@
+//! The facts of `doctor.toml`, typed.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::catalog::ProfileName;
+use crate::model::KindName;
+
+/// A right that creating a resource takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Right {
+    pub(super) kind: KindName,
+    pub(super) action: String,
+}
+
+/// What an unset setting means.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Unset {
+    True,
+    False,
+    Aks,
+}
+
+/// Software that collides with a part of the extension.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Conflict {
+    pub(super) code: String,
+    pub(super) list: String,
+    pub(super) parts: Vec<String>,
+    pub(super) profiles: Vec<ProfileName>,
+    #[serde(default)]
+    pub(super) training: bool,
+    pub(super) setting: String,
+    pub(super) default: Unset,
+    #[serde(default)]
+    pub(super) invert: bool,
+    pub(super) unless: Option<String>,
+    pub(super) write: String,
+}
+
+/// An object that AML v1 leaves behind.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Legacy {
+    pub(super) api: String,
+    pub(super) kind: String,
+    pub(super) plural: String,
+    pub(super) name: String,
+}
+
+/// A role that a workspace's identity needs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WorkspaceRole {
+    pub(super) role: String,
+    pub(super) instead: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Facts {
+    pub(super) oldest_minor: i64,
+    pub(super) tolerated_taints: Vec<String>,
+    pub(super) balanced: Vec<String>,
+    pub(super) floor: [i64; 2],
+    pub(super) many_cpus: i64,
+    pub(super) right: Vec<Right>,
+    pub(super) conflict: Vec<Conflict>,
+    pub(super) legacy: Vec<Legacy>,
+    pub(super) workspace_role: Vec<WorkspaceRole>,
+}
+
+pub(super) static FACTS: LazyLock<Facts> = LazyLock::new(|| {
+    toml::from_str(include_str!("doctor.toml")).expect("a test reads the embedded facts")
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facts_parse_and_name_known_settings_roles_and_pages() {
+        for it in &FACTS.conflict {
+            assert!(crate::catalog::page(&it.code).is_some(), "{}", it.code);
+            assert!(crate::catalog::setting(&it.setting).is_some(), "{}", it.setting);
+        }
+        for it in &FACTS.workspace_role {
+            let names = it.instead.iter().chain([&it.role]);
+            assert!(names.clone().all(|it| crate::catalog::role(it).is_some()), "{it:?}");
+        }
+        assert_eq!(FACTS.legacy.len(), 8);
+    }
+}

@@ -1,0 +1,164 @@
+//! Namespaces, their pod security, and OpenShift's security context constraints
+//! (AML docs: reference for Kubernetes clusters, OpenShift).
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::site::{AZUREML, Found, Site, items, text};
+use super::verify::missing_accounts;
+use crate::model::{Json, KindName};
+use crate::resource::{Kind, Readiness};
+
+/// Checks about namespaces and grants.
+pub(super) fn checks(site: &mut Site<'_>, now: Timestamp) {
+    namespaces(site);
+    grant(site);
+    tls_secret(site);
+    balancer(site, now);
+}
+
+fn namespaces(site: &mut Site<'_>) {
+    let (desired, name) = (site.desired, site.name);
+    let own = desired.nodes.keys().filter(|it| it.kind == KindName::Namespace && it.scope == name);
+    for key in own {
+        let Some(live) = site.snapshot.live.get(key) else {
+            site.add("namespace-terminating", key, Found::Unknown(format!("{key} was not read")));
+            continue;
+        };
+        let Some(document) = live.document() else {
+            site.add("namespace-terminating", key, Found::Pass("apply makes it".to_owned()));
+            continue;
+        };
+        let found = if text(document, "/status/phase") == "Terminating"
+            || document.pointer("/metadata/deletionTimestamp").is_some()
+        {
+            Found::wrong(
+                "it is still being deleted by an earlier removal",
+                format!(
+                    "wait until `kubectl get namespace {}` finds nothing, then apply",
+                    key.name
+                ),
+            )
+        } else {
+            Found::pass()
+        };
+        site.add("namespace-terminating", key, found);
+        let enforced = text(document, "/metadata/labels/pod-security.kubernetes.io~1enforce");
+        let found = if enforced == "restricted" {
+            Found::wrong(
+                "its pod security is `restricted`; the extension supports `baseline`",
+                format!(
+                    "kubectl label --overwrite namespace {} pod-security.kubernetes.io/enforce=baseline",
+                    key.name
+                ),
+            )
+        } else {
+            Found::pass()
+        };
+        site.add("pod-security-restricted", key, found);
+    }
+}
+
+/// Missing grants are apply's work; a constraint that is not there is not.
+fn grant(site: &mut Site<'_>) {
+    let Some(grant) = site.grant() else { return };
+    let key = grant.key.clone();
+    if !site.snapshot.live.contains_key(&key) {
+        return site.add("scc-unavailable", &key, Found::Unknown(format!("{key} was not read")));
+    }
+    let live = site.snapshot.of(&key);
+    let found = match grant.readiness(&grant.want(site.snapshot), &live) {
+        Readiness::NeedsHuman(what) => {
+            Found::Wrong(what, Some("write another scc.name, or make the constraint".to_owned()))
+        }
+        Readiness::Absent | Readiness::Ready | Readiness::Waiting(_) | Readiness::Failed { .. } => {
+            match missing_accounts(site).len() {
+                0 => Found::pass(),
+                missing => Found::Pass(format!("apply grants it to {missing} service accounts")),
+            }
+        }
+    };
+    site.add("scc-unavailable", &key, found);
+}
+
+fn tls_secret(site: &mut Site<'_>) {
+    let Some(name) = site.settings.get("sslSecret").cloned() else { return };
+    let found = match site.document("tls-secret") {
+        Err(why) => Found::Unknown(why),
+        Ok(None) => Found::wrong(
+            format!("there is no Secret {AZUREML}/{name}"),
+            format!(
+                "kubectl create namespace {AZUREML}; kubectl create secret generic {name} \
+                 -n {AZUREML} --from-file=cert.pem=… --from-file=key.pem=…"
+            ),
+        ),
+        Ok(Some(secret)) => {
+            let has = |it: &&&str| {
+                secret.pointer("/data").and_then(|data| data.get(**it)).is_some_and(Json::is_string)
+            };
+            let keys = ["cert.pem", "key.pem"];
+            let missing: Vec<&str> = keys.iter().filter(|it| !has(it)).copied().collect();
+            let kind = text(secret, "/type");
+            if !missing.is_empty() {
+                Found::wrong(
+                    format!("Secret {AZUREML}/{name} lacks {}", missing.join(" and ")),
+                    "the extension reads exactly the keys cert.pem and key.pem",
+                )
+            } else if kind.is_empty() || kind == "Opaque" {
+                Found::pass()
+            } else {
+                Found::mild(
+                    format!("Secret {AZUREML}/{name} is of type {kind}"),
+                    "make it as Opaque (kubectl create secret generic)",
+                )
+            }
+        }
+    };
+    site.add_setting("ssl-secret-missing", "sslSecret", found);
+}
+
+/// Whether a Service of type LoadBalancer would get an address.
+fn balancer(site: &mut Site<'_>, now: Timestamp) {
+    const SETTING: &str = "inferenceRouterServiceType";
+    let wanted =
+        site.settings.get(SETTING).is_some_and(|it| it.eq_ignore_ascii_case("LoadBalancer"));
+    let aks = site.extension.is_some_and(|it| it.aks);
+    if !wanted || aks || !site.is_on("enableInference") {
+        return;
+    }
+    let property = |it: &str| site.snapshot.text(&site.cluster, &format!("/properties/{it}"));
+    let place = [property("distribution"), property("infrastructure")];
+    let known = &super::facts::FACTS.balanced;
+    let by_place = place.into_iter().flatten().any(|it| known.contains(&it.to_lowercase()));
+    let help = "install a load balancer (MetalLB, the cloud's own), or write \
+                inferenceRouterServiceType: NodePort or ClusterIP";
+    let found = match site.list("services") {
+        _ if by_place => Found::pass(),
+        Err(why) => Found::Unknown(why),
+        Ok(all) => {
+            let balanced = |it: &&&Json| text(it, "/spec/type") == "LoadBalancer";
+            // A young Service may still get its address.
+            let old = |it: &&Json| {
+                let made = text(it, "/metadata/creationTimestamp").parse::<Timestamp>();
+                made.is_ok_and(|it| now.duration_since(it) > SignedDuration::from_mins(10))
+            };
+            let (has, lacks): (Vec<&Json>, Vec<&Json>) = all
+                .iter()
+                .filter(balanced)
+                .partition(|it| items(it, "/status/loadBalancer/ingress").next().is_some());
+            match (has.is_empty(), lacks.into_iter().filter(old).count()) {
+                (false, _) => Found::pass(),
+                (true, 0) => Found::mild(
+                    "no Service of type LoadBalancer shows that this cluster can make one",
+                    help,
+                ),
+                (true, waiting) => Found::wrong(
+                    format!(
+                        "{waiting} Services of type LoadBalancer wait for an address, and none has one"
+                    ),
+                    help,
+                ),
+            }
+        }
+    };
+    site.add_setting("no-load-balancer", SETTING, found);
+}

@@ -1,0 +1,19 @@
+//! Rules over manifest and snapshot: what `doctor` and `verify` find. Pure; what they read beyond the snapshot is asked
+//! for as probes and handed in.
+
+mod access;
+mod capacity;
+mod conflicts;
+pub mod doctor;
+mod facts;
+#[cfg(test)]
+mod fixture;
+mod grants;
+pub mod healthcheck;
+pub mod outputs;
+mod report;
+mod rights;
+mod site;
+pub mod verify;
+
+pub use report::{Check, Probe, Probed, Status};

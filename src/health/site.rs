@@ -1,0 +1,306 @@
+//! What every check needs: one declared cluster with its extension, and the list of results.
+
+use std::collections::BTreeMap;
+
+use super::report::{Check, Probe, Probed, Status};
+use crate::catalog::{ComponentQuery, ProfileName, service_accounts};
+use crate::catalog::{Weight, page};
+use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
+use crate::resource::graph::{ClusterAccess, Desired, Scope};
+use crate::resource::{Compute, Extension, Read, Resource, SccGrant, Snapshot};
+
+/// Namespace of the extension.
+pub(super) const AZUREML: &str = "azureml";
+
+/// What a check found, before it has a title and a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// As it should be; the text says what will still happen, or nothing.
+    Pass(String),
+    /// Not checked on purpose.
+    Skipped(String),
+    /// Not checked for lack of an answer.
+    Unknown(String),
+    /// Wrong, with the weight of the page.
+    Wrong(String, Option<String>),
+    /// Wrong, but it stops nothing here.
+    Mild(String, Option<String>),
+    /// Wrong, and it stops an apply here.
+    Grave(String, Option<String>),
+}
+
+impl Found {
+    pub(super) fn wrong(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Wrong(message.into(), Some(help.into()))
+    }
+
+    pub(super) fn mild(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Mild(message.into(), Some(help.into()))
+    }
+
+    pub(super) const fn pass() -> Self {
+        Self::Pass(String::new())
+    }
+}
+
+/// One declared cluster.
+pub(super) struct Site<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) probed: &'a Probed,
+    /// First part of its addresses.
+    pub(super) name: &'a str,
+    pub(super) scope: &'a Scope,
+    pub(super) access: &'a ClusterAccess,
+    pub(super) cluster: Key,
+    pub(super) extension: Option<&'a Extension>,
+    /// Declared and derived settings.
+    pub(super) settings: BTreeMap<String, String>,
+    pub(super) checks: Vec<Check>,
+}
+
+/// The declared clusters with their access, in order.
+pub(super) fn clusters(
+    desired: &Desired,
+) -> impl Iterator<Item = (&String, &Scope, &ClusterAccess)> {
+    desired.scopes.iter().filter_map(|(name, it)| Some((name, it, it.cluster.as_ref()?)))
+}
+
+/// The extension of a cluster, if one is declared.
+pub(super) fn extension_of<'a>(desired: &'a Desired, name: &str) -> Option<&'a Extension> {
+    desired.nodes.values().find_map(|node| match &node.resource {
+        Resource::Extension(it) if it.key.scope == name => Some(it),
+        _ => None,
+    })
+}
+
+/// Sites of all declared clusters.
+pub(super) fn sites<'a>(
+    desired: &'a Desired,
+    snapshot: &'a Snapshot,
+    probed: &'a Probed,
+) -> Vec<Site<'a>> {
+    let site = |(name, scope, access): (&'a String, &'a Scope, &'a ClusterAccess)| {
+        let extension = extension_of(desired, name);
+        let own = |it: &&Key| it.kind == KindName::Cluster && it.scope == *name;
+        let last = access.id.rsplit('/').next().unwrap_or_default();
+        let cluster = desired.nodes.keys().find(own).cloned();
+        Site {
+            desired,
+            snapshot,
+            probed,
+            name,
+            scope,
+            access,
+            cluster: cluster.unwrap_or_else(|| Key::new(name, KindName::Cluster, last)),
+            extension,
+            settings: extension.map(|it| it.effective(snapshot)).unwrap_or_default(),
+            checks: Vec::new(),
+        }
+    };
+    clusters(desired).map(site).collect()
+}
+
+/// Finishes a result: title, weight and the line of the manifest.
+pub(super) fn check(
+    desired: &Desired,
+    code: &'static str,
+    key: &Key,
+    at: &str,
+    found: Found,
+) -> Check {
+    let page = page(code);
+    let weighty = page.is_none_or(|it| it.severity == Weight::Error);
+    let (status, message, help) = match found {
+        Found::Pass(it) => (Status::Pass, it, None),
+        Found::Skipped(it) => (Status::Skipped, it, None),
+        Found::Unknown(it) => (Status::Unknown, it, None),
+        Found::Wrong(it, help) if weighty => (Status::Fail, it, help),
+        Found::Wrong(it, help) | Found::Mild(it, help) => (Status::Warning, it, help),
+        Found::Grave(it, help) => (Status::Fail, it, help),
+    };
+    Check {
+        code,
+        key: key.clone(),
+        title: page.map_or_else(|| code.to_owned(), |it| it.title.clone()),
+        status,
+        message,
+        help,
+        place: desired.place(key, &Pointer::parse(at)),
+    }
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn add(&mut self, code: &'static str, key: &Key, found: Found) {
+        self.add_at(code, key, "", found);
+    }
+
+    /// Adds a result about one field of a resource, by its path on the wire.
+    pub(super) fn add_at(&mut self, code: &'static str, key: &Key, at: &str, found: Found) {
+        self.checks.push(check(self.desired, code, key, at, found));
+    }
+
+    /// Adds a result about a setting of the extension.
+    pub(super) fn add_setting(&mut self, code: &'static str, setting: &str, found: Found) {
+        let key = self.extension_key();
+        let at = Pointer::parse("/properties/configurationSettings").join(setting).to_string();
+        self.add_at(code, &key, &at, found);
+    }
+
+    /// Adds a result with a title of its own.
+    pub(super) fn add_titled(&mut self, code: &'static str, title: String, found: Found) {
+        let key = self.extension_key();
+        let mut check = check(self.desired, code, &key, "", found);
+        check.title = title;
+        self.checks.push(check);
+    }
+
+    /// Address of the extension, or of the cluster where none is declared.
+    pub(super) fn extension_key(&self) -> Key {
+        self.extension.map_or_else(|| self.cluster.clone(), |it| it.key.clone())
+    }
+
+    /// The items of a probed list; what is not there is empty.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<&'a Json>, String> {
+        let probed: &'a Probed = self.probed;
+        let Some(answer) = probed.get(self.name, name)? else { return Ok(Vec::new()) };
+        let inner = || answer.get("items").or_else(|| answer.get("value"));
+        let items = answer.as_array().or_else(|| inner()?.as_array());
+        Ok(items.into_iter().flatten().collect())
+    }
+
+    /// A probed document.
+    pub(super) fn document(&self, name: &str) -> Result<Option<&'a Json>, String> {
+        let probed: &'a Probed = self.probed;
+        Ok(probed.get(self.name, name)?)
+    }
+
+    pub(super) fn profile(&self) -> ProfileName {
+        match self.extension {
+            Some(it) if !it.ga => ProfileName::Preview,
+            _ => ProfileName::Ga,
+        }
+    }
+
+    pub(super) fn is_on(&self, setting: &str) -> bool {
+        self.settings.get(setting).is_some_and(|it| it.eq_ignore_ascii_case("true"))
+    }
+
+    /// Whether a setting counts as true, with what an unset one means.
+    pub(super) fn is_on_or(&self, setting: &str, default: bool) -> bool {
+        self.settings.get(setting).map_or(default, |it| it.eq_ignore_ascii_case("true"))
+    }
+
+    /// Hands the question about components to the catalog.
+    pub(super) fn with_query<T>(
+        &self,
+        extension: &Extension,
+        ask: impl Fn(&ComponentQuery<'_>) -> T,
+    ) -> T {
+        ask(&ComponentQuery {
+            extension: extension.name(),
+            profile: self.profile(),
+            training: self.is_on("enableTraining"),
+            inference: self.is_on("enableInference"),
+            aks: extension.aks,
+            setting: &|key| self.settings.get(key).cloned(),
+        })
+    }
+
+    /// The grant of the cluster, where it is OpenShift.
+    pub(super) fn grant(&self) -> Option<&'a SccGrant> {
+        use crate::resource::Kind;
+        let desired: &'a Desired = self.desired;
+        desired.nodes.values().find_map(|node| match &node.resource {
+            Resource::SccGrant(it) if it.key.scope == self.name && it.applies(self.snapshot) => {
+                Some(it)
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn computes(&self) -> Vec<&'a Compute> {
+        let desired: &'a Desired = self.desired;
+        let compute = |resource: &'a Resource| match resource {
+            Resource::Compute(it) if it.key.scope == self.name => Some(it),
+            _ => None,
+        };
+        desired.nodes.values().filter_map(|it| compute(&it.resource)).collect()
+    }
+
+    /// Accounts that the public lists name for this cluster.
+    pub(super) fn known_accounts(&self) -> Vec<(String, String)> {
+        let namespaces: Vec<String> =
+            self.computes().into_iter().map(|it| it.namespace.clone()).collect();
+        let name = self.extension.map_or("", Extension::name);
+        service_accounts(self.profile(), name, &namespaces)
+    }
+}
+
+/// A list of objects, in one namespace or all.
+pub(super) fn objects(
+    name: &str,
+    (api_version, kind, plural): (&str, &str, &str),
+    namespace: Option<&str>,
+) -> (String, Read) {
+    let all = ObjectRef::cluster(api_version, kind, plural, "");
+    (
+        name.to_owned(),
+        Read::Objects(match namespace {
+            Some(it) => all.in_namespace(it),
+            None => all,
+        }),
+    )
+}
+
+/// One object.
+pub(super) fn object(
+    name: &str,
+    (api_version, kind, plural): (&str, &str, &str),
+    namespace: Option<&str>,
+    object: &str,
+) -> (String, Read) {
+    let one = ObjectRef::cluster(api_version, kind, plural, object);
+    (
+        name.to_owned(),
+        Read::Object(match namespace {
+            Some(it) => one.in_namespace(it),
+            None => one,
+        }),
+    )
+}
+
+/// Probes of one cluster from names and reads.
+pub(super) fn probes_of(scope: &str, reads: Vec<(String, Read)>) -> Vec<Probe> {
+    reads.into_iter().map(|(name, read)| Probe { scope: scope.to_owned(), name, read }).collect()
+}
+
+/// A text in a document; empty when it is not there.
+pub(super) fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
+    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The items of a list in a document.
+pub(super) fn items<'a>(document: &'a Json, pointer: &str) -> impl Iterator<Item = &'a Json> {
+    document.pointer(pointer).and_then(Json::as_array).into_iter().flatten()
+}
+
+/// A whole number in a document; zero when it is not there, as Kubernetes leaves zeros out.
+pub(super) fn number(document: &Json, pointer: &str) -> i64 {
+    document.pointer(pointer).and_then(Json::as_i64).unwrap_or_default()
+}
+
+/// The status of a condition of an object.
+pub(super) fn condition<'a>(document: &'a Json, kind: &str) -> Option<&'a Json> {
+    items(document, "/status/conditions").find(|it| text(it, "/type") == kind)
+}
+
+/// Up to four names, and how many more there are.
+pub(super) fn some(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

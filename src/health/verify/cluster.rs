@@ -1,0 +1,338 @@
+//! The part of `verify` inside the cluster: workloads, pods, security constraints, health report,
+//! router and instance types.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::served;
+use crate::catalog::{self, Component};
+use crate::health::healthcheck::{self, Finding};
+use crate::health::outputs::router_address;
+use crate::health::site::{AZUREML, Found, Site, condition, items, number, some, text};
+use crate::model::{Json, KindName};
+use crate::resource::{Extension, InstanceType};
+
+/// Runs them, or says why not.
+pub(super) fn checks(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
+    if !site.access.kubernetes {
+        let why = "cluster.access is azureOnly, so pods and workloads are not looked at";
+        return site.add_at(
+            "cluster-not-looked-at",
+            &site.cluster.clone(),
+            "",
+            Found::Skipped(why.into()),
+        );
+    }
+    if site.snapshot.live.contains_key(&extension.key)
+        && site.snapshot.document(&extension.key).is_none()
+    {
+        let why = "the extension is not installed, so its workloads are not looked at";
+        return site.add("cluster-not-looked-at", &extension.key, Found::Skipped(why.into()));
+    }
+    report(site, extension);
+    if rolled_back(site, extension) {
+        let found = Found::wrong(
+            "nothing of the extension is in the cluster: its installation failed and was undone",
+            "mend what the health report and the state of the extension name, then apply again",
+        );
+        return site.add("component-not-ready", &extension.key, found);
+    }
+    let refused = refused(site);
+    components(site, extension, &refused);
+    pods(site);
+    constraints(site, &refused);
+    router(site);
+    instance_types(site, extension);
+}
+
+fn failed(site: &Site<'_>, extension: &Extension) -> bool {
+    let state = site.snapshot.text(&extension.key, "/properties/provisioningState");
+    state.is_some_and(|it| it.eq_ignore_ascii_case("Failed"))
+}
+
+/// A failed installation is undone as a whole; one finding says more than one a workload.
+fn rolled_back(site: &Site<'_>, extension: &Extension) -> bool {
+    let none = |(kind, list): (&str, &str)| {
+        let expected = site.with_query(extension, catalog::components);
+        let ours = |name: &str| expected.iter().any(|it| it.kind == kind && it.name == name);
+        site.list(list).is_ok_and(|all| !all.iter().any(|it| ours(text(it, "/metadata/name"))))
+    };
+    let lists = [
+        ("Deployment", "deployments"),
+        ("StatefulSet", "statefulsets"),
+        ("DaemonSet", "daemonsets"),
+    ];
+    failed(site, extension) && lists.into_iter().all(none)
+}
+
+/// Ready and wanted copies of a workload.
+fn copies(workload: &Json) -> (i64, i64) {
+    match workload.pointer("/status/desiredNumberScheduled") {
+        Some(wanted) => (number(workload, "/status/numberReady"), wanted.as_i64().unwrap_or(0)),
+        None => {
+            let wanted = workload.pointer("/spec/replicas").and_then(Json::as_i64);
+            (number(workload, "/status/readyReplicas"), wanted.unwrap_or(1))
+        }
+    }
+}
+
+fn components(site: &mut Site<'_>, extension: &Extension, refused: &[Refusal]) {
+    for component in site.with_query(extension, catalog::components) {
+        let list = match component.kind {
+            "StatefulSet" => "statefulsets",
+            "DaemonSet" => "daemonsets",
+            _ => "deployments",
+        };
+        let found = match site.list(list) {
+            Err(why) => Found::Unknown(why),
+            Ok(all) => {
+                let live = all.into_iter().find(|it| text(it, "/metadata/name") == component.name);
+                workload(&component, live, refused)
+            }
+        };
+        let title = format!("{} {}", component.kind, component.name);
+        site.add_titled("component-not-ready", title, found);
+    }
+}
+
+fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> Found {
+    let Some(live) = live else {
+        return if component.required {
+            Found::wrong(
+                format!("it is missing from namespace {AZUREML}, although {}", component.reason),
+                "amlplan plan shows whether a setting differs; else install the extension again",
+            )
+        } else {
+            Found::Skipped("not there; some versions of the extension do without it".to_owned())
+        };
+    };
+    let (ready, wanted) = copies(live);
+    let kept_at_zero = wanted == 0 && component.kind != "DaemonSet";
+    if ready >= wanted && !kept_at_zero {
+        return Found::Pass(format!("{ready}/{wanted} ready"));
+    }
+    let reason = refused.iter().find(|it| it.workload == component.name).map_or_else(
+        || {
+            let available = condition(live, "Available").or_else(|| condition(live, "Progressing"));
+            available.map(|it| text(it, "/message").to_owned()).unwrap_or_default()
+        },
+        |it| format!("service account {} may not start its pods", it.account),
+    );
+    let colon = if reason.is_empty() { "" } else { ": " };
+    let help = if kept_at_zero {
+        format!("scale it up again: kubectl scale -n {AZUREML} {} --replicas=1", component.name)
+    } else {
+        format!("kubectl get events -n {AZUREML} tells why; see also the checks of pods below")
+    };
+    Found::wrong(format!("{ready}/{wanted} ready{colon}{reason}"), help)
+}
+
+/// What keeps a pod from being ready; `None` for one that is, or that has done its work.
+fn trouble(pod: &Json) -> Option<String> {
+    let phase = text(pod, "/status/phase");
+    let evicted = phase == "Failed" && text(pod, "/status/reason") == "Evicted";
+    if phase == "Succeeded" || evicted || pod.pointer("/metadata/deletionTimestamp").is_some() {
+        return None;
+    }
+    let containers: Vec<&Json> = items(pod, "/status/containerStatuses").collect();
+    let is_ready = |it: &&Json| it.get("ready").and_then(Json::as_bool) == Some(true);
+    let ready = containers.iter().filter(|it| is_ready(it)).count();
+    if phase == "Running" && ready == containers.len() && ready > 0 {
+        return None;
+    }
+    let start = items(pod, "/status/initContainerStatuses").chain(containers.iter().copied());
+    let mut said: Vec<&str> = start
+        .map(|it| text(it, "/state/waiting/reason"))
+        .chain([text(pod, "/status/reason")])
+        .filter(|it| !it.is_empty() && *it != "ContainerCreating" && *it != "PodInitializing")
+        .collect();
+    said.extend(condition(pod, "PodScheduled").map(|it| text(it, "/message")));
+    let why = said.into_iter().find(|it| !it.is_empty()).unwrap_or(phase);
+    Some(format!("{} {ready}/{} ({why})", text(pod, "/metadata/name"), containers.len()))
+}
+
+fn pods(site: &mut Site<'_>) {
+    let found = match site.list("pods") {
+        Err(why) => Found::Unknown(why),
+        Ok(pods) if pods.is_empty() => Found::wrong(
+            format!("namespace {AZUREML} has no pods"),
+            "see the events of the namespace",
+        ),
+        Ok(pods) => {
+            let bad: Vec<String> = pods.iter().filter_map(|it| trouble(it)).collect();
+            if bad.is_empty() {
+                Found::Pass(format!("{} pods", pods.len()))
+            } else {
+                let message =
+                    format!("{} of {} are not ready: {}", bad.len(), pods.len(), some(&bad));
+                let help = catalog::remedy(0, "", &message).map_or_else(
+                    || format!("kubectl describe pod -n {AZUREML} tells why"),
+                    |it| format!("{}: {}", it.summary, it.advice),
+                );
+                Found::wrong(message, help)
+            }
+        }
+    };
+    site.add("pods-not-ready", &site.extension_key(), found);
+}
+
+/// A workload whose pods OpenShift refuses.
+struct Refusal {
+    workload: String,
+    /// `NAMESPACE:NAME`.
+    account: String,
+}
+
+/// Workloads that are not ready and whose pods a security context constraint keeps away.
+fn refused(site: &Site<'_>) -> Vec<Refusal> {
+    let lists = ["deployments", "statefulsets", "daemonsets"].map(|it| site.list(it));
+    let workloads: Vec<&Json> = lists.into_iter().flatten().flatten().collect();
+    let events = site.list("events").unwrap_or_default();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for event in events {
+        let message = text(event, "/message");
+        if text(event, "/reason") != "FailedCreate"
+            || !message.contains("security context constraint")
+        {
+            continue;
+        }
+        // The event stands at the ReplicaSet, whose name is its Deployment's and a hash.
+        let about = text(event, "/involvedObject/name");
+        let of = |it: &&Json| {
+            let name = text(it, "/metadata/name");
+            about == name || about.rsplit_once('-').is_some_and(|(head, _)| head == name)
+        };
+        let Some(workload) = workloads.iter().copied().find(of) else { continue };
+        let (ready, wanted) = copies(workload);
+        if ready >= wanted {
+            continue;
+        }
+        let named = message.split("system:serviceaccount:").nth(1).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !":-._".contains(c));
+            rest[..end.unwrap_or(rest.len())].trim_end_matches(['.', ':']).to_owned()
+        });
+        let own = match text(workload, "/spec/template/spec/serviceAccountName") {
+            "" => "default",
+            it => it,
+        };
+        let account = named.unwrap_or_else(|| format!("{AZUREML}:{own}"));
+        found.insert(text(workload, "/metadata/name").to_owned(), account);
+    }
+    found.into_iter().map(|(workload, account)| Refusal { workload, account }).collect()
+}
+
+fn constraints(site: &mut Site<'_>, refused: &[Refusal]) {
+    let key = site.extension_key();
+    if let Err(why) = site.list("events") {
+        return site.add("scc-refuses-pods", &key, Found::Unknown(why));
+    }
+    if refused.is_empty() {
+        return site.add("scc-refuses-pods", &key, Found::pass());
+    }
+    let known = site.known_accounts();
+    let mut accounts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for it in refused {
+        accounts.entry(&it.account).or_default().push(it.workload.clone());
+    }
+    for (account, workloads) in accounts {
+        let grant = site.grant().map(|it| it.key.clone()).unwrap_or_else(|| key.clone());
+        let listed = known.iter().any(|(namespace, name)| account == format!("{namespace}:{name}"));
+        let help = if listed {
+            "amlplan apply grants it; plan shows the grant".to_owned()
+        } else {
+            format!(
+                "the account is on no public list: write it under scc.serviceAccounts: \
+                 [system:serviceaccount:{account}]"
+            )
+        };
+        let message = format!(
+            "no security context constraint lets service account {account} start the pods of {}",
+            some(&workloads)
+        );
+        site.add("scc-refuses-pods", &grant, Found::wrong(message, help));
+    }
+}
+
+fn report(site: &mut Site<'_>, extension: &Extension) {
+    const CODE: &str = "health-report";
+    let key = extension.key.clone();
+    let map = match (site.document("health"), site.document("health-2021")) {
+        (Ok(Some(map)), _) | (Ok(None), Ok(Some(map))) => map,
+        (Ok(None), Ok(None)) => {
+            let why = "the cluster holds no health report".to_owned();
+            return site.add(CODE, &key, Found::Skipped(why));
+        }
+        (Err(why), _) | (_, Err(why)) => return site.add(CODE, &key, Found::Unknown(why)),
+    };
+    let failed = failed(site, extension);
+    let mut findings: Vec<Finding> =
+        healthcheck::current(map, failed).into_iter().flat_map(|it| it.findings).collect();
+    if findings.is_empty() {
+        return site.add(CODE, &key, Found::pass());
+    }
+    // The hooks of one operation repeat each other.
+    let mut seen = BTreeSet::new();
+    findings.retain(|it| seen.insert((it.code.clone(), it.message.clone())));
+    let culprit = findings.iter().any(|it| it.blocking);
+    for finding in findings {
+        let cause = healthcheck::setting(&finding.code, site.profile());
+        let message = format!(
+            "{} {} ({}, {}): {}",
+            finding.code, finding.name, finding.hook, finding.checker, finding.message
+        );
+        let mut help = format!("{}: {}", finding.cause, finding.remedy);
+        if let Some(value) = cause.and_then(|it| site.settings.get(it)) {
+            help = format!("{help} ({} is {value} now)", cause.unwrap_or_default());
+        }
+        // An installation that succeeded went on in spite of what the report says; in a failed
+        // one a code that only tells is to blame when there is no other.
+        let found = if failed && (finding.blocking || !culprit) {
+            Found::Wrong(message, Some(help))
+        } else {
+            Found::mild(message, help)
+        };
+        match cause {
+            Some(setting) => site.add_setting(CODE, setting, found),
+            None => site.add(CODE, &key, found),
+        }
+    }
+}
+
+fn router(site: &mut Site<'_>) {
+    if !site.is_on("enableInference") {
+        return;
+    }
+    let found = match site.document("router") {
+        Err(why) => Found::Unknown(why),
+        Ok(None) => Found::wrong(
+            format!("Service {AZUREML}/azureml-fe is missing"),
+            "the extension makes it when enableInference is true; amlplan plan shows differences",
+        ),
+        Ok(Some(service)) => match router_address(service) {
+            Some(address) => Found::Pass(address),
+            None => Found::wrong(
+                format!("Service {AZUREML}/azureml-fe has no address yet"),
+                "the cluster makes no load balancer: install one, or write \
+                 inferenceRouterServiceType: NodePort or ClusterIP",
+            ),
+        },
+    };
+    site.add_setting("router-address", "inferenceRouterServiceType", found);
+}
+
+fn instance_types(site: &mut Site<'_>, extension: &Extension) {
+    let declared =
+        |it: &&crate::model::Key| it.kind == KindName::InstanceType && it.scope == site.name;
+    if !extension.ga && site.desired.nodes.keys().find(declared).is_none() {
+        return;
+    }
+    let found = match site.document("instance-type-crd") {
+        Err(why) => Found::Unknown(why),
+        Ok(Some(crd)) if served(crd) => Found::pass(),
+        Ok(_) => Found::wrong(
+            format!("the cluster does not serve {} InstanceType", InstanceType::API_VERSION),
+            "the extension brings it within some minutes; if it stays away, install the extension again",
+        ),
+    };
+    site.add("instance-type-crd", &extension.key, found);
+}

@@ -1,0 +1,294 @@
+//! Certificates of endpoints, read at validate time. No finding ever quotes key material.
+//! Source: AML docs: secure Kubernetes online endpoints; RFC 6125 for host names.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::model::{Secret, SecretSource};
+use crate::source::{Diagnostic, Diagnostics, Place, Severity};
+
+use super::view::{Settings, View};
+
+/// Warn this long before a certificate ends.
+const SOON_DAYS: i64 = 30;
+const DAY_SECONDS: i64 = 86_400;
+
+/// Pairs of certificate and key that were looked at already, with the host name.
+#[derive(Default)]
+pub(super) struct Known(BTreeSet<(Option<SecretSource>, Option<SecretSource>, String)>);
+
+const CERT: &str = "sslCertPemFile";
+const KEY: &str = "sslKeyPemFile";
+
+pub(super) fn check(view: View<'_>, now: Timestamp, known: &mut Known, found: &mut Diagnostics) {
+    let Some(settings) = view.settings() else { return };
+    let secrets = &view.cluster.secrets;
+    let (cert, key) = (secrets.get(CERT), secrets.get(KEY));
+    let host = settings.get("sslCname").map(crate::language::Setting::wire).unwrap_or_default();
+    let source = |it: Option<&Secret>| it.map(|it| it.source.clone());
+    if !known.0.insert((source(cert), source(key), host.clone())) {
+        return;
+    }
+    let public = key.and_then(Secret::expose).and_then(|text| private_key(settings, &text, found));
+    let has_key = public.is_some();
+    let Some(text) = cert.and_then(Secret::expose) else { return };
+    let Some(ders) = certificates(settings, &text, found) else { return };
+    let parsed: Vec<X509Certificate<'_>> =
+        ders.iter().filter_map(|it| X509Certificate::from_der(it).ok().map(|(_, it)| it)).collect();
+    if parsed.len() != ders.len() || parsed.is_empty() {
+        found.push(unparsable(CERT, "certificate").at(settings.place(CERT), "this file"));
+        return;
+    }
+    let matching = public.and_then(|key| parsed.iter().position(|it| it.public_key().raw == key));
+    let server = matching.unwrap_or_default();
+    let chain = Chain { settings, certificates: &parsed, server, place: settings.place(CERT) };
+    if has_key && matching.is_none() {
+        chain.mismatch(found);
+        return;
+    }
+    chain.order(found);
+    chain.host(&host, found);
+    chain.dates(now, found);
+}
+
+/// The first host name of a certificate in PEM form that is no wildcard; for translations.
+#[must_use]
+pub fn host_name(certificate: &Secret) -> Option<String> {
+    let text = certificate.expose()?;
+    let der = CertificateDer::pem_slice_iter(text.as_bytes()).next()?.ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    names(&certificate).into_iter().find(|it| !it.contains('*'))
+}
+
+fn unparsable(key: &str, what: &str) -> Diagnostic {
+    Diagnostic::error("pem-unreadable", format!("the file of `{key}` holds no {what} in PEM form"))
+        .with_help(format!(
+            "a PEM file has a block that begins with -----BEGIN {}-----",
+            what.to_uppercase()
+        ))
+}
+
+/// Both files travel as base64 of ASCII text; `az` stops at anything else.
+fn ascii(settings: Settings<'_>, key: &str, text: &str, found: &mut Diagnostics) {
+    let line = text.lines().position(|it| !it.is_ascii());
+    if let Some(line) = line {
+        found.push(
+            Diagnostic::error(
+                "pem-not-ascii",
+                format!("line {} of the file of `{key}` has letters beyond ASCII", line + 1),
+            )
+            .with_help("remove the comment that has them; PEM itself is ASCII")
+            .at(settings.place(key), "this file"),
+        );
+    }
+}
+
+/// The public half of the key, as a SubjectPublicKeyInfo.
+fn private_key(settings: Settings<'_>, text: &str, found: &mut Diagnostics) -> Option<Vec<u8>> {
+    ascii(settings, KEY, text, found);
+    let place = settings.place(KEY);
+    if text.contains("ENCRYPTED") {
+        found.push(
+            Diagnostic::error("key-has-pass-phrase", "the private key is protected by a pass phrase, and nobody will be there to type it")
+                .with_help("write it without one: openssl pkey -in KEY.pem -out PLAIN.pem")
+                .at(place, "this file"),
+        );
+        return None;
+    }
+    let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok();
+    let key = der.and_then(|it| rustls::crypto::aws_lc_rs::sign::any_supported_type(&it).ok());
+    let Some(key) = key else {
+        found.push(unparsable(KEY, "private key").at(place, "this file"));
+        return None;
+    };
+    if key.algorithm() != rustls::SignatureAlgorithm::RSA {
+        found.push(
+            Diagnostic::new(
+                "key-not-rsa",
+                Severity::Advice,
+                "the key is not RSA; the documentation of Azure ML speaks of RSA keys only",
+            )
+            .with_help("if endpoints do not come up, try an RSA key")
+            .at(place, "this file"),
+        );
+    }
+    key.public_key().map(|it| it.as_ref().to_vec())
+}
+
+fn certificates(
+    settings: Settings<'_>,
+    text: &str,
+    found: &mut Diagnostics,
+) -> Option<Vec<CertificateDer<'static>>> {
+    ascii(settings, CERT, text, found);
+    let place = settings.place(CERT);
+    if text.contains("PRIVATE KEY-----") {
+        found.push(
+            Diagnostic::warning("key-beside-certificate", format!("the file of `{CERT}` also holds a private key"))
+                .with_help("keep the key in a file of its own, so that nobody hands it out with the certificate")
+                .at(place.clone(), "this file"),
+        );
+    }
+    let ders: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match ders {
+        Ok(ders) if !ders.is_empty() => Some(ders),
+        Ok(_) | Err(_) => {
+            found.push(unparsable(CERT, "certificate").at(place, "this file"));
+            None
+        }
+    }
+}
+
+struct Chain<'a> {
+    settings: Settings<'a>,
+    certificates: &'a [X509Certificate<'a>],
+    /// Which of them is the server's.
+    server: usize,
+    place: Option<Place>,
+}
+
+impl Chain<'_> {
+    fn mismatch(&self, found: &mut Diagnostics) {
+        found.push(
+            Diagnostic::error("key-mismatch", "the key does not belong to the certificate")
+                .with_help("compare `openssl pkey -in KEY -pubout` with `openssl x509 -in CERT -pubkey -noout`")
+                .at(self.place.clone(), "the certificate")
+                .at(self.settings.place(KEY), "the key"),
+        );
+    }
+
+    fn order(&self, found: &mut Diagnostics) {
+        let issued =
+            |pair: &[X509Certificate<'_>]| pair[0].issuer().as_raw() == pair[1].subject().as_raw();
+        let finding = if self.server > 0 {
+            let message = format!(
+                "the server's certificate is number {} in the file, not the first",
+                self.server + 1
+            );
+            Diagnostic::error("chain-order", message)
+        } else if let Some(at) = self.certificates.windows(2).position(|it| !issued(it)) {
+            let message =
+                format!("certificate {} of the file was not issued by the one after it", at + 1);
+            Diagnostic::warning("chain-order", message)
+        } else {
+            return;
+        };
+        found.push(
+            finding
+                .with_help("order the file: the server's certificate, then the intermediate ones, then the root")
+                .at(self.place.clone(), "this file"),
+        );
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.certificates.get(self.server).map(names).unwrap_or_default()
+    }
+
+    fn host(&self, host: &str, found: &mut Diagnostics) {
+        let names = self.names();
+        if host.is_empty() || names.iter().any(|it| covers(it, host)) {
+            return;
+        }
+        let listed = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+        found.push(
+            Diagnostic::error(
+                "cname-not-covered",
+                format!("the certificate does not cover `{host}`"),
+            )
+            .with_help(format!("it covers {listed}; a wildcard stands for one label"))
+            .at(self.settings.place("sslCname"), "clients will ask for this")
+            .at(self.place.clone(), "the certificate"),
+        );
+    }
+
+    fn dates(&self, now: Timestamp, found: &mut Diagnostics) {
+        for (index, it) in self.certificates.iter().enumerate() {
+            let (start, end) =
+                (it.validity().not_before.timestamp(), it.validity().not_after.timestamp());
+            let which = if index == self.server {
+                "the certificate".to_owned()
+            } else {
+                format!("certificate {} of the file", index + 1)
+            };
+            let left = end - now.as_second();
+            let finding = if left < 0 {
+                Diagnostic::error("certificate-expired", format!("{which} ended on {}", day(end)))
+                    .with_help("renew it and name the new file")
+            } else if start > now.as_second() {
+                Diagnostic::error(
+                    "certificate-not-yet-valid",
+                    format!("{which} begins on {} only", day(start)),
+                )
+                .with_help("use one that is valid now, or check this machine's clock")
+            } else if left < SOON_DAYS * DAY_SECONDS {
+                Diagnostic::warning(
+                    "certificate-ends-soon",
+                    format!("{which} ends on {}, in {} days", day(end), left / DAY_SECONDS),
+                )
+                .with_help("renew it; apply sends the new one")
+            } else {
+                continue;
+            };
+            found.push(finding.at(self.place.clone(), "this file"));
+        }
+    }
+}
+
+/// Names a server's certificate is for: DNS names, or the common name where there are none.
+fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let alternative = leaf.subject_alternative_name().ok().flatten();
+    let names: Vec<String> = alternative
+        .iter()
+        .flat_map(|it| &it.value.general_names)
+        .filter_map(|it| {
+            if let GeneralName::DNSName(name) = it { Some((*name).to_owned()) } else { None }
+        })
+        .collect();
+    if !names.is_empty() {
+        return names;
+    }
+    leaf.subject().iter_common_name().filter_map(|it| it.as_str().ok().map(str::to_owned)).collect()
+}
+
+fn day(seconds: i64) -> String {
+    let text = Timestamp::from_second(seconds)
+        .map_or_else(|_| "an unknown day".to_owned(), |it| it.to_string());
+    text.split('T').next().unwrap_or_default().to_owned()
+}
+
+/// Whether a name of a certificate covers a host: equal, or a wildcard for its first label.
+fn covers(name: &str, host: &str) -> bool {
+    if name.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    let (Some(base), Some((label, rest))) = (name.strip_prefix("*."), host.split_once('.')) else {
+        return false;
+    };
+    !label.is_empty() && rest.contains('.') && base.eq_ignore_ascii_case(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_for_exactly_one_label() {
+        let cases = [
+            ("ml.example.com", "ml.example.com", true),
+            ("ml.example.com", "ML.Example.Com", true),
+            ("*.example.com", "ml.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "a.b.example.com", false),
+            ("*.com", "example.com", false),
+            ("*", "localhost", false),
+            ("ml.example.org", "ml.example.com", false),
+        ];
+        for (name, host, expected) in cases {
+            assert_eq!(covers(name, host), expected, "{name} {host}");
+        }
+    }
+}

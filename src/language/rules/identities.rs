@@ -1,0 +1,91 @@
+//! Managed identities and workspaces of computes. Source: AML docs: attach a Kubernetes cluster.
+
+use crate::language::{ClusterType, Compute, IdentityType};
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::view::View;
+
+pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
+    for (index, compute) in view.cluster.computes.iter().enumerate() {
+        let at = format!("/computes/{index}");
+        identity(view, compute, &at, found);
+        subscription(view, compute, &at, found);
+    }
+}
+
+fn identity(view: View<'_>, compute: &Compute, at: &str, found: &mut Diagnostics) {
+    let ids = &compute.identity.user_assigned_identities;
+    let list = format!("{at}/identity/userAssignedIdentities");
+    let kind = format!("{at}/identity/type");
+    match (compute.identity.kind, ids.len()) {
+        (IdentityType::UserAssigned, 0) => found.push(
+            Diagnostic::error(
+                "identity-missing",
+                format!(
+                    "compute `{}` has a user-assigned identity, but none is named",
+                    compute.name
+                ),
+            )
+            .with_help("add userAssignedIdentities with its resource id")
+            .at(view.value(&kind), "which one?"),
+        ),
+        (IdentityType::UserAssigned, 1)
+        | (IdentityType::SystemAssigned | IdentityType::None, 0) => {}
+        (IdentityType::UserAssigned, _) => found.push(
+            Diagnostic::warning(
+                "several-identities",
+                format!("Azure ML uses only the first identity of compute `{}`", compute.name),
+            )
+            .with_help("keep the first; another compute can have the other")
+            .at(view.value(&format!("{list}/1")), "not used"),
+        ),
+        (IdentityType::SystemAssigned, _) => found.push(
+            Diagnostic::error(
+                "mixed-identities",
+                format!(
+                    "compute `{}` cannot have a system-assigned and a user-assigned identity",
+                    compute.name
+                ),
+            )
+            .with_help("a compute has one kind: write type: UserAssigned, or remove the list")
+            .at(view.value(&kind), "system-assigned here")
+            .at(view.key(&list), "user-assigned here"),
+        ),
+        (IdentityType::None, _) => {
+            let finding = Diagnostic::error(
+                "identity-type-missing",
+                format!("compute `{}` names identities but its type says none", compute.name),
+            )
+            .with_help("write type: UserAssigned beside the list");
+            let written = view.written(&kind).then(|| view.value(&kind)).flatten();
+            found.push(
+                finding.at(view.key(&list), "these would not be used").at(written, "says none"),
+            );
+        }
+    }
+}
+
+/// A cluster is attached to workspaces of its own subscription.
+fn subscription(view: View<'_>, compute: &Compute, at: &str, found: &mut Diagnostics) {
+    let own = &view.cluster.azure.subscription;
+    let Some(other) =
+        compute.workspace.subscription.as_ref().filter(|it| !it.eq_ignore_ascii_case(own))
+    else {
+        return;
+    };
+    let message = format!(
+        "the workspace of compute `{}` is in another subscription than the cluster",
+        compute.name
+    );
+    let finding = match view.cluster.cluster.kind {
+        ClusterType::ManagedClusters => Diagnostic::error("other-subscription", message)
+            .with_help("AKS attaches within its subscription only: connect it to Azure Arc inside the workspace's subscription and declare that"),
+        ClusterType::ConnectedClusters => Diagnostic::warning("other-subscription", message)
+            .with_help("the documentation promises this within one subscription only; connect the cluster inside the workspace's"),
+    };
+    found.push(
+        finding
+            .at(view.value(&format!("{at}/workspace/subscription")), format!("{other} here"))
+            .at(view.value("/azure/subscription"), "the cluster's"),
+    );
+}

@@ -1,0 +1,240 @@
+//! Resource ids, roles and principals.
+
+use crate::catalog;
+use crate::language::{RoleAssignment, suggest};
+use crate::model::ArmId;
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::view::View;
+
+pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
+    for (index, compute) in view.cluster.computes.iter().enumerate() {
+        for (which, id) in compute.identity.user_assigned_identities.iter().enumerate() {
+            let at = format!("/computes/{index}/identity/userAssignedIdentities/{which}");
+            typed(view, &at, id, "Microsoft.ManagedIdentity/userAssignedIdentities", found);
+        }
+    }
+    for (index, assignment) in view.cluster.role_assignments.iter().enumerate() {
+        let at = format!("/roleAssignments/{index}");
+        scope(view, &format!("{at}/scope"), &assignment.scope, found);
+        role(view, &format!("{at}/role"), &assignment.role, found);
+        principal(view, &format!("{at}/principal"), assignment, found);
+    }
+    let Some(settings) = view.settings() else { return };
+    let ids = [
+        ("relayserver.hybridConnectionResourceID", "Microsoft.Relay/namespaces/hybridConnections"),
+        ("servicebus.resourceID", "Microsoft.ServiceBus/namespaces"),
+    ];
+    for (key, kind) in ids {
+        let text = settings.get(key).map(crate::language::Setting::wire).unwrap_or_default();
+        if !text.is_empty() {
+            typed(view, &format!("/extension/configurationSettings/{key}"), &text, kind, found);
+        }
+    }
+}
+
+/// Reads an id, reporting what is wrong with it.
+fn parse(
+    view: View<'_>,
+    at: &str,
+    text: &str,
+    example: &str,
+    found: &mut Diagnostics,
+) -> Option<ArmId> {
+    let bad = |message: String| {
+        Diagnostic::error("bad-resource-id", message).with_help(format!("write {example}"))
+    };
+    let id = match ArmId::parse(text) {
+        Ok(id) => id,
+        Err(why) => {
+            found.push(bad(format!("this is not a resource id: {why}")).at(view.value(at), "here"));
+            return None;
+        }
+    };
+    if id.resource_group().is_some_and(|it| it.eq_ignore_ascii_case("providers")) {
+        found.push(
+            bad("the resource group has no name in this id".to_owned()).at(view.value(at), "here"),
+        );
+        return None;
+    }
+    if !id.resource_type().is_empty()
+        && id.resource_group().is_none()
+        && !text.to_ascii_lowercase().contains("/roledefinitions/")
+    {
+        let group = text
+            .split('/')
+            .any(|it| strsim::damerau_levenshtein(&it.to_ascii_lowercase(), "resourcegroups") <= 2);
+        if group {
+            found.push(
+                bad("the segment `resourceGroups` is misspelled in this id".to_owned())
+                    .at(view.value(at), "here"),
+            );
+            return None;
+        }
+    }
+    if text.contains(['<', '>', ' ']) {
+        found.push(
+            bad("this id still has a placeholder or a space in it".to_owned())
+                .at(view.value(at), "here"),
+        );
+        return None;
+    }
+    if !text.trim().starts_with('/') {
+        found.push(
+            Diagnostic::warning(
+                "id-without-slash",
+                "a resource id begins with a slash; it is supplied here, other tools refuse the id",
+            )
+            .with_help(format!("write /{}", text.trim()))
+            .at(view.value(at), "no slash at the beginning"),
+        );
+    }
+    if let Some((wrong, right)) = wrong_pair(&id) {
+        found.push(
+            Diagnostic::error("wrong-provider", format!("there is no resource type {wrong}"))
+                .with_help(format!("write {right}"))
+                .at(view.value(at), "provider and type do not belong together"),
+        );
+        return None;
+    }
+    Some(id)
+}
+
+/// Pairs that articles and samples get wrong (AML docs: attach a Kubernetes cluster).
+fn wrong_pair(id: &ArmId) -> Option<(String, &'static str)> {
+    const PAIRS: [(&str, &str); 4] = [
+        ("microsoft.kubernetes/managedclusters", "Microsoft.ContainerService/managedClusters"),
+        ("microsoft.containerservice/connectedclusters", "Microsoft.Kubernetes/connectedClusters"),
+        ("microsoft.machinelearning/workspaces", "Microsoft.MachineLearningServices/workspaces"),
+        (
+            "microsoft.identity/userassignedidentities",
+            "Microsoft.ManagedIdentity/userAssignedIdentities",
+        ),
+    ];
+    let kind = id.resource_type();
+    let folded = kind.to_ascii_lowercase();
+    PAIRS.iter().find(|(wrong, _)| folded == *wrong).map(|(_, right)| (kind, *right))
+}
+
+fn typed(view: View<'_>, at: &str, text: &str, kind: &str, found: &mut Diagnostics) {
+    let (top, child) = kind.split_once('/').map_or((kind, ""), |it| it);
+    let path: String = child.split('/').map(|it| format!("/{it}/NAME")).collect();
+    let example = format!("/subscriptions/ID/resourceGroups/GROUP/providers/{top}{path}");
+    let Some(id) = parse(view, at, text, &example, found) else { return };
+    let actual = id.resource_type();
+    if !actual.eq_ignore_ascii_case(kind) {
+        let what = if actual.is_empty() {
+            "no resource inside a group".to_owned()
+        } else {
+            format!("a {actual}")
+        };
+        found.push(
+            Diagnostic::error("wrong-resource-type", format!("this id names {what}, not a {kind}"))
+                .with_help(format!("write {example}"))
+                .at(view.value(at), "here"),
+        );
+    }
+}
+
+fn scope(view: View<'_>, at: &str, text: &str, found: &mut Diagnostics) {
+    if text.to_ascii_lowercase().starts_with("/providers/microsoft.management/managementgroups/") {
+        return;
+    }
+    parse(
+        view,
+        at,
+        text,
+        "the id of a resource, of a group or of a subscription: /subscriptions/ID/…",
+        found,
+    );
+}
+
+fn role(view: View<'_>, at: &str, text: &str, found: &mut Diagnostics) {
+    let is_guid = uuid::Uuid::try_parse(text).is_ok();
+    if is_guid || catalog::role(text).is_some() {
+        return;
+    }
+    if text.contains('/') {
+        if !text
+            .to_ascii_lowercase()
+            .contains("/providers/microsoft.authorization/roledefinitions/")
+        {
+            found.push(
+                Diagnostic::error("bad-role", "this is not the id of a role definition")
+                    .with_help("write …/providers/Microsoft.Authorization/roleDefinitions/GUID, or the name of a built-in role")
+                    .at(view.value(at), "here"),
+            );
+        }
+        return;
+    }
+    let names = catalog::roles().keys().map(String::as_str);
+    let help = suggest::nearest(text, names).map_or_else(
+        || "write the id of its definition: …/providers/Microsoft.Authorization/roleDefinitions/GUID".to_owned(),
+        |it| format!("did you mean `{it}`?"),
+    );
+    found.push(
+        Diagnostic::error(
+            "bad-role",
+            format!("`{text}` is not a built-in role that amlplan knows"),
+        )
+        .with_help(help)
+        .at(view.value(at), "unknown"),
+    );
+}
+
+fn principal(view: View<'_>, at: &str, assignment: &RoleAssignment, found: &mut Diagnostics) {
+    let text = assignment.principal.as_str();
+    let cluster = &view.cluster.spec;
+    let computes = || cluster.computes.iter().map(|it| it.name.as_str());
+    let workspaces = || cluster.computes.iter().map(|it| it.workspace.name.as_str());
+    let mut report = |message: String, help: String| {
+        found.push(
+            Diagnostic::error("unknown-principal", message)
+                .with_help(help)
+                .at(view.value(at), "nobody"),
+        );
+    };
+    let choose = |kind: &str, name: &str, names: Vec<&str>| {
+        suggest::nearest(name, names.iter().copied())
+            .map(|it| format!("did you mean `{kind}/{it}`?"))
+            .unwrap_or_else(|| {
+                format!(
+                    "declared are: {}",
+                    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                )
+            })
+    };
+    match text.split_once('/') {
+        Some(("compute", name)) => {
+            match cluster.computes.iter().find(|it| it.name.eq_ignore_ascii_case(name)) {
+                None => report(
+                    format!("no compute `{name}` is declared"),
+                    choose("compute", name, computes().collect()),
+                ),
+                Some(it) if it.identity.kind == crate::language::IdentityType::None => report(
+                    format!("compute `{name}` has no identity that could have a role"),
+                    "give it one: identity: {type: SystemAssigned}".to_owned(),
+                ),
+                Some(_) => {}
+            }
+        }
+        Some(("workspace", name)) if workspaces().any(|it| it.eq_ignore_ascii_case(name)) => {}
+        Some(("workspace", name)) => {
+            report(
+                format!("no compute names a workspace `{name}`"),
+                choose("workspace", name, workspaces().collect()),
+            );
+        }
+        None if text == "extension" && cluster.extension.is_none() => {
+            report(
+                "no extension is declared".to_owned(),
+                "declare one, or name somebody else".to_owned(),
+            );
+        }
+        None if text == "extension" || uuid::Uuid::try_parse(text).is_ok() => {}
+        Some(_) | None => report(
+            format!("`{text}` does not name a principal"),
+            "write compute/NAME, workspace/NAME, extension, or an object id".to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,58 @@
+//! Rules over the manifest alone, for `validate` and the warnings of a plan. Live state is `health`'s.
+//!
+//! Pure: no files, no environment, no clock. One family of rules a file; every code has a page in the catalog, which
+//! `amlplan explain CODE` prints.
+
+mod certificates;
+mod identities;
+mod ids;
+mod instances;
+mod names;
+mod openshift;
+mod quantity;
+mod router;
+mod settings;
+mod versions;
+mod view;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Manifest;
+use crate::source::Diagnostics;
+
+pub use certificates::host_name;
+pub(crate) use quantity::Amount;
+
+/// Checks every cluster of a manifest. `now` is what certificates are compared with.
+///
+/// In a fleet a default that is wrong is reported once.
+#[must_use]
+pub fn check(manifest: &Manifest, now: Timestamp) -> Diagnostics {
+    let mut all = Diagnostics::new();
+    let mut seen = HashSet::new();
+    let mut certificates = certificates::Known::default();
+    for cluster in &manifest.clusters {
+        let view = view::View { cluster };
+        let mut found = Diagnostics::new();
+        names::check(view, &mut found);
+        ids::check(view, &mut found);
+        identities::check(view, &mut found);
+        instances::check(view, &mut found);
+        openshift::check(view, &mut found);
+        versions::check(view, &mut found);
+        if settings::reasonable(view, &mut found) {
+            settings::check(view, &mut found);
+            router::check(view, &mut found);
+        }
+        certificates::check(view, now, &mut certificates, &mut found);
+        all.extend(found.into_iter().filter(|it| {
+            let place = it.labels.first().map(|it| &it.place);
+            let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));
+            place.is_none() || seen.insert((it.code, it.message.clone(), place))
+        }));
+    }
+    all
+}

@@ -1,0 +1,455 @@
+//! Names: what Azure, Kubernetes and Helm accept, and what becomes of names in other names.
+//! Sources: Azure docs: resource name rules; Kubernetes docs: names; AML docs: troubleshooting.
+
+use crate::catalog;
+use crate::language::{Cloud, ClusterType, Profile};
+use crate::model::KindName;
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::view::View;
+
+pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
+    azure(view, found);
+    cloud(view, found);
+    kubernetes(view, found);
+    computes(view, found);
+    companions(view, found);
+    registrations(view, found);
+    lifecycle(view, found);
+}
+
+/// A DNS label: 1 to 63 lower-case letters, digits and hyphens.
+pub(super) fn is_label(text: &str) -> bool {
+    let inner = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
+    text.len() <= 63
+        && text.bytes().all(|it| inner(it) || it == b'-')
+        && text.bytes().next().is_some_and(inner)
+        && text.bytes().last().is_some_and(inner)
+}
+
+/// DNS labels joined by dots.
+pub(super) fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+}
+
+const LABEL_HELP: &str =
+    "use lower-case letters, digits and hyphens, with a letter or digit at both ends, 63 at most";
+
+fn azure(view: View<'_>, found: &mut Diagnostics) {
+    let azure = &view.cluster.azure;
+    let mut report = |fits: bool, code, path: &str, message: String, help: &str| {
+        if !fits {
+            found.push(
+                Diagnostic::error(code, message).with_help(help).at(view.value(path), "here"),
+            );
+        }
+    };
+    let id_help = "write the id, not the name: `az account show` prints `id` and `tenantId`";
+    let subscription = &azure.subscription;
+    let message = format!("`{subscription}` is not a subscription id");
+    report(is_uuid(subscription), "bad-subscription", "/azure/subscription", message, id_help);
+    if let Some(tenant) = &azure.tenant {
+        let fits =
+            is_uuid(tenant) || (tenant.contains('.') && is_subdomain(&tenant.to_ascii_lowercase()));
+        report(
+            fits,
+            "bad-tenant",
+            "/azure/tenant",
+            format!("`{tenant}` is not a directory id"),
+            id_help,
+        );
+    }
+    let mut groups = vec![("/azure/resourceGroup".to_owned(), &azure.resource_group)];
+    for (index, compute) in view.cluster.computes.iter().enumerate() {
+        let at = format!("/computes/{index}/workspace");
+        if let Some(subscription) = &compute.workspace.subscription {
+            let message = format!("`{subscription}` is not a subscription id");
+            report(
+                is_uuid(subscription),
+                "bad-subscription",
+                &format!("{at}/subscription"),
+                message,
+                id_help,
+            );
+        }
+        groups.extend(
+            compute.workspace.resource_group.as_ref().map(|it| (format!("{at}/resourceGroup"), it)),
+        );
+    }
+    for (path, group) in groups {
+        let allowed = |it: char| it.is_alphanumeric() || "-_.()".contains(it);
+        let fits = (1..=90).contains(&group.chars().count())
+            && group.chars().all(allowed)
+            && !group.ends_with('.');
+        let help = "use letters, digits and -_.(), 90 at most, without a dot at the end; write the name, not the id";
+        report(
+            fits,
+            "bad-resource-group",
+            &path,
+            format!("`{group}` is not the name of a resource group"),
+            help,
+        );
+        let help =
+            "Azure ML answers every workload there with InternalServerError: use another group";
+        report(
+            !group.ends_with('-'),
+            "name-ends-with-hyphen",
+            &path,
+            format!("the resource group `{group}` ends with a hyphen"),
+            help,
+        );
+    }
+}
+
+/// The endpoints of a cloud of one's own.
+fn cloud(view: View<'_>, found: &mut Diagnostics) {
+    if let Cloud::Custom(cloud) = &view.cluster.azure.cloud {
+        let urls = [
+            ("resourceManager", Some(&cloud.resource_manager)),
+            ("authority", cloud.authority.as_ref()),
+        ];
+        for (key, url) in urls.into_iter().filter_map(|(key, it)| it.map(|it| (key, it))) {
+            let message = format!("`{url}` is not an https address");
+            let help = "write for example https://management.example.com; plain http is for this machine only";
+            if !is_endpoint(url) {
+                found.push(
+                    Diagnostic::error("bad-url", message)
+                        .with_help(help)
+                        .at(view.value(&format!("/azure/cloud/{key}")), "here"),
+                );
+            }
+        }
+    }
+}
+
+fn is_endpoint(text: &str) -> bool {
+    let Ok(url) = url::Url::parse(text) else { return false };
+    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && local))
+}
+
+fn kubernetes(view: View<'_>, found: &mut Diagnostics) {
+    let cluster = &view.cluster.spec;
+    let mut report = |fits: bool, code, path: &str, message: String, help: &str| {
+        if !fits {
+            found.push(
+                Diagnostic::error(code, message).with_help(help).at(view.value(path), "here"),
+            );
+        }
+    };
+    let message = format!("`{}` cannot be the first part of addresses", cluster.name);
+    report(is_label(&cluster.name), "bad-cluster-name", "/name", message, LABEL_HELP);
+    let name = &cluster.cluster.name;
+    let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_' || it == '.';
+    let fits = (1..=63).contains(&name.len()) && name.chars().all(allowed);
+    let help = if name.contains('/') {
+        "write the cluster's name, not its resource id"
+    } else {
+        "use letters, digits, hyphens and underscores, 63 at most"
+    };
+    report(
+        fits,
+        "bad-azure-name",
+        "/cluster/name",
+        format!("`{name}` is not the name of a cluster in Azure"),
+        help,
+    );
+    if let Some(extension) = &cluster.extension {
+        let name = &extension.name;
+        let help = "it becomes the name of a helm release: lower-case letters, digits and hyphens, a letter or digit at both ends, 53 at most";
+        report(
+            is_label(name) && name.len() <= 53,
+            "bad-extension-name",
+            "/extension/name",
+            format!("`{name}` cannot name an extension"),
+            help,
+        );
+    }
+    for (index, it) in cluster.instance_types.iter().enumerate() {
+        let message = format!("`{}` cannot name an instance type", it.name);
+        report(
+            is_subdomain(&it.name),
+            "bad-instance-type-name",
+            &format!("/instanceTypes/{index}/name"),
+            message,
+            LABEL_HELP,
+        );
+    }
+    for (index, it) in cluster.computes.iter().enumerate() {
+        let message = format!("`{}` cannot be a Kubernetes namespace", it.namespace);
+        report(
+            is_label(&it.namespace),
+            "bad-namespace",
+            &format!("/computes/{index}/namespace"),
+            message,
+            LABEL_HELP,
+        );
+    }
+    if cluster.cluster.kind == ClusterType::ManagedClusters {
+        let distribution = cluster.cluster.distribution.as_deref().unwrap_or("aks");
+        let message = format!("managedClusters are AKS, not `{distribution}`");
+        let help = "write type: connectedClusters for a cluster that is connected through Azure Arc, or remove `distribution`";
+        report(
+            distribution.to_ascii_lowercase().starts_with("aks"),
+            "distribution-not-aks",
+            "/cluster/distribution",
+            message,
+            help,
+        );
+    } else if let Some(word) = &cluster.cluster.distribution {
+        distribution(view, word, found);
+    }
+}
+
+/// The words that Azure Arc knows (Azure CLI: connectedk8s connect --distribution).
+const DISTRIBUTIONS: [&str; 19] = [
+    "aks",
+    "aks_edge_k3s",
+    "aks_edge_k8s",
+    "aks_engine",
+    "aks_hci",
+    "aks_management",
+    "aks_workload",
+    "canonical",
+    "capz",
+    "eks",
+    "generic",
+    "gke",
+    "k3s",
+    "karbon",
+    "kind",
+    "minikube",
+    "openshift",
+    "rancher_rke",
+    "tkg",
+];
+
+fn distribution(view: View<'_>, word: &str, found: &mut Diagnostics) {
+    if DISTRIBUTIONS.iter().any(|it| it.eq_ignore_ascii_case(word)) {
+        return;
+    }
+    let help = crate::language::suggest::nearest(word, DISTRIBUTIONS).map_or_else(
+        || {
+            format!(
+                "known are {}; leave it out to have it read from Azure",
+                DISTRIBUTIONS.join(", ")
+            )
+        },
+        |it| format!("did you mean `{it}`? Left out, it is read from Azure"),
+    );
+    found.push(
+        Diagnostic::warning(
+            "unknown-distribution",
+            format!("Azure Arc knows no distribution `{word}`"),
+        )
+        .with_help(help)
+        .at(view.value("/cluster/distribution"), "unknown"),
+    );
+}
+
+fn computes(view: View<'_>, found: &mut Diagnostics) {
+    for (index, compute) in view.cluster.computes.iter().enumerate() {
+        let name = &compute.name;
+        let inner = |it: u8| it.is_ascii_alphanumeric();
+        let fits = (2..=16).contains(&name.len())
+            && name.bytes().next().is_some_and(|it| it.is_ascii_alphabetic())
+            && name.bytes().last().is_some_and(inner)
+            && name.bytes().all(|it| inner(it) || it == b'-');
+        let place = view.value(&format!("/computes/{index}/name"));
+        let valid = !name.is_empty()
+            && name.len() <= 32
+            && name.bytes().all(|it| inner(it) || it == b'-' || it == b'_');
+        if !valid {
+            found.push(
+                Diagnostic::error("bad-compute-name", format!("`{name}` cannot name a compute"))
+                    .with_help("use letters, digits and hyphens, 32 at most")
+                    .at(place, "here"),
+            );
+        } else if !fits {
+            found.push(
+                Diagnostic::warning("risky-compute-name", format!("not every tool takes a compute named `{name}`"))
+                    .with_help("2 to 16 letters, digits and hyphens, beginning with a letter, not ending with a hyphen, work everywhere")
+                    .at(place, "here"),
+            );
+        }
+        let workspace = &compute.workspace.name;
+        let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+        let at = format!("/computes/{index}/workspace/name");
+        if !(3..=33).contains(&workspace.len()) || !workspace.chars().all(allowed) {
+            found.push(
+                Diagnostic::error(
+                    "bad-workspace-name",
+                    format!("`{workspace}` is not the name of a workspace"),
+                )
+                .with_help(
+                    "3 to 33 letters, digits, hyphens and underscores; write the name, not the id",
+                )
+                .at(view.value(&at), "here"),
+            );
+        } else if workspace.ends_with('-') {
+            found.push(
+                Diagnostic::error("name-ends-with-hyphen", format!("the workspace `{workspace}` ends with a hyphen"))
+                    .with_help("Azure ML answers every workload there with InternalServerError: use another workspace")
+                    .at(view.value(&at), "here"),
+            );
+        }
+    }
+}
+
+/// The names of Relay and Service Bus namespaces are made from those of cluster and group.
+fn companions(view: View<'_>, found: &mut Diagnostics) {
+    let Some(settings) = view.settings() else { return };
+    let cluster = &view.cluster.spec;
+    let preview = settings.extension.profile == Profile::Preview;
+    let relay = !settings.given("relayServerConnectionString")
+        && (preview
+            || settings.is_true("relayserver.enabled")
+            || (cluster.cluster.kind == ClusterType::ConnectedClusters
+                && settings.word("relayserver.enabled") != "false"));
+    let bus = !settings.given("serviceBusConnectionString")
+        && (preview || settings.is_true("servicebus.enabled"));
+    let azure = &cluster.azure;
+    let name = &cluster.cluster.name;
+    let made = [
+        (
+            relay,
+            "Relay",
+            catalog::relay_namespace_name(name, &azure.subscription, &azure.resource_group),
+        ),
+        (
+            bus,
+            "Service Bus",
+            catalog::service_bus_namespace_name(name, &azure.subscription, &azure.resource_group),
+        ),
+    ];
+    for (_, service, made) in made.into_iter().filter(|(wanted, ..)| *wanted) {
+        let starts = made.chars().next().is_some_and(|it| it.is_ascii_alphabetic());
+        let path = if starts { "/azure/resourceGroup" } else { "/cluster/name" };
+        if starts && made.is_ascii() && made.len() >= 6 {
+            continue;
+        }
+        let why = if starts { "has letters beyond a to z" } else { "does not begin with a letter" };
+        let help = match service {
+            "Relay" => {
+                "connect the cluster under a name that begins with a letter, or bring your own Relay with relayServerConnectionString"
+            }
+            _ => "connect the cluster under a name that begins with a letter",
+        };
+        found.push(
+            Diagnostic::error(
+                "bad-companion-name",
+                format!("the {service} namespace would be named `{made}`, which {why}"),
+            )
+            .with_help(help)
+            .at(view.value(path), "its name is made from this"),
+        );
+        return;
+    }
+}
+
+fn registrations(view: View<'_>, found: &mut Diagnostics) {
+    let namespace = |it: &str| {
+        it.split('.').count() >= 2
+            && it
+                .split('.')
+                .all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric()))
+    };
+    for (index, provider) in view.cluster.providers.iter().enumerate() {
+        if !namespace(provider) {
+            found.push(
+                Diagnostic::error(
+                    "bad-provider",
+                    format!("`{provider}` is not a resource provider"),
+                )
+                .with_help("write for example Microsoft.KubernetesConfiguration")
+                .at(view.value(&format!("/providers/{index}")), "here"),
+            );
+        }
+    }
+    for (index, feature) in view.cluster.features.iter().enumerate() {
+        let fits = feature.split_once('/').is_some_and(|(provider, name)| {
+            namespace(provider) && !name.is_empty() && !name.contains(['/', ' '])
+        });
+        let place = view.value(&format!("/features/{index}"));
+        let retired =
+            catalog::retired_features().iter().find(|it| it.name.eq_ignore_ascii_case(feature));
+        if !fits {
+            found.push(
+                Diagnostic::error("bad-feature", format!("`{feature}` is not a preview feature"))
+                    .with_help("write NAMESPACE/NAME, for example Microsoft.ContainerService/AKS-ExtensionManager")
+                    .at(place, "here"),
+            );
+        } else if let Some(retired) =
+            retired.filter(|_| view.settings().is_some_and(super::view::Settings::is_ga))
+        {
+            found.push(
+                Diagnostic::warning(
+                    "retired-feature",
+                    format!("`{feature}` is not needed any more"),
+                )
+                .with_help(retired.reason.clone())
+                .at(place, "may be unknown to Azure by now"),
+            );
+        }
+    }
+}
+
+const PARTS: [&str; 10] = [
+    "azure",
+    "cluster",
+    "features",
+    "providers",
+    "scc",
+    "extension",
+    "computes",
+    "instanceTypes",
+    "roleAssignments",
+    "lifecycle",
+];
+
+fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
+    let lifecycle = &view.cluster.lifecycle;
+    for (index, path) in lifecycle.ignore_changes.iter().enumerate() {
+        let head = path.split(['.', '[']).next().unwrap_or_default();
+        // A kind of resources means all that the manifest brings of it.
+        if !PARTS.contains(&head) && !KindName::ALL.iter().any(|it| it.as_str() == path) {
+            let hint = crate::language::suggest::nearest(head, PARTS);
+            let help = hint.map_or_else(
+                || format!("a path begins with one of {}", PARTS.join(", ")),
+                |it| format!("did you mean `{it}`?"),
+            );
+            found.push(
+                Diagnostic::error(
+                    "bad-ignore-path",
+                    format!("`{path}` is no path in this manifest"),
+                )
+                .with_help(help)
+                .at(view.value(&format!("/lifecycle/ignoreChanges/{index}")), "here"),
+            );
+        }
+    }
+    for (index, target) in lifecycle.prevent_destroy.iter().enumerate() {
+        let mut parts = target.split('/');
+        let head = parts.next().unwrap_or_default();
+        let kinds = || KindName::ALL.iter().map(|it| it.as_str());
+        let own = head == view.cluster.name
+            || head.eq_ignore_ascii_case(&view.cluster.azure.subscription);
+        let kind = if own { parts.next().unwrap_or("cluster") } else { head };
+        if !kinds().any(|it| it == kind) {
+            let near = crate::language::suggest::nearest(kind, kinds());
+            let help = near.map_or_else(|| "name a kind such as extension or compute, or an address such as NAME/extension/NAME".to_owned(), |it| format!("did you mean `{it}`?"));
+            found.push(
+                Diagnostic::error(
+                    "bad-prevent-destroy",
+                    format!("`{target}` is neither a kind nor an address of this cluster"),
+                )
+                .with_help(help)
+                .at(view.value(&format!("/lifecycle/preventDestroy/{index}")), "protects nothing"),
+            );
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Companions: the Relay, Service Bus and Log Analytics resources that `az k8s-extension create`
+//! makes behind the user's back, in the cluster's resource group and under names derived from it
+//! (azure-cli-extensions, AzureMLKubernetes.py). They differ in their documents only.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Change, Document, Impact, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
+    Target, Verb, api_version, arm_id, provisioning_readiness,
+};
+use crate::catalog;
+use crate::model::{Json, Key, KindName};
+use crate::resource::fields::Same;
+
+/// Provider and type of a Relay namespace.
+pub const RELAY: &str = "Microsoft.Relay/namespaces";
+/// Provider and type of a Service Bus namespace.
+pub const SERVICE_BUS: &str = "Microsoft.ServiceBus/namespaces";
+/// Provider and type of a Log Analytics workspace. It is billed.
+pub const LOG_ANALYTICS: &str = "Microsoft.OperationalInsights/workspaces";
+
+/// A companion of an extension; its key says of which kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// The address.
+    pub key: Key,
+    /// Its Azure id.
+    pub id: String,
+}
+
+impl Companion {
+    fn api_version(&self) -> &'static str {
+        api_version(match self.key.kind {
+            KindName::LogAnalyticsWorkspace => LOG_ANALYTICS,
+            KindName::ServiceBusNamespace
+            | KindName::ServiceBusTopic
+            | KindName::ServiceBusSubscription => SERVICE_BUS,
+            _ => RELAY,
+        })
+    }
+
+    /// The id of the namespace around what is inside one.
+    fn around(&self) -> &str {
+        let name = self.id.find("/namespaces/").map_or(0, |it| it + "/namespaces/".len());
+        let end = self.id[name..].find('/').map_or(self.id.len(), |it| name + it);
+        &self.id[..end]
+    }
+
+    /// Namespaces and workspaces stand by themselves: they have a place and carry the tag.
+    const fn stands_alone(&self) -> bool {
+        matches!(
+            self.key.kind,
+            KindName::RelayNamespace
+                | KindName::ServiceBusNamespace
+                | KindName::LogAnalyticsWorkspace
+        )
+    }
+}
+
+impl Kind for Companion {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn target(&self) -> Target {
+        Target::Arm(arm_id(&self.id))
+    }
+
+    /// Itself, and last the namespace or workspace that carries the proving tag.
+    fn reads(&self) -> Vec<Read> {
+        let read = |id: &str| Read::Arm { id: arm_id(id), api_version: self.api_version() };
+        let own = read(&self.id);
+        if self.stands_alone() { vec![own] } else { vec![own, read(self.around())] }
+    }
+
+    fn want(&self, world: &Snapshot) -> Document {
+        let properties = match self.key.kind {
+            KindName::RelayHybridConnection => json!({"requiresClientAuthorization": true}),
+            KindName::RelayAuthorizationRule => {
+                json!({"rights": catalog::HYBRID_CONNECTION_RULE_RIGHTS})
+            }
+            KindName::ServiceBusTopic => json!({
+                "maxSizeInMegabytes": catalog::TOPIC_SIZE_MB,
+                "defaultMessageTimeToLive": catalog::TOPIC_TTL,
+            }),
+            KindName::ServiceBusSubscription => json!({
+                "maxDeliveryCount": catalog::SUBSCRIPTION_MAX_DELIVERY,
+                "defaultMessageTimeToLive": catalog::SUBSCRIPTION_TTL,
+                "lockDuration": catalog::SUBSCRIPTION_LOCK,
+            }),
+            _ => {
+                let cluster = world.cluster(&self.key.scope);
+                let location = cluster.and_then(|it| it.pointer("/location")?.as_str());
+                let (tag, value) = catalog::COMPANION_TAG;
+                let mut body = json!({"location": location, "tags": {tag: value}});
+                if self.key.kind == KindName::ServiceBusNamespace {
+                    body["sku"] = json!({"name": "Standard", "tier": "Standard"});
+                }
+                return Document::plain(body);
+            }
+        };
+        Document::plain(json!({ "properties": properties }))
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            same: &[
+                ("/location", Same::Location),
+                ("/sku/*", Same::IgnoringCase),
+                ("/properties/rights", Same::Set),
+                ("/properties/defaultMessageTimeToLive", Same::Duration),
+                ("/properties/lockDuration", Same::Duration),
+            ],
+            immutable: &["/location", "/properties/requiresClientAuthorization"],
+            ..Rules::default()
+        }
+    }
+
+    fn readiness(&self, _want: &Document, live: &Live) -> Readiness {
+        provisioning_readiness(live)
+    }
+
+    fn requests(&self, change: &Change<'_>) -> Vec<Request> {
+        let (method, body) = match change.verb {
+            Verb::Create | Verb::Update => (Method::Put, Some(change.want.body.clone())),
+            Verb::Delete => (Method::Delete, None),
+        };
+        let api_version = self.api_version();
+        vec![Request::Arm { method, path: self.id.clone(), api_version, query: None, body }]
+    }
+
+    fn removal_impact(&self) -> Impact {
+        match self.key.kind {
+            KindName::LogAnalyticsWorkspace => Impact::Safe,
+            _ => Impact::DisruptsJobsAndEndpoints,
+        }
+    }
+
+    /// Only the tag, its own or that of the namespace around it, proves that it was made for an
+    /// extension.
+    fn removable(&self, live: &Live) -> Result<(), String> {
+        let (tag, value) = catalog::COMPANION_TAG;
+        let around = live.0.last().and_then(Option::as_ref);
+        let tags = around.and_then(|it| it.pointer("/tags"));
+        if tags.and_then(|it| it.get(tag)).and_then(Json::as_str) == Some(value) {
+            return Ok(());
+        }
+        Err(format!("no tag `{tag}: {value}` proves that it is a companion"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_inside_a_foreign_namespace_is_not_removed() {
+        let namespace = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Relay/namespaces/n";
+        let key = Key::new("edge", KindName::RelayHybridConnection, "n/c");
+        let companion = Companion { key, id: format!("{namespace}/hybridConnections/c") };
+        assert_eq!(companion.around(), namespace);
+        let live = |tags: Json| Live(vec![Some(json!({})), Some(json!({"tags": tags}))]);
+        assert!(companion.removable(&live(json!({}))).is_err());
+        let (tag, value) = catalog::COMPANION_TAG;
+        assert_eq!(companion.removable(&live(json!({tag: value}))), Ok(()));
+    }
+}

@@ -1,0 +1,377 @@
+//! The Azure ML cluster extension and everything `az` would add to its settings by itself
+//! (Azure REST: KubernetesConfiguration extensions; azure-cli-extensions, AzureMLKubernetes.py).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::api_version;
+use super::arm_id;
+use super::{
+    Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
+    Snapshot, Target, Verb, provisioning_readiness,
+};
+use crate::catalog::{self, ProfileName};
+use crate::model::{Json, Key, Pointer, Secret, Value};
+use crate::resource::fields::Same;
+
+mod derive;
+
+/// Provider and type of an extension.
+pub const EXTENSIONS: &str = "Microsoft.KubernetesConfiguration/extensions";
+
+/// Settings under this prefix hold fingerprints of the protected settings that amlplan sent, since
+/// Azure never returns those.
+pub const FINGERPRINT_PREFIX: &str = "amlplan.fingerprint.";
+
+const SETTINGS: &str = "/properties/configurationSettings";
+const PROTECTED: &str = "/properties/configurationProtectedSettings";
+
+/// The extension of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// The address.
+    pub key: Key,
+    /// Its Azure id, below the cluster's.
+    pub id: String,
+    /// Azure id of the cluster, as `az` builds it.
+    pub cluster_id: String,
+    /// Whether the cluster is AKS without Arc.
+    pub aks: bool,
+    /// Whether the settings are those of profile ga.
+    pub ga: bool,
+    /// The distribution that the manifest declares.
+    pub distribution: Option<String>,
+    /// Pinned version.
+    pub version: Option<String>,
+    /// Release train.
+    pub release_train: String,
+    /// Follow minor versions.
+    pub auto_upgrade_minor_version: bool,
+    /// Declared settings, as they travel.
+    pub settings: BTreeMap<String, String>,
+    /// Declared protected settings.
+    #[serde(with = "crate::model::secrets_by_source")]
+    pub protected: BTreeMap<String, Secret>,
+    /// The companions whose keys it is given.
+    pub companions: Companions,
+}
+
+/// The companions of an extension, by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companions {
+    /// Authorization rule of the hybrid connection.
+    pub relay_rule: Option<Key>,
+    /// Azure id of the hybrid connection.
+    pub hybrid_connection_id: Option<String>,
+    /// Service Bus namespace.
+    pub service_bus: Option<Key>,
+    /// Azure id of the Service Bus namespace.
+    pub service_bus_id: Option<String>,
+    /// Log Analytics workspace.
+    pub log_analytics: Option<Key>,
+}
+
+impl Extension {
+    /// A declared setting, from the plain map first as `az` looks them up; protected ones do not
+    /// answer.
+    fn setting(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(String::as_str)
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("true"))
+    }
+
+    fn is_off(&self, key: &str) -> bool {
+        self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("false"))
+    }
+
+    fn cluster_name(&self) -> &str {
+        self.cluster_id.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The fingerprints of the secrets that the user declared, by setting.
+    fn fingerprints(&self, protected: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for (key, value) in protected {
+            if let Value::Secret(secret) = value
+                && let Some(fingerprint) = secret.fingerprint(&self.id)
+            {
+                found.insert(fingerprint_key(key), format!("x{fingerprint}"));
+            }
+        }
+        found
+    }
+
+    /// The extension's name in Azure.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.id.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Every setting that will be sent in plain, declared and derived: what components are expected.
+    #[must_use]
+    pub fn effective(&self, world: &Snapshot) -> BTreeMap<String, String> {
+        let want = self.want(world);
+        let Some(Value::Object(map)) = want.body.get(&Pointer::parse(SETTINGS)) else {
+            return BTreeMap::new();
+        };
+        let text = |it: &Value| it.to_stored().as_str().map(str::to_owned);
+        map.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()
+    }
+
+    fn patch(&self, change: &Change<'_>) -> Value {
+        let mut settings = Value::object();
+        let mut properties = Value::object();
+        let mut secrets_changed = false;
+        for FieldChange { path, after, .. } in change.changes {
+            match path.tokens() {
+                [_, map, key] if map == "configurationSettings" => {
+                    // A key cannot be removed by PATCH; blank resets it to the chart's default.
+                    settings.insert(key, after.clone().unwrap_or_else(|| "".into()));
+                }
+                [_, map, ..] if map == "configurationProtectedSettings" => secrets_changed = true,
+                [_, field, ..] => {
+                    let whole = Pointer::root().join("properties").join(field);
+                    let wanted = change.want.body.get(&whole).cloned();
+                    properties.insert(field, wanted.unwrap_or(Value::Null));
+                }
+                _ => {}
+            }
+        }
+        if secrets_changed || self.secrets_unknown(change.live) {
+            // Protected settings are replaced as a whole: what is left out is deleted.
+            let protected = change.want.body.get(&Pointer::parse(PROTECTED)).cloned();
+            properties.insert("configurationProtectedSettings", protected.unwrap_or(Value::Null));
+            for (key, value) in self.wanted_fingerprints(change.want) {
+                settings.insert(key, value);
+            }
+        }
+        if settings != Value::object() {
+            properties.insert("configurationSettings", settings);
+        }
+        let mut body = Value::object();
+        body.insert("properties", properties);
+        body
+    }
+
+    fn wanted_fingerprints(&self, want: &Document) -> BTreeMap<String, String> {
+        match want.body.get(&Pointer::parse(PROTECTED)) {
+            Some(Value::Object(protected)) => self.fingerprints(protected),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    fn put(&self, want: &Document) -> Value {
+        let mut body = want.body.clone();
+        let fingerprints = self.wanted_fingerprints(want);
+        if let Value::Object(map) = &mut body
+            && let Some(Value::Object(properties)) = map.get_mut("properties")
+            && let Some(Value::Object(settings)) = properties.get_mut("configurationSettings")
+        {
+            settings.extend(fingerprints.into_iter().map(|(key, it)| (key, it.into())));
+        }
+        body
+    }
+}
+
+/// One setting for each protected one: a single value with commas would be split by helm.
+fn fingerprint_key(protected: &str) -> String {
+    let plain: String =
+        protected.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
+    format!("{FINGERPRINT_PREFIX}{plain}")
+}
+
+impl Kind for Extension {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn target(&self) -> Target {
+        Target::Arm(arm_id(&self.id))
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        vec![Read::Arm { id: arm_id(&self.id), api_version: api_version(EXTENSIONS) }]
+    }
+
+    fn want(&self, world: &Snapshot) -> Document {
+        let derived = derive::derive(self, world);
+        let mut settings = Value::object();
+        let mut protected = Value::object();
+        for (key, value) in &self.settings {
+            settings.insert(key, value.as_str());
+        }
+        for (key, secret) in &self.protected {
+            protected.insert(derive::protected_key(key), derive::protected_value(key, secret));
+        }
+        let mut reasons = Vec::new();
+        for setting in derived {
+            let map = if setting.protected { &mut protected } else { &mut settings };
+            let root = Pointer::parse(if setting.protected { PROTECTED } else { SETTINGS });
+            map.insert(setting.key, setting.value);
+            reasons.push((root.join(setting.key), setting.reason));
+        }
+        let mut properties = Value::from(json!({
+            "extensionType": "Microsoft.AzureML.Kubernetes",
+            "autoUpgradeMinorVersion": self.auto_upgrade_minor_version,
+            "releaseTrain": self.release_train,
+            "scope": {"cluster": {"releaseNamespace": "azureml"}},
+        }));
+        if let Some(version) = &self.version {
+            properties.insert("version", version.as_str());
+        }
+        properties.insert("configurationSettings", settings);
+        properties.insert("configurationProtectedSettings", protected);
+        let mut body = Value::object();
+        if !self.aks {
+            // Under managedClusters ARM refuses an identity; the service assigns one by itself.
+            body.insert("identity", Value::from(json!({"type": "SystemAssigned"})));
+        }
+        body.insert("properties", properties);
+        Document { body, derived: reasons }
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            same: &[
+                ("/identity/type", Same::IgnoringCase),
+                ("/properties/extensionType", Same::IgnoringCase),
+                ("/properties/releaseTrain", Same::IgnoringCase),
+                ("/properties/configurationSettings/*", Same::IgnoringCase),
+            ],
+            whole: &["/properties/configurationSettings"],
+            immutable: &["/identity", "/properties/extensionType", "/properties/scope"],
+            unread: &["/properties/configurationProtectedSettings"],
+        }
+    }
+
+    /// The live document with fingerprints moved to the protected settings they stand for.
+    fn shown(&self, live: &Live) -> Option<Json> {
+        let mut document = live.document()?.clone();
+        let plain = document.pointer_mut(SETTINGS).and_then(Json::as_object_mut);
+        if let Some(settings) = plain {
+            settings.retain(|key, _| !key.starts_with(FINGERPRINT_PREFIX));
+        }
+        Some(document)
+    }
+
+    fn differences(&self, want: &Document, live: &Live) -> Vec<FieldChange> {
+        let Some(shown) = self.shown(live) else { return Vec::new() };
+        let mut changes = super::fields::diff(&want.body, &shown, &self.rules());
+        changes.extend(self.changed_secrets(want, live));
+        changes
+    }
+
+    fn readiness(&self, _want: &Document, live: &Live) -> Readiness {
+        provisioning_readiness(live)
+    }
+
+    fn requests(&self, change: &Change<'_>) -> Vec<Request> {
+        let api_version = api_version(EXTENSIONS);
+        let path = self.id.clone();
+        let failed = matches!(provisioning_readiness(change.live), Readiness::Failed { .. });
+        let (method, body) = match change.verb {
+            Verb::Create => (Method::Put, Some(self.put(change.want))),
+            // A failed install has no release to update: it is put again as a whole.
+            Verb::Update if failed => (Method::Put, Some(self.put(change.want))),
+            Verb::Update => (Method::Patch, Some(self.patch(change))),
+            Verb::Delete => (Method::Delete, None),
+        };
+        vec![Request::Arm { method, path, api_version, query: None, body }]
+    }
+
+    fn impact(&self, change: &FieldChange) -> Impact {
+        if self.rules().is_immutable(&change.path) {
+            return Impact::NotInPlace;
+        }
+        let profile = if self.ga { ProfileName::Ga } else { ProfileName::Preview };
+        let key = match change.path.tokens() {
+            [_, map, key, ..] if map.starts_with("configuration") => key.as_str(),
+            _ => return Impact::Safe,
+        };
+        let after = change.after.as_ref().map(Value::to_stored);
+        let text = |it: &Option<Json>| it.as_ref().and_then(Json::as_str).map(str::to_owned);
+        catalog::impact_of(profile, key, text(&change.before).as_deref(), text(&after).as_deref())
+    }
+
+    fn removal_impact(&self) -> Impact {
+        Impact::DisruptsJobsAndEndpoints
+    }
+
+    fn secrets_mut(&mut self) -> Vec<&mut Secret> {
+        self.protected.values_mut().collect()
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(60 * 60)
+    }
+
+    fn remark(&self, live: &Live) -> Option<String> {
+        if self.secrets_unknown(live) {
+            return Some(
+                "another tool sent its protected settings, so nobody can tell whether they are \
+                 the declared ones; the next change of the extension sends them"
+                    .to_owned(),
+            );
+        }
+        let managed = live.text("/properties/managementDetails/category")?;
+        Some(format!("the extension is managed by {managed}; Azure may refuse changes from others"))
+    }
+
+    fn declared_at(&self, wire: &Pointer) -> Option<Pointer> {
+        let tokens = wire.tokens();
+        (tokens.first()? == "properties")
+            .then(|| tokens[1..].iter().map(|it| derive::declared_key(it).to_owned()).collect())
+    }
+}
+
+impl Extension {
+    /// Whether secrets are declared and the extension was made by a tool that left no fingerprints.
+    fn secrets_unknown(&self, live: &Live) -> bool {
+        live.document().is_some() && !self.protected.is_empty() && sent(live).is_empty()
+    }
+
+    /// Declared secrets whose fingerprint is not the one that was sent. Without fingerprints the
+    /// extension was made by another tool, and nothing can be said.
+    fn changed_secrets(&self, want: &Document, live: &Live) -> Vec<FieldChange> {
+        let sent = sent(live);
+        if sent.is_empty() {
+            return Vec::new();
+        }
+        let Some(Value::Object(protected)) = want.body.get(&Pointer::parse(PROTECTED)) else {
+            return Vec::new();
+        };
+        let wanted = self.fingerprints(protected);
+        let mut changes = Vec::new();
+        for (key, value) in protected {
+            let mark = fingerprint_key(key);
+            let Some(fingerprint) = wanted.get(&mark) else { continue };
+            if sent.get(mark.as_str()) != Some(&fingerprint.as_str()) {
+                let before = sent.contains_key(mark.as_str()).then(|| Json::from("(sensitive)"));
+                let path = Pointer::parse(PROTECTED).join(key);
+                changes.push(FieldChange { path, before, after: Some(value.clone()) });
+            }
+        }
+        for mark in sent.keys().filter(|it| !wanted.contains_key(**it)) {
+            let key = mark.trim_start_matches(FINGERPRINT_PREFIX);
+            let (path, before) = (Pointer::parse(PROTECTED).join(key), Some("(sensitive)".into()));
+            changes.push(FieldChange { path, before, after: None });
+        }
+        changes
+    }
+}
+
+/// The fingerprints that were sent, by their setting.
+fn sent(live: &Live) -> BTreeMap<&str, &str> {
+    let settings = live.document().and_then(|it| it.pointer(SETTINGS)?.as_object());
+    settings
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+        .filter(|(key, value)| key.starts_with(FINGERPRINT_PREFIX) && !value.is_empty())
+        .collect()
+}

@@ -1,0 +1,132 @@
+//! Manifest → DAG of resources. petgraph stays in here.
+
+mod build;
+mod companions;
+mod lifecycle;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use build::build;
+pub use order::{Cycle, critical_path, order};
+
+use crate::language::Origin;
+use crate::model::{Key, Pointer};
+use crate::resource::Resource;
+
+/// One resource, what has to be there before it, and where it was declared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Node {
+    /// The resource.
+    pub resource: Resource,
+    /// What must be ready before it starts.
+    pub needs: BTreeSet<Key>,
+    /// Why it is there, when the user did not ask for it by name.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Which declared cluster it comes from, and the path in it.
+    #[serde(default)]
+    pub declared: Option<(String, Pointer)>,
+}
+
+/// How to reach what a scope holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Name of the cloud, or the endpoints of a custom one.
+    pub cloud: CloudRef,
+    /// Directory to sign in to.
+    pub tenant: Option<String>,
+    /// Subscription id.
+    pub subscription: String,
+    /// The cluster, for scopes that are clusters.
+    pub cluster: Option<ClusterAccess>,
+}
+
+/// A cloud, by name or by its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CloudRef {
+    /// Its name.
+    pub name: String,
+    /// Address of its Resource Manager, for a cloud that amlplan does not know by name.
+    pub resource_manager: Option<String>,
+    /// Address of its sign-in service; `None`: what the metadata says.
+    pub authority: Option<String>,
+    /// Audience of its tokens; `None`: what the metadata says.
+    pub audience: Option<String>,
+}
+
+/// How to reach the Kubernetes API of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterAccess {
+    /// Azure id of the cluster.
+    pub id: String,
+    /// Path of the kubeconfig; `None`: the usual rules.
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Context in the kubeconfig.
+    pub context: Option<String>,
+    /// Whether the Kubernetes API may be used at all.
+    pub kubernetes: bool,
+}
+
+/// The desired state: a DAG of resources by address.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Desired {
+    /// The resources.
+    pub nodes: BTreeMap<Key, Node>,
+    /// How to reach each scope.
+    pub scopes: BTreeMap<String, Scope>,
+    /// What is skipped on request, for people.
+    pub skipped: Vec<String>,
+    /// Paths that are neither reported nor changed: address, path of the wire.
+    pub ignored: BTreeSet<(Key, Pointer)>,
+    /// Addresses that must not be destroyed or replaced.
+    pub protected: BTreeSet<Key>,
+    /// Where each cluster was declared, by name; not part of a saved plan.
+    #[serde(skip)]
+    pub origins: BTreeMap<String, Origin>,
+}
+
+impl Desired {
+    /// The place in a manifest where a field of a resource was written.
+    #[must_use]
+    pub fn place(&self, key: &Key, wire: &Pointer) -> Option<crate::source::Place> {
+        let node = self.nodes.get(key)?;
+        let (cluster, base) = node.declared.as_ref()?;
+        let below = node.resource.kind().declared_at(wire).unwrap_or_default();
+        let path: Pointer = base.tokens().iter().chain(below.tokens()).cloned().collect();
+        self.origins.get(cluster)?.value(&path)
+    }
+
+    /// Only the resources that a target matches, with everything they need.
+    #[must_use]
+    pub fn targeted(&self, targets: &[String], reverse: bool) -> Self {
+        if targets.is_empty() {
+            return self.clone();
+        }
+        let mut keep: BTreeSet<Key> = BTreeSet::new();
+        let mut open: Vec<Key> =
+            self.nodes.keys().filter(|it| targets.iter().any(|t| it.matches(t))).cloned().collect();
+        while let Some(key) = open.pop() {
+            if reverse {
+                // To remove something, what stands on it has to go first.
+                let above = self.nodes.iter().filter(|(_, node)| node.needs.contains(&key));
+                open.extend(above.map(|(it, _)| it.clone()).filter(|it| !keep.contains(it)));
+            } else if let Some(node) = self.nodes.get(&key) {
+                open.extend(node.needs.iter().filter(|it| !keep.contains(*it)).cloned());
+            }
+            keep.insert(key);
+        }
+        // Reads are cheap and tell where things are, so they stay.
+        let keeps = |key: &Key| keep.contains(key) || key.kind.read_only();
+        let mut narrowed = self.clone();
+        narrowed.nodes.retain(|key, _| keeps(key));
+        for node in narrowed.nodes.values_mut() {
+            node.needs.retain(|it| keeps(it));
+        }
+        narrowed
+    }
+}

@@ -1,0 +1,136 @@
+//! Order, cycles and the critical path.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::Desired;
+use crate::model::Key;
+
+/// Resources that need each other in a ring.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("these resources need each other in a ring: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → "))]
+pub struct Cycle(pub Vec<Key>);
+
+fn graph(desired: &Desired) -> DiGraph<&Key, ()> {
+    let mut graph = DiGraph::new();
+    let index: BTreeMap<&Key, NodeIndex> =
+        desired.nodes.keys().map(|key| (key, graph.add_node(key))).collect();
+    for (key, node) in &desired.nodes {
+        for need in &node.needs {
+            if let Some(from) = index.get(need) {
+                graph.add_edge(*from, index[key], ());
+            }
+        }
+    }
+    graph
+}
+
+/// Every address, what is needed before what needs it; ties in address order.
+///
+/// # Errors
+/// A ring, with its members.
+pub fn order(desired: &Desired) -> Result<Vec<Key>, Cycle> {
+    let graph = graph(desired);
+    if let Some(ring) = petgraph::algo::tarjan_scc(&graph).into_iter().find(|it| it.len() > 1) {
+        return Err(Cycle(ring.into_iter().map(|it| graph[it].clone()).collect()));
+    }
+    let mut level: BTreeMap<&Key, usize> = BTreeMap::new();
+    for node in petgraph::algo::toposort(&graph, None).unwrap_or_default() {
+        let before = graph.neighbors_directed(node, petgraph::Direction::Incoming);
+        let depth = before.map(|it| level.get(graph[it]).copied().unwrap_or(0) + 1).max();
+        level.insert(graph[node], depth.unwrap_or(0));
+    }
+    let mut keys: Vec<&Key> = desired.nodes.keys().collect();
+    keys.sort_by_key(|key| (level.get(key).copied().unwrap_or(0), *key));
+    Ok(keys.into_iter().cloned().collect())
+}
+
+/// The longest chain of needs and how long it takes, given how long each step took.
+#[must_use]
+pub fn critical_path(desired: &Desired, took: &BTreeMap<Key, Duration>) -> (Duration, Vec<Key>) {
+    let mut best: BTreeMap<Key, (Duration, Option<Key>)> = BTreeMap::new();
+    for key in order(desired).unwrap_or_default() {
+        let needs = desired.nodes.get(&key).map(|it| &it.needs);
+        let before = needs
+            .into_iter()
+            .flatten()
+            .filter_map(|it| Some((best.get(it)?.0, Some(it.clone()))))
+            .max()
+            .unwrap_or_default();
+        let own = took.get(&key).copied().unwrap_or_default();
+        best.insert(key, (before.0 + own, before.1));
+    }
+    let mut at = best.iter().max_by_key(|(_, (total, _))| *total).map(|(key, _)| key.clone());
+    let total = at.as_ref().map(|it| best[it].0).unwrap_or_default();
+    let mut path = Vec::new();
+    while let Some(key) = at {
+        at = best.get(&key).and_then(|it| it.1.clone());
+        path.push(key);
+    }
+    path.reverse();
+    (total, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::KindName;
+    use crate::resource::graph::Node;
+    use crate::resource::{Namespace, Resource};
+
+    fn desired(edges: &[(usize, usize)], size: usize) -> (Desired, Vec<Key>) {
+        let keys: Vec<Key> =
+            (0..size).map(|it| Key::new("c", KindName::Namespace, format!("n{it}"))).collect();
+        let mut desired = Desired::default();
+        for (index, key) in keys.iter().enumerate() {
+            let needs = edges.iter().filter(|(_, to)| *to == index);
+            desired.nodes.insert(
+                key.clone(),
+                Node {
+                    resource: Resource::from(Namespace { key: key.clone() }),
+                    needs: needs.map(|(from, _)| keys[*from].clone()).collect(),
+                    reason: None,
+                    declared: None,
+                },
+            );
+        }
+        (desired, keys)
+    }
+
+    #[test]
+    fn a_ring_is_named() {
+        let (desired, _) = desired(&[(0, 1), (1, 2), (2, 0)], 4);
+        assert_eq!(order(&desired).unwrap_err().0.len(), 3);
+    }
+
+    #[test]
+    fn the_critical_path_is_the_longest_chain() {
+        let (desired, keys) = desired(&[(0, 2), (1, 2), (2, 3)], 5);
+        let seconds = [5, 9, 2, 1, 3];
+        let took = keys.iter().cloned().zip(seconds.map(Duration::from_secs)).collect();
+        let (total, path) = critical_path(&desired, &took);
+        assert_eq!(total, Duration::from_secs(12));
+        assert_eq!(path, [keys[1].clone(), keys[2].clone(), keys[3].clone()]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_needed_comes_first(pairs in proptest::collection::vec((0usize..12, 0usize..12), 0..40)) {
+            // Edges from smaller to larger numbers cannot make a ring.
+            let edges: Vec<_> = pairs.into_iter().filter(|(a, b)| a < b).collect();
+            let (desired, _) = desired(&edges, 12);
+            let order = order(&desired).unwrap();
+            prop_assert_eq!(order.len(), 12);
+            for (key, node) in &desired.nodes {
+                let at = |it: &Key| order.iter().position(|o| o == it);
+                for need in &node.needs {
+                    prop_assert!(at(need) < at(key));
+                }
+            }
+        }
+    }
+}

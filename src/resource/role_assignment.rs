@@ -1,0 +1,150 @@
+//! Role assignments (Azure REST: Microsoft.Authorization roleAssignments).
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::api_version;
+use super::arm_id;
+use super::{
+    Change, Document, FieldChange, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
+    Target, Verb,
+};
+use crate::model::{Json, Key, Later, Pointer, Value};
+use crate::resource::fields::Same;
+
+/// Provider and type of a role assignment.
+const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
+
+/// Whom the role is given to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Principal {
+    /// An object id of the directory.
+    ObjectId(String),
+    /// The identity of a resource: where its principal id stands.
+    Of(Later),
+}
+
+/// A role for a principal at a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleAssignment {
+    /// The address.
+    pub key: Key,
+    /// Azure id of the scope.
+    pub at: String,
+    /// Full id of the role definition.
+    pub role_definition: String,
+    /// Whom it is given to.
+    pub principal: Principal,
+    /// Name of the assignment: a UUID made from scope, principal and role, so that a second run
+    /// finds what the first one made.
+    pub name: String,
+}
+
+impl RoleAssignment {
+    fn path(&self) -> String {
+        format!("{}/providers/{ROLE_ASSIGNMENTS}/{}", self.at.trim_end_matches('/'), self.name)
+    }
+
+    fn role(&self) -> &str {
+        self.role_definition.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// An assignment of the same triple under another name.
+    fn elsewhere<'a>(&self, want: &Document, live: &'a Live) -> Option<&'a Json> {
+        let pointer = Pointer::parse("/properties/principalId");
+        let Some(Value::String(principal)) = want.body.get(&pointer) else { return None };
+        live.items(1).find(|it| {
+            let text = |pointer: &str| it.pointer(pointer).and_then(Json::as_str).unwrap_or("");
+            text("/properties/principalId").eq_ignore_ascii_case(principal)
+                && text("/properties/scope").eq_ignore_ascii_case(self.at.trim_end_matches('/'))
+                && text("/properties/roleDefinitionId")
+                    .rsplit('/')
+                    .next()
+                    .is_some_and(|it| it.eq_ignore_ascii_case(self.role()))
+        })
+    }
+}
+
+impl Kind for RoleAssignment {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn target(&self) -> Target {
+        Target::Arm(arm_id(&self.path()))
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        let api_version = api_version(ROLE_ASSIGNMENTS);
+        let scope = self.at.trim_end_matches('/');
+        let path = format!("{scope}/providers/{ROLE_ASSIGNMENTS}?$filter=atScope()");
+        vec![
+            Read::Arm { id: arm_id(&self.path()), api_version },
+            Read::ArmList { path, api_version },
+        ]
+    }
+
+    fn want(&self, _world: &Snapshot) -> Document {
+        let mut properties = Value::from(json!({
+            "roleDefinitionId": self.role_definition,
+            // Without it a principal that the directory has not spread yet is refused.
+            "principalType": "ServicePrincipal",
+        }));
+        match &self.principal {
+            Principal::ObjectId(id) => {
+                properties = json!({"roleDefinitionId": self.role_definition}).into();
+                properties.insert("principalId", id.as_str());
+            }
+            Principal::Of(later) => properties.insert("principalId", later.clone()),
+        }
+        let mut body = Value::object();
+        body.insert("properties", properties);
+        Document::plain(body)
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            same: &[("/properties/principalId", Same::IgnoringCase)],
+            immutable: &["/properties/principalId", "/properties/roleDefinitionId"],
+            unread: &["/properties/principalType"],
+            ..Rules::default()
+        }
+    }
+
+    fn differences(&self, want: &Document, live: &Live) -> Vec<FieldChange> {
+        let Some(document) = live.document().or_else(|| self.elsewhere(want, live)) else {
+            return Vec::new();
+        };
+        let mut changes = super::fields::diff(&want.body, document, &self.rules());
+        // The same definition is spelled with and without its subscription.
+        changes.retain(|it| {
+            let role =
+                it.before.as_ref().and_then(Json::as_str).and_then(|it| it.rsplit('/').next());
+            it.path.to_string() != "/properties/roleDefinitionId"
+                || !role.is_some_and(|it| it.eq_ignore_ascii_case(self.role()))
+        });
+        changes
+    }
+
+    fn readiness(&self, want: &Document, live: &Live) -> Readiness {
+        let there = live.document().is_some() || self.elsewhere(want, live).is_some();
+        if there { Readiness::Ready } else { Readiness::Absent }
+    }
+
+    fn requests(&self, change: &Change<'_>) -> Vec<Request> {
+        let (method, body) = match change.verb {
+            Verb::Create | Verb::Update => (Method::Put, Some(change.want.body.clone())),
+            Verb::Delete => (Method::Delete, None),
+        };
+        let api_version = api_version(ROLE_ASSIGNMENTS);
+        vec![Request::Arm { method, path: self.path(), api_version, query: None, body }]
+    }
+
+    fn removable(&self, live: &Live) -> Result<(), String> {
+        match live.document() {
+            Some(_) => Ok(()),
+            None => Err("the same assignment exists under another name; it is not ours".to_owned()),
+        }
+    }
+}

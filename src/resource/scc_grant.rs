@@ -1,0 +1,387 @@
+//! The right of service accounts to use an OpenShift security context constraint.
+//!
+//! It can be stored in three ways, and any of them counts as granted: the SCC's own `users` and
+//! `groups`, or RBAC with the verb `use` (openshift/apiserver-library-go, SCC matcher). We write
+//! role bindings (method rbac), or append to `users` as `oc edit scc` does (method users).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::namespace::MANAGED_BY;
+use super::{
+    Change, Document, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot, Target, Verb,
+};
+use crate::model::{Json, Key, KindName, ObjectRef};
+use crate::resource::fields::Same;
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+const SECURITY: &str = "security.openshift.io/v1";
+
+/// The annotation in which the SCC remembers whom amlplan added.
+const ADDED_USERS: &str = "amlplan.dev/added-users";
+
+/// How a grant is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GrantMethod {
+    /// Role bindings, one a namespace.
+    Rbac,
+    /// The SCC's own list.
+    Users,
+}
+
+/// A grant of one SCC to service accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SccGrant {
+    /// The address; its name is the SCC.
+    pub key: Key,
+    /// How it is written.
+    pub method: GrantMethod,
+    /// Namespace and name of every service account.
+    pub accounts: BTreeSet<(String, String)>,
+    /// The distribution that the manifest declares.
+    pub distribution: Option<String>,
+}
+
+/// Whether a cluster is OpenShift: by declaration, by what Azure says, or by the cluster having SCCs.
+pub(super) fn is_openshift(declared: Option<&str>, world: &Snapshot, scope: &str) -> bool {
+    match distribution(declared, world, scope) {
+        Some(distribution) => distribution.eq_ignore_ascii_case("openshift"),
+        None => world.of_kind(scope, KindName::SccGrant).any(|it| it.document().is_some()),
+    }
+}
+
+/// The distribution, where somebody knows it: `generic` is what Azure Arc says when it could not tell.
+fn distribution<'a>(
+    declared: Option<&'a str>,
+    world: &'a Snapshot,
+    scope: &str,
+) -> Option<&'a str> {
+    let cluster = world.cluster(scope);
+    let azure = cluster.and_then(|it| it.pointer("/properties/distribution")?.as_str());
+    declared.or(azure).filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("generic"))
+}
+
+fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
+    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
+}
+
+fn items<'a>(document: &'a Json, pointer: &str) -> impl Iterator<Item = &'a Json> {
+    document.pointer(pointer).and_then(Json::as_array).into_iter().flatten()
+}
+
+fn user(namespace: &str, account: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{account}")
+}
+
+fn groups(namespace: &str) -> [String; 3] {
+    [
+        "system:serviceaccounts".to_owned(),
+        format!("system:serviceaccounts:{namespace}"),
+        "system:authenticated".to_owned(),
+    ]
+}
+
+impl SccGrant {
+    fn scc(&self) -> &str {
+        &self.key.name
+    }
+
+    fn scc_object(&self) -> ObjectRef {
+        let (kind, plural) = ("SecurityContextConstraints", "securitycontextconstraints");
+        ObjectRef::cluster(SECURITY, kind, plural, self.scc())
+    }
+
+    fn role_name(&self) -> String {
+        format!("system:openshift:scc:{}", self.scc())
+    }
+
+    fn binding_name(&self) -> String {
+        format!("amlplan-scc-{}", self.scc())
+    }
+
+    fn binding(&self, namespace: &str) -> ObjectRef {
+        ObjectRef::cluster(RBAC, "RoleBinding", "rolebindings", &self.binding_name())
+            .in_namespace(namespace)
+    }
+
+    /// The namespaces of the accounts, in order; reads 3, 5, 7 … are their role bindings.
+    fn namespaces(&self) -> Vec<&str> {
+        let all: BTreeSet<&str> = self.accounts.iter().map(|(it, _)| it.as_str()).collect();
+        all.into_iter().collect()
+    }
+
+    /// Whether a role has a rule that lets its holder use the SCC, wildcards included.
+    fn lets_use(&self, role: &Json) -> bool {
+        let has = |rule: &Json, field: &str, want: &str| {
+            items(rule, field).filter_map(Json::as_str).any(|it| it == "*" || it == want)
+        };
+        items(role, "/rules").any(|rule| {
+            has(rule, "/verbs", "use")
+                && has(rule, "/apiGroups", "security.openshift.io")
+                && has(rule, "/resources", "securitycontextconstraints")
+                && (items(rule, "/resourceNames").next().is_none()
+                    || has(rule, "/resourceNames", self.scc()))
+        })
+    }
+
+    fn binds(&self, binding: &Json, namespace: &str, account: &str) -> bool {
+        items(binding, "/subjects").any(|subject| match text(subject, "/kind") {
+            "ServiceAccount" => {
+                text(subject, "/name") == account && text(subject, "/namespace") == namespace
+            }
+            "User" => text(subject, "/name") == user(namespace, account),
+            "Group" => groups(namespace).iter().any(|it| it == text(subject, "/name")),
+            _ => false,
+        })
+    }
+
+    /// Whether an account may use the SCC; `ours` says whether our own bindings count.
+    fn holds(&self, live: &Live, namespace: &str, account: &str, ours: bool) -> bool {
+        let own = user(namespace, account);
+        let by_list = live.document().is_some_and(|scc| {
+            items(scc, "/users").any(|it| it.as_str() == Some(&own))
+                || items(scc, "/groups")
+                    .filter_map(Json::as_str)
+                    .any(|it| groups(namespace).iter().any(|group| group == it))
+        });
+        let role_of = |binding: &Json, roles: &[&Json]| {
+            let name = text(binding, "/roleRef/name");
+            let cluster_role = text(binding, "/roleRef/kind") == "ClusterRole";
+            let named = |it: &&Json| text(it, "/metadata/name") == name;
+            if cluster_role {
+                live.items(2).find(named).is_some_and(|it| self.lets_use(it))
+            } else {
+                roles.iter().copied().find(named).is_some_and(|it| self.lets_use(it))
+            }
+        };
+        by_list
+            || live.items(1).any(|it| self.binds(it, namespace, account) && role_of(it, &[]))
+            || self.namespaces().iter().position(|it| *it == namespace).is_some_and(|index| {
+                let roles: Vec<&Json> = live.items(4 + 2 * index).collect();
+                live.items(3 + 2 * index).any(|it| {
+                    (ours || text(it, "/metadata/name") != self.binding_name())
+                        && self.binds(it, namespace, account)
+                        && role_of(it, &roles)
+                })
+            })
+    }
+
+    /// The subjects of our binding in a namespace, as (namespace, name).
+    fn bound(&self, live: &Live, index: usize) -> Option<BTreeSet<(String, String)>> {
+        let binding = live
+            .items(3 + 2 * index)
+            .find(|it| text(it, "/metadata/name") == self.binding_name())?;
+        let subject = |it: &Json| (text(it, "/namespace").to_owned(), text(it, "/name").to_owned());
+        Some(items(binding, "/subjects").map(subject).collect())
+    }
+
+    fn document(&self, accounts: &BTreeSet<(String, String)>) -> Json {
+        match self.method {
+            GrantMethod::Users => {
+                let users: Vec<String> = accounts.iter().map(|(n, it)| user(n, it)).collect();
+                json!({"metadata": {"name": self.scc()}, "users": users})
+            }
+            GrantMethod::Rbac => {
+                let subjects: Vec<Json> = accounts.iter().map(subject).collect();
+                json!({"metadata": {"name": self.binding_name()}, "subjects": subjects})
+            }
+        }
+    }
+
+    fn bindings(&self, live: &Live) -> Vec<Request> {
+        let mut requests = Vec::new();
+        let role = self.role_name();
+        if !live.items(2).any(|it| text(it, "/metadata/name") == role) {
+            requests.push(Request::Apply {
+                object: ObjectRef::cluster(RBAC, "ClusterRole", "clusterroles", &role),
+                body: json!({
+                    "apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": role},
+                    "rules": [{"apiGroups": ["security.openshift.io"], "verbs": ["use"],
+                        "resources": ["securitycontextconstraints"],
+                        "resourceNames": [self.scc()]}],
+                })
+                .into(),
+                take_over: false,
+            });
+        }
+        for (index, namespace) in self.namespaces().into_iter().enumerate() {
+            let missing: BTreeSet<(String, String)> = self
+                .accounts
+                .iter()
+                .filter(|(it, account)| it == namespace && !self.holds(live, it, account, false))
+                .cloned()
+                .collect();
+            let object = self.binding(namespace);
+            match self.bound(live, index) {
+                bound if bound.as_ref() == Some(&missing) => {}
+                None if missing.is_empty() => {}
+                Some(_) if missing.is_empty() => requests.push(Request::DeleteObject { object }),
+                bound => {
+                    let body = self.binding_body(&object, &missing);
+                    // A plan that changes our binding has shown what differs in it.
+                    let take_over = bound.is_some();
+                    requests.push(Request::Apply { object, body, take_over });
+                }
+            }
+        }
+        requests
+    }
+
+    fn binding_body(
+        &self,
+        object: &ObjectRef,
+        accounts: &BTreeSet<(String, String)>,
+    ) -> crate::model::Value {
+        let (label, value) = MANAGED_BY;
+        json!({
+            "apiVersion": RBAC, "kind": "RoleBinding",
+            "metadata": {"name": object.name, "namespace": object.namespace, "labels": {label: value}},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.role_name(),
+            },
+            "subjects": accounts.iter().map(subject).collect::<Vec<_>>(),
+        })
+        .into()
+    }
+
+    fn added(&self, live: &Live) -> BTreeSet<String> {
+        let annotations = live.document().and_then(|it| it.pointer("/metadata/annotations"));
+        let added = annotations.and_then(|it| it.get(ADDED_USERS)).and_then(Json::as_str);
+        serde_json::from_str(added.unwrap_or("[]")).unwrap_or_default()
+    }
+}
+
+fn subject((namespace, name): &(String, String)) -> Json {
+    json!({"kind": "ServiceAccount", "name": name, "namespace": namespace})
+}
+
+impl Kind for SccGrant {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn target(&self) -> Target {
+        Target::Objects(match self.method {
+            GrantMethod::Users => vec![self.scc_object()],
+            GrantMethod::Rbac => self.namespaces().into_iter().map(|it| self.binding(it)).collect(),
+        })
+    }
+
+    fn reads(&self) -> Vec<Read> {
+        let all = |kind: &str, plural: &str| ObjectRef::cluster(RBAC, kind, plural, "");
+        let mut reads = vec![
+            Read::Object(self.scc_object()),
+            Read::Objects(all("ClusterRoleBinding", "clusterrolebindings")),
+            Read::Objects(all("ClusterRole", "clusterroles")),
+        ];
+        for namespace in self.namespaces() {
+            reads.push(Read::Objects(all("RoleBinding", "rolebindings").in_namespace(namespace)));
+            reads.push(Read::Objects(all("Role", "roles").in_namespace(namespace)));
+        }
+        reads
+    }
+
+    fn want(&self, _world: &Snapshot) -> Document {
+        Document::plain(self.document(&self.accounts))
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { same: &[("/users", Same::Set), ("/subjects", Same::Set)], ..Rules::default() }
+    }
+
+    fn shown(&self, live: &Live) -> Option<Json> {
+        live.document()?;
+        let mut granted: BTreeSet<(String, String)> =
+            self.accounts.iter().filter(|(n, it)| self.holds(live, n, it, true)).cloned().collect();
+        let mut any = !granted.is_empty();
+        if self.method == GrantMethod::Rbac {
+            for index in 0..self.namespaces().len() {
+                let bound = self.bound(live, index);
+                any |= bound.is_some();
+                granted.extend(bound.into_iter().flatten());
+            }
+        }
+        any.then(|| self.document(&granted))
+    }
+
+    fn readiness(&self, _want: &Document, live: &Live) -> Readiness {
+        if live.document().is_none() {
+            let scc = self.scc();
+            return Readiness::NeedsHuman(format!(
+                "the cluster has no SecurityContextConstraints `{scc}`; `oc get scc` lists them"
+            ));
+        }
+        let granted = self.accounts.iter().filter(|(n, it)| self.holds(live, n, it, true)).count();
+        if granted == 0 && !self.accounts.is_empty() { Readiness::Absent } else { Readiness::Ready }
+    }
+
+    fn requests(&self, change: &Change<'_>) -> Vec<Request> {
+        let live = change.live;
+        match (change.verb, self.method) {
+            (Verb::Create | Verb::Update, GrantMethod::Rbac) => self.bindings(live),
+            (Verb::Create | Verb::Update, GrantMethod::Users) => {
+                let missing = self.accounts.iter().filter(|(n, it)| !self.holds(live, n, it, true));
+                let users = missing.map(|(n, it)| user(n, it)).collect();
+                vec![Request::AddUsers { object: self.scc_object(), users }]
+            }
+            (Verb::Delete, GrantMethod::Rbac) => {
+                let bound = (0..).zip(self.namespaces());
+                bound
+                    .filter(|(index, _)| self.bound(live, *index).is_some())
+                    .map(|(_, it)| Request::DeleteObject { object: self.binding(it) })
+                    .collect()
+            }
+            (Verb::Delete, GrantMethod::Users) => {
+                let own: BTreeSet<String> =
+                    self.accounts.iter().map(|(n, it)| user(n, it)).collect();
+                let users = self.added(live).intersection(&own).cloned().collect();
+                vec![Request::RemoveUsers { object: self.scc_object(), users }]
+            }
+        }
+    }
+
+    fn gone(&self, live: &Live) -> bool {
+        self.removable(live).is_err()
+    }
+
+    fn other_writers(&self, live: &Live) -> Vec<String> {
+        let own = |it: &&Json| text(it, "/metadata/name") == self.binding_name();
+        let bindings = (0..self.namespaces().len()).flat_map(|it| live.items(3 + 2 * it));
+        bindings.filter(own).flat_map(|it| super::fields::other_managers(Some(it))).collect()
+    }
+
+    fn removal_impact(&self) -> Impact {
+        Impact::DisruptsJobsAndEndpoints
+    }
+
+    fn removable(&self, live: &Live) -> Result<(), String> {
+        let ours = match self.method {
+            GrantMethod::Users => {
+                let own: BTreeSet<String> =
+                    self.accounts.iter().map(|(n, it)| user(n, it)).collect();
+                !self.added(live).is_disjoint(&own)
+            }
+            GrantMethod::Rbac => {
+                (0..self.namespaces().len()).any(|it| self.bound(live, it).is_some())
+            }
+        };
+        if ours { Ok(()) } else { Err("amlplan added none of these grants".to_owned()) }
+    }
+
+    /// Other distributions have no SCCs, and reading them may not be allowed.
+    fn may_apply(&self, world: &Snapshot) -> bool {
+        let known = distribution(self.distribution.as_deref(), world, &self.key.scope);
+        known.is_none_or(|it| it.eq_ignore_ascii_case("openshift"))
+    }
+
+    fn applies(&self, world: &Snapshot) -> bool {
+        is_openshift(self.distribution.as_deref(), world, &self.key.scope)
+    }
+}
+
+#[cfg(test)]
+#[path = "scc_grant_tests.rs"]
+mod tests;
