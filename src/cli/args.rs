@@ -119,9 +119,12 @@ pub(super) enum Command {
     Sandbox(SandboxArgs),
     /// Print shell completions
     Completions(CompletionArgs),
-    /// The manual page
+    /// Write the manual pages, one a command, into a folder
     #[command(hide = true)]
-    Man,
+    Man {
+        /// The folder; it is made if it is not there
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Clone, Args)]

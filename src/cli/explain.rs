@@ -1,5 +1,7 @@
 //! `amlplan explain`, `schema`, `completions` and the manual page.
 
+use std::path::Path;
+
 use clap::CommandFactory as _;
 
 use super::Cli;
@@ -32,11 +34,12 @@ pub(super) fn completions(args: &CompletionArgs, out: &Output) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-pub(super) fn man(out: &Output) -> Result<Exit, Failure> {
-    let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut text)
-        .map_err(|it| Failure::error("runtime", format!("cannot write the manual page: {it}")))?;
-    out.result(&String::from_utf8_lossy(&text));
+pub(super) fn man(folder: &Path) -> Result<Exit, Failure> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .map_err(|error| {
+            let what = format!("cannot write manual pages to {}: {error}", folder.display());
+            Failure::error("file-unwritable", what)
+        })?;
     Ok(Exit::Done)
 }

@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args, &out),
         Command::Schema => explain::schema(&out),
         Command::Completions(args) => explain::completions(args, &out),
-        Command::Man => explain::man(&out),
+        Command::Man { folder } => explain::man(folder),
         Command::Init(args) => init::run(args, &out),
         Command::Sandbox(args) => sandbox::run(args, &out),
         Command::Plan(_)
@@ -83,7 +83,7 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
             | Command::Explain(_)
             | Command::Schema
             | Command::Completions(_)
-            | Command::Man
+            | Command::Man { .. }
             | Command::Init(_)
             | Command::Sandbox(_) => Ok(Exit::Done),
         };
