@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use amlplan::language::rules;
 use amlplan::language::{LoadOptions, Secrets, load_lenient};
+use amlplan::model::Trust;
 use amlplan::render;
 use amlplan::source::{Diagnostics, Severity, has_errors};
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ fn root() -> &'static Path {
 fn validate(path: &Path) -> Diagnostics {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
     let (manifest, mut findings) = load_lenient(&[path.to_owned()], &options);
-    findings.extend(rules::check(&manifest, day()));
+    findings.extend(rules::check(&manifest, day(), &Trust::default()));
     findings
 }
 

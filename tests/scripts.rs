@@ -155,6 +155,7 @@ stories! {
     reports_of_drift,
     graph_show_and_explain,
     without_kubernetes,
+    credentials_stay_home,
 }
 
 #[test]

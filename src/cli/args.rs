@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::arm::Auth;
+use crate::model::{ConfirmedHost, Trust};
 
 /// What `--help` says at its end.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 an error; 2 a finding (plan --detailed-exitcode, \
@@ -39,6 +40,16 @@ pub(super) struct Global {
     /// How to sign in to Azure
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub(super) auth: AuthArg,
+    /// Let credentials go to this host too: Resource Manager or sign-in service of a cloud of your own
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST",
+        env = "AMLPLAN_TRUST_CLOUD",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(super) trust_cloud: Vec<ConfirmedHost>,
     /// Write no colours
     #[arg(long, global = true)]
     pub(super) no_color: bool,
@@ -48,6 +59,13 @@ pub(super) struct Global {
     /// How logs are written
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub(super) log_format: LogFormat,
+}
+
+impl Global {
+    /// Which hosts may have credentials.
+    pub(super) fn trust(&self) -> Trust {
+        self.trust_cloud.iter().cloned().collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -65,7 +65,7 @@ impl Context {
         let options = LoadOptions { env: &env, secrets: Secrets::Require };
         let loaded = language::load(files, &options)?;
         let mut findings = loaded.warnings;
-        findings.extend(language::rules::check(&loaded.manifest, now()));
+        findings.extend(language::rules::check(&loaded.manifest, now(), &self.global.trust()));
         if crate::source::has_errors(&findings) {
             return Err(findings.into());
         }
@@ -85,7 +85,7 @@ impl Context {
         for (name, scope) in &desired.scopes {
             let shared = (scope.cloud.clone(), scope.tenant.clone());
             if !readers.contains_key(&shared) {
-                let cloud = cloud(&scope.cloud, &transport).await?;
+                let cloud = self.cloud(name, scope, desired, &transport).await?;
                 let token = self.token(scope, &cloud, &transport)?;
                 let reader = arm::Reader::new(transport.clone(), cloud, token, run.clone());
                 readers.insert(shared.clone(), reader);
@@ -100,6 +100,44 @@ impl Context {
             }
         }
         if failed.is_empty() { Ok(clients) } else { Err(failed.into()) }
+    }
+
+    /// The cloud of a scope, whatever named it: a manifest, or a plan file that may have been
+    /// edited. Credentials go to no host that [`Trust`](crate::model::Trust) did not let through.
+    async fn cloud(
+        &self,
+        name: &str,
+        scope: &Scope,
+        desired: &Desired,
+        transport: &Transport,
+    ) -> Result<Cloud, Failure> {
+        let wanted = &scope.cloud;
+        let Some(resource_manager) = &wanted.resource_manager else {
+            return Cloud::named(&wanted.name).ok_or_else(|| {
+                Failure::error("unknown-cloud", format!("there is no cloud `{}`", wanted.name))
+            });
+        };
+        let trust = self.global.trust();
+        let origin = |address: &str, at: &str| {
+            trust.origin(address).map_err(|it| {
+                let place = desired.origins.get(name);
+                let place = place.and_then(|it| it.value(&Pointer::parse("/azure/cloud").join(at)));
+                Diagnostic::error(it.code(), format!("{name}: {it}"))
+                    .with_help(it.help())
+                    .at(place, "named here")
+            })
+        };
+        let resource_manager = origin(resource_manager, "resourceManager")?;
+        let authority = wanted.authority.as_ref().map(|it| origin(it, "authority")).transpose()?;
+        if let (Some(authority), Some(audience)) = (&authority, &wanted.audience) {
+            let authority = authority.clone();
+            return Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience));
+        }
+        let found = Cloud::discover(transport, &resource_manager, &trust).await;
+        let found = found.map_err(|it| Failure::error("cloud-metadata", it.to_string()))?;
+        let authority = authority.unwrap_or(found.authority);
+        let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
+        Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience))
     }
 
     fn transport(&self) -> Result<Transport, Failure> {
@@ -191,22 +229,6 @@ pub(super) struct Observed {
     pub(super) clients: Clients,
     pub(super) live: Snapshot,
     pub(super) warnings: Diagnostics,
-}
-
-async fn cloud(wanted: &CloudRef, transport: &Transport) -> Result<Cloud, Failure> {
-    let Some(resource_manager) = &wanted.resource_manager else {
-        return Cloud::named(&wanted.name).ok_or_else(|| {
-            Failure::error("unknown-cloud", format!("there is no cloud `{}`", wanted.name))
-        });
-    };
-    if let (Some(authority), Some(audience)) = (&wanted.authority, &wanted.audience) {
-        return Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience));
-    }
-    let found = Cloud::discover(transport, resource_manager).await;
-    let found = found.map_err(|it| Failure::error("cloud-metadata", it.to_string()))?;
-    let authority = wanted.authority.as_ref().unwrap_or(&found.authority);
-    let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
-    Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience))
 }
 
 fn no_cluster(name: &str, error: &kubernetes::ApiError, desired: &Desired) -> Diagnostic {

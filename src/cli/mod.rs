@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     let out = exit::Output::new(&cli.global);
     let run = match &cli.command {
         // These need neither a world nor a runtime.
-        Command::Validate(args) => validate::run(args, &out),
+        Command::Validate(args) => validate::run(args, &cli.global, &out),
         Command::Explain(args) => explain::run(args, &out),
         Command::Schema => explain::schema(&out),
         Command::Completions(args) => explain::completions(args, &out),

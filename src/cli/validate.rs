@@ -1,15 +1,15 @@
 //! `amlplan validate`: checks manifests without asking anybody.
 
-use super::args::Files;
+use super::args::{Files, Global};
 use super::context::{env, now};
 use super::exit::{Exit, Failure, Output};
 use crate::language::{self, LoadOptions, Secrets};
 use crate::source::{Diagnostic, Severity, has_errors};
 
-pub(super) fn run(args: &Files, out: &Output) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Files, global: &Global, out: &Output) -> Result<Exit, Failure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
     let (manifest, mut findings) = language::load_lenient(&args.files, &options);
-    findings.extend(crate::language::rules::check(&manifest, now()));
+    findings.extend(crate::language::rules::check(&manifest, now(), &global.trust()));
     out.findings(&findings);
     if has_errors(&findings) {
         return Ok(Exit::Error);

@@ -4,6 +4,7 @@
 mod arm_id;
 mod key;
 mod object_ref;
+mod origin;
 mod pointer;
 mod secret;
 mod value;
@@ -11,6 +12,7 @@ mod value;
 pub use arm_id::{ArmId, NotAnArmId};
 pub use key::{Key, KindName, NotAKey};
 pub use object_ref::ObjectRef;
+pub use origin::{ConfirmedHost, Origin, Trust, Untrusted, same_service};
 pub use pointer::Pointer;
 pub use secret::{Encoding, Secret, SecretSource, secrets_by_source};
 pub use value::{Later, Value};

@@ -88,10 +88,25 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
     }
     let outcome = if kubernetes {
         kubefront::handle(world, call)
+    } else if call.unmeasured {
+        return (length_required(), Fault::None);
     } else {
         Outcome::Reply(arm::handle(world, &without_mirror(call)))
     };
     (outcome, fault)
+}
+
+/// What the front end of Resource Manager answers before any service sees the request
+/// (azure-sdk-for-rust 166, go-azure-sdk 425: POST without Content-Length).
+fn length_required() -> Outcome {
+    Outcome::Text {
+        status: 411,
+        content_type: "text/html; charset=us-ascii",
+        body: "<HTML><HEAD><TITLE>Length Required</TITLE></HEAD><BODY><h2>Length Required</h2>\
+               <hr><p>HTTP Error 411. The request must be chunked or have a content length.</p>\
+               </BODY></HTML>"
+            .to_owned(),
+    }
 }
 
 fn server_error(status: u16) -> Reply {

@@ -41,9 +41,10 @@ pub(super) async fn send(sandbox: &Sandbox, method: &str, url: &str, body: Optio
     let request = Request::builder()
         .method(method)
         .uri(url.replace(' ', "%20").replace('\'', "%27"))
-        .header("authorization", "Bearer x")
-        .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
-        .expect("a request");
+        .header("authorization", "Bearer x");
+    let body = body.map_or_else(String::new, |body| body.to_string());
+    let request = request.header("content-length", body.len()).body(Body::from(body));
+    let request = request.expect("a request");
     let response = sandbox.router().oneshot(request).await.expect("the router answers");
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");

@@ -420,3 +420,20 @@ fn a_world_file_with_a_mistake_is_refused_with_its_place() {
         assert!(problem.contains(part), "{text}: {problem}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_post_without_a_length_is_refused_by_the_front_end() {
+    let sandbox = seeded("");
+    let url = format!(
+        "https://management.azure.com{S}/providers/Microsoft.Relay/register?api-version=2021-04-01"
+    );
+    for (length, status) in [(None, 411), (Some("0"), 200)] {
+        let mut request = Request::post(&url).header("authorization", "Bearer x");
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = sandbox.router().oneshot(request).await.expect("the router answers");
+        assert_eq!(answer.status().as_u16(), status, "{length:?}");
+    }
+}

@@ -22,6 +22,8 @@ pub(super) struct Call {
     pub(super) raw_query: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// A POST or PUT over HTTP/1 that says neither its length nor that it is chunked.
+    pub(super) unmeasured: bool,
     /// `scheme://host[:port]` as the caller sees this server.
     pub(super) origin: String,
 }
@@ -104,7 +106,12 @@ impl Call {
                 .map(ToOwned::to_owned)
         });
         let raw_query = parts.uri.query().unwrap_or_default().to_owned();
+        let measured = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
+        let unmeasured = matches!(parts.method, Method::POST | Method::PUT)
+            && parts.version <= http::Version::HTTP_11
+            && !measured.iter().any(|it| parts.headers.contains_key(it));
         Ok(Call {
+            unmeasured,
             method: parts.method,
             segments: decode_path(parts.uri.path()),
             query: url::form_urlencoded::parse(raw_query.as_bytes())

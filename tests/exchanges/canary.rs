@@ -101,7 +101,8 @@ fn write(id: String) -> Write {
 
 async fn azure(root: &str, shown: &mut String) {
     let transport = Transport::network(&NetworkOptions::default()).unwrap();
-    let cloud = Cloud::custom("Sandbox", root, root, root);
+    let origin = amlplan::model::Trust::default().origin(root).unwrap();
+    let cloud = Cloud::custom("Sandbox", origin.clone(), origin, root);
     let env = |name: &str| match name {
         "AZURE_CLIENT_ID" => Some("client".to_owned()),
         "AZURE_CLIENT_SECRET" => Some(CANARY.to_owned()),

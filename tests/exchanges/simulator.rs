@@ -60,7 +60,8 @@ fn world(faults: &str) -> Sandbox {
 }
 
 fn sign_in(transport: &Transport, root: &str) -> Reader {
-    let cloud = Cloud::custom("Sandbox", root, root, "https://management.azure.com");
+    let origin = amlplan::model::Trust::default().origin(root).unwrap();
+    let cloud = Cloud::custom("Sandbox", origin.clone(), origin, "https://management.azure.com");
     let env = |name: &str| match name {
         "AZURE_CLIENT_ID" => Some("00000000-0000-0000-0000-000000000003".to_owned()),
         "AZURE_CLIENT_SECRET" => Some("anything".to_owned()),

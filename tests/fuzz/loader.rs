@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use amlplan::language::rules;
 use amlplan::language::{LoadOptions, Secrets, load_lenient};
+use amlplan::model::Trust;
 use amlplan::render;
 use jiff::Timestamp;
 
@@ -27,7 +28,7 @@ fn seeds() -> Vec<Seed> {
 fn run(file: &Path) {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
     let (manifest, mut findings) = load_lenient(&[file.to_owned()], &options);
-    findings.extend(rules::check(&manifest, Timestamp::UNIX_EPOCH));
+    findings.extend(rules::check(&manifest, Timestamp::UNIX_EPOCH, &Trust::default()));
     let report = render::diagnostics::report(&findings, false, 100);
     assert_eq!(report.is_empty(), findings.is_empty());
 }

@@ -9,7 +9,7 @@ use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
 use bytes::Bytes;
 use http::Request;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH};
+use http::header::{ACCEPT, AUTHORIZATION};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::client::net::Transport;
@@ -90,8 +90,8 @@ impl Assertion {
             Kind::Ready(token) => return Ok(token.expose_secret().to_owned()),
             Kind::GitHub { url, token } => (Request::get(url), token, "value"),
             Kind::Pipelines { url, token } => {
-                let post = Request::post(url).header(CONTENT_LENGTH, 0);
-                (post.header("X-TFS-FedAuthRedirect", "Suppress"), token, "oidcToken")
+                let post = Request::post(url).header("X-TFS-FedAuthRedirect", "Suppress");
+                (post, token, "oidcToken")
             }
         };
         let request = builder

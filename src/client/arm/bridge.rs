@@ -14,10 +14,13 @@ use bytes::Bytes;
 
 use super::Cloud;
 use crate::client::net::{Transport, redact};
+use crate::model::Origin;
 
 #[derive(Debug)]
 struct Bridge {
     transport: Transport,
+    /// Where credentials may go; `None` for a managed identity, whose address the machine names.
+    authority: Option<Origin>,
     /// azure_identity insists on https; an authority over plain http (a simulator) is given to it
     /// as https and changed back here.
     plain: Option<String>,
@@ -25,16 +28,24 @@ struct Bridge {
 
 /// Options for a credential of this cloud.
 pub(super) fn options(cloud: &Cloud, transport: &Transport) -> ClientOptions {
-    let plain = cloud.authority.strip_prefix("http://").map(|it| format!("https://{it}"));
-    let authority = plain.clone().unwrap_or_else(|| cloud.authority.clone());
+    let authority = cloud.authority.as_str();
+    let plain = authority.strip_prefix("http://").map(|it| format!("https://{it}"));
     let mut custom = CustomConfiguration::default();
-    custom.authority_host = authority;
-    let bridge = Bridge { transport: transport.clone(), plain };
+    custom.authority_host = plain.clone().unwrap_or_else(|| authority.to_owned());
+    let authority = Some(cloud.authority.clone());
+    let bridge = Bridge { transport: transport.clone(), authority, plain };
     ClientOptions {
         transport: Some(CoreTransport::new(Arc::new(bridge))),
         cloud: Some(Arc::new(CloudConfiguration::from(custom))),
         ..ClientOptions::default()
     }
+}
+
+/// Options for the identity of the machine: no credential of ours travels.
+pub(super) fn machine(transport: &Transport) -> ClientOptions {
+    let bridge = Bridge { transport: transport.clone(), authority: None, plain: None };
+    let transport = Some(CoreTransport::new(Arc::new(bridge)));
+    ClientOptions { transport, ..ClientOptions::default() }
 }
 
 #[async_trait]
@@ -46,6 +57,9 @@ impl HttpClient for Bridge {
             None => url,
         };
         let broken = |message: String| azure_core::Error::with_message(ErrorKind::Io, message);
+        if self.authority.as_ref().is_some_and(|it| !it.covers(&url)) {
+            return Err(broken(format!("credentials do not go to {}", redact(&url))));
+        }
         let body = match request.body() {
             Body::Bytes(bytes) => bytes.clone(),
             Body::SeekableStream(_) => Bytes::new(),

@@ -79,6 +79,8 @@ pub(super) struct Answer {
 pub(super) enum Silence {
     Broken(SendError),
     NoToken(ApiError),
+    /// The address is not the cloud's: nothing was sent.
+    Foreign,
 }
 
 impl Silence {
@@ -86,6 +88,10 @@ impl Silence {
         match self {
             Self::Broken(error) => ApiError::from_break(method, path(url), error),
             Self::NoToken(error) => error,
+            Self::Foreign => {
+                let message = "the address belongs to no host of the cloud; nothing was sent";
+                ApiError::about(method, path(url), "ForeignAddress", message)
+            }
         }
     }
 }
@@ -172,7 +178,7 @@ impl Reader {
                 all.append(items);
             }
             let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else { break };
-            if !self.0.cloud.trusts(next) {
+            if !self.0.cloud.resource_manager.covers(next) {
                 let message = "a page of the list leads to another service; not followed";
                 return Err(ApiError::about(&Method::GET, &url, "ForeignNextLink", message));
             }
@@ -270,7 +276,7 @@ impl Reader {
                 Ok(answer) if answer.is_success() => Decision::GiveUp,
                 Ok(answer) => retry.after_status(answer.status, &answer.headers),
                 Err(Silence::Broken(error)) => retry.after_break(error),
-                Err(Silence::NoToken(_)) => Decision::GiveUp,
+                Err(Silence::NoToken(_) | Silence::Foreign) => Decision::GiveUp,
             };
             match decision {
                 Decision::Again(wait) | Decision::LookFirst(wait) => pause(url, wait).await,
@@ -290,7 +296,8 @@ impl Reader {
         loop {
             let token = self.0.token.bearer(refused).await.map_err(Silence::NoToken)?;
             let mut headers = self.headers(body.is_some());
-            headers.insert(AUTHORIZATION, token.header);
+            let header = token.towards(&self.0.cloud.resource_manager, url);
+            headers.insert(AUTHORIZATION, header.ok_or(Silence::Foreign)?);
             let answer = self.transmit(method, url, headers, body).await;
             let answer = answer.map_err(Silence::Broken)?;
             if answer.status != 401 || refused.is_some() || !token.renewable {

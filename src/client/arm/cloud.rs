@@ -6,7 +6,7 @@ use http::{Method, Request};
 
 use super::ApiError;
 use crate::client::net::Transport;
-use crate::model::Json;
+use crate::model::{Json, Origin, Trust, Untrusted};
 
 /// The addresses of one Azure cloud, without slashes at their ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub struct Cloud {
     /// Its name, as `az cloud list` shows it.
     pub name: String,
     /// Where Azure Resource Manager answers.
-    pub resource_manager: String,
+    pub resource_manager: Origin,
     /// Where tokens come from.
-    pub authority: String,
+    pub authority: Origin,
     /// Whom the tokens are for; `/.default` makes it a scope.
     pub audience: String,
 }
@@ -27,29 +27,16 @@ impl Cloud {
     /// A public cloud by its name: `AzureCloud`, `AzureUSGovernment` or `AzureChinaCloud`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let (resource_manager, authority) = match name {
-            "AzureCloud" => ("https://management.azure.com", "https://login.microsoftonline.com"),
-            "AzureUSGovernment" => {
-                ("https://management.usgovcloudapi.net", "https://login.microsoftonline.us")
-            }
-            "AzureChinaCloud" => {
-                ("https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn")
-            }
-            _ => return None,
-        };
-        Some(Self::custom(name, resource_manager, authority, resource_manager))
+        let (resource_manager, authority) = Origin::of_cloud(name)?;
+        let audience = resource_manager.to_string();
+        Some(Self::custom(name, resource_manager, authority, &audience))
     }
 
     /// A cloud by its addresses.
     #[must_use]
-    pub fn custom(name: &str, resource_manager: &str, authority: &str, audience: &str) -> Self {
-        let trim = |it: &str| it.trim_end_matches('/').to_owned();
-        Self {
-            name: name.into(),
-            resource_manager: trim(resource_manager),
-            authority: trim(authority),
-            audience: trim(audience),
-        }
+    pub fn custom(name: &str, resource_manager: Origin, authority: Origin, audience: &str) -> Self {
+        let audience = audience.trim_end_matches('/').to_owned();
+        Self { name: name.into(), resource_manager, authority, audience }
     }
 
     /// The scope to ask tokens for.
@@ -58,18 +45,23 @@ impl Cloud {
         format!("{}/.default", self.audience)
     }
 
-    /// Reads the metadata document of a Resource Manager. Needs no token.
+    /// Reads the metadata document of a Resource Manager. Needs no token. What the document names
+    /// must be trusted as well: it may be another's.
     ///
     /// # Errors
-    /// When there is no answer, or it lacks `resourceManager` or `authentication`.
-    pub async fn discover(transport: &Transport, resource_manager: &str) -> Result<Self, ApiError> {
-        let root = resource_manager.trim_end_matches('/');
-        let url = format!("{root}{METADATA}");
+    /// When there is no answer, it lacks `authentication`, or it names a host that is not trusted.
+    pub async fn discover(
+        transport: &Transport,
+        resource_manager: &Origin,
+        trust: &Trust,
+    ) -> Result<Self, ApiError> {
+        let url = format!("{resource_manager}{METADATA}");
         let refuse =
-            |message: String| ApiError::about(&Method::GET, &url, "CloudMetadata", message);
-        let request = Request::get(&url)
-            .body(Bytes::new())
-            .map_err(|error| refuse(format!("{root} is not an address: {error}")))?;
+            |code: &str, message: String| ApiError::about(&Method::GET, &url, code, message);
+        let unreadable = |message: String| refuse("CloudMetadata", message);
+        let request = Request::get(&url).body(Bytes::new()).map_err(|error| {
+            unreadable(format!("{resource_manager} is not an address: {error}"))
+        })?;
         let answer = transport
             .send(request)
             .await
@@ -81,36 +73,28 @@ impl Cloud {
         }
         let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
         let document: Json = serde_json::from_slice(text)
-            .map_err(|error| refuse(format!("the metadata document is not JSON: {error}")))?;
+            .map_err(|error| unreadable(format!("the metadata document is not JSON: {error}")))?;
         let need = |pointer: &str| {
             let found = document.pointer(pointer).and_then(Json::as_str);
-            found.ok_or_else(|| refuse(format!("the metadata document lacks {pointer}")))
+            found.ok_or_else(|| unreadable(format!("the metadata document lacks {pointer}")))
+        };
+        let origin = |pointer: &str, address: &str| {
+            let refused = |it: Untrusted| {
+                let message = format!("{pointer} of the metadata document: {it}; {}", it.help());
+                refuse(it.code(), message)
+            };
+            trust.origin(address).map_err(refused)
         };
         let name = document["name"].as_str().unwrap_or("Custom");
+        let manager = document["resourceManager"].as_str().unwrap_or(resource_manager.as_str());
+        let login = need("/authentication/loginEndpoint")?;
         Ok(Self::custom(
             name,
-            need("/resourceManager").unwrap_or(root),
-            need("/authentication/loginEndpoint")?,
+            origin("/resourceManager", manager)?,
+            origin("/authentication/loginEndpoint", login)?,
             need("/authentication/audiences/0")?,
         ))
     }
-
-    /// Whether a token may be sent to this address.
-    #[must_use]
-    pub(super) fn trusts(&self, url: &str) -> bool {
-        same_service(&self.resource_manager, url)
-    }
-}
-
-/// Whether the address is of the same service: the same host, or a regional host below it
-/// (`westeurope.management.azure.com`), with the same scheme and port.
-pub(super) fn same_service(own: &str, other: &str) -> bool {
-    let (Ok(own), Ok(other)) = (url::Url::parse(own), url::Url::parse(other)) else { return false };
-    let (Some(own_host), Some(host)) = (own.host_str(), other.host_str()) else { return false };
-    let regional = host.strip_suffix(own_host).is_some_and(|it| it.ends_with('.'));
-    other.scheme() == own.scheme()
-        && (host == own_host || regional)
-        && other.port_or_known_default() == own.port_or_known_default()
 }
 
 #[cfg(test)]
@@ -127,28 +111,25 @@ mod tests {
         });
         let router = Router::new().route("/metadata/endpoints", get(|| async { Body(document) }));
         let transport = Transport::InProcess(router);
-        let cloud = Cloud::discover(&transport, "https://arm.edge.test/").await.unwrap();
-        let arm = "https://arm.edge.test";
-        assert_eq!(cloud, Cloud::custom("Edge", arm, "https://login.edge.test", arm));
+        let trust: Trust = ["arm.edge.test".parse().unwrap()].into_iter().collect();
+        let arm = trust.origin("https://arm.edge.test/").unwrap();
+        let error = Cloud::discover(&transport, &arm, &trust).await.unwrap_err();
+        assert!(error.has_code(&["untrusted-cloud"]), "{error}");
+        assert!(error.to_string().contains("--trust-cloud login.edge.test"), "{error}");
+        let hosts = ["arm.edge.test", "login.edge.test"];
+        let trust: Trust = hosts.iter().map(|it| it.parse().unwrap()).collect();
+        let cloud = Cloud::discover(&transport, &arm, &trust).await.unwrap();
+        let login = trust.origin("https://login.edge.test").unwrap();
+        assert_eq!(cloud, Cloud::custom("Edge", arm.clone(), login, arm.as_str()));
         assert_eq!(cloud.scope(), "https://arm.edge.test/.default");
     }
 
     #[tokio::test]
     async fn a_metadata_document_that_lacks_something_says_what() {
         let router = Router::new().route("/metadata/endpoints", get(|| async { "{}" }));
-        let error = Cloud::discover(&Transport::InProcess(router), "https://x").await.unwrap_err();
+        let (trust, transport) = (Trust::default(), Transport::InProcess(router));
+        let local = trust.origin("http://localhost").unwrap();
+        let error = Cloud::discover(&transport, &local, &trust).await.unwrap_err();
         assert!(error.to_string().contains("/authentication/loginEndpoint"));
-    }
-
-    #[test]
-    fn tokens_go_to_resource_manager_and_its_regions_only() {
-        let cloud = Cloud::named("AzureCloud").unwrap();
-        let trusts = |it: &str| cloud.trusts(it);
-        assert!(trusts("https://management.azure.com/x"));
-        assert!(trusts("https://westeurope.management.azure.com/x"));
-        assert!(!trusts("http://management.azure.com/x"));
-        assert!(!trusts("https://evilmanagement.azure.com/x"));
-        assert!(!trusts("https://eastus.rp.kubernetesconfiguration.azure.com/x"));
-        assert!(Cloud::named("AzureGermanCloud").is_none());
     }
 }

@@ -9,11 +9,10 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Method};
 
 use super::ApiError;
-use super::cloud::same_service;
 use super::error::Secrets;
 use super::lock::Held;
 use crate::client::net::retry_after;
-use crate::model::Json;
+use crate::model::{Json, same_service};
 
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);

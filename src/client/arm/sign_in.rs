@@ -214,11 +214,11 @@ impl Surroundings<'_> {
         };
         let client = self.client().ok().map(|(value, _)| value);
         let who = client.as_ref().map_or("of the machine".to_owned(), Clone::clone);
-        let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
+        let transport = self.transport.clone();
         let source = self.source(move || {
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: client.clone().map(UserAssignedId::ClientId),
-                client_options: bridge::options(&cloud, &transport),
+                client_options: bridge::machine(&transport),
             }))
         });
         Ok((source, format!("managed identity {who} ({sign})")))

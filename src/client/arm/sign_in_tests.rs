@@ -12,6 +12,7 @@ use axum::response::Response;
 use super::*;
 use crate::client::arm::{Reader, RunId, Verdict};
 use crate::client::net::clock;
+use crate::model::Trust;
 
 const TENANT: &str = "22222222-2222-2222-2222-222222222222";
 
@@ -122,7 +123,8 @@ fn reader(state: &Arc<Mutex<Service>>, set: &[(&str, &str)]) -> Reader {
     let set: BTreeMap<_, _> = set.iter().copied().collect();
     let env = |name: &str| set.get(name).map(ToString::to_string);
     let root = "http://127.0.0.1:4443";
-    let cloud = Cloud::custom("Sandbox", root, root, "https://management.azure.com");
+    let root = Trust::default().origin(root).unwrap();
+    let cloud = Cloud::custom("Sandbox", root.clone(), root, "https://management.azure.com");
     let transport = service(state);
     let chosen = TokenSource::choose(Auth::Auto, &env, Some(TENANT), &cloud, &transport).unwrap();
     Reader::new(transport, cloud, chosen.0, RunId::new())

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::ApiError;
 use crate::client::net::{clock, redact};
+use crate::model::Origin;
 
 /// A token is renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
@@ -45,9 +46,16 @@ struct State {
 
 /// A token ready to send.
 pub(super) struct Bearer {
-    pub(super) header: HeaderValue,
+    header: HeaderValue,
     pub(super) serial: u64,
     pub(super) renewable: bool,
+}
+
+impl Bearer {
+    /// The header for a request of this origin; `None` for any other address.
+    pub(super) fn towards(&self, origin: &Origin, url: &str) -> Option<HeaderValue> {
+        origin.covers(url).then(|| self.header.clone())
+    }
 }
 
 impl fmt::Debug for TokenSource {

@@ -178,7 +178,7 @@ impl Writer {
                     let decision = retry.after_break(&broken);
                     (Silence::Broken(broken).into_error(&write.method, &url), decision)
                 }
-                Err(Silence::NoToken(error)) => return Err(error),
+                Err(other) => return Err(other.into_error(&write.method, &url)),
             };
             match decision {
                 Decision::Again(wait) => pause(&url, wait).await,

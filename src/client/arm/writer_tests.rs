@@ -173,7 +173,9 @@ fn writer(service: &Arc<Mutex<Service>>) -> Writer {
             service.lock().unwrap().answer(&head.method, head.uri.path(), &body)
         }
     });
-    let cloud = Cloud::custom("Test", ROOT, ROOT, ROOT);
+    let trust: crate::model::Trust = std::iter::once("arm.test".parse().unwrap()).collect();
+    let root = trust.origin(ROOT).unwrap();
+    let cloud = Cloud::custom("Test", root.clone(), root, ROOT);
     let transport = Transport::InProcess(router);
     Writer::new(Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
-use http::{Request, Response};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -106,7 +106,13 @@ impl Transport {
     ///
     /// # Errors
     /// When no whole answer came back; the error says whether the request may have been taken.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
+    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
+        // Over HTTP/1.1 a front end answers 411 to a request with a meaning for bodies that does
+        // not say how long its body is (RFC 9110, 8.6).
+        if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
+            let length = HeaderValue::from(request.body().len());
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+        }
         match self {
             Self::Network(client) => over_network(client, request).await,
             Self::InProcess(router) => in_process(router.clone(), request).await,

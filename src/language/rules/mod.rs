@@ -21,23 +21,25 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Manifest;
+use crate::model::Trust;
 use crate::source::Diagnostics;
 
 pub use certificates::host_name;
 pub(crate) use quantity::Amount;
 
-/// Checks every cluster of a manifest. `now` is what certificates are compared with.
+/// Checks every cluster of a manifest. `now` is what certificates are compared with; `trust` says
+/// which hosts may have credentials.
 ///
 /// In a fleet a default that is wrong is reported once.
 #[must_use]
-pub fn check(manifest: &Manifest, now: Timestamp) -> Diagnostics {
+pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics {
     let mut all = Diagnostics::new();
     let mut seen = HashSet::new();
     let mut certificates = certificates::Known::default();
     for cluster in &manifest.clusters {
         let view = view::View { cluster };
         let mut found = Diagnostics::new();
-        names::check(view, &mut found);
+        names::check(view, trust, &mut found);
         ids::check(view, &mut found);
         identities::check(view, &mut found);
         instances::check(view, &mut found);

@@ -3,14 +3,14 @@
 
 use crate::catalog;
 use crate::language::{Cloud, ClusterType, Profile};
-use crate::model::KindName;
+use crate::model::{KindName, Trust};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::View;
 
-pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
+pub(super) fn check(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
     azure(view, found);
-    cloud(view, found);
+    cloud(view, trust, found);
     kubernetes(view, found);
     computes(view, found);
     companions(view, found);
@@ -106,30 +106,18 @@ fn azure(view: View<'_>, found: &mut Diagnostics) {
 }
 
 /// The endpoints of a cloud of one's own.
-fn cloud(view: View<'_>, found: &mut Diagnostics) {
-    if let Cloud::Custom(cloud) = &view.cluster.azure.cloud {
-        let urls = [
-            ("resourceManager", Some(&cloud.resource_manager)),
-            ("authority", cloud.authority.as_ref()),
-        ];
-        for (key, url) in urls.into_iter().filter_map(|(key, it)| it.map(|it| (key, it))) {
-            let message = format!("`{url}` is not an https address");
-            let help = "write for example https://management.example.com; plain http is for this machine only";
-            if !is_endpoint(url) {
-                found.push(
-                    Diagnostic::error("bad-url", message)
-                        .with_help(help)
-                        .at(view.value(&format!("/azure/cloud/{key}")), "here"),
-                );
-            }
+fn cloud(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
+    let Cloud::Custom(cloud) = &view.cluster.azure.cloud else { return };
+    let manager = ("resourceManager", Some(&cloud.resource_manager));
+    for (key, address) in [manager, ("authority", cloud.authority.as_ref())] {
+        if let Some(Err(error)) = address.map(|it| trust.origin(it)) {
+            found.push(
+                Diagnostic::error(error.code(), error.to_string())
+                    .with_help(error.help())
+                    .at(view.value(&format!("/azure/cloud/{key}")), "here"),
+            );
         }
     }
-}
-
-fn is_endpoint(text: &str) -> bool {
-    let Ok(url) = url::Url::parse(text) else { return false };
-    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && local))
 }
 
 fn kubernetes(view: View<'_>, found: &mut Diagnostics) {
