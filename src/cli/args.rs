@@ -269,6 +269,8 @@ pub(super) struct GraphArgs {
 pub(super) enum GraphFormat {
     /// Graphviz
     Dot,
+    /// A picture that needs no other program
+    Svg,
     /// Mermaid
     Mermaid,
     /// JSON

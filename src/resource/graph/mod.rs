@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
-pub use order::{Cycle, critical_path, order};
+pub use order::{Cycle, critical_path, essential, order};
 
 use crate::language::Origin;
 use crate::model::{Key, Pointer};

@@ -47,6 +47,25 @@ pub fn order(desired: &Desired) -> Result<Vec<Key>, Cycle> {
     Ok(keys.into_iter().cloned().collect())
 }
 
+/// The needs that no longer way implies, as (needed, needing), in address order: what a picture
+/// of the graph shows. Empty where resources need each other in a ring.
+#[must_use]
+pub fn essential(desired: &Desired) -> Vec<(&Key, &Key)> {
+    use petgraph::algo::tred;
+    let graph = graph(desired);
+    let Ok(sorted) = petgraph::algo::toposort(&graph, None) else { return Vec::new() };
+    let (list, _) = tred::dag_to_toposorted_adjacency_list::<_, u32>(&graph, &sorted);
+    let (reduced, _) = tred::dag_transitive_reduction_closure(&list);
+    let key = |at: u32| graph[sorted[at as usize]];
+    let mut edges: Vec<(&Key, &Key)> = reduced
+        .edge_indices()
+        .filter_map(|edge| reduced.edge_endpoints(edge))
+        .map(|(from, to)| (key(from), key(to)))
+        .collect();
+    edges.sort_unstable();
+    edges
+}
+
 /// The longest chain of needs and how long it takes, given how long each step took.
 #[must_use]
 pub fn critical_path(desired: &Desired, took: &BTreeMap<Key, Duration>) -> (Duration, Vec<Key>) {
