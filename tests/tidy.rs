@@ -50,12 +50,11 @@ const OUTSIDE: [(&[&str], &[&str], &str); 7] = [
 ];
 
 /// Where files are read and written.
-const FILES: [&str; 6] = [
+const FILES: [&str; 5] = [
     "src/cli/",
-    "src/source.rs",
+    "src/source",
     "src/language/mod.rs",
     "src/language/secrets.rs",
-    "src/plan/file.rs",
     "src/client/net/transport.rs",
 ];
 

@@ -52,37 +52,77 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
             .with_help("plan again with --target and save that")
             .into());
     }
-    let (_, mut saved) = file::read(path)?;
-    for node in saved.desired.nodes.values_mut() {
+    let refused = |findings: Diagnostics| Failure::findings(Exit::Stale, findings);
+    let read = file::read(path, &render::json::plan).map_err(|it| refused(vec![it]))?;
+    let file::Checked { mut saved, plan: reviewed, .. } = read;
+    elsewhere(&saved.surroundings, context).map_err(|it| refused(vec![it]))?;
+    let mut stale = Diagnostics::new();
+    for (key, node) in &mut saved.desired.nodes {
+        let owner = file::owner(&node.resource.kind().target(), key);
         for secret in node.resource.secrets_mut() {
-            *secret = language::reread(&secret.source, secret.encoding, &env)?;
+            let fresh = language::reread(&secret.source, secret.encoding, &env)?;
+            if fresh.fingerprint(&owner) != secret.fingerprint(&owner) {
+                let message = format!("{key}: the secret from {} has changed", secret.source);
+                stale.push(Diagnostic::error("stale-plan", message));
+            }
+            *secret = fresh;
         }
     }
-    let desired = saved.desired.clone();
-    let clients = context.clients(&desired).await?;
-    let live = context.snapshot(&desired, &clients).await?;
-    let observed = Observed { desired, clients, live, warnings: Diagnostics::new() };
-    let plan = context.plan(&observed, saved.mode);
-    let stale = saved.stale(&plan);
-    if !stale.is_empty() || !saved.secrets_match() {
-        let mut findings: Diagnostics = stale
-            .iter()
-            .map(|key| {
-                let message = format!("{key} is no longer as it was when the plan was made");
-                Diagnostic::error("stale-plan", message)
-            })
-            .collect();
-        if !saved.secrets_match() {
-            let message = "a secret is no longer the one the plan was made with";
-            findings.push(Diagnostic::error("stale-plan", message));
+    let (desired, warnings) = (saved.desired.clone(), saved.warnings());
+    if stale.is_empty() {
+        let clients = context.clients(&desired).await?;
+        let live = context.snapshot(&desired, &clients).await?;
+        let observed = Observed { desired, clients, live, warnings };
+        let plan = context.plan(&observed, saved.mode);
+        stale.extend(file::stale(&reviewed, &plan).iter().map(|key| {
+            let message = format!("{key} is no longer as it was when the plan was made");
+            Diagnostic::error("stale-plan", message)
+        }));
+        if stale.is_empty() {
+            return carry_out(plan, observed, &args.how, false, context).await;
         }
-        findings.push(
-            Diagnostic::error("stale-plan", format!("`{}` is stale", path.display()))
-                .with_help("plan again, and review what changed"),
-        );
-        return Err(Failure::findings(Exit::Stale, findings));
     }
-    carry_out(plan, observed, &args.how, false, context).await
+    stale.push(
+        Diagnostic::error("stale-plan", format!("`{}` is stale", path.display()))
+            .with_help("plan again, and review what changed"),
+    );
+    Err(refused(stale))
+}
+
+/// A review does not last for ever, though every decision is compared anyway.
+const GOOD_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(7 * 24);
+
+/// Refuses a plan that was made in other surroundings, before anything is signed in to.
+fn elsewhere(then: &file::Surroundings, context: &Context) -> Result<(), Diagnostic> {
+    let here = context.surroundings();
+    let refuse = |message: String, help: &str| {
+        Err(Diagnostic::error("plan-elsewhere", message).with_help(help))
+    };
+    if then.sandbox != here.sandbox {
+        let (made, applied) = match then.sandbox {
+            true => ("on the simulator", "is not to be applied there"),
+            false => ("for Azure", "is to be applied to the simulator"),
+        };
+        let message = format!("the plan was made {made} and {applied}");
+        return refuse(message, "plan and apply with the same --sandbox, or both without");
+    }
+    if let (Some(then), Some(here)) = (&then.tenant, &here.tenant)
+        && !then.eq_ignore_ascii_case(here)
+    {
+        let message = format!("the plan was made for tenant {then}, AZURE_TENANT_ID is {here}");
+        return refuse(message, "plan and apply with the same AZURE_TENANT_ID");
+    }
+    let age = then.made.parse::<jiff::Timestamp>().map(|it| now().duration_since(it));
+    if !age.is_ok_and(|it| it <= GOOD_FOR) {
+        let message = format!("the plan was made at {}; it is good for seven days", then.made);
+        return refuse(message, "plan again, and review it");
+    }
+    if then.principal != here.principal {
+        let name = |it: &Option<String>| it.clone().unwrap_or_else(|| "nobody by name".to_owned());
+        let (then, here) = (name(&then.principal), name(&here.principal));
+        context.out.note(&format!("Planned as {then}, applied as {here} (AZURE_CLIENT_ID)."));
+    }
+    Ok(())
 }
 
 /// Shows, asks, applies, reports.

@@ -53,6 +53,11 @@ impl Context {
         Ok(Self { global: global.clone(), out, sandbox })
     }
 
+    /// Whether the world is the simulator's.
+    pub(super) const fn simulated(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
     /// Saves the simulator's state.
     pub(super) fn close(&self) -> Result<(), Failure> {
         let save = |it: &Sandbox| it.save();

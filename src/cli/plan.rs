@@ -1,12 +1,24 @@
 //! `amlplan plan` and `amlplan show`.
 
 use super::args::{PlanArgs, ShowArgs};
-use super::context::{Context, Observed, now};
+use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
 use crate::plan::{self, Mode, Plan, PlanInput, file};
 use crate::render::{self, Style};
 
 impl Context {
+    /// Where a plan is made, or applied.
+    pub(super) fn surroundings(&self) -> file::Surroundings {
+        let sandbox = self.simulated();
+        let named = |name: &str| env(name).filter(|it| !sandbox && !it.is_empty());
+        file::Surroundings {
+            made: now().to_string(),
+            sandbox,
+            tenant: named("AZURE_TENANT_ID"),
+            principal: named("AZURE_CLIENT_ID"),
+        }
+    }
+
     pub(super) fn style(&self) -> Style {
         Style { color: self.out.color(), width: self.out.width() }
     }
@@ -29,14 +41,14 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
     let observed = context.observe(&args.files.files, &args.target, args.destroy).await?;
     let plan = context.plan(&observed, mode);
-    let representation = render::json::plan(&plan, &now().to_string());
     if let Some(path) = &args.out {
-        let text = render::human::plan(&plan, &Style::default());
-        let saved = file::Saved::new(&plan, &observed.desired, text);
-        file::write(path, representation.clone(), &saved)?;
+        let Observed { desired, live, warnings, .. } = &observed;
+        let input = PlanInput { desired, live, mode };
+        let saved = file::Saved::new(&input, warnings, context.surroundings());
+        file::write(path, &saved, &render::json::plan)?;
     }
     if args.json {
-        context.out.json(&representation);
+        context.out.json(&render::json::plan(&plan, &now().to_string()));
     } else {
         context.out.result(&render::human::plan(&plan, &context.style()));
     }
@@ -49,15 +61,14 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
 
 /// Prints a plan as it was saved, whether or not it is still right.
 pub(super) fn show(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
-    let (mut representation, saved) = file::read(&args.plan)?;
+    let checked = file::read(&args.plan, &render::json::plan)?;
     if args.json {
-        // The desired state is for apply; what was decided is above.
-        if let Some(own) = representation["amlplan"].as_object_mut() {
-            own.remove("saved");
-        }
-        context.out.json(&representation);
+        context.out.json(&checked.representation);
     } else {
-        context.out.result(&saved.text);
+        context.out.result(&render::human::plan(&checked.plan, &context.style()));
+        if checked.saved.surroundings.sandbox {
+            context.out.note("It was made on the simulator, and can only be applied there.");
+        }
     }
     Ok(Exit::Done)
 }

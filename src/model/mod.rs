@@ -2,6 +2,7 @@
 //! secret leaves. No I/O here, and no other room of the crate.
 
 mod arm_id;
+mod fingerprint;
 mod key;
 mod object_ref;
 mod origin;

@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use base64::Engine as _;
-use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::Pointer;
+use super::{Pointer, fingerprint};
 
 /// Where a secret comes from; this, and never the content, is what a saved plan holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,19 +58,21 @@ pub struct Secret {
     /// How the content is sent.
     pub encoding: Encoding,
     content: Option<SecretString>,
+    /// What the fingerprint was when the content was at hand.
+    remembered: Option<String>,
 }
 
 impl Secret {
     /// A secret whose content is at hand.
     #[must_use]
     pub fn new(source: SecretSource, encoding: Encoding, content: String) -> Self {
-        Self { source, encoding, content: Some(content.into()) }
+        Self { source, encoding, content: Some(content.into()), remembered: None }
     }
 
     /// A secret whose content has yet to be read, as a saved plan holds it.
     #[must_use]
     pub const fn unread(source: SecretSource, encoding: Encoding) -> Self {
-        Self { source, encoding, content: None }
+        Self { source, encoding, content: None, remembered: None }
     }
 
     /// The same secret, sent another way.
@@ -95,17 +96,20 @@ impl Secret {
         })
     }
 
-    /// A keyed fingerprint of the content: HMAC-SHA-256, first 16 hex digits. The key is the
-    /// resource the secret is sent to, so that equal secrets of two resources do not look equal.
+    /// A fingerprint of the content, 16 hex digits; of an unread secret the one that it was saved
+    /// with. It belongs to the resource that the secret is sent to, so that equal secrets of two
+    /// resources do not look equal.
     #[must_use]
     pub fn fingerprint(&self, resource: &str) -> Option<String> {
-        let content = self.content.as_ref()?.expose_secret();
-        let mut mac =
-            Hmac::<sha2::Sha256>::new_from_slice(resource.to_ascii_lowercase().as_bytes())
-                .expect("HMAC takes a key of any length");
-        mac.update(content.as_bytes());
-        let digest = mac.finalize().into_bytes();
-        Some(digest.iter().take(8).map(|it| format!("{it:02x}")).collect())
+        match &self.content {
+            Some(content) => Some(fingerprint::of(content.expose_secret(), resource)),
+            None => self.remembered.clone(),
+        }
+    }
+
+    /// Keeps the fingerprint, so that a saved plan can be compared and shown without the content.
+    pub fn remember(&mut self, resource: &str) {
+        self.remembered = self.fingerprint(resource);
     }
 }
 
@@ -143,7 +147,8 @@ pub mod secrets_by_source {
         secrets: &BTreeMap<String, Secret>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let sources = secrets.iter().map(|(key, it)| (key, (&it.source, it.encoding)));
+        let sources =
+            secrets.iter().map(|(key, it)| (key, (&it.source, it.encoding, &it.remembered)));
         sources.collect::<BTreeMap<_, _>>().serialize(serializer)
     }
 
@@ -154,9 +159,11 @@ pub mod secrets_by_source {
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<String, Secret>, D::Error> {
-        let sources: BTreeMap<String, (SecretSource, Encoding)> =
-            BTreeMap::deserialize(deserializer)?;
-        let secret = |(key, (source, encoding))| (key, Secret::unread(source, encoding));
+        type Stored = (SecretSource, Encoding, Option<String>);
+        let sources: BTreeMap<String, Stored> = BTreeMap::deserialize(deserializer)?;
+        let secret = |(key, (source, encoding, remembered))| {
+            (key, Secret { source, encoding, content: None, remembered })
+        };
         Ok(sources.into_iter().map(secret).collect())
     }
 }

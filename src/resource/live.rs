@@ -54,7 +54,7 @@ impl Live {
 }
 
 /// Everything that was read in one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Live state by address. What is not here was not read.
     pub live: BTreeMap<Key, Live>,

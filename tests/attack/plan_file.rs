@@ -1,0 +1,152 @@
+//! A saved plan is applied as amlplan wrote it, or not at all: every leaf of the file is changed,
+//! taken out and doubled, and every edit is refused with exit 4 before anything is sent.
+
+use serde_json::Value as Json;
+
+use crate::Attack;
+use crate::program::Place;
+
+const MANIFEST: &str = "apiVersion: amlplan/v1
+kind: Cluster
+name: edge
+azure: {subscription: 00000000-0000-0000-0000-000000000000, resourceGroup: ml-rg}
+cluster: {type: connectedClusters, name: edge}
+extension:
+  name: arcml-extension
+  configurationSettings: {enableTraining: true}
+  configurationProtectedSettings: {token: {fromEnv: TOKEN}}
+computes: [{name: edge, workspace: {name: ml-workspace}}]
+";
+
+/// Every leaf, and every empty map or list, as a JSON pointer.
+fn leaves(value: &Json, at: &str, found: &mut Vec<String>) {
+    match value {
+        Json::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                leaves(value, &format!("{at}/{key}"), found);
+            }
+        }
+        Json::Array(items) if !items.is_empty() => {
+            for (index, value) in items.iter().enumerate() {
+                leaves(value, &format!("{at}/{index}"), found);
+            }
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+fn change(value: &Json) -> Json {
+    match value {
+        Json::Bool(it) => Json::Bool(!it),
+        Json::Number(it) => (it.as_i64().unwrap_or(0) + 1).into(),
+        Json::String(it) => format!("{it}x").into(),
+        Json::Null | Json::Array(_) | Json::Object(_) => "x".into(),
+    }
+}
+
+/// The document with one leaf changed, taken out, or with something beside it.
+fn edit(document: &Json, at: &str, how: &str) -> Json {
+    let mut edited = document.clone();
+    let (parent, last) = at.rsplit_once('/').expect("a pointer");
+    let last = last.replace("~1", "/").replace("~0", "~");
+    match (edited.pointer_mut(parent).expect("its parent"), how) {
+        (Json::Object(map), "change") => drop(map.insert(last.clone(), change(&map[&last]))),
+        (Json::Object(map), "delete") => drop(map.remove(&last)),
+        (Json::Object(map), _) => drop(map.insert(format!("{last}_"), map[&last].clone())),
+        (Json::Array(items), _) => {
+            let index: usize = last.parse().expect("an index");
+            match how {
+                "change" => items[index] = change(&items[index]),
+                "delete" => drop(items.remove(index)),
+                _ => items.insert(index, items[index].clone()),
+            }
+        }
+        _ => panic!("{at} has no parent"),
+    }
+    edited
+}
+
+fn planned() -> (Place, String) {
+    let mut place = Place::new();
+    place.env.push(("TOKEN".to_owned(), "correct horse battery staple".to_owned()));
+    std::fs::write(place.path("cluster.yaml"), MANIFEST).expect("a manifest");
+    let ran = place.run(&["plan", "--sandbox", "--out", "edge.plan"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = std::fs::read_to_string(place.path("edge.plan")).expect("a plan");
+    (place, text)
+}
+
+#[track_caller]
+fn refused(place: &Place, text: &str, what: &str) {
+    std::fs::write(place.path("edited.plan"), text).expect("an edited plan");
+    let ran = place.run(&["apply", "edited.plan", "--sandbox"]);
+    assert_eq!(ran.code, 4, "{what}:\n{}\n{}", ran.out, ran.err);
+    assert!(ran.err.contains("plan-") && ran.out.is_empty(), "{what}:\n{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn every_edit_of_a_saved_plan_is_refused() {
+    let (place, text) = planned();
+    let document: Json = serde_json::from_str(&text).expect("JSON");
+    let mut all = Vec::new();
+    leaves(&document, "", &mut all);
+    assert!(all.len() > 200, "the plan has {} leaves", all.len());
+    let mut attack = Attack::new("plan file");
+    attack.dice.shuffle(&mut all);
+    // In a short run a part of the edits, another one each time.
+    for at in &all {
+        for how in ["change", "delete", "add"] {
+            if !attack.goes_on() {
+                break;
+            }
+            let edited = edit(&document, at, how);
+            let edited = serde_json::to_string_pretty(&edited).expect("JSON") + "\n";
+            assert_ne!(edited, text);
+            refused(&place, &edited, &format!("{how} of {at}"));
+            attack.count("edits refused");
+        }
+    }
+    // What JSON does not tell apart: the second of two equal keys counts for some readers.
+    let twice = text.replacen("{\n", "{\n  \"resource_changes\": [],\n", 1);
+    refused(&place, &twice, "a key twice");
+    refused(&place, &serde_json::to_string(&document).expect("JSON"), "formatted anew");
+    refused(&place, "{}", "nothing at all");
+    refused(&place, &text[..text.len() / 2], "half a plan");
+    // And the plan itself is applied: the refusals come from the edits.
+    let ran = place.run(&["apply", "edge.plan", "--sandbox"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = place.run(&["plan", "--sandbox", "--detailed-exitcode"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+}
+
+#[test]
+fn a_plan_is_applied_where_it_was_made() {
+    let (mut place, _) = planned();
+    place.env.push(("AZURE_CLIENT_ID".to_owned(), "me".to_owned()));
+    let refused = |place: &Place, words: &[&str], why: &str| {
+        let ran = place.run(words);
+        assert_eq!(ran.code, 4, "{}", ran.err);
+        assert!(ran.err.contains(why), "{}", ran.err);
+    };
+    // Nothing is signed in to: there is no credential, and that would be another error.
+    refused(&place, &["apply", "edge.plan"], "made on the simulator");
+    place.env.push(("TOKEN".to_owned(), "another one".to_owned()));
+    let changed = "the secret from environment variable TOKEN has changed";
+    refused(&place, &["apply", "edge.plan", "--sandbox"], changed);
+}
+
+#[test]
+fn show_prints_what_plan_printed() {
+    let (place, _) = planned();
+    let plan = place.run(&["plan", "--sandbox"]);
+    let show = place.run(&["show", "edge.plan"]);
+    assert_eq!((plan.out, show.code), (show.out, 0));
+    let json = |words: &[&str]| -> Json {
+        let mut it: Json = serde_json::from_str(&place.run(words).out).expect("JSON");
+        it["timestamp"] = Json::Null;
+        it["amlplan"].as_object_mut().expect("a map").remove("digest");
+        it
+    };
+    assert_eq!(json(&["plan", "--sandbox", "--json"]), json(&["show", "edge.plan", "--json"]));
+}
