@@ -37,10 +37,6 @@ impl Attack {
     pub(crate) fn count(&mut self, what: impl Into<String>) {
         *self.counts.entry(what.into()).or_default() += 1;
     }
-
-    pub(crate) fn counted(&self, what: &str) -> u64 {
-        self.counts.get(what).copied().unwrap_or(0)
-    }
 }
 
 impl Drop for Attack {
