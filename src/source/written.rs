@@ -68,45 +68,45 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
+        fs::metadata(path).expect("a file").permissions().mode() & 0o777
     }
 
     #[test]
     fn what_is_written_is_its_owners_alone_and_nothing_is_left_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a file");
         let path = folder.path().join("deep/down/plan");
-        write(&path, "one").unwrap();
+        write(&path, "one").expect("a file");
         // What was open to all before is not afterwards.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        write(&path, "two").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("a file");
+        write(&path, "two").expect("a file");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "two");
+        assert_eq!((mode(&path), mode(path.parent().expect("a file"))), (0o600, 0o700));
+        assert_eq!(fs::read_dir(path.parent().expect("a file")).expect("a file").count(), 1);
     }
 
     #[test]
     fn no_link_is_followed() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a file");
         let at = |name: &str| folder.path().join(name);
-        fs::write(at("victim"), "mine").unwrap();
+        fs::write(at("victim"), "mine").expect("a file");
         for (link, target) in [("link", "victim"), ("dangling", "nothing")] {
-            symlink(at(target), at(link)).unwrap();
+            symlink(at(target), at(link)).expect("a file");
             let finding = write(&at(link), "theirs").unwrap_err();
             assert!(finding.message.contains("it is a link"), "{}", finding.message);
         }
-        assert_eq!(fs::read_to_string(at("victim")).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(at("victim")).expect("a file"), "mine");
         assert!(!at("nothing").exists());
     }
 
     #[test]
     fn what_cannot_be_written_is_said_and_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("taken")).unwrap();
+        let folder = tempfile::tempdir().expect("a file");
+        fs::create_dir(folder.path().join("taken")).expect("a file");
         for path in
             [Path::new("/dev/full"), Path::new("/proc/none/x"), &folder.path().join("taken")]
         {
             assert_eq!(write(path, "x").unwrap_err().code, "file-unwritable", "{}", path.display());
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).expect("a file").count(), 1);
     }
 }
