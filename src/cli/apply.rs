@@ -201,7 +201,7 @@ async fn gates(
     if plan.mode == Mode::Apply {
         let checks = super::verify::prerequisites(observed, context).await;
         for check in health::doctor::blocking(&checks) {
-            let message = format!("{}: {}", check.key, check.message);
+            let message = format!("{}: {}", check.address, check.message);
             let mut finding = Diagnostic::error(check.code, message).at(check.place.clone(), "");
             finding.help.clone_from(&check.help);
             findings.push(finding);

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::arm::Auth;
 use crate::model::{ConfirmedHost, Trust};
+use crate::render::report::Format;
 
 /// What `--help` says at its end.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 an error; 2 a finding (plan --detailed-exitcode, \
@@ -251,9 +252,43 @@ pub(super) enum DriftFormat {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) files: Files,
-    /// Write JSON
-    #[arg(long)]
+    #[command(flatten)]
+    pub(super) formats: Formats,
+    /// Write JSON: the same as --format json
+    #[arg(long, conflicts_with = "format")]
     pub(super) json: bool,
+}
+
+/// How a report is written; the same for every command that reports.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Formats {
+    /// How to report, or FORMAT=FILE to write it there too; may be given several times
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = format)]
+    pub(super) format: Vec<(Format, Option<PathBuf>)>,
+    /// Show people what is fine, too
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+impl Formats {
+    /// Every format with its file; people's on standard output where nothing else goes there.
+    pub(super) fn all(&self, json: bool) -> Vec<(Format, Option<PathBuf>)> {
+        let mut all = self.format.clone();
+        if all.iter().all(|it| it.1.is_some()) {
+            all.push((if json { Format::Json } else { Format::Human }, None));
+        }
+        all
+    }
+}
+
+fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
+    let (word, file) = text.split_once('=').map_or((text, None), |(a, b)| (a, Some(b)));
+    let words = || Format::ALL.map(|it| it.1).join(", ");
+    let format = Format::named(word).ok_or_else(|| format!("`{word}` is none of: {}", words()))?;
+    match file {
+        Some("") => Err(format!("the file of `{word}=` is missing")),
+        file => Ok((format, file.map(PathBuf::from))),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::args::CheckArgs;
 use super::context::{Context, Observed, now};
 use super::exit::{Exit, Failure};
-use crate::health::{self, Check, Probe, Probed, Status};
+use crate::health::{self, Finding, Probe, Probed, Report, Status};
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
@@ -27,31 +27,44 @@ async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Pr
 pub(super) async fn verify(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let observed = context.observe(&args.files.files, &[], false).await?;
     let probed = probe(health::verify::probes(&observed.desired), &observed, context).await;
-    let checks = health::verify::checks(&observed.desired, &observed.live, &probed);
-    let exit = report(&checks, args, context);
+    let findings = health::verify::checks(&observed.desired, &observed.live, &probed);
+    let report = Report { command: "verify", findings, ..Report::default() };
+    write(&report, args, context)?;
     // What could not be looked at is not known to work.
-    let unknown = checks.iter().any(|it| it.status == Status::Unknown);
-    Ok(if exit == Exit::Done && unknown { Exit::Error } else { exit })
+    Ok(match () {
+        () if report.number(Status::Fail) > 0 => Exit::Found,
+        () if !report.complete() => Exit::Error,
+        () => Exit::Done,
+    })
 }
 
 pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let observed = context.observe(&args.files.files, &[], false).await?;
-    let checks = prerequisites(&observed, context).await;
-    Ok(report(&checks, args, context))
+    let findings = prerequisites(&observed, context).await;
+    let report = Report { command: "doctor", findings, ..Report::default() };
+    write(&report, args, context)?;
+    Ok(if report.number(Status::Fail) > 0 { Exit::Found } else { Exit::Done })
 }
 
 /// Every prerequisite of an apply.
-pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Check> {
+pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Finding> {
     let probed = probe(health::doctor::probes(&observed.desired), observed, context).await;
     health::doctor::checks(&observed.desired, &observed.live, &probed, now())
 }
 
-fn report(checks: &[Check], args: &CheckArgs, context: &Context) -> Exit {
-    if args.json {
-        context.out.json(&render::checks::json(checks));
-    } else {
-        context.out.result(&render::checks::human(checks, &context.style()));
+/// Writes a report in every format asked for, to standard output or to a file.
+pub(super) fn write(report: &Report, args: &CheckArgs, context: &Context) -> Result<(), Failure> {
+    for (format, file) in args.formats.all(args.json) {
+        let text = render::report::render(report, format, &context.style(), args.formats.all);
+        match file {
+            None => context.out.result(&text),
+            Some(path) => std::fs::write(&path, text).map_err(|it| {
+                Failure::error(
+                    "file-unwritable",
+                    format!("cannot write `{}`: {it}", path.display()),
+                )
+            })?,
+        }
     }
-    let failed = checks.iter().any(|it| it.status == Status::Fail);
-    if failed { Exit::Found } else { Exit::Done }
+    Ok(())
 }

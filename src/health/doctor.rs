@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::report::{Check, Probe, Probed, Status};
+use super::report::{Finding, Probe, Probed, Status};
 use super::site::{AZUREML, Found, Site, check, clusters, objects, probes_of, sites};
 use super::{access, capacity, conflicts, grants, rights};
 use crate::catalog::{self, RegistrationQuery};
@@ -92,7 +92,7 @@ pub fn checks(
     snapshot: &Snapshot,
     probed: &Probed,
     now: Timestamp,
-) -> Vec<Check> {
+) -> Vec<Finding> {
     let mut checks = shared(desired, snapshot);
     checks.extend(rights::checks(desired, snapshot, probed));
     for mut site in sites(desired, snapshot, probed) {
@@ -115,12 +115,12 @@ pub fn checks(
 
 /// The findings that stop an apply.
 #[must_use]
-pub fn blocking(checks: &[Check]) -> Vec<&Check> {
+pub fn blocking(checks: &[Finding]) -> Vec<&Finding> {
     checks.iter().filter(|it| it.status == Status::Fail).collect()
 }
 
 /// Registrations and identities.
-fn shared(desired: &Desired, snapshot: &Snapshot) -> Vec<Check> {
+fn shared(desired: &Desired, snapshot: &Snapshot) -> Vec<Finding> {
     let mut checks = Vec::new();
     let registration = |it: KindName| matches!(it, KindName::Feature | KindName::Provider);
     for (key, node) in &desired.nodes {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::report::{Check, Probed, Status};
+use super::report::{Finding, Probed, Status};
 use crate::language::{Cluster, Declared, Manifest, Origin};
 use crate::model::{Json, Key};
 use crate::resource::graph::{Desired, build};
@@ -55,12 +55,12 @@ pub(super) fn probed(answers: &[(&str, Json)]) -> Probed {
 }
 
 /// The worst status of a code, with the message and help of that check.
-pub(super) fn worst<'a>(checks: &'a [Check], code: &str) -> Option<&'a Check> {
+pub(super) fn worst<'a>(checks: &'a [Finding], code: &str) -> Option<&'a Finding> {
     checks.iter().filter(|it| it.code == code).max_by_key(|it| it.status)
 }
 
 /// The worst status of a code; a code that did not appear is a mistake of the test.
-pub(super) fn status(checks: &[Check], code: &str) -> Status {
+pub(super) fn status(checks: &[Finding], code: &str) -> Status {
     let seen: Vec<_> = checks.iter().map(|it| (it.code, it.status)).collect();
     worst(checks, code).unwrap_or_else(|| panic!("no {code} in {seen:?}")).status
 }

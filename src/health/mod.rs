@@ -16,4 +16,4 @@ mod rights;
 mod site;
 pub mod verify;
 
-pub use report::{Check, Probe, Probed, Status};
+pub use report::{Finding, Probe, Probed, Report, Status};

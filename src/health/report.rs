@@ -1,14 +1,15 @@
-//! Results of checks against what is live: what `doctor` and `verify` report.
+//! What `doctor`, `verify` and `drift` find: one type for all three, so that every format knows all.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
-use crate::model::{Json, Key};
+use crate::model::{Json, Key, Pointer};
 use crate::resource::Read;
-use crate::source::Place;
+use crate::source::{Diagnostics, Place};
 
-/// What a check found.
+/// What came of looking at something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -16,31 +17,159 @@ pub enum Status {
     Pass,
     /// It does not apply, or was skipped on request.
     Skipped,
+    /// Good to know.
+    Info,
     /// Works, but look at it.
     Warning,
-    /// It could not be checked; the message says why.
+    /// It could not be looked at; the message says why.
     Unknown,
     /// Not as it should be.
     Fail,
 }
 
-/// One check and what it found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+impl Status {
+    /// The word of machine-readable reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Skipped => "skipped",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Unknown => "unknown",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// One thing that was looked at, with what was found; what is fine stands here too.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
     /// Stable code, which `amlplan explain` knows.
     pub code: &'static str,
-    /// The resource it is about.
-    pub key: Key,
-    /// What was checked, in a few words.
-    pub title: String,
-    /// What was found.
+    /// How bad it is; [`Status::Pass`] and [`Status::Skipped`] are nothing to act on.
     pub status: Status,
-    /// What is wrong; empty for a pass.
+    /// The resource it is about.
+    pub address: Key,
+    /// The field of it; the root for the whole resource.
+    pub path: Pointer,
+    /// Which sort of drift it is, for `drift`.
+    pub class: Option<&'static str>,
+    /// What was looked at, in a few words.
+    pub title: String,
+    /// What is wrong, without the address; for a pass what is worth knowing, or nothing.
     pub message: String,
     /// How to mend it.
     pub help: Option<String>,
-    /// The line of the manifest it is about.
+    /// The line of the manifest.
     pub place: Option<Place>,
+    /// What it rests on: events, states, lines of a report. Never a secret.
+    pub evidence: Vec<String>,
+    /// What is declared and what is live, in words, where two sides differ.
+    pub sides: Option<(String, String)>,
+    /// What tells two findings of one code, address and field apart, such as a list's item.
+    pub detail: String,
+    /// Further members of the finding in JSON.
+    pub members: BTreeMap<&'static str, Json>,
+}
+
+impl Finding {
+    /// A finding with everything optional left out.
+    #[must_use]
+    pub fn new(code: &'static str, status: Status, address: Key, message: String) -> Self {
+        Self {
+            code,
+            status,
+            address,
+            path: Pointer::root(),
+            class: None,
+            title: String::new(),
+            message,
+            help: None,
+            place: None,
+            evidence: Vec::new(),
+            sides: None,
+            detail: String::new(),
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// The same on every run, machine and in every order, whatever the values are.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let class = self.class.unwrap_or_default();
+        let Self { code, address, path, detail, .. } = self;
+        let text = format!("{code}\n{class}\n{address}\n{path}\n{detail}");
+        Sha256::digest(text).iter().take(8).map(|it| format!("{it:02x}")).collect()
+    }
+
+    /// Whether somebody has to read it.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        !matches!(self.status, Status::Pass | Status::Skipped)
+    }
+
+    /// What is wrong in one line, without the address.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let root = self.path == Pointer::root();
+        let at = if root { String::new() } else { format!("{} ", self.path) };
+        match &self.sides {
+            Some((declared, live)) if self.message.is_empty() => {
+                format!("{at}is {live}, declared is {declared}")
+            }
+            _ if self.message.is_empty() => self.title.clone(),
+            _ => self.message.clone(),
+        }
+    }
+}
+
+/// What a command found. Counts, verdicts and exit codes are counted from it.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// `drift`, `verify` or `doctor`.
+    pub command: &'static str,
+    /// Everything that was looked at.
+    pub findings: Vec<Finding>,
+    /// What kept parts from being looked at.
+    pub diagnostics: Diagnostics,
+    /// What was left out on request, in words.
+    pub skipped: Vec<String>,
+    /// The result in one line; empty: counted from the findings.
+    pub verdict: String,
+    /// Further members of the document in JSON.
+    pub members: BTreeMap<&'static str, Json>,
+}
+
+impl Report {
+    /// What somebody has to read, the worst first, then by address and field.
+    #[must_use]
+    pub fn bad(&self) -> Vec<&Finding> {
+        let mut bad: Vec<&Finding> = self.findings.iter().filter(|it| it.counts()).collect();
+        bad.sort_by(|a, b| {
+            let place = |it: &Finding| (it.address.clone(), it.path.clone());
+            b.status.cmp(&a.status).then_with(|| place(a).cmp(&place(b)))
+        });
+        bad
+    }
+
+    /// How many findings have a status.
+    #[must_use]
+    pub fn number(&self, status: Status) -> usize {
+        self.findings.iter().filter(|it| it.status == status).count()
+    }
+
+    /// Whether the comparison itself failed somewhere.
+    #[must_use]
+    pub fn errored(&self) -> bool {
+        crate::source::has_errors(&self.diagnostics)
+    }
+
+    /// Whether everything could be looked at.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        !self.errored() && self.number(Status::Unknown) == 0
+    }
 }
 
 /// A read that a family of checks wants beside the resources themselves.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::workspace_id;
 use super::facts::FACTS;
-use super::report::{Check, Probe, Probed};
+use super::report::{Finding, Probe, Probed};
 use super::site::{Found, Site, check, items, text};
 use crate::catalog;
 use crate::model::{Json, Key};
@@ -76,7 +76,7 @@ fn allows(permission: &Json, action: &str) -> bool {
 }
 
 /// The caller's right to make what is not there yet.
-pub(super) fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Check> {
+pub(super) fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Finding> {
     const CODE: &str = "rights-missing";
     let mut checks = Vec::new();
     for (key, node) in &desired.nodes {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Check, Probe, Probed, Status};
+use super::report::{Finding, Probe, Probed, Status};
 use crate::catalog::{ComponentQuery, ProfileName, service_accounts};
 use crate::catalog::{Weight, page};
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::resource::graph::{ClusterAccess, Desired, Scope};
 use crate::resource::{Compute, Extension, Read, Resource, SccGrant, Snapshot};
+use crate::source::Place;
 
 /// Namespace of the extension.
 pub(super) const AZUREML: &str = "azureml";
@@ -56,7 +57,7 @@ pub(super) struct Site<'a> {
     pub(super) extension: Option<&'a Extension>,
     /// Declared and derived settings.
     pub(super) settings: BTreeMap<String, String>,
-    pub(super) checks: Vec<Check>,
+    pub(super) checks: Vec<Finding>,
 }
 
 /// The declared clusters with their access, in order.
@@ -108,7 +109,7 @@ pub(super) fn check(
     key: &Key,
     at: &str,
     found: Found,
-) -> Check {
+) -> Finding {
     let page = page(code);
     let weighty = page.is_none_or(|it| it.severity == Weight::Error);
     let (status, message, help) = match found {
@@ -119,15 +120,30 @@ pub(super) fn check(
         Found::Wrong(it, help) | Found::Mild(it, help) => (Status::Warning, it, help),
         Found::Grave(it, help) => (Status::Fail, it, help),
     };
-    Check {
-        code,
-        key: key.clone(),
+    let path = Pointer::parse(at);
+    Finding {
         title: page.map_or_else(|| code.to_owned(), |it| it.title.clone()),
-        status,
-        message,
         help,
-        place: desired.place(key, &Pointer::parse(at)),
+        place: place(desired, key, &path),
+        path,
+        ..Finding::new(code, status, key.clone(), message)
     }
+}
+
+/// The line of a field, or of what is around it, or of its resource, or of its cluster.
+fn place(desired: &Desired, key: &Key, path: &Pointer) -> Option<Place> {
+    let mut at = path.clone();
+    loop {
+        if let Some(place) = desired.place(key, &at) {
+            return Some(place);
+        }
+        if at == Pointer::root() {
+            break;
+        }
+        at = at.parent();
+    }
+    let mut near = desired.nodes.keys().filter(|it| it.scope == key.scope);
+    near.find_map(|it| desired.place(it, &Pointer::root()))
 }
 
 impl<'a> Site<'a> {

@@ -3,7 +3,7 @@
 
 mod cluster;
 
-use super::report::{Check, Probe, Probed};
+use super::report::{Finding, Probe, Probed};
 use super::site::{
     AZUREML, Found, Site, clusters, extension_of, object, objects, probes_of, sites, text,
 };
@@ -48,7 +48,7 @@ pub fn probes(desired: &Desired) -> Vec<Probe> {
 /// Checks whether everything that the manifest declares works. Nothing that could not be read
 /// passes.
 #[must_use]
-pub fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Check> {
+pub fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Finding> {
     let mut checks = Vec::new();
     for mut site in sites(desired, snapshot, probed) {
         super::access::connection(&mut site);

@@ -1,7 +1,6 @@
 //! The only place that formats for people or machines. Everything here turns values into text or
 //! JSON; only the command line prints it.
 
-pub mod checks;
 pub mod diagnostics;
 mod diff;
 pub mod drift;
@@ -9,9 +8,9 @@ pub mod explain;
 pub mod graph;
 pub mod human;
 pub mod json;
-mod junit;
 mod outcome;
 pub mod progress;
+pub mod report;
 #[cfg(test)]
 mod samples;
 mod stream;

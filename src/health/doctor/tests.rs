@@ -6,7 +6,7 @@ mod cluster;
 use serde_json::json;
 
 use super::super::fixture::{desired, probed, snapshot, status, worst};
-use super::super::report::{Check, Probed, Status};
+use super::super::report::{Finding, Probed, Status};
 use super::*;
 use crate::model::Json;
 
@@ -115,7 +115,7 @@ impl World {
         self.declare(&format!("/extension/configurationSettings/{key}"), value)
     }
 
-    fn run(&self) -> Vec<Check> {
+    fn run(&self) -> Vec<Finding> {
         let desired = desired(self.manifest.clone());
         let live: Vec<(&str, Json)> =
             self.live.iter().map(|(key, it)| (key.as_str(), it.clone())).collect();

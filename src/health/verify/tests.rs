@@ -67,7 +67,7 @@ fn with(change: (&'static str, Json)) -> Probed {
     probed(&answers)
 }
 
-fn run(answers: &Probed) -> Vec<Check> {
+fn run(answers: &Probed) -> Vec<Finding> {
     let desired = desired(
         json!({"cluster": {"type": "connectedClusters", "name": "edge", "distribution": "k3s"}}),
     );

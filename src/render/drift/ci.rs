@@ -4,10 +4,11 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
-use super::{Finding, Places, Report, Rule, Site};
+use super::{Finding, Places, Report, Rule};
 use crate::model::Json;
 use crate::plan::Plan;
-use crate::render::junit::{self, Case, Verdict};
+use crate::render::report::Site;
+use crate::render::report::junit::{self, Case, Verdict};
 use crate::source::{Diagnostic, Severity};
 
 /// GitHub shows ten annotations of a kind and drops the rest without a word.

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub use ci::{github, junit, sarif};
 pub use markdown::markdown;
 
+use super::report::Site;
 use super::style::{Ink, Style, count, text};
 use super::values;
 use crate::model::{Json, Key, Pointer, Value};
@@ -136,23 +137,6 @@ fn side(value: &Json) -> String {
         Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
             values::inline(&Value::from(value.clone()))
         }
-    }
-}
-
-/// Where a finding is shown: file as the user named it, lines and columns from one.
-pub(super) struct Site {
-    pub(super) file: String,
-    pub(super) start: (usize, usize),
-    pub(super) end: (usize, usize),
-}
-
-impl Site {
-    pub(super) fn of(place: &Place) -> Self {
-        let file = place.source.path.display().to_string().replace('\\', "/");
-        let file = file.trim_start_matches("./").to_owned();
-        let end = place.span.end;
-        let end = Place { source: place.source.clone(), span: end..end };
-        Self { file, start: place.line_column(), end: end.line_column() }
     }
 }
 

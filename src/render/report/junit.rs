@@ -1,9 +1,14 @@
-//! JUnit XML, as the common readers take it (Jenkins and GitLab docs: JUnit reports).
+//! JUnit XML, as the common readers take it (Jenkins and GitLab docs: JUnit reports): a suite for
+//! each cluster, a case for each thing that was looked at.
 
 use std::collections::BTreeMap;
 
+use super::Site;
+use crate::health::{Report, Status};
+use crate::source::Severity;
+
 /// What became of a case.
-pub(super) enum Verdict {
+pub(in crate::render) enum Verdict {
     Pass,
     /// A check said no.
     Failure {
@@ -19,17 +24,57 @@ pub(super) enum Verdict {
 }
 
 /// One check.
-pub(super) struct Case {
-    pub(super) suite: String,
-    pub(super) class: String,
-    pub(super) name: String,
+pub(in crate::render) struct Case {
+    pub(in crate::render) suite: String,
+    pub(in crate::render) class: String,
+    pub(in crate::render) name: String,
     /// File and line.
-    pub(super) site: Option<(String, usize)>,
-    pub(super) verdict: Verdict,
+    pub(in crate::render) site: Option<(String, usize)>,
+    pub(in crate::render) verdict: Verdict,
+}
+
+/// The report; warnings pass, since JUnit has no word for them, and say what they are.
+pub(super) fn junit(report: &Report) -> String {
+    let flat = |it: Site| (it.file, it.start.0);
+    let broken = report.diagnostics.iter().filter(|it| it.severity == Severity::Error);
+    let mut cases: Vec<Case> = broken
+        .map(|it| Case {
+            suite: "amlplan".to_owned(),
+            class: it.code.to_owned(),
+            name: it.message.clone(),
+            site: it.labels.first().map(|it| Site::of(&it.place)).map(flat),
+            verdict: Verdict::Error { kind: it.code.to_owned(), text: it.message.clone() },
+        })
+        .collect();
+    for it in &report.findings {
+        let help = it.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+        let text = format!("{}{help}", it.problem());
+        let kind = it.code.to_owned();
+        // Drift is a failure however mild it is: that is what the command asks.
+        let fails =
+            it.status == Status::Fail || (it.class.is_some() && it.status == Status::Warning);
+        let verdict = match it.status {
+            Status::Pass | Status::Info => Verdict::Pass,
+            Status::Warning if !fails => Verdict::Pass,
+            Status::Warning | Status::Fail => Verdict::Failure { kind, text },
+            Status::Skipped => Verdict::Skipped(it.message.clone()),
+            Status::Unknown => Verdict::Error { kind, text },
+        };
+        let about =
+            if it.title.is_empty() { it.path.to_string() } else { format!(": {}", it.title) };
+        cases.push(Case {
+            suite: it.address.scope.clone(),
+            class: it.code.to_owned(),
+            name: format!("{}{about}", it.address),
+            site: Site::of_finding(it).map(flat),
+            verdict,
+        });
+    }
+    document(&format!("amlplan {}", report.command), &cases)
 }
 
 /// The whole document; suites in name order, cases in theirs.
-pub(super) fn document(name: &str, cases: &[Case]) -> String {
+pub(in crate::render) fn document(name: &str, cases: &[Case]) -> String {
     let mut suites: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for case in cases {
         suites.entry(&case.suite).or_default().push(case);
@@ -43,7 +88,7 @@ pub(super) fn document(name: &str, cases: &[Case]) -> String {
         out.push("  </testsuite>".to_owned());
     }
     out.push("</testsuites>".to_owned());
-    super::style::text(&out)
+    crate::render::style::text(&out)
 }
 
 fn totals(name: &str, cases: &[&Case]) -> String {

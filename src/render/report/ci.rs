@@ -1,0 +1,274 @@
+//! Reports for build systems: SARIF 2.1.0 (OASIS; GitHub docs: SARIF support for code scanning),
+//! GitHub's workflow commands, Azure Pipelines' logging commands, GitLab's code quality report, and
+//! Prometheus' text format.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::json;
+
+use super::{Site, severity, verdict};
+use crate::catalog;
+use crate::health::{Finding, Report, Status};
+use crate::model::Json;
+use crate::source::{Diagnostic, Severity};
+
+/// GitHub shows ten annotations of a kind and drops the rest without a word.
+const SHOWN: usize = 10;
+
+const URI: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`');
+
+const fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Advice => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+const fn grade(status: Status) -> Severity {
+    match status {
+        Status::Fail => Severity::Error,
+        Status::Warning | Status::Unknown => Severity::Warning,
+        Status::Info | Status::Pass | Status::Skipped => Severity::Advice,
+    }
+}
+
+/// The report as SARIF. Rules, paths and fingerprints are the same on every run, so that an alert
+/// stays open until its cause is mended.
+pub(super) fn sarif(report: &Report) -> Json {
+    let bad = report.bad();
+    let codes: BTreeSet<&str> = bad.iter().map(|it| it.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    let rule = |code: &&str| {
+        let page = catalog::explain(code);
+        let short = page.map_or(*code, |it| &it.summary);
+        let full = page.map_or(short, |it| if it.cause.is_empty() { short } else { &it.cause });
+        json!({
+            "id": code,
+            "name": code,
+            "shortDescription": {"text": short},
+            "fullDescription": {"text": full},
+            "help": {"text": format!("Run `amlplan explain {code}`.")},
+            "properties": {"tags": [report.command]},
+        })
+    };
+    let notification = |it: &Diagnostic| json!({"descriptor": {"id": it.code}, "message": {"text": it.message}, "level": level(it.severity)});
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": env!("CARGO_PKG_NAME"),
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": codes.iter().map(rule).collect::<Vec<_>>(),
+            }},
+            "automationDetails": {"id": format!("amlplan/{}/", report.command)},
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": !report.errored(),
+                "toolExecutionNotifications": report.diagnostics.iter().map(notification).collect::<Vec<_>>(),
+            }],
+            "results": bad.iter().map(|it| result(it, &codes)).collect::<Vec<_>>(),
+        }],
+    })
+}
+
+fn result(finding: &Finding, codes: &[&str]) -> Json {
+    let address = &finding.address;
+    let logical =
+        json!([{"fullyQualifiedName": format!("{address}{}", finding.path), "kind": "resource"}]);
+    let mut location = json!({ "logicalLocations": logical });
+    if let Some(Site { file, start, end }) = Site::of_finding(finding) {
+        location["physicalLocation"] = json!({
+            "artifactLocation": {"uri": utf8_percent_encode(&file, URI).to_string()},
+            "region": {
+                "startLine": start.0, "startColumn": start.1,
+                "endLine": end.0, "endColumn": end.1,
+            },
+        });
+    }
+    let help = finding.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+    json!({
+        "ruleId": finding.code,
+        "ruleIndex": codes.iter().position(|it| *it == finding.code),
+        "level": level(grade(finding.status)),
+        "message": {"text": format!("{address}: {}{help}", finding.problem())},
+        "locations": [location],
+        "partialFingerprints": {"primaryLocationLineHash": format!("{}:1", finding.fingerprint())},
+        "properties": {"address": address, "path": finding.path, "class": finding.class},
+    })
+}
+
+/// The report as GitHub workflow commands, the worst first (GitHub docs: Workflow commands). GitHub
+/// shows ten of a kind, so a last notice counts the rest.
+pub(super) fn github(report: &Report) -> String {
+    let mut commands: Vec<(Severity, String)> = Vec::new();
+    for it in &report.diagnostics {
+        let site = it.labels.first().map(|it| Site::of(&it.place));
+        commands.push((it.severity, command(it.severity, it.code, site, &it.message)));
+    }
+    for it in report.bad() {
+        let severity = grade(it.status);
+        let help = it.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+        let message = format!("{}: {}{help}", it.address, it.problem());
+        commands.push((severity, command(severity, it.code, Site::of_finding(it), &message)));
+    }
+    commands.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    let of = |severity| commands.iter().filter(|(it, _)| *it == severity).count();
+    let hidden: usize = [Severity::Error, Severity::Warning, Severity::Advice]
+        .map(|it| of(it).saturating_sub(SHOWN))
+        .iter()
+        .sum();
+    if hidden > 0 {
+        let message = format!("{hidden} more findings are in the log of this step");
+        commands.push((Severity::Advice, command(Severity::Advice, "amlplan", None, &message)));
+    }
+    // A line that is no command stands in the log only.
+    let log = [verdict(report), "\n".to_owned()];
+    commands.into_iter().map(|(_, it)| it).chain(log).collect()
+}
+
+fn command(severity: Severity, title: &str, site: Option<Site>, message: &str) -> String {
+    let word = match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Advice => "notice",
+    };
+    let mut properties = Vec::new();
+    if let Some(Site { file, start, end }) = site {
+        properties.push(format!("file={}", property(&file)));
+        properties.push(format!("line={},endLine={}", start.0, end.0));
+        // Columns of a region over several lines are refused.
+        if start.0 == end.0 {
+            properties.push(format!("col={},endColumn={}", start.1, end.1));
+        }
+    }
+    properties.push(format!("title={}", property(title)));
+    format!("::{word} {}::{}\n", properties.join(","), escaped(message))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    escaped(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// The report as logging commands (Azure Pipelines docs: Logging commands). Errors and warnings are
+/// issues; what is only to know stands in the log.
+pub(super) fn azure_pipelines(report: &Report) -> String {
+    let mut out = String::new();
+    let mut issue = |severity: Severity, code: &str, site: Option<Site>, message: &str| {
+        let kind = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Advice => {
+                let _ = writeln!(out, "{}", vso(&format!("{code}: {message}")));
+                return;
+            }
+        };
+        let place = site.map_or_else(String::new, |it| {
+            let file = vso(&it.file);
+            format!("sourcepath={file};linenumber={};columnnumber={};", it.start.0, it.start.1)
+        });
+        let (code, message) = (vso(code), vso(message));
+        let _ = writeln!(out, "##vso[task.logissue type={kind};{place}code={code}]{message}");
+    };
+    for it in &report.diagnostics {
+        let site = it.labels.first().map(|it| Site::of(&it.place));
+        issue(it.severity, it.code, site, &it.message);
+    }
+    for it in report.bad() {
+        let help = it.help.as_ref().map(|it| format!(" (help: {it})")).unwrap_or_default();
+        let message = format!("{}: {}{help}", it.address, it.problem());
+        issue(grade(it.status), it.code, Site::of_finding(it), &message);
+    }
+    if report.bad().iter().any(|it| grade(it.status) == Severity::Warning) {
+        out.push_str("##vso[task.complete result=SucceededWithIssues]\n");
+    }
+    let _ = writeln!(out, "{}", vso(&verdict(report)));
+    out
+}
+
+/// Data of a logging command; a line of the log that begins with `##` would be one too.
+fn vso(text: &str) -> String {
+    let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
+    let text = text.replace(';', "%3B").replace(']', "%5D");
+    text.replace("##", "# #")
+}
+
+/// The report as GitLab's code quality (GitLab docs: Code Quality, report format).
+pub(super) fn gitlab(report: &Report) -> Json {
+    let issue = |it: &&Finding| {
+        let site = Site::of_finding(it);
+        json!({
+            "description": format!("{}: {}", it.address, it.problem()),
+            "check_name": it.code,
+            "fingerprint": it.fingerprint(),
+            "severity": match it.status {
+                Status::Fail => "critical",
+                Status::Warning | Status::Unknown => "minor",
+                Status::Info | Status::Pass | Status::Skipped => "info",
+            },
+            "location": {
+                "path": site.as_ref().map_or("cluster.yaml", |it| &it.file),
+                "lines": {"begin": site.as_ref().map_or(1, |it| it.start.0)},
+            },
+        })
+    };
+    report.bad().iter().map(issue).collect::<Vec<_>>().into()
+}
+
+/// The report as metrics: findings by code, class, severity and cluster, and whether everything
+/// could be looked at.
+pub(super) fn prometheus(report: &Report) -> String {
+    let command = report.command;
+    let mut out = String::new();
+    let _ = writeln!(out, "# HELP amlplan_findings Findings of amlplan {command}.");
+    let _ = writeln!(out, "# TYPE amlplan_findings gauge");
+    let mut counts: BTreeMap<(&str, &str, &str, &str), usize> = BTreeMap::new();
+    for it in report.bad() {
+        let class = it.class.unwrap_or_default();
+        let key = (it.address.scope.as_str(), it.code, class, severity(it.status));
+        *counts.entry(key).or_default() += 1;
+    }
+    for ((scope, code, class, severity), number) in counts {
+        let (scope, code, class) = (label(scope), label(code), label(class));
+        let _ = writeln!(
+            out,
+            "amlplan_findings{{command=\"{command}\",scope=\"{scope}\",code=\"{code}\",class=\"{class}\",severity=\"{severity}\"}} {number}"
+        );
+    }
+    let sums = [
+        ("checks", "How many things were looked at.", report.findings.len()),
+        ("complete", "1 when everything could be looked at.", usize::from(report.complete())),
+    ];
+    for (name, help, value) in sums {
+        let _ = writeln!(out, "# HELP amlplan_{name} {help}\n# TYPE amlplan_{name} gauge");
+        let _ = writeln!(out, "amlplan_{name}{{command=\"{command}\"}} {value}");
+    }
+    out
+}
+
+/// A label value of Prometheus' text format.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_cannot_be_broken_out_of() {
+        let site = Site { file: "a,b:c%.yaml".to_owned(), start: (2, 3), end: (2, 9) };
+        let line = command(Severity::Error, "x", Some(site), "50%\r\n::warning::x");
+        let wanted = "::error file=a%2Cb%3Ac%25.yaml,line=2,endLine=2,col=3,endColumn=9,title=x::50%25%0D%0A::warning::x\n";
+        assert_eq!(line, wanted);
+        assert_eq!(vso("##vso[a]\n##[x]"), "# #vso[a%5D%0A# #[x%5D");
+    }
+}

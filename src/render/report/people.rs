@@ -1,0 +1,113 @@
+//! A report for people: what is wrong first and in full, what is fine as one line a group, the sum
+//! last.
+
+use std::collections::BTreeMap;
+
+use super::{Site, verdict};
+use crate::health::{Finding, Report, Status};
+use crate::render::diagnostics;
+use crate::render::style::{Ink, Style, count, text};
+
+/// The worst first.
+pub(super) const ORDER: [Status; 6] =
+    [Status::Fail, Status::Unknown, Status::Warning, Status::Info, Status::Skipped, Status::Pass];
+
+/// Symbol, word and colour of a status.
+pub(super) const fn said(status: Status) -> (&'static str, &'static str, Ink) {
+    match status {
+        Status::Pass => ("✓", "ok", Ink::Good),
+        Status::Skipped => ("-", "skipped", Ink::Faint),
+        Status::Info => ("i", "to know", Ink::Told),
+        Status::Warning => ("!", "warning", Ink::Careful),
+        Status::Unknown => ("?", "unknown", Ink::Careful),
+        Status::Fail => ("✗", "failed", Ink::Bad),
+    }
+}
+
+pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
+    let mut lines = Vec::new();
+    for finding in report.bad() {
+        lines.extend(whole(finding, style));
+        lines.push(String::new());
+    }
+    for status in [Status::Skipped, Status::Pass] {
+        let own: Vec<&Finding> = report.findings.iter().filter(|it| it.status == status).collect();
+        if all || status == Status::Skipped {
+            lines.extend(own.iter().flat_map(|it| whole(it, style)));
+        } else {
+            lines.extend(groups(&own, style));
+        }
+    }
+    for note in &report.skipped {
+        lines.extend(style.hang("  ", &format!("skipped: {note}")));
+    }
+    if lines.last().is_some_and(|it| !it.is_empty()) {
+        lines.push(String::new());
+    }
+    let mut out = text(&lines);
+    if !report.diagnostics.is_empty() {
+        out.push_str(&diagnostics::report(&report.diagnostics, style.color, style.width));
+        out.push('\n');
+    }
+    out.push_str(&text(&[style.ink(Ink::Strong, &verdict(report))]));
+    out
+}
+
+/// One finding: what, how it should be, on what that rests, where, and what mends it.
+fn whole(finding: &Finding, style: &Style) -> Vec<String> {
+    let Finding { code, status, address, title, message, help, evidence, sides, .. } = finding;
+    let (symbol, _, ink) = said(*status);
+    let quiet = !finding.counts();
+    let about = if title.is_empty() { String::new() } else { format!(": {title}") };
+    let tag = if quiet { String::new() } else { style.ink(Ink::Faint, &format!(" [{code}]")) };
+    let mut lines = vec![format!("{} {address}{about}{tag}", style.ink(ink, symbol))];
+    let below = "    ";
+    if !message.is_empty() {
+        lines.extend(style.wrap(below, &tame(message)));
+    }
+    if let Some((declared, live)) = sides {
+        lines.extend(style.hang("    declared: ", &tame(declared)));
+        lines.extend(style.hang("    live:     ", &tame(live)));
+    }
+    lines.extend(evidence.iter().flat_map(|it| style.hang("      · ", &tame(it))));
+    if let (Some(site), false) = (Site::of_finding(finding), quiet) {
+        lines.push(format!("{below}at {}", site.line()));
+    }
+    if let (Some(help), false) = (help, quiet) {
+        lines.extend(style.hang("    help: ", &tame(help)));
+    }
+    lines
+}
+
+/// Text of a server on one line, in which a build system finds no command.
+fn tame(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ").replace("##", "# #");
+    text.replace("::", ": :")
+}
+
+/// What is fine: a line for each kind of resource, with how many checks and which.
+fn groups(fine: &[&Finding], style: &Style) -> Vec<String> {
+    let mut groups: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    for finding in fine {
+        let title = if finding.title.is_empty() { finding.code } else { &finding.title };
+        let group = groups.entry(finding.address.kind.to_string()).or_default();
+        *group.entry(title).or_default() += 1;
+    }
+    let line = |(kind, titles): (&String, &BTreeMap<&str, usize>)| {
+        let number: usize = titles.values().sum();
+        let names: Vec<String> = titles
+            .iter()
+            .map(|(title, number)| match number {
+                1 => (*title).to_owned(),
+                more => format!("{title} ({more})"),
+            })
+            .collect();
+        let head = format!("{} {kind}: {} ok: ", said(Status::Pass).0, count(number, "check"));
+        let mut lines = style.hang("  ", &format!("{head}{}", names.join(", ")));
+        if let Some(first) = lines.first_mut() {
+            first.drain(..2);
+        }
+        lines
+    };
+    groups.iter().flat_map(line).collect()
+}

@@ -1,0 +1,79 @@
+//! One report in every format: the same findings everywhere, and nothing in them acts.
+
+use super::*;
+use crate::render::samples;
+
+const HOSTILE: &str = "a\u{1b}[31m\n::error::x\n##vso[task.complete]\n<script>\"&'</script>|`]]>";
+
+fn finding(address: &str, status: Status, message: &str) -> Finding {
+    Finding {
+        title: "extension state".to_owned(),
+        help: (status > Status::Skipped).then(|| "look at its pods".to_owned()),
+        place: (status == Status::Fail).then(samples::place),
+        ..Finding::new("extension-not-ready", status, samples::key(address), message.to_owned())
+    }
+}
+
+fn report(message: &str) -> Report {
+    let mut drifted = finding("edge-02/extension/y", Status::Warning, "");
+    drifted.path = crate::model::Pointer::parse("/properties/version");
+    drifted.class = Some("version");
+    drifted.sides = Some(("1.1.0".to_owned(), message.to_owned()));
+    drifted.evidence.push(message.to_owned());
+    let findings = vec![
+        finding("edge-01/extension/x", Status::Pass, ""),
+        finding("edge-01/extension/x", Status::Skipped, "access is azureOnly"),
+        finding("edge-01/extension/x", Status::Unknown, "the cluster does not answer"),
+        finding("edge-01/extension/x", Status::Info, "an update is there"),
+        drifted,
+        finding("edge-02/extension/y", Status::Fail, message),
+    ];
+    Report { command: "verify", findings, ..Report::default() }
+}
+
+#[test]
+fn people_read_what_is_wrong_first_and_what_is_fine_in_a_line() {
+    let report = report("its state is Failed");
+    insta::assert_snapshot!(render(&report, Format::Human, &Style::default(), false));
+    let all = render(&report, Format::Human, &Style::default(), true);
+    assert!(all.contains("✓ edge-01/extension/x: extension state"), "{all}");
+}
+
+#[test]
+fn every_format_has_every_finding_and_nothing_of_a_server_acts_in_it() {
+    for (format, word) in Format::ALL {
+        let text = render(&report(HOSTILE), format, &Style::default(), true);
+        for line in text.lines() {
+            let begins = |it: &str| line.trim_start().starts_with(it);
+            assert!(format == Format::Github || !begins("::error"), "{word}: {line}");
+            let logged = matches!(format, Format::Human | Format::AzurePipelines);
+            assert!(!logged || !line.contains("##vso[task.complete]"), "{word}: {line}");
+        }
+        let acts = ['\u{1b}', '\u{7}'].iter().any(|it| text.contains(*it));
+        assert!(!acts, "{word}: a control character");
+        if matches!(format, Format::Html | Format::Junit) {
+            assert!(!text.contains("<script>"), "{word}");
+        }
+        if !matches!(format, Format::Prometheus) {
+            for code in ["edge-01/extension/x", "edge-02/extension/y"] {
+                let shown = text.contains(code) || text.contains(code.split('/').next().unwrap());
+                assert!(shown, "{word} lacks {code}:\n{text}");
+            }
+        }
+    }
+    let document = json(&report("x"));
+    assert_eq!(document["findings"].as_array().map(Vec::len), Some(4));
+    assert_eq!(document["checks"].as_array().map(Vec::len), Some(6));
+    let sarif: Json =
+        serde_json::from_str(&render(&report("x"), Format::Sarif, &Style::default(), false))
+            .unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn a_fingerprint_outlives_values_and_differs_between_findings() {
+    let prints = |message: &str| -> Vec<String> {
+        report(message).bad().iter().map(|it| it.fingerprint()).collect()
+    };
+    assert_eq!(prints("x"), prints("y"));
+}
