@@ -36,8 +36,67 @@ pub struct CloudFacts {
 struct File {
     regions: Vec<String>,
     roles: BTreeMap<String, String>,
-    api_versions: BTreeMap<String, String>,
     cloud: Vec<CloudFacts>,
+}
+
+/// A resource type of ARM and the API version that amlplan speaks to it. Only the constants below
+/// exist, so there is no type without a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArmType {
+    /// `NAMESPACE/TYPE[/TYPE…]`, as it stands in ids.
+    pub name: &'static str,
+    /// The API version.
+    pub api_version: &'static str,
+}
+
+impl std::fmt::Display for ArmType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+macro_rules! arm_types {
+    ($($constant:ident = $name:literal, $api_version:literal;)*) => {
+        impl ArmType {
+            $(#[doc = concat!("`", $name, "`.")]
+            pub const $constant: Self = Self { name: $name, api_version: $api_version };)*
+
+            /// Every type that amlplan has business with.
+            #[cfg(test)]
+            pub const ALL: &[Self] = &[$(Self::$constant),*];
+        }
+    };
+}
+
+// Azure REST: the versions that the fact sheets were read from. What is inside a Relay or Service
+// Bus namespace has the version of the namespace.
+arm_types! {
+    FEATURES = "Microsoft.Features/providers/features", "2021-07-01";
+    PROVIDERS = "Microsoft.Resources/providers", "2021-04-01";
+    CONNECTED_CLUSTERS = "Microsoft.Kubernetes/connectedClusters", "2024-01-01";
+    MANAGED_CLUSTERS = "Microsoft.ContainerService/managedClusters", "2024-05-01";
+    EXTENSIONS = "Microsoft.KubernetesConfiguration/extensions", "2023-05-01";
+    WORKSPACES = "Microsoft.MachineLearningServices/workspaces", "2024-04-01";
+    COMPUTES = "Microsoft.MachineLearningServices/workspaces/computes", "2024-04-01";
+    RELAY = "Microsoft.Relay/namespaces", "2021-11-01";
+    SERVICE_BUS = "Microsoft.ServiceBus/namespaces", "2021-11-01";
+    LOG_ANALYTICS = "Microsoft.OperationalInsights/workspaces", "2020-08-01";
+    IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities", "2023-01-31";
+    ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments", "2022-04-01";
+    PERMISSIONS = "Microsoft.Authorization/permissions", "2022-04-01";
+}
+
+impl ArmType {
+    /// The type of an Azure cluster: `connectedClusters` or `managedClusters`.
+    #[must_use]
+    pub fn of_cluster(resource_type: &str) -> Self {
+        let managed = Self::MANAGED_CLUSTERS;
+        if resource_type.eq_ignore_ascii_case(managed.name) {
+            managed
+        } else {
+            Self::CONNECTED_CLUSTERS
+        }
+    }
 }
 
 static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("azure.toml")));
@@ -54,21 +113,6 @@ pub fn roles() -> &'static BTreeMap<String, String> {
 pub fn role(name: &str) -> Option<&'static str> {
     let found = FILE.roles.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     found.map(|(_, guid)| guid.as_str())
-}
-
-/// The API version to ask for a resource type, such as `Microsoft.Relay/namespaces`; a type below
-/// a listed one (`Microsoft.Relay/namespaces/hybridConnections`) has its parent's. Types compare
-/// without case. `None`: amlplan has no business with such resources.
-#[must_use]
-pub fn api_version(resource_type: &str) -> Option<&'static str> {
-    let mut asked = resource_type;
-    loop {
-        let found = FILE.api_versions.iter().find(|(known, _)| known.eq_ignore_ascii_case(asked));
-        if let Some((_, version)) = found {
-            return Some(version);
-        }
-        asked = asked.rsplit_once('/')?.0;
-    }
 }
 
 /// The clouds that need no addresses in the manifest.
@@ -105,14 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_type_has_its_own_version_or_its_parents() {
-        for (asked, version) in [
-            ("microsoft.kubernetesconfiguration/extensions", Some("2023-05-01")),
-            ("Microsoft.Relay/namespaces/hybridConnections/authorizationRules", Some("2021-11-01")),
-            ("Microsoft.MachineLearningServices/workspaces/computes", Some("2024-04-01")),
-            ("Microsoft.Web/sites", None),
-        ] {
-            assert_eq!(api_version(asked), version, "{asked}");
+    fn every_type_is_a_namespace_with_types_and_has_a_dated_version() {
+        for it in ArmType::ALL {
+            assert!(it.name.starts_with("Microsoft.") && it.name.contains('/'), "{it}");
+            assert!(it.api_version.parse::<jiff::civil::Date>().is_ok(), "{it}");
         }
     }
 

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
-pub use azure::{CloudFacts, api_version, cloud, clouds, regions, role, roles};
+pub use azure::{ArmType, CloudFacts, cloud, clouds, regions, role, roles};
 pub use checks::{Page, Weight, page, pages};
 pub use codes::{CodePage, codes, explain};
 pub use companions::{

@@ -214,7 +214,7 @@ impl Context {
         reverse: bool,
     ) -> Result<Observed, Failure> {
         let (manifest, warnings) = self.load(files)?;
-        let whole = graph::build(&manifest);
+        let whole = graph::build(&manifest)?;
         let desired = whole.targeted(targets, reverse);
         if let Some(target) = targets.iter().find(|it| !whole.nodes.keys().any(|k| k.matches(it))) {
             let message = format!("no resource of the manifest has the address `{target}`");
@@ -257,15 +257,9 @@ fn read_failed(desired: &Desired, key: &Key, error: &ReadError) -> Diagnostic {
 }
 
 /// Where the simulator serves the Kubernetes API of a cluster.
-pub(super) fn sandbox_base(cluster_id: &str) -> String {
-    let id = ArmId::parse(cluster_id).ok();
-    let part = |it: Option<&str>| it.unwrap_or_default().to_owned();
-    let (subscription, group, name) = (
-        part(id.as_ref().map(ArmId::subscription)),
-        part(id.as_ref().and_then(ArmId::resource_group)),
-        part(id.as_ref().map(ArmId::name)),
-    );
-    format!("/kubernetes/{subscription}/{group}/{name}")
+fn sandbox_base(id: &ArmId) -> String {
+    let group = id.resource_group().unwrap_or_default();
+    format!("/kubernetes/{}/{group}/{}", id.subscription(), id.name())
 }
 
 /// What a manifest presupposes: cluster, workspaces, identities, the Secrets it names.

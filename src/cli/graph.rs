@@ -8,7 +8,7 @@ use crate::{render, resource::graph};
 pub(super) fn run(args: &GraphArgs, context: &Context) -> Result<Exit, Failure> {
     let (manifest, warnings) = context.load(&args.files.files)?;
     context.out.findings(&warnings);
-    let desired = graph::build(&manifest);
+    let desired = graph::build(&manifest)?;
     match args.format {
         GraphFormat::Dot => context.out.result(&render::graph::dot(&desired)),
         GraphFormat::Mermaid => context.out.result(&render::graph::mermaid(&desired)),

@@ -72,7 +72,7 @@ fn place(address: &str, files: &[PathBuf]) -> Result<Place, Failure> {
     if address.to_ascii_lowercase().starts_with("/subscriptions/") {
         return Ok(Place::Arm(address.to_owned()));
     }
-    let desired = graph::build(&load(files)?);
+    let desired = graph::build(&load(files)?)?;
     let key: Key =
         address.parse().map_err(|it| Failure::error("unknown-address", format!("{it}")))?;
     let node = desired.nodes.get(&key).or_else(|| {
@@ -91,7 +91,7 @@ fn place(address: &str, files: &[PathBuf]) -> Result<Place, Failure> {
         Target::Objects(objects) => {
             let scope = desired.scopes.get(&node.resource.kind().key().scope);
             let cluster = scope.and_then(|it| it.cluster.as_ref());
-            let cluster = cluster.and_then(|it| ArmId::parse(&it.id).ok());
+            let cluster = cluster.map(|it| it.id.clone());
             let cluster = cluster.ok_or_else(|| {
                 Failure::error("unknown-address", format!("`{address}` is in no cluster"))
             })?;

@@ -11,7 +11,7 @@ use crate::catalog::{self, ProfileName, SettingKind};
 use crate::convert::az::{catalog_profile, derived_accounts, derived_registrations};
 use crate::language::{
     Access, Cloud, CloudName, Cluster, Compute, Declared, Extension, IdentityType, InstanceType,
-    Manifest, ProtectedSetting, RoleAssignment, Scc, SccMethod,
+    Manifest, PrincipalRef, ProtectedSetting, RoleAssignment, Scc, SccMethod,
 };
 
 /// The commands for every cluster of a manifest, in the order in which they work: sign-in,
@@ -305,36 +305,43 @@ fn attach(cluster: &Cluster, compute: &Compute, script: &mut Script) {
 }
 
 fn role(cluster: &Cluster, it: &RoleAssignment, script: &mut Script) {
-    let mut principal = word(&it.principal);
-    if let Some(name) = it.principal.strip_prefix("compute/") {
-        let compute = cluster.computes.iter().find(|it| it.name == name);
-        let place = compute.map(|it| workspace_options(cluster, it)).unwrap_or_default().join(" ");
-        principal = format!(
-            "\"$(az ml compute show --name {} {place} --query 'identity.principal_id || \
-             identity.user_assigned_identities[0].principal_id' --output tsv)\"",
-            word(name),
-        );
-    } else if let Some(name) = it.principal.strip_prefix("workspace/") {
-        let compute = cluster.computes.iter().find(|it| it.workspace.name == name);
-        let group = compute.and_then(|it| it.workspace.resource_group.as_ref());
-        let group = word(group.unwrap_or(&cluster.azure.resource_group));
-        principal = format!(
-            "\"$(az ml workspace show --name {} --resource-group {group} --query \
-             identity.principal_id --output tsv)\"",
-            word(name),
-        );
-    } else if it.principal == "extension" {
-        let name = cluster.extension.as_ref().map_or("", |it| it.name.as_str());
-        principal = format!(
-            "\"$(az k8s-extension show --name {} --cluster-type {} --cluster-name {} \
-             --resource-group {} --query 'identity.principalId || aksAssignedIdentity.principalId' \
-             --output tsv)\"",
-            word(name),
-            cluster.cluster.kind.as_str(),
-            word(&cluster.cluster.name),
-            word(&cluster.azure.resource_group),
-        );
-    }
+    let principal = match cluster.principal(&it.principal) {
+        Ok(PrincipalRef::Compute(index)) => {
+            let compute = &cluster.computes[index];
+            format!(
+                "\"$(az ml compute show --name {} {} --query 'identity.principal_id || \
+                 identity.user_assigned_identities[0].principal_id' --output tsv)\"",
+                word(&compute.name),
+                workspace_options(cluster, compute).join(" "),
+            )
+        }
+        Ok(PrincipalRef::Workspace(index)) => {
+            let id = cluster.workspace_id(&cluster.computes[index]);
+            let elsewhere = !id.subscription().eq_ignore_ascii_case(&cluster.azure.subscription);
+            let subscription = format!(" --subscription {}", word(id.subscription()));
+            format!(
+                "\"$(az ml workspace show --name {} --resource-group {}{} --query \
+                 identity.principal_id --output tsv)\"",
+                word(id.name()),
+                word(id.resource_group().unwrap_or_default()),
+                if elsewhere { subscription.as_str() } else { "" },
+            )
+        }
+        Ok(PrincipalRef::Extension) => {
+            let name = cluster.extension.as_ref().map_or("", |it| it.name.as_str());
+            format!(
+                "\"$(az k8s-extension show --name {} --cluster-type {} --cluster-name {} \
+                 --resource-group {} --query 'identity.principalId || aksAssignedIdentity.principalId' \
+                 --output tsv)\"",
+                word(name),
+                cluster.cluster.kind.as_str(),
+                word(&cluster.cluster.name),
+                word(&cluster.azure.resource_group),
+            )
+        }
+        // The rules have refused whatever names nobody.
+        Ok(PrincipalRef::ObjectId(_)) | Err(_) => word(&it.principal),
+    };
     let options = [
         format!("--assignee-object-id {principal}"),
         "--assignee-principal-type ServicePrincipal".to_owned(),

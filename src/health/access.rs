@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::facts::FACTS;
 use super::site::{Found, Site, items, some, text};
-use crate::catalog;
+use crate::catalog::{self, ArmType};
 use crate::model::{ArmId, Json};
 use crate::resource::fields::location;
 use crate::resource::{Compute, ComputeIdentity};
@@ -59,8 +59,13 @@ pub(super) fn checks(site: &mut Site<'_>, now: Timestamp) {
     }
 }
 
+/// Whether an Azure cluster is AKS without Arc.
+pub(super) fn is_aks_id(id: &ArmId) -> bool {
+    ArmType::of_cluster(&id.resource_type()) == ArmType::MANAGED_CLUSTERS
+}
+
 pub(super) fn is_aks(site: &Site<'_>) -> bool {
-    site.access.id.to_ascii_lowercase().contains("/managedclusters/")
+    is_aks_id(&site.access.id)
 }
 
 fn agents(site: &mut Site<'_>, document: &Json, now: Timestamp) {
@@ -382,7 +387,8 @@ fn legacy_computes(site: &mut Site<'_>, compute: &Compute, workspace: &str) {
         Ok(all) => {
             let own = |it: &&Json| {
                 text(it, "/properties/computeType").eq_ignore_ascii_case("AKS")
-                    && text(it, "/properties/resourceId").eq_ignore_ascii_case(&compute.cluster_id)
+                    && text(it, "/properties/resourceId")
+                        .eq_ignore_ascii_case(compute.cluster_id.as_str())
             };
             let old: Vec<String> =
                 all.into_iter().filter(own).map(|it| text(it, "/name").to_owned()).collect();

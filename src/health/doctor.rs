@@ -6,13 +6,10 @@ use jiff::Timestamp;
 use super::report::{Finding, Probe, Probed, Status};
 use super::site::{AZUREML, Found, Site, check, clusters, objects, probes_of, sites};
 use super::{access, capacity, conflicts, grants, rights};
-use crate::catalog::{self, RegistrationQuery};
+use crate::catalog::{self, ArmType, RegistrationQuery};
 use crate::model::KindName;
 use crate::resource::graph::{ClusterAccess, Desired};
-use crate::resource::{COMPUTES, EXTENSIONS, Read, Readiness, Resource, Snapshot};
-
-const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
-const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
+use crate::resource::{Read, Readiness, Resource, Snapshot};
 
 /// What `doctor` wants to read beside the resources themselves.
 #[must_use]
@@ -28,17 +25,20 @@ pub fn probes(desired: &Desired) -> Vec<Probe> {
 }
 
 fn in_azure(desired: &Desired, name: &str, access: &ClusterAccess) -> Vec<(String, Read)> {
-    let list = |probe: &str, path: String, resource_type: &str| {
-        let api_version = catalog::api_version(resource_type).unwrap_or("2021-04-01");
+    let list = |probe: &str, path: String, ArmType { api_version, .. }: ArmType| {
         (probe.to_owned(), Read::ArmList { path, api_version })
     };
     let id = &access.id;
-    let path = format!("{id}/providers/{EXTENSIONS}");
-    let mut reads = vec![list("extensions", path, EXTENSIONS)];
-    let path = format!("{id}/providers/{ROLE_ASSIGNMENTS}?$filter=atScope()");
-    reads.push(list("cluster-roles", path, ROLE_ASSIGNMENTS));
-    if id.to_ascii_lowercase().contains("/managedclusters/") {
-        reads.push(list("trusted-access", format!("{id}/trustedAccessRoleBindings"), CLUSTERS));
+    let path = format!("{id}/providers/{}", ArmType::EXTENSIONS);
+    let mut reads = vec![list("extensions", path, ArmType::EXTENSIONS)];
+    let path = format!("{id}/providers/{}?$filter=atScope()", ArmType::ROLE_ASSIGNMENTS);
+    reads.push(list("cluster-roles", path, ArmType::ROLE_ASSIGNMENTS));
+    if access::is_aks_id(id) {
+        reads.push(list(
+            "trusted-access",
+            format!("{id}/trustedAccessRoleBindings"),
+            ArmType::MANAGED_CLUSTERS,
+        ));
     }
     for node in desired.nodes.values() {
         if let Resource::Compute(compute) = &node.resource
@@ -46,7 +46,7 @@ fn in_azure(desired: &Desired, name: &str, access: &ClusterAccess) -> Vec<(Strin
         {
             let workspace = access::workspace_id(compute);
             let path = format!("{workspace}/computes");
-            reads.push(list(&format!("computes {workspace}"), path, COMPUTES));
+            reads.push(list(&format!("computes {workspace}"), path, ArmType::COMPUTES));
         }
     }
     reads.sort();

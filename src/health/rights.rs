@@ -7,19 +7,17 @@ use super::access::workspace_id;
 use super::facts::FACTS;
 use super::report::{Finding, Probe, Probed};
 use super::site::{Found, Site, check, items, text};
-use crate::catalog;
+use crate::catalog::{self, ArmType};
 use crate::model::{Json, Key};
 use crate::resource::graph::{Desired, Node};
 use crate::resource::{Compute, Principal, Read, Readiness, Resource, Snapshot, Target};
-
-const PERMISSIONS: &str = "Microsoft.Authorization/permissions";
 
 /// The Azure scope at which a resource is made, and the right that it takes.
 fn needed(key: &Key, node: &Node) -> Option<(String, String)> {
     let right = FACTS.right.iter().find(|it| it.kind == key.kind)?;
     let action = right.action.replace("{name}", &key.name);
     if let Resource::RoleAssignment(it) = &node.resource {
-        return Some((it.at.trim_end_matches('/').to_owned(), action));
+        return Some((it.at.to_string(), action));
     }
     let Target::Arm(id) = node.resource.kind().target() else { return None };
     let subscription = format!("/subscriptions/{}", id.subscription());
@@ -39,8 +37,8 @@ pub(super) fn probes(desired: &Desired) -> Vec<Probe> {
     let mut found = BTreeMap::new();
     for (key, node) in &desired.nodes {
         if let Some((scope, _)) = needed(key, node) {
-            let api_version = catalog::api_version(PERMISSIONS).unwrap_or("2022-04-01");
-            let path = format!("{scope}/providers/{PERMISSIONS}");
+            let ArmType { name, api_version } = ArmType::PERMISSIONS;
+            let path = format!("{scope}/providers/{name}");
             let probe = Probe {
                 scope: key.scope.clone(),
                 name: probe_name(&scope),
@@ -172,7 +170,7 @@ fn held(site: &Site<'_>, compute: &Compute, workspace: &Json, live: &[&Json]) ->
             Principal::ObjectId(id) => principals.contains(&id.to_ascii_lowercase()),
             Principal::Of(later) => later.from == compute.workspace,
         };
-        if ours && site.access.id.to_ascii_lowercase().starts_with(&it.at.to_ascii_lowercase()) {
+        if ours && site.access.id.is_below(&it.at) {
             held.insert(guid(&it.role_definition));
         }
     }

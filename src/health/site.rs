@@ -84,7 +84,7 @@ pub(super) fn sites<'a>(
     let site = |(name, scope, access): (&'a String, &'a Scope, &'a ClusterAccess)| {
         let extension = extension_of(desired, name);
         let own = |it: &&Key| it.kind == KindName::Cluster && it.scope == *name;
-        let last = access.id.rsplit('/').next().unwrap_or_default();
+        let last = access.id.name();
         let cluster = desired.nodes.keys().find(own).cloned();
         Site {
             desired,

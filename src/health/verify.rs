@@ -211,7 +211,7 @@ fn identity(site: &mut Site<'_>, compute: &Compute) {
         ComputeIdentity::UserAssigned(id) => {
             let all = document.pointer("/identity/userAssignedIdentities");
             let mut all = all.and_then(Json::as_object).into_iter().flatten();
-            let own = all.find(|(key, _)| key.eq_ignore_ascii_case(id));
+            let own = all.find(|(key, _)| key.eq_ignore_ascii_case(id.as_str()));
             own.and_then(|(_, it)| it.get("principalId")).is_some_and(filled)
         }
     };

@@ -10,6 +10,7 @@ mod fleet;
 mod hole;
 mod mask;
 mod node;
+mod principal;
 pub mod rules;
 mod schema;
 mod secrets;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use crate::source::{self, Diagnostic, Diagnostics, Place};
 
 pub use node::{Data, Entry, Node, Span, Text};
+pub use principal::{NoPrincipal, PrincipalRef};
 pub use schema::schema;
 pub use secrets::{PEM_SETTINGS, Secrets, reread};
 pub use spec::*;

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 /// An ARM resource id, kept as written and compared without case, because ARM echoes whichever
 /// case it stored (azure-rest-api-specs, common-api-details "Case Insensitivity").
 #[derive(Clone, Debug)]
@@ -12,9 +14,14 @@ pub struct ArmId(String);
 /// Why a text is not an ARM id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnArmId {
-    /// It does not begin with `/subscriptions/`.
+    /// It begins neither with a subscription nor with a management group.
     #[error("an Azure resource id begins with `/subscriptions/`")]
     Prefix,
+    /// A character that would mean something else in an address, or a step upwards.
+    #[error(
+        "the id has a character that no Azure name has (`?`, `#`, `%`, `\\`) or a segment of dots"
+    )]
+    Character,
     /// Two slashes stand together, or one at the end.
     #[error("the id has an empty segment")]
     EmptySegment,
@@ -27,13 +34,23 @@ impl ArmId {
     /// Reads an id. A missing first slash is supplied.
     ///
     /// # Errors
-    /// When the text does not begin with `subscriptions/`, or its segments do not pair up.
+    /// When the text does not begin with `subscriptions/` or a management group, its segments do
+    /// not pair up, or a character in it would lead elsewhere.
     pub fn parse(text: &str) -> Result<Self, NotAnArmId> {
         let text = text.trim();
         let id = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
         let segments: Vec<&str> = id[1..].split('/').collect();
-        if !segments[0].eq_ignore_ascii_case("subscriptions") || segments.len() < 2 {
+        let begins = |with: &[&str]| {
+            segments.len() > with.len()
+                && with.iter().zip(&segments).all(|(want, it)| want.eq_ignore_ascii_case(it))
+        };
+        let group = ["providers", "Microsoft.Management", "managementGroups"];
+        if !begins(&["subscriptions"]) && !begins(&group) {
             return Err(NotAnArmId::Prefix);
+        }
+        let leads_away = |it: char| "?#%\\".contains(it) || it.is_control();
+        if id.contains(leads_away) || segments.iter().any(|it| matches!(*it, "." | "..")) {
+            return Err(NotAnArmId::Character);
         }
         if segments.iter().any(|it| it.is_empty()) {
             return Err(NotAnArmId::EmptySegment);
@@ -57,6 +74,12 @@ impl ArmId {
     #[must_use]
     pub fn resource_group_of(subscription: &str, group: &str) -> Self {
         Self(format!("/subscriptions/{subscription}/resourceGroups/{group}"))
+    }
+
+    /// The id of a provider's registration in a subscription.
+    #[must_use]
+    pub fn provider(subscription: &str, namespace: &str) -> Self {
+        Self(format!("/subscriptions/{subscription}/providers/{namespace}"))
     }
 
     /// The id of a resource in a group; `kind` is `NAMESPACE/TYPE`.
@@ -93,7 +116,23 @@ impl ArmId {
         segments.next()
     }
 
-    /// The subscription id.
+    /// The id up to the name after `segment`; the whole id when it has no such segment.
+    #[must_use]
+    pub fn up_to(&self, segment: &str) -> Self {
+        let segments: Vec<&str> = self.0.split('/').collect();
+        let at = segments.iter().position(|it| it.eq_ignore_ascii_case(segment));
+        let end = at.map_or(segments.len(), |it| segments.len().min(it + 2));
+        Self(segments[..end].join("/"))
+    }
+
+    /// Whether this is `scope`, or something inside it.
+    #[must_use]
+    pub fn is_below(&self, scope: &Self) -> bool {
+        let (own, scope) = (self.0.to_ascii_lowercase(), scope.0.to_ascii_lowercase());
+        own.strip_prefix(&scope).is_some_and(|it| it.is_empty() || it.starts_with('/'))
+    }
+
+    /// The subscription id; empty below a management group.
     #[must_use]
     pub fn subscription(&self) -> &str {
         self.segment_after("subscriptions").unwrap_or_default()
@@ -131,6 +170,19 @@ impl ArmId {
 impl fmt::Display for ArmId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for ArmId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ArmId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -182,6 +234,16 @@ mod tests {
     fn a_text_that_is_no_id_is_refused_with_its_reason() {
         assert_eq!(ArmId::parse("/providers/x").unwrap_err(), NotAnArmId::Prefix);
         assert_eq!(ArmId::parse("/subscriptions//x").unwrap_err(), NotAnArmId::EmptySegment);
+        for away in
+            ["/subscriptions/s?a=b", "/subscriptions/s/resourceGroups/..", "/subscriptions/%2e"]
+        {
+            assert_eq!(ArmId::parse(away).unwrap_err(), NotAnArmId::Character, "{away}");
+        }
+        let group = "/providers/Microsoft.Management/managementGroups/g";
+        let role =
+            ArmId::parse(group).unwrap().extension("Microsoft.Authorization/roleAssignments", "n");
+        assert_eq!(role.resource_type(), "Microsoft.Authorization/roleAssignments");
+        assert_eq!(ArmId::parse(role.as_str()).unwrap(), role);
         let odd = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Relay/namespaces";
         assert_eq!(ArmId::parse(odd).unwrap_err(), NotAnArmId::OddSegments);
     }

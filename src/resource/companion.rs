@@ -7,18 +7,11 @@ use serde_json::json;
 
 use super::{
     Change, Document, Impact, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
-    Target, Verb, api_version, arm_id, provisioning_readiness,
+    Target, Verb, provisioning_readiness,
 };
-use crate::catalog;
-use crate::model::{Json, Key, KindName};
+use crate::catalog::{self, ArmType};
+use crate::model::{ArmId, Json, Key, KindName};
 use crate::resource::fields::Same;
-
-/// Provider and type of a Relay namespace.
-pub const RELAY: &str = "Microsoft.Relay/namespaces";
-/// Provider and type of a Service Bus namespace.
-pub const SERVICE_BUS: &str = "Microsoft.ServiceBus/namespaces";
-/// Provider and type of a Log Analytics workspace. It is billed.
-pub const LOG_ANALYTICS: &str = "Microsoft.OperationalInsights/workspaces";
 
 /// A companion of an extension; its key says of which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,25 +19,24 @@ pub struct Companion {
     /// The address.
     pub key: Key,
     /// Its Azure id.
-    pub id: String,
+    pub id: ArmId,
 }
 
 impl Companion {
     fn api_version(&self) -> &'static str {
-        api_version(match self.key.kind {
-            KindName::LogAnalyticsWorkspace => LOG_ANALYTICS,
+        let arm_type = match self.key.kind {
+            KindName::LogAnalyticsWorkspace => ArmType::LOG_ANALYTICS,
             KindName::ServiceBusNamespace
             | KindName::ServiceBusTopic
-            | KindName::ServiceBusSubscription => SERVICE_BUS,
-            _ => RELAY,
-        })
+            | KindName::ServiceBusSubscription => ArmType::SERVICE_BUS,
+            _ => ArmType::RELAY,
+        };
+        arm_type.api_version
     }
 
     /// The id of the namespace around what is inside one.
-    fn around(&self) -> &str {
-        let name = self.id.find("/namespaces/").map_or(0, |it| it + "/namespaces/".len());
-        let end = self.id[name..].find('/').map_or(self.id.len(), |it| name + it);
-        &self.id[..end]
+    fn around(&self) -> ArmId {
+        self.id.up_to("namespaces")
     }
 
     /// Namespaces and workspaces stand by themselves: they have a place and carry the tag.
@@ -64,13 +56,13 @@ impl Kind for Companion {
     }
 
     fn target(&self) -> Target {
-        Target::Arm(arm_id(&self.id))
+        Target::Arm(self.id.clone())
     }
 
     /// Itself, and last the namespace or workspace that carries the proving tag.
     fn reads(&self) -> Vec<Read> {
-        let read = |id: &str| Read::Arm { id: arm_id(id), api_version: self.api_version() };
-        let own = read(&self.id);
+        let read = |id: ArmId| Read::Arm { id, api_version: self.api_version() };
+        let own = read(self.id.clone());
         if self.stands_alone() { vec![own] } else { vec![own, read(self.around())] }
     }
 
@@ -127,7 +119,7 @@ impl Kind for Companion {
             Verb::Delete => (Method::Delete, None),
         };
         let api_version = self.api_version();
-        vec![Request::Arm { method, path: self.id.clone(), api_version, query: None, body }]
+        vec![Request::Arm { method, path: self.id.to_string(), api_version, query: None, body }]
     }
 
     fn removal_impact(&self) -> Impact {
@@ -156,9 +148,9 @@ mod tests {
 
     #[test]
     fn what_is_inside_a_foreign_namespace_is_not_removed() {
-        let namespace = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Relay/namespaces/n";
+        let namespace = ArmId::resource("s", "r", ArmType::RELAY.name, "n");
         let key = Key::new("edge", KindName::RelayHybridConnection, "n/c");
-        let companion = Companion { key, id: format!("{namespace}/hybridConnections/c") };
+        let companion = Companion { key, id: namespace.child("hybridConnections", "c") };
         assert_eq!(companion.around(), namespace);
         let live = |tags: Json| Live(vec![Some(json!({})), Some(json!({"tags": tags}))]);
         assert!(companion.removable(&live(json!({}))).is_err());

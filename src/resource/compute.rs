@@ -6,17 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::api_version;
-use super::arm_id;
 use super::{
     Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
     Snapshot, Target, Verb, provisioning_readiness,
 };
-use crate::model::{Json, Key, Pointer, Value};
+use crate::catalog::ArmType;
+use crate::model::{ArmId, Json, Key, Pointer, Value};
 use crate::resource::fields::Same;
-
-/// Provider and type of a compute.
-pub const COMPUTES: &str = "Microsoft.MachineLearningServices/workspaces/computes";
 
 /// The identity of a compute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +23,7 @@ pub enum ComputeIdentity {
     /// One that Azure makes.
     SystemAssigned,
     /// An existing one: its Azure id. Azure ML uses one only.
-    UserAssigned(String),
+    UserAssigned(ArmId),
 }
 
 /// A compute.
@@ -36,11 +32,11 @@ pub struct Compute {
     /// The address.
     pub key: Key,
     /// Its Azure id.
-    pub id: String,
+    pub id: ArmId,
     /// The workspace it is in.
     pub workspace: Key,
     /// Azure id of the cluster.
-    pub cluster_id: String,
+    pub cluster_id: ArmId,
     /// Namespace of the workloads.
     pub namespace: String,
     /// Its identity.
@@ -53,11 +49,12 @@ impl Kind for Compute {
     }
 
     fn target(&self) -> Target {
-        Target::Arm(arm_id(&self.id))
+        Target::Arm(self.id.clone())
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Arm { id: arm_id(&self.id), api_version: api_version(COMPUTES) }]
+        let api_version = ArmType::COMPUTES.api_version;
+        vec![Read::Arm { id: self.id.clone(), api_version }]
     }
 
     fn want(&self, world: &Snapshot) -> Document {
@@ -65,7 +62,7 @@ impl Kind for Compute {
             ComputeIdentity::None => json!({"type": "None"}),
             ComputeIdentity::SystemAssigned => json!({"type": "SystemAssigned"}),
             ComputeIdentity::UserAssigned(id) => {
-                json!({"type": "UserAssigned", "userAssignedIdentities": {id: {}}})
+                json!({"type": "UserAssigned", "userAssignedIdentities": {id.as_str(): {}}})
             }
         };
         Document::plain(json!({
@@ -109,8 +106,8 @@ impl Kind for Compute {
     }
 
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
-        let api_version = api_version(COMPUTES);
-        let path = self.id.clone();
+        let api_version = ArmType::COMPUTES.api_version;
+        let path = self.id.to_string();
         vec![match change.verb {
             Verb::Create | Verb::Update => {
                 let mut body = change.want.body.clone();

@@ -7,20 +7,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::api_version;
-use super::arm_id;
 use super::{
     Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
     Snapshot, Target, Verb, provisioning_readiness,
 };
-use crate::catalog::{self, ProfileName};
-use crate::model::{Json, Key, Pointer, Secret, Value};
+use crate::catalog::{self, ArmType, ProfileName};
+use crate::model::{ArmId, Json, Key, Pointer, Secret, Value};
 use crate::resource::fields::Same;
 
 mod derive;
-
-/// Provider and type of an extension.
-pub const EXTENSIONS: &str = "Microsoft.KubernetesConfiguration/extensions";
 
 /// Settings under this prefix hold fingerprints of the protected settings that amlplan sent, since
 /// Azure never returns those.
@@ -35,9 +30,9 @@ pub struct Extension {
     /// The address.
     pub key: Key,
     /// Its Azure id, below the cluster's.
-    pub id: String,
+    pub id: ArmId,
     /// Azure id of the cluster, as `az` builds it.
-    pub cluster_id: String,
+    pub cluster_id: ArmId,
     /// Whether the cluster is AKS without Arc.
     pub aks: bool,
     /// Whether the settings are those of profile ga.
@@ -65,11 +60,11 @@ pub struct Companions {
     /// Authorization rule of the hybrid connection.
     pub relay_rule: Option<Key>,
     /// Azure id of the hybrid connection.
-    pub hybrid_connection_id: Option<String>,
+    pub hybrid_connection_id: Option<ArmId>,
     /// Service Bus namespace.
     pub service_bus: Option<Key>,
     /// Azure id of the Service Bus namespace.
-    pub service_bus_id: Option<String>,
+    pub service_bus_id: Option<ArmId>,
     /// Log Analytics workspace.
     pub log_analytics: Option<Key>,
 }
@@ -90,7 +85,7 @@ impl Extension {
     }
 
     fn cluster_name(&self) -> &str {
-        self.cluster_id.rsplit('/').next().unwrap_or_default()
+        self.cluster_id.name()
     }
 
     /// The fingerprints of the secrets that the user declared, by setting.
@@ -98,7 +93,7 @@ impl Extension {
         let mut found = BTreeMap::new();
         for (key, value) in protected {
             if let Value::Secret(secret) = value
-                && let Some(fingerprint) = secret.fingerprint(&self.id)
+                && let Some(fingerprint) = secret.fingerprint(self.id.as_str())
             {
                 found.insert(fingerprint_key(key), format!("x{fingerprint}"));
             }
@@ -109,7 +104,7 @@ impl Extension {
     /// The extension's name in Azure.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.id.rsplit('/').next().unwrap_or_default()
+        self.id.name()
     }
 
     /// Every setting that will be sent in plain, declared and derived: what components are expected.
@@ -191,11 +186,12 @@ impl Kind for Extension {
     }
 
     fn target(&self) -> Target {
-        Target::Arm(arm_id(&self.id))
+        Target::Arm(self.id.clone())
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Arm { id: arm_id(&self.id), api_version: api_version(EXTENSIONS) }]
+        let api_version = ArmType::EXTENSIONS.api_version;
+        vec![Read::Arm { id: self.id.clone(), api_version }]
     }
 
     fn want(&self, world: &Snapshot) -> Document {
@@ -271,8 +267,8 @@ impl Kind for Extension {
     }
 
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
-        let api_version = api_version(EXTENSIONS);
-        let path = self.id.clone();
+        let api_version = ArmType::EXTENSIONS.api_version;
+        let path = self.id.to_string();
         let failed = matches!(provisioning_readiness(change.live), Readiness::Failed { .. });
         let (method, body) = match change.verb {
             Verb::Create => (Method::Put, Some(self.put(change.want))),

@@ -21,14 +21,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use companion::{Companion, LOG_ANALYTICS, RELAY, SERVICE_BUS};
-pub use compute::{COMPUTES, Compute, ComputeIdentity};
-pub use extension::{Companions, EXTENSIONS, Extension, FINGERPRINT_PREFIX};
+pub use companion::Companion;
+pub use compute::{Compute, ComputeIdentity};
+pub use extension::{Companions, Extension, FINGERPRINT_PREFIX};
 pub use fields::{FieldChange, Rules};
 pub use instance_type::InstanceType;
 pub use live::{Live, Read, Snapshot};
 pub use namespace::Namespace;
-pub use read_only::{ReadOnly, WORKSPACES};
+pub use read_only::ReadOnly;
 pub use registration::{Feature, Provider};
 pub use request::{Method, Request};
 pub use role_assignment::{Principal, RoleAssignment};
@@ -36,17 +36,6 @@ pub use scc_grant::{GrantMethod, SccGrant};
 
 pub use crate::catalog::Impact;
 use crate::model::{ArmId, Key, ObjectRef, Pointer, Value};
-
-/// The id of a resource whose id was built from checked parts.
-fn arm_id(id: &str) -> ArmId {
-    ArmId::parse(id).unwrap_or_else(|_| ArmId::resource_group_of("", id))
-}
-
-/// The API version that we speak to a type.
-fn api_version(resource_type: &str) -> &'static str {
-    // Every type of ours is in the catalog; the fallback is one that most providers serve.
-    crate::catalog::api_version(resource_type).unwrap_or("2021-04-01")
-}
 
 /// Where a resource lives.
 #[derive(Debug, Clone, PartialEq, Eq)]

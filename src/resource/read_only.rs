@@ -2,14 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::api_version;
 use super::{
     Change, Document, FieldChange, Kind, Live, Read, Readiness, Request, Rules, Snapshot, Target,
 };
-use crate::model::{ArmId, Key, Value};
-
-/// Provider and type of an Azure ML workspace.
-pub const WORKSPACES: &str = "Microsoft.MachineLearningServices/workspaces";
+use crate::catalog::ArmType;
+use crate::model::{ArmId, Key, KindName, Value};
 
 /// A resource that has to exist already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,14 +14,16 @@ pub struct ReadOnly {
     /// The address.
     pub key: Key,
     /// Its Azure id.
-    pub id: String,
+    pub id: ArmId,
 }
 
 impl ReadOnly {
-    /// Its Azure id.
-    #[must_use]
-    pub fn arm_id(&self) -> ArmId {
-        ArmId::parse(&self.id).unwrap_or_else(|_| ArmId::resource_group_of("", &self.id))
+    fn arm_type(&self) -> ArmType {
+        match self.key.kind {
+            KindName::Workspace => ArmType::WORKSPACES,
+            KindName::ManagedIdentity => ArmType::IDENTITIES,
+            _ => ArmType::of_cluster(&self.id.resource_type()),
+        }
     }
 }
 
@@ -34,13 +33,12 @@ impl Kind for ReadOnly {
     }
 
     fn target(&self) -> Target {
-        Target::Arm(self.arm_id())
+        Target::Arm(self.id.clone())
     }
 
     fn reads(&self) -> Vec<Read> {
-        let id = self.arm_id();
-        let api_version = api_version(&id.resource_type());
-        vec![Read::Arm { id, api_version }]
+        let api_version = self.arm_type().api_version;
+        vec![Read::Arm { id: self.id.clone(), api_version }]
     }
 
     fn want(&self, _world: &Snapshot) -> Document {

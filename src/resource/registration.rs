@@ -4,15 +4,16 @@
 //! (Azure REST: Microsoft.Features, Microsoft.Resources providers). They are never unregistered:
 //! other things in the subscription may need them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::api_version;
 use super::{
     Change, Document, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot, Target,
 };
+use crate::catalog::ArmType;
 use crate::model::{ArmId, Key};
 use crate::resource::fields::Same;
 
@@ -31,15 +32,11 @@ impl Feature {
     fn id(&self) -> ArmId {
         let Self { key, namespace, name } = self;
         let subscription = &key.scope;
-        ArmId::parse(&format!(
-            "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{name}"
-        ))
-        .unwrap_or_else(|_| ArmId::resource_group_of(subscription, name))
+        ArmId::provider(subscription, "Microsoft.Features")
+            .child("providers", namespace)
+            .child("features", name)
     }
 }
-
-const FEATURES: &str = "Microsoft.Features/providers/features";
-const PROVIDERS: &str = "Microsoft.Resources/providers";
 
 impl Kind for Feature {
     fn key(&self) -> &Key {
@@ -51,7 +48,7 @@ impl Kind for Feature {
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Arm { id: self.id(), api_version: api_version(FEATURES) }]
+        vec![Read::Arm { id: self.id(), api_version: ArmType::FEATURES.api_version }]
     }
 
     fn want(&self, _world: &Snapshot) -> Document {
@@ -78,7 +75,7 @@ impl Kind for Feature {
     }
 
     fn requests(&self, _change: &Change<'_>) -> Vec<Request> {
-        vec![register(&self.id(), FEATURES)]
+        vec![register(&self.id(), ArmType::FEATURES)]
     }
 
     /// Registration is replicated by region, so a first `Registered` may be taken back
@@ -113,14 +110,13 @@ pub struct Provider {
     /// The address; its name is the namespace.
     pub key: Key,
     /// Features that take effect only when this provider is registered again after them.
-    pub features: Vec<Key>,
+    pub features: BTreeSet<Key>,
 }
 
 impl Provider {
     fn id(&self) -> ArmId {
         let (subscription, namespace) = (&self.key.scope, &self.key.name);
-        ArmId::parse(&format!("/subscriptions/{subscription}/providers/{namespace}"))
-            .unwrap_or_else(|_| ArmId::resource_group_of(subscription, namespace))
+        ArmId::provider(subscription, namespace)
     }
 }
 
@@ -134,7 +130,7 @@ impl Kind for Provider {
     }
 
     fn reads(&self) -> Vec<Read> {
-        vec![Read::Arm { id: self.id(), api_version: api_version(PROVIDERS) }]
+        vec![Read::Arm { id: self.id(), api_version: ArmType::PROVIDERS.api_version }]
     }
 
     fn want(&self, _world: &Snapshot) -> Document {
@@ -155,7 +151,7 @@ impl Kind for Provider {
     }
 
     fn requests(&self, _change: &Change<'_>) -> Vec<Request> {
-        vec![register(&self.id(), PROVIDERS)]
+        vec![register(&self.id(), ArmType::PROVIDERS)]
     }
 
     /// Registration is replicated by region, so a first `Registered` may be taken back
@@ -169,11 +165,11 @@ impl Kind for Provider {
     }
 }
 
-fn register(id: &ArmId, resource_type: &str) -> Request {
+fn register(id: &ArmId, arm_type: ArmType) -> Request {
     Request::Arm {
         method: Method::Post,
         path: format!("{id}/register"),
-        api_version: api_version(resource_type),
+        api_version: arm_type.api_version,
         query: None,
         body: None,
     }

@@ -3,17 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::api_version;
-use super::arm_id;
 use super::{
     Change, Document, FieldChange, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
     Target, Verb,
 };
-use crate::model::{Json, Key, Later, Pointer, Value};
+use crate::catalog::ArmType;
+use crate::model::{ArmId, Json, Key, Later, Pointer, Value};
 use crate::resource::fields::Same;
-
-/// Provider and type of a role assignment.
-const ROLE_ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments";
 
 /// Whom the role is given to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +27,7 @@ pub struct RoleAssignment {
     /// The address.
     pub key: Key,
     /// Azure id of the scope.
-    pub at: String,
+    pub at: ArmId,
     /// Full id of the role definition.
     pub role_definition: String,
     /// Whom it is given to.
@@ -42,8 +38,8 @@ pub struct RoleAssignment {
 }
 
 impl RoleAssignment {
-    fn path(&self) -> String {
-        format!("{}/providers/{ROLE_ASSIGNMENTS}/{}", self.at.trim_end_matches('/'), self.name)
+    fn id(&self) -> ArmId {
+        self.at.extension(ArmType::ROLE_ASSIGNMENTS.name, &self.name)
     }
 
     fn role(&self) -> &str {
@@ -57,7 +53,7 @@ impl RoleAssignment {
         live.items(1).find(|it| {
             let text = |pointer: &str| it.pointer(pointer).and_then(Json::as_str).unwrap_or("");
             text("/properties/principalId").eq_ignore_ascii_case(principal)
-                && text("/properties/scope").eq_ignore_ascii_case(self.at.trim_end_matches('/'))
+                && text("/properties/scope").eq_ignore_ascii_case(self.at.as_str())
                 && text("/properties/roleDefinitionId")
                     .rsplit('/')
                     .next()
@@ -72,17 +68,13 @@ impl Kind for RoleAssignment {
     }
 
     fn target(&self) -> Target {
-        Target::Arm(arm_id(&self.path()))
+        Target::Arm(self.id())
     }
 
     fn reads(&self) -> Vec<Read> {
-        let api_version = api_version(ROLE_ASSIGNMENTS);
-        let scope = self.at.trim_end_matches('/');
-        let path = format!("{scope}/providers/{ROLE_ASSIGNMENTS}?$filter=atScope()");
-        vec![
-            Read::Arm { id: arm_id(&self.path()), api_version },
-            Read::ArmList { path, api_version },
-        ]
+        let ArmType { name, api_version } = ArmType::ROLE_ASSIGNMENTS;
+        let path = format!("{}/providers/{name}?$filter=atScope()", self.at);
+        vec![Read::Arm { id: self.id(), api_version }, Read::ArmList { path, api_version }]
     }
 
     fn want(&self, _world: &Snapshot) -> Document {
@@ -137,8 +129,8 @@ impl Kind for RoleAssignment {
             Verb::Create | Verb::Update => (Method::Put, Some(change.want.body.clone())),
             Verb::Delete => (Method::Delete, None),
         };
-        let api_version = api_version(ROLE_ASSIGNMENTS);
-        vec![Request::Arm { method, path: self.path(), api_version, query: None, body }]
+        let api_version = ArmType::ROLE_ASSIGNMENTS.api_version;
+        vec![Request::Arm { method, path: self.id().to_string(), api_version, query: None, body }]
     }
 
     fn removable(&self, live: &Live) -> Result<(), String> {

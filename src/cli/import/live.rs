@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::args::ImportArgs;
 use super::super::context::Context;
 use super::super::exit::Failure;
+use crate::catalog::ArmType;
 use crate::convert::live::{Difference, Draft, Found, bare, draft};
 use crate::language::{
     Access, Cluster, ClusterType, Declared, Dollars, Manifest, Origin, Profile, to_yaml,
@@ -12,9 +13,9 @@ use crate::language::{
 use crate::model::{ArmId, Json, ObjectRef};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{self, Mode, Plan, PlanInput, Reason};
-use crate::resource::{COMPUTES, EXTENSIONS, InstanceType, Read, WORKSPACES};
+use crate::resource::graph;
+use crate::resource::{InstanceType, Read};
 use crate::source::Diagnostic;
-use crate::{catalog, resource::graph};
 
 /// Every round declares or sets aside something, so more of them mean a mistake of ours.
 const ROUNDS: usize = 12;
@@ -114,9 +115,10 @@ fn cluster_id(text: &str) -> Result<(ArmId, ClusterType), Diagnostic> {
 }
 
 fn workspace_id(text: &str) -> Result<ArmId, Diagnostic> {
-    let example = format!("/subscriptions/ID/resourceGroups/GROUP/providers/{WORKSPACES}/NAME");
+    let example =
+        format!("/subscriptions/ID/resourceGroups/GROUP/providers/{}/NAME", ArmType::WORKSPACES);
     let id = parse(text, "a workspace", &example)?;
-    if id.resource_type().eq_ignore_ascii_case(WORKSPACES) {
+    if id.resource_type().eq_ignore_ascii_case(ArmType::WORKSPACES.name) {
         return Ok(id);
     }
     let message = format!("`{text}` is the id of something else than a workspace");
@@ -137,12 +139,12 @@ async fn reach(
 ) -> Result<(Cluster, Clients), Failure> {
     let mut whole = bare(id, kind, Access::Kubernetes);
     whole.azure.tenant = tenant;
-    match context.clients(&graph::build(&declare(whole.clone()))).await {
+    match context.clients(&graph::build(&declare(whole.clone()))?).await {
         Ok(clients) => Ok((whole, clients)),
         Err(failure) if failure.findings.iter().all(|it| it.code == "kubeconfig") => {
             azure_only(context, &failure.findings[0].message);
             whole.cluster.access = Access::AzureOnly;
-            let clients = context.clients(&graph::build(&declare(whole.clone()))).await?;
+            let clients = context.clients(&graph::build(&declare(whole.clone()))?).await?;
             Ok((whole, clients))
         }
         Err(failure) => Err(failure),
@@ -166,8 +168,8 @@ impl Reading<'_> {
         self.clients.read(&self.scope, &read).await
     }
 
-    async fn list(&self, path: String, kind: &str) -> Result<Vec<Json>, Failure> {
-        let api_version = catalog::api_version(kind).unwrap_or_default();
+    async fn list(&self, path: String, kind: ArmType) -> Result<Vec<Json>, Failure> {
+        let api_version = kind.api_version;
         let list = self.read(Read::ArmList { path, api_version }).await.map_err(failed)?;
         Ok(list.and_then(|it| it.as_array().cloned()).unwrap_or_default())
     }
@@ -179,7 +181,7 @@ impl Reading<'_> {
         cluster: &mut Cluster,
         context: &Context,
     ) -> Result<Found, Failure> {
-        let api_version = catalog::api_version(&id.resource_type()).unwrap_or_default();
+        let ArmType { api_version, .. } = ArmType::of_cluster(&id.resource_type());
         let live = self.read(Read::Arm { id: id.clone(), api_version }).await.map_err(failed)?;
         if live.is_none() {
             let message = format!("there is no cluster `{id}`, or you may not read it");
@@ -188,13 +190,15 @@ impl Reading<'_> {
                 .into());
         }
         let mut found = Found::default();
-        let extensions = self.list(format!("{id}/providers/{EXTENSIONS}"), EXTENSIONS).await?;
+        let extensions = self
+            .list(format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)
+            .await?;
         found.extension = extensions.into_iter().find(|it| {
             let kind = it.pointer("/properties/extensionType").and_then(Json::as_str);
             kind.is_some_and(|it| it.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes"))
         });
         for workspace in workspaces {
-            let computes = self.list(format!("{workspace}/computes"), COMPUTES).await?;
+            let computes = self.list(format!("{workspace}/computes"), ArmType::COMPUTES).await?;
             let ours = computes.into_iter().filter(|it| {
                 let text = |at: &str| it.pointer(at).and_then(Json::as_str).unwrap_or_default();
                 text("/properties/computeType").eq_ignore_ascii_case("Kubernetes")
@@ -229,7 +233,7 @@ async fn settle(draft: &mut Draft, context: &Context, clients: &Clients) -> Resu
     let mut clients = clients.clone();
     for round in 0.. {
         let (cluster, _) = draft.finished();
-        let desired = graph::build(&declare(cluster));
+        let desired = graph::build(&declare(cluster))?;
         // Workspaces and identities may lie in subscriptions that the first look did not know.
         if round == 0 {
             clients = context.clients(&desired).await?;

@@ -1,7 +1,7 @@
 //! Resource ids, roles and principals.
 
 use crate::catalog;
-use crate::language::{RoleAssignment, suggest};
+use crate::language::{Compute, NoPrincipal, RoleAssignment, suggest};
 use crate::model::ArmId;
 use crate::source::{Diagnostic, Diagnostics};
 
@@ -137,9 +137,6 @@ fn typed(view: View<'_>, at: &str, text: &str, kind: &str, found: &mut Diagnosti
 }
 
 fn scope(view: View<'_>, at: &str, text: &str, found: &mut Diagnostics) {
-    if text.to_ascii_lowercase().starts_with("/providers/microsoft.management/managementgroups/") {
-        return;
-    }
     parse(
         view,
         at,
@@ -185,15 +182,8 @@ fn role(view: View<'_>, at: &str, text: &str, found: &mut Diagnostics) {
 fn principal(view: View<'_>, at: &str, assignment: &RoleAssignment, found: &mut Diagnostics) {
     let text = assignment.principal.as_str();
     let cluster = &view.cluster.spec;
-    let computes = || cluster.computes.iter().map(|it| it.name.as_str());
-    let workspaces = || cluster.computes.iter().map(|it| it.workspace.name.as_str());
-    let mut report = |message: String, help: String| {
-        found.push(
-            Diagnostic::error("unknown-principal", message)
-                .with_help(help)
-                .at(view.value(at), "nobody"),
-        );
-    };
+    let Err(why) = cluster.principal(text) else { return };
+    let name = text.split_once('/').map_or("", |(_, name)| name);
     let choose = |kind: &str, name: &str, names: Vec<&str>| {
         suggest::nearest(name, names.iter().copied())
             .map(|it| format!("did you mean `{kind}/{it}`?"))
@@ -204,37 +194,56 @@ fn principal(view: View<'_>, at: &str, assignment: &RoleAssignment, found: &mut 
                 )
             })
     };
-    match text.split_once('/') {
-        Some(("compute", name)) => {
-            match cluster.computes.iter().find(|it| it.name.eq_ignore_ascii_case(name)) {
-                None => report(
-                    format!("no compute `{name}` is declared"),
-                    choose("compute", name, computes().collect()),
-                ),
-                Some(it) if it.identity.kind == crate::language::IdentityType::None => report(
-                    format!("compute `{name}` has no identity that could have a role"),
-                    "give it one: identity: {type: SystemAssigned}".to_owned(),
-                ),
-                Some(_) => {}
-            }
-        }
-        Some(("workspace", name)) if workspaces().any(|it| it.eq_ignore_ascii_case(name)) => {}
-        Some(("workspace", name)) => {
-            report(
-                format!("no compute names a workspace `{name}`"),
-                choose("workspace", name, workspaces().collect()),
-            );
-        }
-        None if text == "extension" && cluster.extension.is_none() => {
-            report(
-                "no extension is declared".to_owned(),
-                "declare one, or name somebody else".to_owned(),
-            );
-        }
-        None if text == "extension" || uuid::Uuid::try_parse(text).is_ok() => {}
-        Some(_) | None => report(
+    let nobody = |message: String, help: String| {
+        Diagnostic::error("unknown-principal", message).with_help(help).at(view.value(at), "nobody")
+    };
+    let declared = |of: fn(&Compute) -> &str| cluster.computes.iter().map(of).collect();
+    found.push(match why {
+        NoPrincipal::Unknown("compute") => nobody(
+            format!("no compute `{name}` is declared"),
+            choose("compute", name, declared(|it| &it.name)),
+        ),
+        NoPrincipal::Unknown("workspace") => nobody(
+            format!("no compute names a workspace `{name}`"),
+            choose("workspace", name, declared(|it| &it.workspace.name)),
+        ),
+        NoPrincipal::Unknown(what) => nobody(
+            format!("no {what} is declared"),
+            "declare one, or name somebody else".to_owned(),
+        ),
+        NoPrincipal::WithoutIdentity => nobody(
+            format!("compute `{name}` has no identity that could have a role"),
+            "give it one: identity: {type: SystemAssigned}".to_owned(),
+        ),
+        NoPrincipal::Ambiguous(computes) => ambiguous(view, at, name, &computes),
+        NoPrincipal::NoForm => nobody(
             format!("`{text}` does not name a principal"),
             "write compute/NAME, workspace/NAME, extension, or an object id".to_owned(),
         ),
+    });
+}
+
+/// Shows the principal and every workspace that it could mean.
+fn ambiguous(view: View<'_>, at: &str, name: &str, computes: &[usize]) -> Diagnostic {
+    let cluster = &view.cluster.spec;
+    let ids: Vec<ArmId> =
+        computes.iter().map(|it| cluster.workspace_id(&cluster.computes[*it])).collect();
+    let one_group = ids.windows(2).all(|it| it[0].resource_group() == it[1].resource_group());
+    let choices: Vec<String> = ids
+        .iter()
+        .map(|id| {
+            let group = format!("{}/{}", id.resource_group().unwrap_or_default(), id.name());
+            let whole = format!("{}/{group}", id.subscription());
+            format!("workspace/{}", if one_group { whole } else { group })
+        })
+        .collect();
+    let message = format!("`workspace/{name}` means {} workspaces", ids.len());
+    let mut finding = Diagnostic::error("ambiguous-principal", message)
+        .with_help(format!("say which: {}", choices.join(" or ")))
+        .at(view.value(at), "which one?");
+    for (index, id) in computes.iter().zip(&ids) {
+        let place = view.value(&format!("/computes/{index}/workspace/name"));
+        finding = finding.at(place, format!("in {}", id.resource_group().unwrap_or_default()));
     }
+    finding
 }

@@ -82,7 +82,7 @@ pub(super) fn derive(extension: &Extension, world: &Snapshot) -> Vec<Derived> {
 
 fn identity_of_cluster(deriver: &mut Deriver<'_>, world: &Snapshot) {
     let extension = deriver.extension;
-    let id = extension.setting("cluster_name").unwrap_or(&extension.cluster_id).to_owned();
+    let id = extension.setting("cluster_name").unwrap_or(extension.cluster_id.as_str()).to_owned();
     deriver.add("cluster_name", extension.cluster_id.as_str());
     deriver.add("clusterId", id.as_str());
     deriver.add("prometheus.prometheusSpec.externalLabels.cluster_name", id.as_str());

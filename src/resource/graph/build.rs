@@ -3,27 +3,34 @@
 use std::collections::BTreeSet;
 
 use super::{CloudRef, ClusterAccess, Desired, Node, Scope};
-use crate::catalog::{self, ProfileName, RegistrationQuery};
+use crate::catalog::{self, ArmType, ProfileName, RegistrationQuery};
 use crate::language::{
-    Access, Cloud, Cluster, ClusterType, Declared, IdentityType, Manifest, Profile, SccMethod,
+    Access, Cloud, Cluster, ClusterType, Declared, IdentityType, Manifest, PrincipalRef, Profile,
+    RoleAssignment, SccMethod,
 };
 use crate::model::{ArmId, Key, KindName, Later, Pointer};
-use crate::resource::{self, GrantMethod, Principal, Resource};
+use crate::resource::{self, GrantMethod, Principal, Resource, Target};
+use crate::source::{Diagnostic, Diagnostics};
 
 /// Builds the desired state of every cluster of a manifest. What several clusters share is one node.
-#[must_use]
-pub fn build(manifest: &Manifest) -> Desired {
+///
+/// # Errors
+/// Names and ids that mean nothing, and different resources that would share an address. A manifest
+/// that its rules found right has none.
+pub fn build(manifest: &Manifest) -> Result<Desired, Diagnostics> {
     let mut desired = Desired::default();
+    let mut wrong = Diagnostics::new();
     for declared in &manifest.clusters {
-        Builder::new(declared, &mut desired).build();
+        Builder::new(declared, &mut desired, &mut wrong).build();
     }
-    desired
+    if wrong.is_empty() { Ok(desired) } else { Err(wrong) }
 }
 
 pub(super) struct Builder<'a> {
     pub(super) spec: &'a Cluster,
     declared: &'a Declared,
     pub(super) desired: &'a mut Desired,
+    wrong: &'a mut Diagnostics,
     cluster_id: ArmId,
 }
 
@@ -35,32 +42,56 @@ pub(super) fn profile(spec: &Cluster) -> ProfileName {
 }
 
 impl<'a> Builder<'a> {
-    fn new(declared: &'a Declared, desired: &'a mut Desired) -> Self {
+    fn new(declared: &'a Declared, desired: &'a mut Desired, wrong: &'a mut Diagnostics) -> Self {
         let spec = &declared.spec;
         let azure = &spec.azure;
         let resource_type = spec.cluster.kind.resource_type();
         let (group, name) = (&azure.resource_group, &spec.cluster.name);
         let cluster_id = ArmId::resource(&azure.subscription, group, resource_type, name);
-        Self { spec, declared, desired, cluster_id }
+        Self { spec, declared, desired, wrong, cluster_id }
     }
 
     pub(super) fn key(&self, kind: KindName, name: impl Into<String>) -> Key {
         Key::new(&self.spec.name, kind, name)
     }
 
-    /// Adds a node, or adds to the needs of the one that another cluster brought.
+    /// Adds a node, or adds to the needs of the equal one that another cluster brought. Two that
+    /// differ never share an address: nothing that was declared may be lost.
     pub(super) fn add(&mut self, resource: impl Into<Resource>, needs: &[Key], at: &str) -> Key {
         let resource = resource.into();
         let key = resource.kind().key().clone();
-        let declared = Some((self.spec.name.clone(), Pointer::parse(at)));
-        let node = self.desired.nodes.entry(key.clone()).or_insert_with(|| Node {
-            resource,
-            needs: BTreeSet::new(),
-            reason: None,
-            declared,
-        });
-        node.needs.extend(needs.iter().cloned());
+        let at = Pointer::parse(at);
+        if let Some(node) = self.desired.nodes.get_mut(&key) {
+            node.needs.extend(needs.iter().cloned());
+            if node.resource != resource {
+                let first = self.desired.place(&key, &Pointer::root());
+                let message = format!("two different resources have the address {key}");
+                self.wrong.push(
+                    Diagnostic::error("address-collision", message)
+                        .with_help("give one of them another name")
+                        .at(self.declared.origin.value(&at), "again here")
+                        .at(first, "first here"),
+                );
+            }
+            return key;
+        }
+        let declared = Some((self.spec.name.clone(), at));
+        let needs = needs.iter().cloned().collect();
+        self.desired.nodes.insert(key.clone(), Node { resource, needs, reason: None, declared });
         key
+    }
+
+    /// Reads an id of the manifest; `None`, and an error, when it is none.
+    fn arm_id(&mut self, text: &str, at: &str) -> Option<ArmId> {
+        match ArmId::parse(text) {
+            Ok(id) => Some(id),
+            Err(why) => {
+                let message = format!("`{text}` is not a resource id: {why}");
+                let place = self.declared.origin.value(&Pointer::parse(at));
+                self.wrong.push(Diagnostic::error("bad-resource-id", message).at(place, "here"));
+                None
+            }
+        }
     }
 
     fn because(&mut self, key: &Key, reason: &str) {
@@ -117,7 +148,7 @@ impl<'a> Builder<'a> {
         };
         let folder = &self.declared.origin.folder;
         let cluster = ClusterAccess {
-            id: self.cluster_id.to_string(),
+            id: self.cluster_id.clone(),
             kubeconfig: self.spec.cluster.kubeconfig.as_ref().map(|it| folder.join(it)),
             context: self.spec.cluster.context.clone(),
             kubernetes: self.kubernetes(),
@@ -126,11 +157,33 @@ impl<'a> Builder<'a> {
         let scope = Scope { cloud, tenant: azure.tenant.clone(), subscription, cluster: None };
         for other in self.subscriptions() {
             let shared = Scope { subscription: other.clone(), ..scope.clone() };
-            self.desired.scopes.entry(other).or_insert(shared);
+            self.add_scope(other, shared, "/azure");
         }
         let own = Scope { cluster: Some(cluster), ..scope };
-        self.desired.scopes.insert(self.spec.name.clone(), own);
+        self.add_scope(self.spec.name.clone(), own, "/name");
         self.desired.origins.insert(self.spec.name.clone(), self.declared.origin.clone());
+    }
+
+    /// Says how to reach what stands under `name`; two clusters that share a subscription have to
+    /// agree on its cloud and directory.
+    fn add_scope(&mut self, name: String, scope: Scope, at: &str) {
+        let Some(known) = self.desired.scopes.get_mut(&name) else {
+            self.desired.scopes.insert(name, scope);
+            return;
+        };
+        let tenants = [&known.tenant, &scope.tenant].map(Option::as_deref);
+        let agree = matches!(tenants, [None, _] | [_, None])
+            || matches!(tenants, [Some(a), Some(b)] if a.eq_ignore_ascii_case(b));
+        if known.cloud == scope.cloud && known.cluster == scope.cluster && agree {
+            known.tenant = known.tenant.take().or(scope.tenant);
+            return;
+        }
+        let message = format!("`{name}` stands for two different clouds, directories or clusters");
+        self.wrong.push(
+            Diagnostic::error("address-collision", message)
+                .with_help("plan clusters of different clouds or directories in separate runs, and name no cluster like a subscription")
+                .at(self.declared.origin.value(&Pointer::parse(at)), "here"),
+        );
     }
 
     /// Every subscription that the cluster's parts are in.
@@ -148,13 +201,9 @@ impl<'a> Builder<'a> {
     fn read_only(&mut self, kind: KindName, id: ArmId, at: &str) -> Key {
         let key = match kind {
             KindName::Cluster => self.key(kind, id.name()),
-            // Workspaces and identities may be shared, so they stand under their subscription.
-            _ => {
-                let group = id.resource_group().unwrap_or_default();
-                Key::new(id.subscription(), kind, format!("{group}/{}", id.name()))
-            }
+            _ => shared_key(kind, &id),
         };
-        self.add_read_only(resource::ReadOnly { key, id: id.to_string() }, at)
+        self.add_read_only(resource::ReadOnly { key, id }, at)
     }
 
     fn add_read_only(&mut self, resource: resource::ReadOnly, at: &str) -> Key {
@@ -223,16 +272,17 @@ impl<'a> Builder<'a> {
             // A feature takes effect only when its provider is registered again after it.
             let features: Vec<Key> = keys.iter().filter(of_provider).cloned().collect();
             let key = Key::new(&subscription, KindName::Provider, provider);
-            let resource = resource::Provider { key: key.clone(), features: features.clone() };
-            keys.push(self.add(resource, &features, "/providers"));
-            self.because(&key, reason.unwrap_or("declared"));
-            if let Some(Node { resource: Resource::Provider(it), .. }) =
+            let mut all: BTreeSet<Key> = features.iter().cloned().collect();
+            if let Some(Node { resource: Resource::Provider(known), .. }) =
                 self.desired.nodes.get_mut(&key)
             {
-                it.features.extend(features);
-                it.features.sort();
-                it.features.dedup();
+                // Another cluster may need further features of the same provider.
+                all.append(&mut known.features);
+                known.features = all.clone();
             }
+            let resource = resource::Provider { key: key.clone(), features: all };
+            keys.push(self.add(resource, &features, "/providers"));
+            self.because(&key, reason.unwrap_or("declared"));
         }
         keys
     }
@@ -302,13 +352,13 @@ impl<'a> Builder<'a> {
 
     fn extension(&mut self, companions: resource::Companions, needs: &[Key]) -> Key {
         let Some(spec) = &self.spec.extension else { return self.key(KindName::Extension, "") };
-        let id = self.cluster_id.extension(resource::EXTENSIONS, &spec.name);
+        let id = self.cluster_id.extension(ArmType::EXTENSIONS.name, &spec.name);
         let key = self.key(KindName::Extension, &spec.name);
         let settings = &spec.configuration_settings;
         let extension = resource::Extension {
             key,
-            id: id.to_string(),
-            cluster_id: self.cluster_id.to_string(),
+            id,
+            cluster_id: self.cluster_id.clone(),
             aks: self.spec.cluster.kind == ClusterType::ManagedClusters,
             ga: spec.profile == Profile::Ga,
             distribution: self.spec.cluster.distribution.clone(),
@@ -346,13 +396,8 @@ impl<'a> Builder<'a> {
     fn computes(&mut self, before: &[Key], namespaces: &[Key]) {
         for (index, compute) in self.spec.computes.iter().enumerate() {
             let at = format!("/computes/{index}");
-            let azure = &self.spec.azure;
-            let place = &compute.workspace;
-            let subscription = place.subscription.as_ref().unwrap_or(&azure.subscription);
-            let group = place.resource_group.as_ref().unwrap_or(&azure.resource_group);
-            let workspace_id =
-                ArmId::resource(subscription, group, resource::WORKSPACES, &place.name);
-            let id = workspace_id.child("computes", &compute.name).to_string();
+            let workspace_id = self.spec.workspace_id(compute);
+            let id = workspace_id.child("computes", &compute.name);
             let workspace =
                 self.read_only(KindName::Workspace, workspace_id, &format!("{at}/workspace"));
             let mut needs = before.to_vec();
@@ -363,12 +408,9 @@ impl<'a> Builder<'a> {
             let identity = match (compute.identity.kind, first) {
                 (IdentityType::SystemAssigned, _) => resource::ComputeIdentity::SystemAssigned,
                 (IdentityType::UserAssigned, Some(first)) => {
-                    let identity = ArmId::parse(first).ok();
-                    needs.extend(identity.clone().map(|it| {
-                        let at = format!("{at}/identity/userAssignedIdentities/0");
-                        self.read_only(KindName::ManagedIdentity, it, &at)
-                    }));
-                    let id = identity.map_or_else(|| first.clone(), |it| it.to_string());
+                    let at = format!("{at}/identity/userAssignedIdentities/0");
+                    let Some(id) = self.arm_id(first, &at) else { continue };
+                    needs.push(self.read_only(KindName::ManagedIdentity, id.clone(), &at));
                     resource::ComputeIdentity::UserAssigned(id)
                 }
                 (IdentityType::UserAssigned | IdentityType::None, _) => {
@@ -379,7 +421,7 @@ impl<'a> Builder<'a> {
                 key: self.key(KindName::Compute, &compute.name),
                 id,
                 workspace,
-                cluster_id: self.cluster_id.to_string(),
+                cluster_id: self.cluster_id.clone(),
                 namespace: compute.namespace.clone(),
                 identity,
             };
@@ -387,81 +429,85 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Where the principal id of a declared principal stands, and what has to be there first.
-    fn principal(&self, text: &str, extension: Option<&Key>) -> (Principal, Vec<Key>) {
+    /// Where the principal id of a declared principal stands: the node, and the place in it.
+    fn principal(&self, who: PrincipalRef<'_>, extension: Option<&Key>) -> Option<Principal> {
         let later = |from: Key, at: &str| {
-            let need = from.clone();
-            (Principal::Of(Later { from, at: Pointer::parse(at), call: None }), vec![need])
+            Some(Principal::Of(Later { from, at: Pointer::parse(at), call: None }))
         };
-        if let Some(name) = text.strip_prefix("compute/") {
-            let key = self.key(KindName::Compute, name);
-            let node = self.desired.nodes.get(&key).map(|it| &it.resource);
-            if let Some(Resource::Compute(compute)) = node
-                && let resource::ComputeIdentity::UserAssigned(id) = &compute.identity
-                && let Ok(id) = ArmId::parse(id)
-            {
-                let group = id.resource_group().unwrap_or_default();
-                let name = format!("{group}/{}", id.name());
-                let identity = Key::new(id.subscription(), KindName::ManagedIdentity, name);
-                return later(identity, "/properties/principalId");
+        match who {
+            PrincipalRef::ObjectId(id) => Some(Principal::ObjectId(id.to_owned())),
+            PrincipalRef::Extension => {
+                let at = match self.spec.cluster.kind {
+                    ClusterType::ConnectedClusters => "/identity/principalId",
+                    ClusterType::ManagedClusters => "/properties/aksAssignedIdentity/principalId",
+                };
+                later(extension?.clone(), at)
             }
-            return later(key, "/identity/principalId");
-        }
-        if let Some(name) = text.strip_prefix("workspace/") {
-            let nodes = self.desired.nodes.keys();
-            let mut found = nodes.filter(|it| it.kind == KindName::Workspace);
-            let suffix = format!("/{name}");
-            if let Some(key) = found.find(|it| it.name.ends_with(&suffix)) {
-                return later(key.clone(), "/identity/principalId");
+            PrincipalRef::Workspace(index) => {
+                let id = self.spec.workspace_id(&self.spec.computes[index]);
+                later(shared_key(KindName::Workspace, &id), "/identity/principalId")
+            }
+            PrincipalRef::Compute(index) => {
+                let key = self.key(KindName::Compute, &self.spec.computes[index].name);
+                let Resource::Compute(compute) = &self.desired.nodes.get(&key)?.resource else {
+                    return None;
+                };
+                match &compute.identity {
+                    resource::ComputeIdentity::UserAssigned(id) => {
+                        let identity = shared_key(KindName::ManagedIdentity, id);
+                        later(identity, "/properties/principalId")
+                    }
+                    _ => later(key, "/identity/principalId"),
+                }
             }
         }
-        if let (true, Some(extension)) = (text == "extension", extension) {
-            let at = match self.spec.cluster.kind {
-                ClusterType::ConnectedClusters => "/identity/principalId",
-                ClusterType::ManagedClusters => "/properties/aksAssignedIdentity/principalId",
-            };
-            return later(extension.clone(), at);
-        }
-        (Principal::ObjectId(text.to_owned()), Vec::new())
     }
 
     fn role_assignments(&mut self, extension: Option<&Key>) {
-        for (index, it) in self.spec.role_assignments.iter().enumerate() {
-            let (principal, needs) = self.principal(&it.principal, extension);
+        let spec = self.spec;
+        let labels = labels(spec);
+        for (index, (it, label)) in spec.role_assignments.iter().zip(labels).enumerate() {
+            let at = format!("/roleAssignments/{index}");
+            let Some(scope) = self.arm_id(&it.scope, &format!("{at}/scope")) else { continue };
+            let who = spec.principal(&it.principal).ok();
+            let Some(principal) = who.and_then(|who| self.principal(who, extension)) else {
+                let place = self.declared.origin.value(&Pointer::parse(&format!("{at}/principal")));
+                let message = format!("`{}` does not name one principal", it.principal);
+                self.wrong.push(Diagnostic::error("unknown-principal", message).at(place, "here"));
+                continue;
+            };
             let role = it.role.rsplit('/').next().unwrap_or(&it.role);
             let role = catalog::role(role).unwrap_or(role);
-            let subscription = ArmId::parse(&it.scope).map_or_else(
-                |_| self.spec.azure.subscription.clone(),
-                |it| it.subscription().into(),
-            );
+            let subscription = match scope.subscription() {
+                "" => spec.azure.subscription.as_str(),
+                own => own,
+            };
             let role_definition = format!(
                 "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}"
             );
-            let who = match &principal {
-                Principal::ObjectId(id) => id.clone(),
-                Principal::Of(later) => match self.desired.nodes.get(&later.from) {
-                    Some(Node { resource: Resource::Compute(it), .. }) => it.id.clone(),
-                    Some(Node { resource: Resource::Extension(it), .. }) => it.id.clone(),
-                    Some(Node { resource: Resource::ReadOnly(it), .. }) => it.id.clone(),
-                    _ => later.from.to_string(),
-                },
+            let (who, needs) = match &principal {
+                Principal::ObjectId(id) => (id.clone(), Vec::new()),
+                Principal::Of(later) => {
+                    let node = self.desired.nodes.get(&later.from);
+                    let who = match node.map(|it| it.resource.kind().target()) {
+                        Some(Target::Arm(id)) => id.to_string(),
+                        Some(Target::Objects(_)) | None => later.from.to_string(),
+                    };
+                    (who, vec![later.from.clone()])
+                }
             };
-            let triple = format!("{}|{who}|{role}", it.scope.trim_end_matches('/'));
+            let triple = format!("{scope}|{who}|{role}");
             let space = uuid::Uuid::NAMESPACE_URL;
             let name = uuid::Uuid::new_v5(&space, triple.to_ascii_lowercase().as_bytes());
-            let label = format!("{}/{}/{}", it.principal, it.role, short(&it.scope));
-            let workspace = match &principal {
-                Principal::Of(it) if it.from.kind == KindName::Workspace => Some(it.from.clone()),
-                Principal::Of(_) | Principal::ObjectId(_) => None,
-            };
+            let workspace = needs.first().filter(|it| it.kind == KindName::Workspace).cloned();
             let resource = resource::RoleAssignment {
                 key: self.key(KindName::RoleAssignment, label),
-                at: it.scope.clone(),
+                at: scope,
                 role_definition,
                 principal,
                 name: name.to_string(),
             };
-            let key = self.add(resource, &needs, &format!("/roleAssignments/{index}"));
+            let key = self.add(resource, &needs, &at);
             if let Some(workspace) = workspace {
                 self.attach_after(&workspace, &key);
             }
@@ -501,9 +547,32 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The last type and name of a scope, to keep addresses readable.
-fn short(scope: &str) -> String {
-    let mut tail: Vec<&str> = scope.trim_end_matches('/').rsplit('/').take(2).collect();
-    tail.reverse();
-    tail.join("/")
+/// Workspaces and identities may be shared, so they stand under their subscription.
+fn shared_key(kind: KindName, id: &ArmId) -> Key {
+    let group = id.resource_group().unwrap_or_default();
+    Key::new(id.subscription(), kind, format!("{group}/{}", id.name()))
+}
+
+/// The names of the role assignments of a cluster: principal, role and the last two segments of
+/// the scope, or as many more as it takes to tell one from the others.
+fn labels(spec: &Cluster) -> Vec<String> {
+    let spelled = |it: &RoleAssignment, segments: usize| {
+        let scope: Vec<&str> = it.scope.split('/').filter(|it| !it.is_empty()).collect();
+        let tail = &scope[scope.len().saturating_sub(segments)..];
+        format!("{}/{}/{}", it.principal, it.role, tail.join("/"))
+    };
+    let all = &spec.role_assignments;
+    let longest = all.iter().map(|it| it.scope.split('/').count()).max().unwrap_or(0);
+    let alone = |own: &RoleAssignment, segments: usize| {
+        let label = spelled(own, segments);
+        let same = all.iter().filter(|it| spelled(it, segments).eq_ignore_ascii_case(&label));
+        // The same scope, declared again, is the same assignment.
+        same.into_iter().all(|it| it.scope.eq_ignore_ascii_case(&own.scope))
+    };
+    let label = |own: &RoleAssignment| {
+        let lengths = (2..longest).step_by(2);
+        let enough = lengths.into_iter().find(|it| alone(own, *it)).unwrap_or(longest);
+        spelled(own, enough)
+    };
+    all.iter().map(label).collect()
 }

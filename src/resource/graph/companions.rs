@@ -2,7 +2,7 @@
 //! that `az` gives them.
 
 use super::build::{Builder, profile};
-use crate::catalog::{self, ProfileName};
+use crate::catalog::{self, ArmType, ProfileName};
 use crate::language::ClusterType;
 use crate::model::{ArmId, Key, KindName};
 use crate::resource;
@@ -62,8 +62,7 @@ impl Builder<'_> {
             let (cluster, azure) = (&self.spec.cluster.name, &self.spec.azure);
             let (subscription, group) = (&azure.subscription, &azure.resource_group);
             let name = catalog::log_analytics_workspace_name(cluster, subscription, group);
-            let id =
-                ArmId::resource(subscription, group, resource::LOG_ANALYTICS, &name).to_string();
+            let id = ArmId::resource(subscription, group, ArmType::LOG_ANALYTICS.name, &name);
             let key = self.key(KindName::LogAnalyticsWorkspace, name);
             let at = "/extension/configurationSettings/logAnalyticsWS";
             let key = self.add(resource::Companion { key, id }, &before, at);
@@ -77,21 +76,20 @@ impl Builder<'_> {
         let (cluster, azure) = (self.spec.cluster.name.clone(), &self.spec.azure);
         let (subscription, group) = (&azure.subscription, &azure.resource_group);
         let name = catalog::relay_namespace_name(&cluster, subscription, group);
-        let id = ArmId::resource(subscription, group, resource::RELAY, &name);
+        let id = ArmId::resource(subscription, group, ArmType::RELAY.name, &name);
         let connection = id.child("hybridConnections", &cluster);
         let rule = connection.child("authorizationRules", catalog::HYBRID_CONNECTION_RULE);
         let key = self.key(KindName::RelayNamespace, &name);
-        let parent =
-            self.add(resource::Companion { key, id: id.to_string() }, before, "/extension");
+        let parent = self.add(resource::Companion { key, id: id.clone() }, before, "/extension");
         let key = self.key(KindName::RelayHybridConnection, format!("{name}/{cluster}"));
-        let resource = resource::Companion { key, id: connection.to_string() };
+        let resource = resource::Companion { key, id: connection.clone() };
         let hybrid = self.add(resource, std::slice::from_ref(&parent), "/extension");
         let rule_name = format!("{name}/{cluster}/{}", catalog::HYBRID_CONNECTION_RULE);
         let key = self.key(KindName::RelayAuthorizationRule, rule_name);
-        let resource = resource::Companion { key, id: rule.to_string() };
+        let resource = resource::Companion { key, id: rule };
         let rule = self.add(resource, &[hybrid], "/extension");
         companions.relay_rule = Some(rule.clone());
-        companions.hybrid_connection_id = Some(connection.to_string());
+        companions.hybrid_connection_id = Some(connection);
         rule
     }
 
@@ -99,23 +97,22 @@ impl Builder<'_> {
         let (cluster, azure) = (&self.spec.cluster.name, &self.spec.azure);
         let (subscription, group) = (&azure.subscription, &azure.resource_group);
         let name = catalog::service_bus_namespace_name(cluster, subscription, group);
-        let id = ArmId::resource(subscription, group, resource::SERVICE_BUS, &name);
+        let id = ArmId::resource(subscription, group, ArmType::SERVICE_BUS.name, &name);
         let key = self.key(KindName::ServiceBusNamespace, &name);
-        let resource = resource::Companion { key, id: id.to_string() };
+        let resource = resource::Companion { key, id: id.clone() };
         let parent = self.add(resource, before, "/extension");
         let mut keys = vec![parent.clone()];
         for (topic, own) in catalog::TOPIC_SUBSCRIPTIONS {
             let topic_id = id.child("topics", topic);
             let key = self.key(KindName::ServiceBusTopic, format!("{name}/{topic}"));
-            let resource = resource::Companion { key, id: topic_id.to_string() };
+            let resource = resource::Companion { key, id: topic_id.clone() };
             let topic_key = self.add(resource, std::slice::from_ref(&parent), "/extension");
             let key = self.key(KindName::ServiceBusSubscription, format!("{name}/{topic}/{own}"));
-            let resource =
-                resource::Companion { key, id: topic_id.child("subscriptions", own).to_string() };
+            let resource = resource::Companion { key, id: topic_id.child("subscriptions", own) };
             keys.push(self.add(resource, &[topic_key], "/extension"));
         }
         companions.service_bus = Some(parent);
-        companions.service_bus_id = Some(id.to_string());
+        companions.service_bus_id = Some(id);
         keys
     }
 }

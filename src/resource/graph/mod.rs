@@ -3,6 +3,8 @@
 mod build;
 mod companions;
 mod lifecycle;
+#[cfg(test)]
+mod names_tests;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,7 @@ pub use build::build;
 pub use order::{Cycle, critical_path, essential, order};
 
 use crate::language::Origin;
-use crate::model::{Key, Pointer};
+use crate::model::{ArmId, Key, Pointer};
 use crate::resource::Resource;
 
 /// One resource, what has to be there before it, and where it was declared.
@@ -63,7 +65,7 @@ pub struct CloudRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterAccess {
     /// Azure id of the cluster.
-    pub id: String,
+    pub id: ArmId,
     /// Path of the kubeconfig; `None`: the usual rules.
     pub kubeconfig: Option<std::path::PathBuf>,
     /// Context in the kubeconfig.
