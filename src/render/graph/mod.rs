@@ -147,7 +147,7 @@ mod tests {
             reason: reason.map(str::to_owned),
             declared: None,
         };
-        let read = ReadOnly { key: cluster.clone(), id: "/x".to_owned() };
+        let read = ReadOnly { key: cluster.clone(), id: crate::model::ArmId::provider("s", "x") };
         desired.nodes.insert(cluster.clone(), node(read.into(), BTreeSet::new(), None));
         let made = Namespace { key: namespace.clone() };
         // What was left out by a target is no node, and no edge leads to it.
