@@ -13,7 +13,7 @@ use super::{Event, Explain, Limits};
 use crate::client::arm::{self, Outcome as Ended};
 use crate::client::kubernetes;
 use crate::client::net::clock;
-use crate::model::{Json, Key, KindName, Later, ObjectRef, Value};
+use crate::model::{Json, Key, KindName, Later, ObjectRef, Pointer, Value};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{Action, Plan, Step};
 use crate::resource::graph::Desired;
@@ -376,6 +376,7 @@ impl Work<'_> {
                 self.write(writer, &write).await
             }
             Request::Apply { .. }
+            | Request::RemoveFields { .. }
             | Request::AddUsers { .. }
             | Request::RemoveUsers { .. }
             | Request::DeleteObject { .. } => self.in_cluster(request).await,
@@ -409,6 +410,10 @@ impl Work<'_> {
             Request::Apply { object, body, take_over } => {
                 let body = self.body(Some(body)).await?.unwrap_or(Json::Null);
                 writer.apply(object, &body, *take_over).await.map(|_| ())
+            }
+            Request::RemoveFields { object, paths } => {
+                let edit = |live: &Json| without(live, paths);
+                writer.edit(object, &edit).await.map(|_| ())
             }
             Request::AddUsers { object, users } => {
                 let edit = |scc: &Json| kubernetes::scc::add_users(scc, users);
@@ -475,6 +480,18 @@ impl Work<'_> {
     }
 }
 
+/// An object without some of its fields; `None` where it has none of them.
+fn without(live: &Json, paths: &[Pointer]) -> Option<Json> {
+    let mut object = live.clone();
+    for path in paths {
+        let parent = object.pointer_mut(&path.parent().to_string());
+        if let (Some(Json::Object(map)), Some(last)) = (parent, path.tokens().last()) {
+            map.remove(last);
+        }
+    }
+    (object != *live).then_some(object)
+}
+
 /// Whether a refusal passes by itself once an earlier step has spread through Azure or the cluster.
 fn spreads(failure: &Failure, request: &Request) -> bool {
     let code = failure.code.as_deref().unwrap_or_default();
@@ -484,11 +501,14 @@ fn spreads(failure: &Failure, request: &Request) -> bool {
             ["PrincipalNotFound", "MissingSubscriptionRegistration", "ValueMissing"].contains(&code)
                 || text.contains("EtagMismatch")
                 || text.contains("Another operation is in progress")
+                // Azure forgets an extension before its agents have taken the chart away.
+                || text.contains("cannot re-use a name that is still in use")
         }
         // The CRD of a fresh extension is served a moment after it is there.
         Request::Apply { .. } => failure.status == Some(404),
-        Request::AddUsers { .. } | Request::RemoveUsers { .. } | Request::DeleteObject { .. } => {
-            false
-        }
+        Request::RemoveFields { .. }
+        | Request::AddUsers { .. }
+        | Request::RemoveUsers { .. }
+        | Request::DeleteObject { .. } => false,
     }
 }

@@ -36,7 +36,8 @@ pub use registrations::{
 };
 pub use settings::{
     DerivedMap, Impact, Need, Replacement, Scenarios, SettingFact, SettingKind, derived_map,
-    derived_reason, impact_of, setting, settings, suggest_setting,
+    derived_reason, impact_of, node_label, same_setting, setting, settings, suggest_setting,
+    wire_key,
 };
 
 /// A generation of the extension and its settings; the words of the manifest.

@@ -276,21 +276,60 @@ pub fn suggest_setting(key: &str) -> Option<String> {
 #[must_use]
 pub fn impact_of(profile: ProfileName, key: &str, from: Option<&str>, to: Option<&str>) -> Impact {
     let Some(fact) = setting(key) else { return Impact::DisruptsJobsAndEndpoints };
+    let blank = |it: &&str| !it.is_empty();
+    let (from, to) = (from.filter(blank), to.filter(blank));
     if to.is_none()
         && from.is_some()
         && let Some(impact) = fact.impact_removed
     {
         return impact;
     }
-    let effective = |value: Option<&str>| {
-        value.or_else(|| fact.default_in(profile)).map(str::to_ascii_lowercase)
-    };
-    let (from, to) = (effective(from), effective(to));
-    if from == to {
+    if same_setting(profile, key, from, to) {
         return Impact::Safe;
     }
-    let to = to.unwrap_or_default();
+    let to = to.or_else(|| fact.default_in(profile)).unwrap_or_default().to_ascii_lowercase();
     fact.impact_to.get(&to).copied().unwrap_or(fact.impact)
+}
+
+/// Whether two values of a setting mean the same. Left out, blank and the chart's default are one;
+/// booleans, words of a list, Azure ids and what is derived compare without case.
+#[must_use]
+pub fn same_setting(
+    profile: ProfileName,
+    key: &str,
+    one: Option<&str>,
+    other: Option<&str>,
+) -> bool {
+    let fact = setting(key);
+    let default = fact.and_then(|it| it.default_in(profile));
+    let effective =
+        |it: Option<&'_ str>| it.filter(|it| !it.is_empty()).or(default).map(str::to_owned);
+    let (Some(one), Some(other)) = (effective(one), effective(other)) else {
+        return effective(one).is_none() && effective(other).is_none();
+    };
+    let boolean = |it: &str| ["true", "false"].iter().any(|word| it.eq_ignore_ascii_case(word));
+    let id = |it: &str| it.to_ascii_lowercase().starts_with("/subscriptions/");
+    let words = fact.is_some_and(|it| it.derived || matches!(it.kind, SettingKind::Enum(_)));
+    one == other
+        || ((words || (boolean(&one) && boolean(&other)) || (id(&one) && id(&other)))
+            && one.eq_ignore_ascii_case(&other))
+}
+
+const NODE_SELECTOR: &str = "nodeSelector.";
+
+/// The node label that a setting `nodeSelector.LABEL` names. Dots of the label may be written
+/// plainly or, as the chart takes them, after a backslash.
+#[must_use]
+pub fn node_label(key: &str) -> Option<String> {
+    key.strip_prefix(NODE_SELECTOR).map(|it| it.replace("\\.", "."))
+}
+
+/// The key as it travels: a dot makes a nested value of the chart unless a backslash stands before
+/// it (Helm docs: using Helm, `--set`; Azure/AKS issue 2645 shows an unescaped label failing).
+#[must_use]
+pub fn wire_key(key: &str) -> String {
+    let label = node_label(key).map(|it| format!("{NODE_SELECTOR}{}", it.replace('.', "\\.")));
+    label.unwrap_or_else(|| key.to_owned())
 }
 
 /// Why amlplan adds a setting that nobody declared.

@@ -196,8 +196,9 @@ fn install(cluster: &Cluster, extension: &Extension, script: &mut Script) {
         options.push("--auto-upgrade-minor-version false".to_owned());
     }
     let settings = extension.configuration_settings.iter();
-    let settings: Vec<String> =
-        settings.map(|(key, it)| word(&format!("{key}={}", it.wire()))).collect();
+    let settings: Vec<String> = settings
+        .map(|(key, it)| word(&format!("{}={}", catalog::wire_key(key), it.wire())))
+        .collect();
     let secrets = extension.configuration_protected_settings.iter();
     let secrets: Vec<String> = secrets.map(|(key, it)| secret(key, it)).collect();
     for (option, values) in

@@ -159,6 +159,7 @@ fn extension(live: &Json, profile: Option<Profile>) -> Extension {
             .filter(|it| !it.eq_ignore_ascii_case("stable"))
             .unwrap_or_else(|| "stable".to_owned()),
         auto_upgrade_minor_version: follows,
+        allow_unknown_settings: false,
         configuration_settings: declared.collect(),
         configuration_protected_settings: BTreeMap::new(),
     }
@@ -213,6 +214,10 @@ fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> Compute {
         namespace: text(live, "/properties/properties/namespace")
             .unwrap_or_else(|| "default".to_owned()),
         identity,
+        // What is not in the manifest stays as it is.
+        description: None,
+        tags: BTreeMap::new(),
+        default_instance_type: None,
     }
 }
 

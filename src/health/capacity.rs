@@ -77,9 +77,7 @@ pub(super) fn checks(site: &mut Site<'_>) {
     let selector: BTreeMap<String, String> = site
         .settings
         .iter()
-        .filter_map(|(key, value)| {
-            Some((key.strip_prefix("nodeSelector.")?.to_owned(), value.clone()))
-        })
+        .filter_map(|(key, value)| Some((crate::catalog::node_label(key)?, value.clone())))
         .collect();
     let chosen: Vec<&Node<'_>> = usable.into_iter().filter(|it| it.matches(&selector)).collect();
     selected(site, &selector, chosen.len());

@@ -307,6 +307,9 @@ pub struct Extension {
     /// Settings, with the documented keys.
     #[serde(default)]
     pub configuration_settings: BTreeMap<String, Setting>,
+    /// Send keys that amlplan does not know as they are written, with a warning instead of an error.
+    #[serde(default)]
+    pub allow_unknown_settings: bool,
     /// Settings that Azure never returns.
     #[serde(default)]
     pub configuration_protected_settings: BTreeMap<String, ProtectedSetting>,
@@ -419,6 +422,15 @@ pub struct Compute {
     /// Managed identity of the compute.
     #[serde(default)]
     pub identity: Identity,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Tags; what others tag besides stays.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Instance type of jobs that name none.
+    #[serde(default)]
+    pub default_instance_type: Option<String>,
 }
 
 fn default_namespace() -> String {

@@ -170,6 +170,9 @@ impl Writer {
         if !it.auto_upgrade_minor_version {
             extension.push(("autoUpgradeMinorVersion".into(), Yaml::Scalar("false".into())));
         }
+        if it.allow_unknown_settings {
+            extension.push(("allowUnknownSettings".into(), Yaml::Scalar("true".into())));
+        }
         let settings = it.configuration_settings.iter().map(|(key, value)| {
             let value = match value {
                 Setting::Bool(it) => Yaml::Scalar(it.to_string()),
@@ -229,6 +232,13 @@ impl Writer {
             }
             compute.push(("identity".into(), Yaml::Map(identity)));
         }
+        it.description.iter().for_each(|it| self.put(&mut compute, "description", it));
+        if !it.tags.is_empty() {
+            let tags = it.tags.iter().map(|(key, it)| (key.clone(), self.text(it)));
+            compute.push(("tags".into(), Yaml::Map(tags.collect())));
+        }
+        let default = &it.default_instance_type;
+        default.iter().for_each(|it| self.put(&mut compute, "defaultInstanceType", it));
         Yaml::Map(compute)
     }
 

@@ -120,6 +120,14 @@ impl Value {
         })
     }
 
+    /// The value at a path of objects, to change it.
+    pub fn get_mut(&mut self, pointer: &Pointer) -> Option<&mut Self> {
+        pointer.tokens().iter().try_fold(self, |value, token| match value {
+            Self::Object(map) => map.get_mut(token),
+            _ => None,
+        })
+    }
+
     /// Puts a value into an object; on anything else it does nothing.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Self>) {
         if let Self::Object(map) = self {

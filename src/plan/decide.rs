@@ -101,7 +101,7 @@ impl Decision<'_> {
             Ok(()) => {
                 step.action = Action::Delete;
                 step.reasons.push(Reason::Destroy);
-                step.impact = self.kind.removal_impact();
+                step.impact = self.felt(self.kind.removal_impact());
                 step.removal = self.requests(Verb::Delete, &want, &[]);
             }
         }
@@ -141,6 +141,9 @@ impl Decision<'_> {
                 step.reasons.push(Reason::Unhealthy { state, message });
             }
         }
+        if let Some(why) = self.kind.used_as_it_is(self.live) {
+            step.note = Some(format!("used, not owned: {why}"));
+        }
         findings.extend(
             self.kind
                 .remark(self.live)
@@ -152,7 +155,10 @@ impl Decision<'_> {
 
     /// What it should look like, with everything that is known already filled in.
     fn want(&self) -> Document {
-        let mut want = self.kind.want(self.input.live);
+        self.with_known(self.kind.want(self.input.live))
+    }
+
+    fn with_known(&self, mut want: Document) -> Document {
         want.body = self.fill(&want.body);
         for pointer in self.ignored() {
             let live = self.kind.shown(self.live);
@@ -251,19 +257,21 @@ impl Decision<'_> {
         step.reasons.dedup();
     }
 
-    fn write(&self, step: &mut Step, want: Document) {
+    fn write(&self, step: &mut Step, mut want: Document) {
         let worst = step.changes.iter().map(|it| self.kind.impact(it)).max();
         step.impact = match step.action {
             Action::NoOp | Action::Read | Action::Create => Impact::Safe,
             Action::Update => worst.unwrap_or(Impact::Safe),
             Action::Replace | Action::Delete => self.kind.removal_impact(),
         };
+        step.impact = self.felt(step.impact);
         let takes_over = |it: &Request| matches!(it, Request::Apply { take_over: true, .. });
         match step.action {
             Action::NoOp | Action::Read => {}
             Action::Create => step.requests = self.requests(Verb::Create, &want, &[]),
             Action::Update => step.requests = self.requests(Verb::Update, &want, &step.changes),
             Action::Replace => {
+                want = self.with_known(self.kind.want_anew(self.input.live));
                 step.removal = self.requests(Verb::Delete, &want, &step.changes);
                 step.requests = self.requests(Verb::Create, &want, &[]);
             }
@@ -274,8 +282,23 @@ impl Decision<'_> {
             let others = others.join(", ");
             step.note = Some(format!("also written by {others}: the fields shown are taken over"));
         }
+        // What is sent although nobody wants it stays there: a blank setting.
+        for change in &step.changes {
+            let parent = want.body.get_mut(&change.path.parent());
+            if let (Some(after), Some(Value::Object(map)), Some(last)) =
+                (&change.after, parent, change.path.tokens().last())
+                && step.action == Action::Update
+            {
+                map.entry(last.clone()).or_insert_with(|| after.clone());
+            }
+        }
         step.derived = want.derived;
         step.after = Some(want.body);
+    }
+
+    /// What a change costs the one that is there: what never worked cannot be disrupted.
+    fn felt(&self, impact: Impact) -> Impact {
+        if self.kind.never_worked(self.live) { Impact::Safe } else { impact }
     }
 
     fn requests(&self, verb: Verb, want: &Document, changes: &[FieldChange]) -> Vec<Request> {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::language::{Cluster, Declared, Manifest, Origin};
 use crate::model::{Json, Pointer};
-use crate::resource::{Impact, Live, Request};
+use crate::resource::{Impact, Live, Method, Request, Target};
 
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -27,7 +27,11 @@ fn desired(changes: Json) -> Desired {
 
 /// A world in which everything that a plan would make is as it wants it.
 fn settled(desired: &Desired) -> Snapshot {
-    let mut live = given(desired);
+    settle(desired, given(desired))
+}
+
+/// The same, from a world in which something is there already.
+fn settle(desired: &Desired, mut live: Snapshot) -> Snapshot {
     // Later values are known only once what they come from is there, so this takes rounds.
     for _ in 0..4 {
         let plan = make(desired, &live);
@@ -192,4 +196,310 @@ fn a_missing_cluster_is_named_before_anything_is_written() {
     live.live.insert(Key::new("edge", KindName::Cluster, "edge"), Live(vec![None]));
     let plan = make(&desired, &live);
     assert!(plan.findings.iter().any(|it| it.code == "missing-cluster"));
+}
+
+/// A manifest with every kind that lives in Azure.
+fn everything() -> Desired {
+    desired(json!({
+        "cluster": {"type": "connectedClusters"},
+        "extension": {"profile": "2021-11-preview",
+            "configurationSettings": {"logAnalyticsWS": true, "allowInsecureConnections": true}},
+        "computes": [{"name": "gpu", "workspace": {"name": "ws"}, "tags": {"team": "ml"},
+            "description": "trains", "identity": {"type": "SystemAssigned"}}],
+        "roleAssignments": [{"principal": SUBSCRIPTION, "role": "AcrPull",
+            "scope": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/ml")}],
+    }))
+}
+
+/// What Azure holds after a request: a PUT replaces, a PATCH merges members, settings by key.
+fn carried_out(live: &Json, request: &Request) -> Json {
+    let Request::Arm { method, body: Some(body), .. } = request else { return live.clone() };
+    let body = body.resolve(&mut |_| Ok::<_, std::fmt::Error>(json!("secret"))).unwrap();
+    if *method == Method::Put {
+        return body;
+    }
+    let mut after = live.clone();
+    for (member, value) in body.as_object().unwrap() {
+        if member != "properties" {
+            after[member] = value.clone();
+            continue;
+        }
+        for (member, value) in value.as_object().unwrap() {
+            match member.as_str() {
+                "configurationSettings" => {
+                    json_patch::merge(&mut after["properties"][member], value)
+                }
+                _ => after["properties"][member] = value.clone(),
+            }
+        }
+    }
+    after
+}
+
+/// Every place of a document where somebody else could add a member: all maps but those that are
+/// ours as a whole, whose foreign keys the plan shows.
+fn places(document: &Json, at: &Pointer, whole: &[&str], found: &mut Vec<Pointer>) {
+    let Some(map) = document.as_object() else { return };
+    if !whole.contains(&at.to_string().as_str()) {
+        found.push(at.clone());
+    }
+    map.iter().for_each(|(key, it)| places(it, &at.join(key), whole, found));
+}
+
+/// Leaves that a colleague could change to another value.
+fn texts(document: &Json, at: &Pointer, found: &mut Vec<Pointer>) {
+    match document {
+        Json::Object(map) => map.iter().for_each(|(key, it)| texts(it, &at.join(key), found)),
+        Json::Null => {}
+        _ => found.push(at.clone()),
+    }
+}
+
+#[test]
+fn whatever_others_wrote_in_azure_survives_a_change_and_what_does_not_is_shown() {
+    let desired = everything();
+    let mut good = settled(&desired);
+    let (tag, value) = crate::catalog::COMPANION_TAG;
+    for (key, live) in &mut good.live {
+        let document = live.0[0].as_mut().unwrap();
+        match key.kind {
+            KindName::LogAnalyticsWorkspace => document["properties"] = json!({"customerId": "c"}),
+            KindName::RelayHybridConnection
+            | KindName::RelayAuthorizationRule
+            | KindName::ServiceBusTopic
+            | KindName::ServiceBusSubscription => {
+                live.0.push(Some(json!({"tags": {tag: value}})));
+            }
+            _ => {}
+        }
+    }
+    let plan = make(&desired, &good);
+    for step in plan.changing() {
+        let after =
+            step.after.as_ref().unwrap().resolve(&mut |_| Ok::<_, std::fmt::Error>(Json::Null));
+        good.live.get_mut(&step.key).unwrap().0[0] = Some(after.unwrap());
+    }
+    let plan = make(&desired, &good);
+    assert!(plan.is_empty(), "{:#?}", plan.changing().collect::<Vec<_>>());
+    let (mut tried, mut kinds) = (0, std::collections::BTreeSet::new());
+    for (key, node) in desired.nodes.iter().filter(|it| !it.0.kind.read_only()) {
+        let kind = node.resource.kind();
+        if !matches!(kind.target(), Target::Arm(_)) {
+            continue;
+        }
+        let document = good.document(key).unwrap().clone();
+        let (mut fields, mut spots) = (Vec::new(), Vec::new());
+        texts(&document, &Pointer::root(), &mut fields);
+        places(&document, &Pointer::root(), kind.rules().whole, &mut spots);
+        for field in &fields {
+            for spot in &spots {
+                let mut live = good.clone();
+                set(&mut live, key, &field.to_string(), json!("changed"));
+                let foreign = spot.join("theirs");
+                set(&mut live, key, &foreign.to_string(), json!({"kept": [1, {"and": true}]}));
+                let plan = make(&desired, &live);
+                let step = plan.step(key).unwrap();
+                let before = live.document(key).unwrap().clone();
+                let [request] = &step.requests[..] else { continue };
+                if matches!(request, Request::Arm { method: Method::Post, .. }) {
+                    continue;
+                }
+                let after = carried_out(&before, request);
+                assert_eq!(
+                    foreign.get(&after),
+                    foreign.get(&before),
+                    "{key}: {foreign} after {field} was mended by {request:#?}"
+                );
+                // What differs between before and after is what the plan says, and nothing else.
+                let mut touched = Vec::new();
+                texts(&before, &Pointer::root(), &mut touched);
+                let servers = Pointer::parse("/properties/customerId");
+                touched.retain(|it| *it != servers && it.get(&before) != it.get(&after));
+                for path in touched {
+                    let shown = step.changes.iter().any(|it| path.starts_with(&it.path));
+                    assert!(shown, "{key}: {path} changes, and the plan does not say so");
+                }
+                kinds.insert(key.kind);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} changes");
+    assert!(kinds.len() >= 10, "{kinds:?}");
+}
+
+/// A world in which the cluster has so many nodes.
+fn with_nodes(live: &Snapshot, count: i64) -> Snapshot {
+    let mut live = live.clone();
+    let cluster = Key::new("edge", KindName::Cluster, "edge");
+    set(&mut live, &cluster, "/properties/agentPoolProfiles", json!([{"count": count}]));
+    live
+}
+
+#[test]
+fn what_was_derived_from_the_cluster_is_decided_once() {
+    let desired = desired(json!({}));
+    for first in [2, 5] {
+        let live = settle(&desired, with_nodes(&given(&desired), first));
+        for count in [5, 2, 3, 1, 100] {
+            let mut live = with_nodes(&live, count);
+            assert!(make(&desired, &live).is_empty(), "installed with {first}, now {count}");
+            let cluster = Key::new("edge", KindName::Cluster, "edge");
+            set(&mut live, &cluster, "/location", json!("northeurope"));
+            set(&mut live, &cluster, "/properties/distribution", json!("openshift"));
+            let plan = make(&desired, &live);
+            assert!(plan.step(&extension()).unwrap().action == Action::NoOp);
+        }
+    }
+    // A value that no such fact gives is a difference, and the others say what was decided.
+    let small = settle(&desired, with_nodes(&given(&desired), 2));
+    let mut live = with_nodes(&small, 5);
+    set(&mut live, &extension(), "/properties/configurationSettings/clusterPurpose", json!("Huge"));
+    let plan = make(&desired, &live);
+    let [change] = &plan.step(&extension()).unwrap().changes[..] else { panic!("{plan:#?}") };
+    assert_eq!(change.after, Some("DevTest".into()));
+    // A new installation decides anew.
+    let mut live = with_nodes(&small, 5);
+    set(&mut live, &extension(), "/properties/extensionType", json!("other"));
+    let plan = make(&desired, &live);
+    let after = plan.step(&extension()).unwrap().after.as_ref().unwrap().to_stored();
+    assert!(after["properties"]["configurationSettings"].get("clusterPurpose").is_none());
+    // The manifest changes it at any time.
+    let settings = json!({"extension": {"configurationSettings": {"inferenceRouterHA": true}}});
+    let declared = super::tests::desired(settings);
+    assert_eq!(make(&declared, &small).step(&extension()).unwrap().changes.len(), 1);
+}
+
+#[test]
+fn settings_are_compared_by_what_they_mean() {
+    let desired = desired(json!({"extension": {"configurationSettings": {
+        "nodeSelector.nvidia.com/gpu.present": "true", "sslSecret": "Mine"}}}));
+    let live = settled(&desired);
+    let at = |key: &str| {
+        let settings = Pointer::parse("/properties/configurationSettings");
+        settings.join(key).to_string()
+    };
+    // What `az k8s-extension update` writes, other spellings, and the chart's defaults.
+    for (key, value) in [
+        ("enableTraining", "TRUE"),
+        ("scoringFe.serviceType.nodePort", "False"),
+        ("scoringFe.serviceType.internalLoadBalancer", "false"),
+        ("installPromOp", "True"),
+        ("installDcgmExporter", "False"),
+        ("sslCname", ""),
+    ] {
+        let mut live = live.clone();
+        set(&mut live, &extension(), &at(key), json!(value));
+        assert!(make(&desired, &live).is_empty(), "{key}={value}");
+    }
+    // Names are no words: their case counts.
+    for (key, value) in [("sslSecret", "mine"), ("installPromOp", "False"), ("openshift", "True")] {
+        let mut live = live.clone();
+        set(&mut live, &extension(), &at(key), json!(value));
+        assert_eq!(make(&desired, &live).counts(), (0, 1, 0), "{key}={value}");
+    }
+    let settings = Pointer::parse("/properties/configurationSettings");
+    let sent = settings.get(live.document(&extension()).unwrap()).unwrap().clone();
+    let (escaped, plain) =
+        ("nodeSelector.nvidia\\.com/gpu\\.present", "nodeSelector.nvidia.com/gpu.present");
+    assert_eq!((&sent[escaped], sent.get(plain)), (&json!("true"), None));
+    let mut live = live;
+    let mut other = sent;
+    other.as_object_mut().unwrap().remove(escaped);
+    other[plain] = json!("true");
+    set(&mut live, &extension(), &settings.to_string(), other);
+    assert!(make(&desired, &live).is_empty(), "both spellings name one label");
+}
+
+#[test]
+fn a_removed_setting_is_blanked_and_the_plan_shows_what_is_sent() {
+    let desired = desired(json!({}));
+    let mut live = settled(&desired);
+    let path = "/properties/configurationSettings/installDcgmExporter";
+    set(&mut live, &extension(), path, json!("True"));
+    let plan = make(&desired, &live);
+    let step = plan.step(&extension()).unwrap();
+    let [Request::Arm { body: Some(body), .. }] = &step.requests[..] else { panic!() };
+    let blank = json!({"properties": {"configurationSettings": {"installDcgmExporter": ""}}});
+    assert_eq!(body.to_stored(), blank);
+    assert_eq!(step.changes[0].after, Some("".into()));
+    assert_eq!(step.after.as_ref().unwrap().get(&Pointer::parse(path)), Some(&"".into()));
+    set(&mut live, &extension(), path, json!(""));
+    assert!(make(&desired, &live).is_empty());
+}
+
+#[test]
+fn certificates_that_are_ignored_are_not_sent() {
+    for profile in ["ga", "2021-11-preview"] {
+        let mut spec = json!({"extension": {"profile": profile, "configurationSettings": {
+            "enableInference": true, "allowInsecureConnections": true,
+            "inferenceRouterServiceType": "NodePort", "sslSecret": "mine"}}});
+        for (insecure, sent) in [(true, false), (false, true)] {
+            spec["extension"]["configurationSettings"]["allowInsecureConnections"] =
+                json!(insecure);
+            let desired = desired(spec.clone());
+            let plan = make(&desired, &given(&desired));
+            let after = plan.step(&extension()).unwrap().after.as_ref().unwrap().to_stored();
+            let settings = &after["properties"]["configurationSettings"];
+            assert_eq!(settings.get("sslSecret").is_some(), sent, "{profile} {insecure}");
+        }
+    }
+}
+
+#[test]
+fn what_never_worked_is_mended_without_leave_and_what_worked_is_not() {
+    let desired = desired(json!({}));
+    let compute = Key::new("edge", KindName::Compute, "gpu");
+    let mut live = settled(&desired);
+    set(&mut live, &compute, "/properties/provisioningState", json!("Failed"));
+    let plan = make(&desired, &live);
+    assert_eq!(plan.step(&compute).unwrap().action, Action::Replace);
+    assert_eq!(plan.gates(false), []);
+    let attached = "/properties/properties/extensionPrincipalId";
+    set(&mut live, &compute, attached, json!("00000000-0000-0000-0000-000000000001"));
+    assert_eq!(make(&desired, &live).gates(false).len(), 1);
+
+    let mut live = settled(&desired);
+    let training = "/properties/configurationSettings/enableTraining";
+    let installed = "/properties/currentVersion";
+    let selector = "/properties/configurationSettings/nodeSelector.disk";
+    for (state, version, gates) in
+        [("Failed", Json::Null, 0), ("Failed", json!("1.1.50"), 2), ("Succeeded", Json::Null, 2)]
+    {
+        set(&mut live, &extension(), "/properties/provisioningState", json!(state));
+        set(&mut live, &extension(), installed, version);
+        set(&mut live, &extension(), training, json!("True"));
+        set(&mut live, &extension(), selector, json!("ssd"));
+        let found = make(&desired, &live).gates(false);
+        let own = found.iter().filter(|it| it.key == extension()).count();
+        assert_eq!(own, usize::from(gates > 0), "{state}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_companion_that_somebody_else_made_is_used_and_left_alone() {
+    let desired = everything();
+    let mut live = settled(&desired);
+    let own = |it: &&Key| {
+        matches!(
+            it.kind,
+            KindName::RelayNamespace
+                | KindName::ServiceBusNamespace
+                | KindName::LogAnalyticsWorkspace
+        )
+    };
+    let companions: Vec<Key> = desired.nodes.keys().filter(own).cloned().collect();
+    assert_eq!(companions.len(), 3);
+    for key in &companions {
+        set(&mut live, key, "/tags", json!({"team": "network"}));
+        set(&mut live, key, "/location", json!("elsewhere"));
+    }
+    let applied = make(&desired, &live);
+    let destroyed = plan(&PlanInput { desired: &desired, live: &live, mode: Mode::Destroy });
+    for key in &companions {
+        let step = applied.step(key).unwrap();
+        assert_eq!(step.action, Action::NoOp, "{key}");
+        assert!(step.note.as_ref().unwrap().starts_with("used, not owned"), "{key}");
+        assert_eq!(destroyed.step(key).unwrap().action, Action::NoOp, "{key}");
+    }
 }

@@ -58,8 +58,10 @@ fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
         if let Some(state) = &step.settling {
             let said = format!("{}: {}", step.key, settling(state));
             lines.extend(style.hang("  . ", &said));
-        } else if let Some(why) = step.note.as_deref().and_then(|it| it.strip_prefix("kept: ")) {
-            lines.extend(style.hang("    ", &format!("{} is kept: {why}", step.key)));
+        } else if let Some(why) = step.note.as_deref()
+            && ["kept: ", "used, not owned: "].iter().any(|it| why.starts_with(it))
+        {
+            lines.extend(style.hang("    ", &format!("{} is {why}", step.key)));
         }
     }
     for note in &plan.skipped {

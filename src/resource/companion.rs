@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Change, Document, Impact, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
-    Target, Verb, provisioning_readiness,
+    Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
+    Target, provisioning_readiness,
 };
 use crate::catalog::{self, ArmType};
 use crate::model::{ArmId, Json, Key, KindName};
-use crate::resource::fields::Same;
+use crate::resource::fields::{Same, diff};
+use crate::resource::update::{self, Takes};
 
 /// A companion of an extension; its key says of which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,12 +115,23 @@ impl Kind for Companion {
     }
 
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
-        let (method, body) = match change.verb {
-            Verb::Create | Verb::Update => (Method::Put, Some(change.want.body.clone())),
-            Verb::Delete => (Method::Delete, None),
-        };
-        let api_version = self.api_version();
-        vec![Request::Arm { method, path: self.id.to_string(), api_version, query: None, body }]
+        // What is inside a namespace has no PATCH (Azure REST: Relay, Service Bus).
+        let takes = if self.stands_alone() { Takes::Patch } else { Takes::Put };
+        let (path, version) = (self.id.to_string(), self.api_version());
+        vec![update::request(change, takes, &self.rules(), path, version)]
+    }
+
+    fn differences(&self, want: &Document, live: &Live) -> Vec<FieldChange> {
+        match (live.document(), self.used_as_it_is(live)) {
+            (Some(document), None) => diff(&want.body, document, &self.rules()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `az` makes a companion only where there is none and never writes one that is there.
+    fn used_as_it_is(&self, live: &Live) -> Option<String> {
+        live.document()?;
+        self.removable(live).err()
     }
 
     fn removal_impact(&self) -> Impact {

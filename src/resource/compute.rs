@@ -1,18 +1,20 @@
 //! A Kubernetes compute: the cluster attached to a workspace
 //! (Azure REST: MachineLearningServices computes; AML docs: attach Kubernetes to workspace).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
-    Snapshot, Target, Verb, provisioning_readiness,
+    Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
+    Target, Verb, provisioning_readiness,
 };
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Json, Key, Pointer, Value};
 use crate::resource::fields::Same;
+use crate::resource::update::{self, Takes};
 
 /// The identity of a compute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +43,20 @@ pub struct Compute {
     pub namespace: String,
     /// Its identity.
     pub identity: ComputeIdentity,
+    /// What it is for, where the manifest says so.
+    pub description: Option<String>,
+    /// Declared tags; others may carry more.
+    pub tags: BTreeMap<String, String>,
+    /// The instance type of jobs that name none, where the manifest says so.
+    pub default_instance_type: Option<String>,
 }
+
+/// Where Azure ML records with which extension an attach succeeded (Azure REST: computes,
+/// Kubernetes properties filled by the server).
+const ATTACHED: [&str; 2] = [
+    "/properties/properties/extensionPrincipalId",
+    "/properties/properties/extensionInstanceReleaseTrain",
+];
 
 impl Kind for Compute {
     fn key(&self) -> &Key {
@@ -65,7 +80,7 @@ impl Kind for Compute {
                 json!({"type": "UserAssigned", "userAssignedIdentities": {id.as_str(): {}}})
             }
         };
-        Document::plain(json!({
+        let mut body = json!({
             "location": world.text(&self.workspace, "/location"),
             "identity": identity,
             "properties": {
@@ -73,7 +88,17 @@ impl Kind for Compute {
                 "resourceId": self.cluster_id,
                 "properties": {"namespace": self.namespace},
             },
-        }))
+        });
+        if !self.tags.is_empty() {
+            body["tags"] = json!(self.tags);
+        }
+        if let Some(description) = &self.description {
+            body["properties"]["description"] = json!(description);
+        }
+        if let Some(name) = &self.default_instance_type {
+            body["properties"]["properties"]["defaultInstanceType"] = json!(name);
+        }
+        Document::plain(body)
     }
 
     fn rules(&self) -> Rules {
@@ -84,10 +109,15 @@ impl Kind for Compute {
                 ("/properties/computeType", Same::IgnoringCase),
                 ("/properties/resourceId", Same::IgnoringCase),
             ],
-            whole: &["/identity/userAssignedIdentities"],
+            whole: &["/identity", "/identity/userAssignedIdentities"],
             // Azure ML accepts such changes and does not carry them out
             // (AML docs: troubleshoot Kubernetes compute); only a new attach does.
-            immutable: &["/location", "/properties"],
+            immutable: &[
+                "/location",
+                "/properties/computeType",
+                "/properties/resourceId",
+                "/properties/properties/namespace",
+            ],
             ..Rules::default()
         }
     }
@@ -106,35 +136,30 @@ impl Kind for Compute {
     }
 
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
-        let api_version = ArmType::COMPUTES.api_version;
-        let path = self.id.to_string();
-        vec![match change.verb {
-            Verb::Create | Verb::Update => {
-                let mut body = change.want.body.clone();
-                if change.verb == Verb::Create
-                    && let (ComputeIdentity::None, Value::Object(map)) = (&self.identity, &mut body)
-                {
+        // Its PATCH is for scale settings of other computes only (Azure REST: computes).
+        let (path, version) = (self.id.to_string(), ArmType::COMPUTES.api_version);
+        let mut request = update::request(change, Takes::Put, &self.rules(), path, version);
+        if let Request::Arm { query, body, .. } = &mut request {
+            match (change.verb, &self.identity, body) {
+                // Detach, never Delete: the cluster is not ours to remove.
+                (Verb::Delete, ..) => *query = Some("underlyingResourceAction=Detach"),
+                (Verb::Create, ComputeIdentity::None, Some(Value::Object(map))) => {
                     map.remove("identity");
                 }
-                let method = Method::Put;
-                Request::Arm { method, path, api_version, query: None, body: Some(body) }
+                _ => {}
             }
-            // Detach, never Delete: the cluster is not ours to remove.
-            Verb::Delete => Request::Arm {
-                method: Method::Delete,
-                path,
-                api_version,
-                query: Some("underlyingResourceAction=Detach"),
-                body: None,
-            },
-        }]
+        }
+        vec![request]
     }
 
     fn impact(&self, change: &FieldChange) -> Impact {
         if self.rules().is_immutable(&change.path) {
-            Impact::NotInPlace
-        } else {
-            Impact::DisruptsJobsAndEndpoints
+            return Impact::NotInPlace;
+        }
+        match change.path.tokens().first().map(String::as_str) {
+            Some("identity") => Impact::DisruptsJobsAndEndpoints,
+            // Running jobs keep what they were started with.
+            _ => Impact::Safe,
         }
     }
 
@@ -147,15 +172,22 @@ impl Kind for Compute {
         true
     }
 
+    fn never_worked(&self, live: &Live) -> bool {
+        matches!(provisioning_readiness(live), Readiness::Failed { .. })
+            && ATTACHED.iter().all(|it| live.text(it).is_none())
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_secs(25 * 60)
     }
 
     fn declared_at(&self, wire: &Pointer) -> Option<Pointer> {
         match wire.tokens().first()?.as_str() {
-            "identity" => Some(wire.clone()),
-            "properties" if wire.tokens().last()? == "namespace" => {
-                Some(Pointer::root().join("namespace"))
+            "identity" | "tags" => Some(wire.clone()),
+            "properties" => {
+                let last = wire.tokens().last()?;
+                let own = ["namespace", "description", "defaultInstanceType"];
+                own.contains(&last.as_str()).then(|| Pointer::root().join(last))
             }
             "location" => Some(Pointer::root().join("workspace")),
             _ => None,

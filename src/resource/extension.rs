@@ -14,6 +14,7 @@ use super::{
 use crate::catalog::{self, ArmType, ProfileName};
 use crate::model::{ArmId, Json, Key, Pointer, Secret, Value};
 use crate::resource::fields::Same;
+use crate::resource::update;
 
 mod derive;
 
@@ -84,6 +85,24 @@ impl Extension {
         self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("false"))
     }
 
+    /// Whether the chart would not read a declared setting: certificates, where connections may be
+    /// insecure. `az` does not send them either.
+    fn ignores(&self, key: &str) -> bool {
+        const TLS: [&str; 6] = [
+            "sslCertPemFile",
+            "sslKeyPemFile",
+            "sslSecret",
+            "scoringFe.sslCert",
+            "scoringFe.sslKey",
+            "scoringFe.sslSecret",
+        ];
+        self.is_on("allowInsecureConnections") && TLS.contains(&key)
+    }
+
+    const fn profile(&self) -> ProfileName {
+        if self.ga { ProfileName::Ga } else { ProfileName::Preview }
+    }
+
     fn cluster_name(&self) -> &str {
         self.cluster_id.name()
     }
@@ -125,10 +144,15 @@ impl Extension {
         for FieldChange { path, after, .. } in change.changes {
             match path.tokens() {
                 [_, map, key] if map == "configurationSettings" => {
-                    // A key cannot be removed by PATCH; blank resets it to the chart's default.
                     settings.insert(key, after.clone().unwrap_or_else(|| "".into()));
                 }
-                [_, map, ..] if map == "configurationProtectedSettings" => secrets_changed = true,
+                [_, map, key] if map == "configurationProtectedSettings" => {
+                    secrets_changed = true;
+                    if after.is_none() {
+                        // With the secret goes what said that it was sent.
+                        settings.insert(fingerprint_key(key), "");
+                    }
+                }
                 [_, field, ..] => {
                     let whole = Pointer::root().join("properties").join(field);
                     let wanted = change.want.body.get(&whole).cloned();
@@ -160,9 +184,49 @@ impl Extension {
         }
     }
 
-    fn put(&self, want: &Document) -> Value {
-        let mut body = want.body.clone();
-        let fingerprints = self.wanted_fingerprints(want);
+    fn document(&self, derived: Vec<derive::Derived>) -> Document {
+        let mut settings = Value::object();
+        let mut protected = Value::object();
+        for (key, value) in self.settings.iter().filter(|it| !self.ignores(it.0)) {
+            settings.insert(key, value.as_str());
+        }
+        for (key, secret) in self.protected.iter().filter(|it| !self.ignores(it.0)) {
+            protected.insert(derive::protected_key(key), derive::protected_value(key, secret));
+        }
+        let mut reasons = Vec::new();
+        for setting in derived {
+            let map = if setting.protected { &mut protected } else { &mut settings };
+            let root = Pointer::parse(if setting.protected { PROTECTED } else { SETTINGS });
+            map.insert(setting.key, setting.value);
+            reasons.push((root.join(setting.key), setting.reason));
+        }
+        let mut properties = Value::from(json!({
+            "extensionType": "Microsoft.AzureML.Kubernetes",
+            "autoUpgradeMinorVersion": self.auto_upgrade_minor_version,
+            "releaseTrain": self.release_train,
+            "scope": {"cluster": {"releaseNamespace": "azureml"}},
+        }));
+        match &self.version {
+            Some(version) => properties.insert("version", version.as_str()),
+            // A pin would contradict it (Azure REST: extensions, version).
+            None if self.auto_upgrade_minor_version => properties.insert("version", Value::Null),
+            None => {}
+        }
+        properties.insert("configurationSettings", settings);
+        properties.insert("configurationProtectedSettings", protected);
+        let mut body = Value::object();
+        if !self.aks {
+            // Under managedClusters ARM refuses an identity; the service assigns one by itself.
+            body.insert("identity", Value::from(json!({"type": "SystemAssigned"})));
+        }
+        body.insert("properties", properties);
+        Document { body, derived: reasons }
+    }
+
+    /// Everything, fingerprints included, over what is live.
+    fn put(&self, change: &Change<'_>) -> Value {
+        let mut body = update::whole(&change.want.body, change.live.document(), &self.rules());
+        let fingerprints = self.wanted_fingerprints(change.want);
         if let Value::Object(map) = &mut body
             && let Some(Value::Object(properties)) = map.get_mut("properties")
             && let Some(Value::Object(settings)) = properties.get_mut("configurationSettings")
@@ -195,40 +259,12 @@ impl Kind for Extension {
     }
 
     fn want(&self, world: &Snapshot) -> Document {
-        let derived = derive::derive(self, world);
-        let mut settings = Value::object();
-        let mut protected = Value::object();
-        for (key, value) in &self.settings {
-            settings.insert(key, value.as_str());
-        }
-        for (key, secret) in &self.protected {
-            protected.insert(derive::protected_key(key), derive::protected_value(key, secret));
-        }
-        let mut reasons = Vec::new();
-        for setting in derived {
-            let map = if setting.protected { &mut protected } else { &mut settings };
-            let root = Pointer::parse(if setting.protected { PROTECTED } else { SETTINGS });
-            map.insert(setting.key, setting.value);
-            reasons.push((root.join(setting.key), setting.reason));
-        }
-        let mut properties = Value::from(json!({
-            "extensionType": "Microsoft.AzureML.Kubernetes",
-            "autoUpgradeMinorVersion": self.auto_upgrade_minor_version,
-            "releaseTrain": self.release_train,
-            "scope": {"cluster": {"releaseNamespace": "azureml"}},
-        }));
-        if let Some(version) = &self.version {
-            properties.insert("version", version.as_str());
-        }
-        properties.insert("configurationSettings", settings);
-        properties.insert("configurationProtectedSettings", protected);
-        let mut body = Value::object();
-        if !self.aks {
-            // Under managedClusters ARM refuses an identity; the service assigns one by itself.
-            body.insert("identity", Value::from(json!({"type": "SystemAssigned"})));
-        }
-        body.insert("properties", properties);
-        Document { body, derived: reasons }
+        let live = world.document(&self.key).filter(|_| !self.never_worked(&world.of(&self.key)));
+        self.document(derive::derive(self, world, live))
+    }
+
+    fn want_anew(&self, world: &Snapshot) -> Document {
+        self.document(derive::derive(self, world, None))
     }
 
     fn rules(&self) -> Rules {
@@ -237,20 +273,26 @@ impl Kind for Extension {
                 ("/identity/type", Same::IgnoringCase),
                 ("/properties/extensionType", Same::IgnoringCase),
                 ("/properties/releaseTrain", Same::IgnoringCase),
-                ("/properties/configurationSettings/*", Same::IgnoringCase),
             ],
-            whole: &["/properties/configurationSettings"],
+            whole: &[
+                "/properties/configurationProtectedSettings",
+                "/properties/configurationSettings",
+                "/properties/scope",
+                "/properties/scope/cluster",
+            ],
             immutable: &["/identity", "/properties/extensionType", "/properties/scope"],
             unread: &["/properties/configurationProtectedSettings"],
         }
     }
 
-    /// The live document with fingerprints moved to the protected settings they stand for.
+    /// The live document without fingerprints, its keys as they travel.
     fn shown(&self, live: &Live) -> Option<Json> {
         let mut document = live.document()?.clone();
         let plain = document.pointer_mut(SETTINGS).and_then(Json::as_object_mut);
         if let Some(settings) = plain {
-            settings.retain(|key, _| !key.starts_with(FINGERPRINT_PREFIX));
+            let own = std::mem::take(settings).into_iter();
+            let own = own.filter(|(key, _)| !key.starts_with(FINGERPRINT_PREFIX));
+            settings.extend(own.map(|(key, value)| (catalog::wire_key(&key), value)));
         }
         Some(document)
     }
@@ -258,6 +300,17 @@ impl Kind for Extension {
     fn differences(&self, want: &Document, live: &Live) -> Vec<FieldChange> {
         let Some(shown) = self.shown(live) else { return Vec::new() };
         let mut changes = super::fields::diff(&want.body, &shown, &self.rules());
+        changes.retain(|it| !self.means_the_same(it));
+        for change in &mut changes {
+            // A PATCH cannot take a key away; blank, it means the chart's default
+            // (Azure docs: extensions, update).
+            if change.after.is_none()
+                && change.path.starts_with(&Pointer::parse(SETTINGS))
+                && self.impact(change) != Impact::NotInPlace
+            {
+                change.after = Some("".into());
+            }
+        }
         changes.extend(self.changed_secrets(want, live));
         changes
     }
@@ -271,9 +324,9 @@ impl Kind for Extension {
         let path = self.id.to_string();
         let failed = matches!(provisioning_readiness(change.live), Readiness::Failed { .. });
         let (method, body) = match change.verb {
-            Verb::Create => (Method::Put, Some(self.put(change.want))),
+            Verb::Create => (Method::Put, Some(self.put(change))),
             // A failed install has no release to update: it is put again as a whole.
-            Verb::Update if failed => (Method::Put, Some(self.put(change.want))),
+            Verb::Update if failed => (Method::Put, Some(self.put(change))),
             Verb::Update => (Method::Patch, Some(self.patch(change))),
             Verb::Delete => (Method::Delete, None),
         };
@@ -284,14 +337,18 @@ impl Kind for Extension {
         if self.rules().is_immutable(&change.path) {
             return Impact::NotInPlace;
         }
-        let profile = if self.ga { ProfileName::Ga } else { ProfileName::Preview };
         let key = match change.path.tokens() {
             [_, map, key, ..] if map.starts_with("configuration") => key.as_str(),
             _ => return Impact::Safe,
         };
         let after = change.after.as_ref().map(Value::to_stored);
         let text = |it: &Option<Json>| it.as_ref().and_then(Json::as_str).map(str::to_owned);
-        catalog::impact_of(profile, key, text(&change.before).as_deref(), text(&after).as_deref())
+        catalog::impact_of(
+            self.profile(),
+            key,
+            text(&change.before).as_deref(),
+            text(&after).as_deref(),
+        )
     }
 
     fn removal_impact(&self) -> Impact {
@@ -300,6 +357,12 @@ impl Kind for Extension {
 
     fn secrets_mut(&mut self) -> Vec<&mut Secret> {
         self.protected.values_mut().collect()
+    }
+
+    /// Azure reports the installed version once an installation was done.
+    fn never_worked(&self, live: &Live) -> bool {
+        matches!(provisioning_readiness(live), Readiness::Failed { .. })
+            && live.text("/properties/currentVersion").is_none()
     }
 
     fn deadline(&self) -> Duration {
@@ -326,6 +389,18 @@ impl Kind for Extension {
 }
 
 impl Extension {
+    /// Whether a differing setting means on both sides the same to the chart.
+    fn means_the_same(&self, change: &FieldChange) -> bool {
+        let [_, map, key] = change.path.tokens() else { return false };
+        let after = change.after.as_ref().map(Value::to_stored);
+        let texts = [change.before.as_ref(), after.as_ref()].map(|it| it.map(Json::as_str));
+        let [before @ (None | Some(Some(_))), after @ (None | Some(Some(_)))] = texts else {
+            return false;
+        };
+        map == "configurationSettings"
+            && catalog::same_setting(self.profile(), key, before.flatten(), after.flatten())
+    }
+
     /// Whether secrets are declared and the extension was made by a tool that left no fingerprints.
     fn secrets_unknown(&self, live: &Live) -> bool {
         live.document().is_some() && !self.protected.is_empty() && sent(live).is_empty()

@@ -51,12 +51,18 @@ impl Rules {
         self.immutable.iter().any(|it| covers(it, path))
     }
 
+    /// Whether a map is ours as a whole.
+    pub(super) fn is_whole(&self, path: &Pointer) -> bool {
+        self.whole.iter().any(|it| matches(it, path))
+    }
+
     fn same(&self, path: &Pointer) -> Option<Same> {
         self.same.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, same)| *same)
     }
 }
 
-fn matches(pattern: &str, path: &Pointer) -> bool {
+/// Whether a pattern names just this path.
+pub(super) fn matches(pattern: &str, path: &Pointer) -> bool {
     let pattern = Pointer::parse(pattern);
     pattern.tokens().len() == path.tokens().len() && covers_tokens(&pattern, path)
 }
@@ -90,8 +96,7 @@ fn compare(
     }
     let differs = match want {
         Value::Object(map) => {
-            let whole = rules.whole.iter().any(|it| matches(it, at));
-            return compare_maps(map, live, at, rules, whole, changes);
+            return compare_maps(map, live, at, rules, changes);
         }
         // Azure never returns secrets; their changes are found through fingerprints.
         Value::Secret(_) => false,
@@ -117,7 +122,6 @@ fn compare_maps(
     live: Option<&Json>,
     at: &Pointer,
     rules: &Rules,
-    whole: bool,
     changes: &mut Vec<FieldChange>,
 ) {
     // ARM ids are keys of identity maps and come back in another case.
@@ -132,12 +136,14 @@ fn compare_maps(
     for (key, value) in want {
         compare(value, find(key), &at.join(key), rules, changes);
     }
-    if !whole {
+    if !rules.is_whole(at) {
         return;
     }
     let wanted: BTreeSet<String> = want.keys().map(|it| fold_id(it)).collect();
     for (key, value) in live_map.into_iter().flatten() {
         let gone = value.is_null() || value.as_str() == Some("");
+        let gone = gone || value.as_object().is_some_and(serde_json::Map::is_empty);
+        let gone = gone || super::update::is_servers(&at.join(key));
         if !wanted.contains(&fold_id(key)) && !gone {
             changes.push(FieldChange {
                 path: at.join(key),

@@ -83,7 +83,15 @@ impl Kind for InstanceType {
                 let body = change.want.body.clone();
                 // A plan that updates has shown every field that differs.
                 let take_over = change.verb == Verb::Update;
-                vec![Request::Apply { object: self.object(), body, take_over }]
+                let mut requests = vec![Request::Apply { object: self.object(), body, take_over }];
+                // An apply leaves keys that another manager owns (Kubernetes docs: server-side
+                // apply), so they are taken out by name.
+                let gone = change.changes.iter().filter(|it| it.after.is_none());
+                let paths: Vec<Pointer> = gone.map(|it| it.path.clone()).collect();
+                if !paths.is_empty() {
+                    requests.push(Request::RemoveFields { object: self.object(), paths });
+                }
+                requests
             }
             Verb::Delete => vec![Request::DeleteObject { object: self.object() }],
         }

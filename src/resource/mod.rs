@@ -16,6 +16,7 @@ mod registration;
 mod request;
 mod role_assignment;
 mod scc_grant;
+mod update;
 
 use std::time::Duration;
 
@@ -121,6 +122,12 @@ pub trait Kind: Send + Sync {
     /// What it should look like, given what is live around it.
     fn want(&self, world: &Snapshot) -> Document;
 
+    /// What it should look like when it is made anew, whatever was decided about the one that is
+    /// there.
+    fn want_anew(&self, world: &Snapshot) -> Document {
+        self.want(world)
+    }
+
     /// Which fields are ours and how they are compared.
     fn rules(&self) -> Rules;
 
@@ -152,9 +159,20 @@ pub trait Kind: Send + Sync {
         Impact::Safe
     }
 
-    /// What removing it costs.
+    /// What removing one that works costs.
     fn removal_impact(&self) -> Impact {
         Impact::Safe
+    }
+
+    /// Whether the live one never worked, so that nothing can be disrupted by what is done to it.
+    fn never_worked(&self, _live: &Live) -> bool {
+        false
+    }
+
+    /// `Some` with the reason when the live one is used as it is, whatever is wanted: somebody
+    /// else's.
+    fn used_as_it_is(&self, _live: &Live) -> Option<String> {
+        None
     }
 
     /// `Err` with the reason when destroy must leave the live resource alone.
@@ -218,7 +236,6 @@ macro_rules! resources {
         /// A resource of any kind; closed, so that a new kind fails to compile until it is whole.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        #[expect(clippy::large_enum_variant, reason = "a plan holds hundreds, not millions")]
         pub enum Resource {
             $(#[doc = concat!("See [`", stringify!($kind), "`].")] $variant($kind),)*
         }

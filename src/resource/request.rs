@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::model::{Json, ObjectRef, Value};
+use crate::model::{Json, ObjectRef, Pointer, Value};
 
 /// The changing methods of ARM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,13 @@ pub enum Request {
         /// Whether fields of other managers are taken over: the plan shows which.
         take_over: bool,
     },
+    /// Takes fields out of an object, whoever owns them; the rest stays.
+    RemoveFields {
+        /// Which object.
+        object: ObjectRef,
+        /// The fields.
+        paths: Vec<Pointer>,
+    },
     /// Adds users to an SCC that are not in it yet, leaving the others in place and order.
     AddUsers {
         /// The SCC.
@@ -78,6 +85,9 @@ impl Request {
                 "method": "APPLY", "object": object, "body": body.to_stored(),
                 "force": take_over,
             }),
+            Self::RemoveFields { object, paths } => {
+                json!({ "method": "REMOVE_FIELDS", "object": object, "paths": paths })
+            }
             Self::AddUsers { object, users } => {
                 json!({ "method": "ADD_USERS", "object": object, "users": users })
             }
@@ -94,7 +104,10 @@ impl Request {
         match self {
             Self::Arm { body, .. } => body.as_ref(),
             Self::Apply { body, .. } => Some(body),
-            Self::AddUsers { .. } | Self::RemoveUsers { .. } | Self::DeleteObject { .. } => None,
+            Self::RemoveFields { .. }
+            | Self::AddUsers { .. }
+            | Self::RemoveUsers { .. }
+            | Self::DeleteObject { .. } => None,
         }
     }
 }

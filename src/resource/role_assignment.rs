@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Change, Document, FieldChange, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
-    Target, Verb,
+    Change, Document, FieldChange, Kind, Live, Read, Readiness, Request, Rules, Snapshot, Target,
 };
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Json, Key, Later, Pointer, Value};
 use crate::resource::fields::Same;
+use crate::resource::update::{self, Takes};
 
 /// Whom the role is given to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,12 +125,8 @@ impl Kind for RoleAssignment {
     }
 
     fn requests(&self, change: &Change<'_>) -> Vec<Request> {
-        let (method, body) = match change.verb {
-            Verb::Create | Verb::Update => (Method::Put, Some(change.want.body.clone())),
-            Verb::Delete => (Method::Delete, None),
-        };
-        let api_version = ArmType::ROLE_ASSIGNMENTS.api_version;
-        vec![Request::Arm { method, path: self.id().to_string(), api_version, query: None, body }]
+        let (path, version) = (self.id().to_string(), ArmType::ROLE_ASSIGNMENTS.api_version);
+        vec![update::request(change, Takes::Put, &self.rules(), path, version)]
     }
 
     fn removable(&self, live: &Live) -> Result<(), String> {

@@ -112,7 +112,7 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
             "cannot re-use a name that is still in use: release {other} is installed in namespace {NAMESPACE}"
         ));
     }
-    if let Some(text) = conflict(cluster, release) {
+    if let Some(text) = nested_selector(release).or_else(|| conflict(cluster, release)) {
         return Verdict::Refused(text);
     }
     if cluster.distribution.eq_ignore_ascii_case("openshift") {
@@ -185,12 +185,31 @@ pub(super) fn ready_nodes(cluster: &Cluster, release: &Release) -> usize {
                 all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
             });
             let selected = release.settings.iter().all(|(key, value)| {
-                key.strip_prefix("nodeSelector.")
+                node_label(key)
                     .is_none_or(|label| node["metadata"]["labels"][label] == value.as_str())
             });
             ready && selected && node["spec"]["unschedulable"] != true
         })
         .count()
+}
+
+/// The label that `nodeSelector.LABEL` gives the chart. Keys are paths of chart values, in which a
+/// backslash keeps a dot in its name (Helm docs: using Helm, `--set`).
+fn node_label(key: &str) -> Option<String> {
+    key.strip_prefix("nodeSelector.").map(|label| label.replace("\\.", "."))
+}
+
+/// A node selector whose label has plain dots: the chart gets a map where pods take a text
+/// (Azure/AKS issue 2645).
+fn nested_selector(release: &Release) -> Option<String> {
+    let label = release.settings.iter().find_map(|(key, value)| {
+        let label = key.strip_prefix("nodeSelector.").filter(|_| !value.is_empty())?;
+        let plain = label.replace("\\.", "");
+        plain.contains('.').then(|| label.split('.').next().unwrap_or_default().to_owned())
+    })?;
+    Some(format!(
+        "unable to build kubernetes objects from release manifest: error validating \"\": error validating data: ValidationError(Deployment.spec.template.spec.nodeSelector.{label}): invalid type for io.k8s.api.core.v1.PodSpec.nodeSelector: got \"map\", expected \"string\""
+    ))
 }
 
 fn wants_internal_balancer(release: &Release) -> bool {

@@ -135,14 +135,10 @@ impl Life<'_> {
         kinds.sort_unstable();
         kinds.dedup();
         for kind in kinds.iter().skip(number % 3).step_by(3).chain(["extension"].iter()) {
-            // An extension's type and scope say which chart is where: nobody can change them in
-            // place, and a world in which they differ from the chart cannot be mended.
-            let fixed = ["/properties/extensionType", "/properties/scope"];
             let fields: Vec<_> = resources
                 .iter()
                 .filter(|it| it.1 == **kind)
                 .flat_map(|(address, kind, wanted)| slips(address, kind, wanted))
-                .filter(|it| !fixed.iter().any(|fixed| it.at.starts_with(fixed)))
                 .collect();
             let Some(slip) = fields.get((number * 7) % fields.len().max(1)) else { continue };
             life.slips(slip);
@@ -214,7 +210,14 @@ pub(crate) fn slips(address: &str, kind: &str, wanted: &Json) -> Vec<Slip> {
         _ => {
             let mut found = Vec::new();
             leaves(wanted, String::new(), &mut found);
-            let unread = ["/apiVersion", "/kind", "/metadata/name", "/properties/principalType"];
+            let unread = [
+                "/apiVersion",
+                "/kind",
+                "/metadata/name",
+                "/properties/principalType",
+                // Whose companion it is: without it, it is somebody else's and used as it is.
+                "/tags/created_by",
+            ];
             found.retain(|(at, _)| !unread.contains(&at.as_str()));
             found.into_iter().map(|(at, value)| slip(&at, other(&at, &value), &at)).collect()
         }

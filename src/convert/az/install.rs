@@ -1,5 +1,7 @@
 //! `az k8s-extension create` and `az ml compute attach`.
 
+use std::collections::BTreeMap;
+
 use std::ops::Range;
 
 use crate::catalog;
@@ -90,6 +92,7 @@ impl Reader<'_> {
         let draft = self.drafts.of_extension(subscription, &group, kind, &cluster, options.span());
         match draft.extension.as_mut() {
             Some(old) if update => {
+                old.allow_unknown_settings |= extension.allow_unknown_settings;
                 old.configuration_settings.extend(extension.configuration_settings);
                 old.configuration_protected_settings
                     .extend(extension.configuration_protected_settings);
@@ -122,6 +125,7 @@ impl Reader<'_> {
             version: None,
             release_train: "stable".to_owned(),
             auto_upgrade_minor_version: true,
+            allow_unknown_settings: false,
             configuration_settings: Default::default(),
             configuration_protected_settings: Default::default(),
         };
@@ -135,6 +139,9 @@ impl Reader<'_> {
                     let map = if belongs { "protected" } else { "plain" };
                     self.slip(word.span.clone(), format!("`{key}` belongs to the {map} settings"));
                 }
+                // Values of the chart that no page lists are passed on, as `az` does.
+                extension.allow_unknown_settings |=
+                    catalog::setting(&key).is_none() && key.contains(['.', '[']);
                 if belongs {
                     let value = values::protected(&key, &value);
                     extension.configuration_protected_settings.insert(key, value);
@@ -172,7 +179,15 @@ impl Reader<'_> {
         let resource_group =
             Some(group).filter(|it| !draft.group.as_deref().is_some_and(|own| same(own, it)));
         let workspace = WorkspaceRef { name: workspace, resource_group, subscription };
-        draft.computes.push(Compute { name, workspace, namespace, identity });
+        draft.computes.push(Compute {
+            name,
+            workspace,
+            namespace,
+            identity,
+            description: None,
+            tags: BTreeMap::new(),
+            default_instance_type: None,
+        });
     }
 
     /// `(subscription, group, type, name)` of a cluster's resource id.

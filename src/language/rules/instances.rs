@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalog;
 use crate::language::{InstanceType, Quantity};
 use crate::source::{Diagnostic, Diagnostics};
 
@@ -115,15 +116,16 @@ fn order(view: View<'_>, kind: &InstanceType, at: &str, found: &mut Diagnostics)
 fn selectors(view: View<'_>, kind: &InstanceType, at: &str, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     for (label, value) in &kind.node_selector {
-        let key = format!("nodeSelector.{label}");
-        let Some(other) = settings.get(&key).map(crate::language::Setting::wire) else { continue };
+        let all = &settings.extension.configuration_settings;
+        let same = all.iter().find(|it| catalog::node_label(it.0).as_ref() == Some(label));
+        let Some((key, other)) = same.map(|(key, it)| (key, it.wire())) else { continue };
         if other != *value {
             let message = format!("no node can be both {label}={value} and {label}={other}");
             found.push(
                 Diagnostic::error("node-selector-conflict", message)
                     .with_help("workloads must match the instance type's selector and the extension's: make the values equal or drop one")
                     .at(view.value(&format!("{at}/nodeSelector/{}", label.replace('/', "~1"))), "of the instance type")
-                    .at(settings.place(&key), "of the extension"),
+                    .at(settings.place(key), "of the extension"),
             );
         }
     }

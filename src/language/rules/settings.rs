@@ -40,6 +40,18 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             }
         }
     }
+    for key in settings.extension.configuration_settings.keys() {
+        let other = catalog::wire_key(key);
+        if other != *key && settings.get(&other).is_some() {
+            let message = format!("`{key}` and `{other}` name the same label");
+            found.push(
+                Diagnostic::error("setting-in-both-maps", message)
+                    .with_help("keep one of the two spellings")
+                    .at(settings.key_place(key), "here")
+                    .at(settings.key_place(&other), "and here"),
+            );
+        }
+    }
     for key in settings.extension.configuration_protected_settings.keys() {
         if settings.get(key).is_some() {
             found.push(twice(settings, key));
@@ -50,7 +62,6 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             found.extend(clear_text(settings, key));
         }
         match fact {
-            None if settings.meant(key).is_none() => {}
             None => found.push(unknown(settings, key)),
             Some(fact) if !fact.protected => found.push(needlessly_protected(settings, key)),
             Some(fact) => found.extend(wrong_profile(settings, key, fact)),
@@ -59,33 +70,31 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     costs(settings, found);
 }
 
-/// A plain word that nobody knows cannot work; a dotted key reaches the chart, and charts have
-/// more values than their pages list.
+/// A key that nobody knows: the extension takes it without a word, whether its chart reads it or not.
 fn unknown(settings: Settings<'_>, key: &str) -> Diagnostic {
     let place = settings.key_place(key);
+    if settings.extension.allow_unknown_settings {
+        let message = format!("nothing is known of the setting `{key}`");
+        return Diagnostic::warning("unknown-setting", message)
+            .with_help("it is sent as written (extension.allowUnknownSettings)")
+            .at(place, "unknown here, sent as written");
+    }
+    const WAY_OUT: &str =
+        "to send it as written all the same, write `allowUnknownSettings: true` under `extension`";
     if let Some(right) = settings.meant(key) {
         let message =
             format!("there is no setting `{key}`: the extension would silently ignore it");
         return Diagnostic::error("unknown-setting", message)
             .with_help(format!(
-                "write `{right}`: keys are compared letter by letter, case included"
+                "write `{right}`: keys are compared letter by letter, case included; {WAY_OUT}"
             ))
             .at(place, format!("did you mean `{right}`?"));
     }
-    if let Some((parent, _)) = key.split_once('.') {
-        return Diagnostic::warning(
-            "unknown-setting",
-            format!("nothing is known of the setting `{key}`"),
-        )
-        .with_help(format!(
-            "it is sent to the chart as it is; check that its values have a part `{parent}`"
-        ))
-        .at(place, "passed on as it is");
-    }
     Diagnostic::error("unknown-setting", format!("there is no setting `{key}`"))
-        .with_help(
-            "`amlplan explain SETTING` tells about each that there is; keys are case-sensitive",
-        )
+        .with_help(format!(
+            "`amlplan explain SETTING` tells about each that there is; keys are case-sensitive; \
+             {WAY_OUT}"
+        ))
         .at(place, "unknown")
 }
 

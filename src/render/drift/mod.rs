@@ -87,8 +87,14 @@ impl Finding<'_> {
         self.rule.is_error() || self.step.impact != Impact::Safe
     }
 
-    /// What is wrong, without the address.
+    /// What is wrong, without the address, and who else writes the resource.
     fn problem(&self) -> String {
+        let others = self.step.note.as_deref().filter(|it| it.starts_with("also written by "));
+        let others = others.and_then(|it| it.split_once(':')).map(|it| format!(" ({})", it.0));
+        format!("{}{}", self.difference(), others.unwrap_or_default())
+    }
+
+    fn difference(&self) -> String {
         let Self { step, rule, path, expected, live, .. } = self;
         match rule {
             Rule::Missing => "does not exist".to_owned(),
@@ -252,7 +258,9 @@ fn sides(change: &FieldChange) -> (Json, Json) {
         Some(_) if values::is_secret_change(change) => Json::from(values::SENSITIVE),
         other => other.clone().unwrap_or_default(),
     };
-    (change.after.as_ref().map_or(Json::Null, words), live)
+    // A setting that is not declared is sent blank, which is not what somebody declared.
+    let declared = change.after.as_ref().filter(|it| **it != Value::from(""));
+    (declared.map_or(Json::Null, words), live)
 }
 
 /// The report as text; the verdict is the last line.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Extension;
 use crate::catalog;
-use crate::model::{Encoding, Key, Later, Pointer, Secret, Value};
+use crate::model::{Encoding, Json, Key, Later, Pointer, Secret, Value};
 use crate::resource::Snapshot;
 use crate::resource::scc_grant::is_openshift;
 
@@ -38,25 +38,54 @@ pub(super) fn protected_value(declared: &str, secret: &Secret) -> Value {
     Value::Secret(if pem { secret.encoded(Encoding::Base64) } else { secret.clone() })
 }
 
+/// What a fact of the cluster makes of a setting; `None` where it makes none.
+type Outcome = (&'static str, Option<String>);
+
 struct Deriver<'a> {
     extension: &'a Extension,
+    /// The settings of the extension that is there: what was decided when it was made.
+    live: Option<&'a Json>,
     found: BTreeMap<&'static str, Derived>,
 }
 
 impl Deriver<'_> {
+    /// What was decided when the extension was made, told by its settings; without one, what is
+    /// true now. A fact of the cluster that changes later decides nothing any more, as with `az`,
+    /// which derives in `create` only.
+    fn decided<T>(&self, now: T, others: Vec<T>, gives: &dyn Fn(&T) -> Vec<Outcome>) -> T {
+        let Some(live) = self.live else { return now };
+        let score = |it: &T| {
+            let told = gives(it).into_iter().filter(|(key, value)| {
+                let found = live.get(*key).and_then(Json::as_str);
+                let profile = self.extension.profile();
+                !self.is_declared(key)
+                    && catalog::same_setting(profile, key, found, value.as_deref())
+            });
+            told.count()
+        };
+        let mut best = (score(&now), now);
+        for other in others {
+            let score = score(&other);
+            if score > best.0 {
+                best = (score, other);
+            }
+        }
+        best.1
+    }
+
+    fn is_declared(&self, key: &str) -> bool {
+        self.extension.settings.contains_key(key) || self.extension.protected.contains_key(key)
+    }
+
     /// Adds a setting unless the user wrote it.
     fn add(&mut self, key: &'static str, value: impl Into<Value>) {
-        let declared =
-            self.extension.settings.contains_key(key) || self.extension.protected.contains_key(key);
-        if !declared {
+        if !self.is_declared(key) {
             self.force(key, value, false);
         }
     }
 
     fn add_secret(&mut self, key: &'static str, from: &Key, at: &str, call: &str) {
-        let declared =
-            self.extension.settings.contains_key(key) || self.extension.protected.contains_key(key);
-        if !declared {
+        if !self.is_declared(key) {
             let later =
                 Later { from: from.clone(), at: Pointer::parse(at), call: Some(call.to_owned()) };
             self.force(key, later, true);
@@ -70,8 +99,9 @@ impl Deriver<'_> {
 }
 
 /// Every derived setting, in key order.
-pub(super) fn derive(extension: &Extension, world: &Snapshot) -> Vec<Derived> {
-    let mut deriver = Deriver { extension, found: BTreeMap::new() };
+pub(super) fn derive(extension: &Extension, world: &Snapshot, live: Option<&Json>) -> Vec<Derived> {
+    let live = live.and_then(|it| it.pointer(super::SETTINGS));
+    let mut deriver = Deriver { extension, live, found: BTreeMap::new() };
     identity_of_cluster(&mut deriver, world);
     sizing(&mut deriver, world);
     switches(&mut deriver, world);
@@ -87,18 +117,35 @@ fn identity_of_cluster(deriver: &mut Deriver<'_>, world: &Snapshot) {
     deriver.add("clusterId", id.as_str());
     deriver.add("prometheus.prometheusSpec.externalLabels.cluster_name", id.as_str());
     deriver.add("cluster_name_friendly", extension.cluster_name());
-    let cluster = world.cluster(&extension.key.scope);
-    let location = cluster.and_then(|it| it.pointer("/location")?.as_str());
-    if let Some(location) = location {
-        let location = crate::resource::fields::location(location);
+    if let Some(location) = region(deriver, world) {
         deriver.add("location", location.as_str());
         deriver.add("jobSchedulerLocation", location.as_str());
         // `az` reads its own misspelling `doamin` and overwrites `domain`; we honour both.
         let domain = extension
             .setting("doamin")
-            .map_or_else(|| format!("{location}.cloudapp.azure.com"), str::to_owned);
+            .map_or_else(|| format!("{location}{DOMAIN}"), str::to_owned);
         deriver.add("domain", domain);
     }
+}
+
+const DOMAIN: &str = ".cloudapp.azure.com";
+
+/// The region of the cluster when the extension was made.
+fn region(deriver: &Deriver<'_>, world: &Snapshot) -> Option<String> {
+    let cluster = world.cluster(&deriver.extension.key.scope)?;
+    let now = crate::resource::fields::location(cluster.pointer("/location")?.as_str()?);
+    let told = ["location", "jobSchedulerLocation", "domain"].iter().filter_map(|key| {
+        let text = deriver.live?.get(*key)?.as_str()?;
+        Some(text.strip_suffix(DOMAIN).unwrap_or(text).to_owned())
+    });
+    let told = told.filter(|it| !it.is_empty()).collect();
+    Some(deriver.decided(now, told, &|it| {
+        vec![
+            ("location", Some(it.clone())),
+            ("jobSchedulerLocation", Some(it.clone())),
+            ("domain", Some(format!("{it}{DOMAIN}"))),
+        ]
+    }))
 }
 
 /// Nodes that Azure knows of; `None` just after connecting, when the agents have not reported.
@@ -114,12 +161,25 @@ fn node_count(extension: &Extension, world: &Snapshot) -> Option<i64> {
 fn sizing(deriver: &mut Deriver<'_>, world: &Snapshot) {
     let extension = deriver.extension;
     if extension.ga {
-        if let Some(nodes) = node_count(extension, world).filter(|it| *it < 3) {
+        let nodes = node_count(extension, world);
+        let now = nodes.is_some_and(|it| it < 3);
+        let small = deriver.decided(now, vec![!now], &|small| {
+            let when_small = |it: &str| small.then(|| it.to_owned());
+            vec![
+                ("clusterPurpose", when_small("DevTest")),
+                ("inferenceRouterHA", when_small("false")),
+            ]
+        });
+        if small {
             deriver.add("clusterPurpose", "DevTest");
             deriver.add("inferenceRouterHA", "false");
+            let why = match nodes.filter(|_| now) {
+                Some(nodes) => format!("{nodes} of 3 nodes"),
+                None => "decided when it was installed".to_owned(),
+            };
             for key in ["clusterPurpose", "inferenceRouterHA"] {
                 if let Some(derived) = deriver.found.get_mut(key) {
-                    derived.reason = format!("{} ({nodes} of 3 nodes)", derived.reason);
+                    derived.reason = format!("{} ({why})", derived.reason);
                 }
             }
         }
@@ -137,7 +197,13 @@ fn switches(deriver: &mut Deriver<'_>, world: &Snapshot) {
         return;
     }
     let scope = &extension.key.scope;
-    if !extension.aks && is_openshift(extension.distribution.as_deref(), world, scope) {
+    let now = !extension.aks && is_openshift(extension.distribution.as_deref(), world, scope);
+    // What the manifest says of the distribution counts always, and AKS is none.
+    let fixed = extension.aks || extension.distribution.is_some();
+    let others = if fixed { Vec::new() } else { vec![!now] };
+    let openshift =
+        deriver.decided(now, others, &|it| vec![("openshift", it.then(|| "true".to_owned()))]);
+    if openshift {
         deriver.add("openshift", "true");
     }
     deriver.add("servicebus.enabled", "false");

@@ -365,7 +365,10 @@ impl<'a> Builder<'a> {
             version: spec.version.clone(),
             release_train: spec.release_train.clone(),
             auto_upgrade_minor_version: spec.auto_upgrade_minor_version,
-            settings: settings.iter().map(|(key, it)| (key.clone(), it.wire())).collect(),
+            settings: settings
+                .iter()
+                .map(|(key, it)| (catalog::wire_key(key), it.wire()))
+                .collect(),
             protected: self.declared.secrets.clone(),
             companions,
         };
@@ -424,6 +427,9 @@ impl<'a> Builder<'a> {
                 cluster_id: self.cluster_id.clone(),
                 namespace: compute.namespace.clone(),
                 identity,
+                description: compute.description.clone(),
+                tags: compute.tags.clone(),
+                default_instance_type: compute.default_instance_type.clone(),
             };
             self.add(resource, &needs, &at);
         }

@@ -48,7 +48,11 @@ fn ignored_path(text: &str, key: &Key, spec: &Cluster) -> Option<Pointer> {
                 // The keys of settings contain dots themselves.
                 let rest = tokens.collect::<Vec<_>>().join(".");
                 let base = Pointer::root().join("properties").join(map);
-                Some(if rest.is_empty() { base } else { base.join(rest) })
+                Some(if rest.is_empty() {
+                    base
+                } else {
+                    base.join(crate::catalog::wire_key(&rest))
+                })
             }
             Some(field) => Some(Pointer::root().join("properties").join(field)),
             None => Some(Pointer::root()),
@@ -61,7 +65,11 @@ fn ignored_path(text: &str, key: &Key, spec: &Cluster) -> Option<Pointer> {
             }
             Some(match tokens.next() {
                 Some("identity") => root(tokens, &["identity"]),
-                Some("namespace") => root(tokens, &["properties", "properties", "namespace"]),
+                Some(it @ ("namespace" | "defaultInstanceType")) => {
+                    root(tokens, &["properties", "properties", it])
+                }
+                Some("description") => root(tokens, &["properties", "description"]),
+                Some("tags") => root(tokens, &["tags"]),
                 _ => Pointer::root(),
             })
         }

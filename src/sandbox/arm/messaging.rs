@@ -164,7 +164,19 @@ fn namespace_body(
 ) -> Json {
     let name = id::last_segment(id);
     let provider = if bus(target) { "Microsoft.ServiceBus" } else { "Microsoft.Relay" };
-    let mut body = envelope(world, id, &format!("{provider}/Namespaces"), request, existing);
+    // What a PUT of a namespace leaves out keeps its value; tags that it has replace the old ones.
+    let mut request = request.clone();
+    if let Some(old) = existing {
+        if request.get("tags").is_none() {
+            request["tags"] = old["tags"].clone();
+        }
+        let mut properties = old["properties"].clone();
+        if request["properties"].is_object() {
+            json_patch::merge(&mut properties, &request["properties"]);
+        }
+        request["properties"] = properties;
+    }
+    let mut body = envelope(world, id, &format!("{provider}/Namespaces"), &request, existing);
     body["location"] = display_location(&body["location"]);
     let sku = body["sku"]["name"].as_str().unwrap_or("Standard").to_ascii_lowercase();
     let sku = match sku.as_str() {

@@ -259,8 +259,9 @@ fn compute_body(
             "disableLocalAuth": wanted["disableLocalAuth"].as_bool().unwrap_or(false), "description": wanted["description"],
             "resourceId": wanted["resourceId"], "computeType": wanted["computeType"], "computeLocation": wanted["computeLocation"].as_str().map_or_else(|| location.clone(), |l| json!(l)),
             "provisioningState": "Creating", "provisioningErrors": null, "isAttachedCompute": true,
-            "properties": {"relayConnectionString": null, "serviceBusConnectionString": null, "extensionPrincipalId": null,
-                "extensionInstanceReleaseTrain": null, "vcName": text("vcName"), "namespace": text("namespace").unwrap_or("default"),
+            "properties": {"relayConnectionString": null, "serviceBusConnectionString": null,
+                "extensionPrincipalId": text("extensionPrincipalId"),
+                "extensionInstanceReleaseTrain": text("extensionInstanceReleaseTrain"), "vcName": text("vcName"), "namespace": text("namespace").unwrap_or("default"),
                 "defaultInstanceType": text("defaultInstanceType").unwrap_or("defaultinstancetype"), "instanceTypes": types},
         },
     });

@@ -298,7 +298,10 @@ pub(super) fn envelope(
     for member in
         ["location", "tags", "sku", "kind", "identity", "zones", "plan", "extendedLocation"]
     {
-        let value = request.get(member).or_else(|| existing.and_then(|e| e.get(member)));
+        // A PUT replaces; where a resource is and of which kind it is cannot change.
+        let stays = ["location", "kind", "sku"].contains(&member);
+        let old = existing.filter(|_| stays).and_then(|e| e.get(member));
+        let value = request.get(member).or(old);
         if let Some(value) = value.filter(|value| !value.is_null()) {
             body[member] = value.clone();
         }

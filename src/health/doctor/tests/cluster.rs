@@ -284,7 +284,10 @@ fn namespaces_secrets_balancers_and_constraints() {
         Status::Warning,
         "baseline",
     );
-    let tls = || good().setting("sslSecret", json!("tls"));
+    let tls = || {
+        let good = good().setting("allowInsecureConnections", json!(false));
+        good.setting("sslSecret", json!("tls"))
+    };
     expect(
         &tls().answer("tls-secret", Json::Null),
         "ssl-secret-missing",
