@@ -3,6 +3,8 @@
 
 #[path = "common/life.rs"]
 mod life;
+#[path = "convergence/meaning.rs"]
+mod meaning;
 #[path = "common/program.rs"]
 mod program;
 
