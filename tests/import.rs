@@ -10,7 +10,7 @@ use std::time::Duration;
 use amlplan::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
 use amlplan::client::net::Transport;
 use amlplan::model::Json;
-use amlplan_sandbox::{Sandbox, Seed, SeedCluster};
+use amlplan_sandbox::{Access, Sandbox, Seed, SeedCluster};
 use program::{amlplan, manifests, text};
 use serde_json::json;
 
@@ -48,7 +48,7 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
     let text = format!("subscriptions:\n  - {{id: {SUBSCRIPTION}, providers: {{{list}}}}}\n");
     std::fs::write(&file, text).expect("a test fixture");
     let state = folder.join("state.json");
-    let sandbox = Sandbox::open(Some(&state), Some(&file)).expect("a test fixture");
+    let sandbox = Sandbox::open(Some(&state), Some(&file), Access::Write).expect("a test fixture");
     let here = || (SUBSCRIPTION.to_owned(), "ml-rg".to_owned());
     sandbox.seed(&Seed {
         tenant: Some(TENANT.into()),
@@ -258,12 +258,9 @@ fn what_apply_made_of_every_shipped_manifest_imports_and_plans_empty() {
         let path_text = path.display().to_string();
         let applied = amlplan(&["apply", "--auto-approve", &sandbox, &path_text]);
         assert!(applied.status.success(), "{path_text}: {}", text(&applied.stderr));
-        let world = std::fs::read(&state).expect("apply has saved the world");
-        let world: Json = serde_json::from_slice(&world).expect("the state is JSON");
         let shown =
             amlplan(&["sandbox", "show", "--json", "--state", &state.display().to_string()]);
         let shown: Json = serde_json::from_slice(&shown.stdout).expect("show writes JSON");
-        assert!(world.is_object());
         let ids: Vec<&String> =
             shown["arm"].as_object().into_iter().flatten().map(|it| it.0).collect();
         let ends = |id: &str, kinds: &[&str]| {

@@ -393,10 +393,11 @@ pub(super) enum SandboxCommand {
     },
     /// Change a field by hand, as a colleague would
     Set {
-        /// Address in the manifest, or an Azure resource id
+        /// Address in the manifest, or an Azure resource id; before an OBJECT the cluster's
         address: String,
-        /// JSON pointer and new value, as POINTER=VALUE; VALUE is JSON, or else a text
-        #[arg(value_name = "POINTER=VALUE", required = true)]
+        /// An object of the cluster, such as deployment/azureml/gateway; then JSON pointers with new values: VALUE is
+        /// JSON, or else a text
+        #[arg(value_name = "[OBJECT] POINTER=VALUE", required = true)]
         change: Vec<String>,
         /// The manifest
         #[arg(short, long, value_name = "FILE")]
@@ -404,8 +405,10 @@ pub(super) enum SandboxCommand {
     },
     /// Remove a resource by hand, as a colleague would
     Delete {
-        /// Address in the manifest, or an Azure resource id
+        /// Address in the manifest, or an Azure resource id; before an OBJECT the cluster's
         address: String,
+        /// An object of the cluster, such as deployment/azureml/gateway
+        object: Option<String>,
         /// The manifest
         #[arg(short, long, value_name = "FILE")]
         file: Vec<PathBuf>,

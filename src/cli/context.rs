@@ -15,7 +15,7 @@ use crate::resource::Snapshot;
 use crate::resource::graph::{CloudRef, Desired, Scope};
 use crate::source::{Diagnostic, Diagnostics};
 use crate::{catalog, client::kubernetes, language, observe, resource::graph};
-use amlplan_sandbox::Sandbox;
+use amlplan_sandbox::{Access, Sandbox};
 
 /// What a command runs in.
 pub(super) struct Context {
@@ -44,9 +44,10 @@ pub(super) fn now() -> jiff::Timestamp {
 }
 
 impl Context {
-    pub(super) fn new(global: &Global, out: Output) -> Result<Self, Failure> {
+    /// `access` is what the command means to do with the simulated world.
+    pub(super) fn new(global: &Global, out: Output, access: Access) -> Result<Self, Failure> {
         let open = |state: &PathBuf| {
-            Sandbox::open(Some(state), global.sandbox_world.as_deref())
+            Sandbox::open(Some(state), global.sandbox_world.as_deref(), access)
                 .map_err(|it| Failure::error("sandbox-state", it.to_string()))
         };
         let sandbox = global.sandbox.as_ref().map(open).transpose()?;

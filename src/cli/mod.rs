@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use amlplan_sandbox::Access;
 pub use args::Cli;
 use args::{Command, Global};
 use context::Context;
@@ -68,7 +69,11 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
     };
     let runtime = runtime.map_err(|it| Failure::error("runtime", format!("cannot start: {it}")))?;
     runtime.block_on(async {
-        let context = Context::new(&cli.global, out.clone())?;
+        let access = match &cli.command {
+            Command::Apply(_) | Command::Destroy(_) => Access::Write,
+            _ => Access::Read,
+        };
+        let context = Context::new(&cli.global, out.clone(), access)?;
         let result = match &cli.command {
             Command::Plan(args) => plan::run(args, &context).await,
             Command::Apply(args) => apply::run(args, &context).await,

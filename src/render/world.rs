@@ -35,10 +35,20 @@ pub fn human(world: &Json) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What a server tells the person who started it: where it listens, and what to export.
+/// What a server tells the person who started it: where it listens, what is in the world (subscriptions with their
+/// tenants), and what to export.
 #[must_use]
-pub fn served(address: &str, ca_file: Option<&Path>, kubeconfigs: &[PathBuf]) -> String {
+pub fn served(
+    address: &str,
+    ca_file: Option<&Path>,
+    kubeconfigs: &[PathBuf],
+    subscriptions: &[(String, String)],
+) -> String {
     let mut lines = vec![format!("Serving the simulated Azure and Kubernetes at {address}")];
+    for (subscription, tenant) in subscriptions {
+        lines.push(format!("  subscription {subscription} of tenant {tenant}"));
+    }
+    lines.push("  -f MANIFEST serves what a manifest needs, --world FILE another world".to_owned());
     if let Some(ca) = ca_file {
         let ca = ca.display();
         lines.push("Its certificate authority is trusted only where you say so:".to_owned());

@@ -4,8 +4,9 @@
 use base64::Engine;
 use serde_json::Value as Json;
 
+use super::cluster::Cluster;
 use super::extension::{Generation, NAMESPACE, Release};
-use super::world::{Cluster, World};
+use super::world::World;
 use super::{components, kube};
 
 /// The annotation by which Helm knows whose an object is.
@@ -72,7 +73,7 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
         );
     }
     let legacy = "/apis/rbac.authorization.k8s.io/v1/clusterroles/azureml-fe-role";
-    if cluster.store.get(legacy).is_some_and(|role| !owned(role, release))
+    if cluster.store().get(legacy).is_some_and(|role| !owned(role, release))
         && release.gate("inference")
     {
         find(
@@ -82,7 +83,7 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
         );
     }
     let v1 = "/apis/apps/v1/namespaces/default/deployments/azureml-fe";
-    if cluster.store.get(v1).is_some() && release.gate("inference") {
+    if cluster.store().get(v1).is_some() && release.gate("inference") {
         find(
             "inferencev1",
             45_005,
@@ -99,7 +100,7 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
     };
     let namespace = format!("/api/v1/namespaces/{NAMESPACE}");
     if cluster
-        .store
+        .store()
         .get(&namespace)
         .is_some_and(|ns| ns["metadata"]["deletionTimestamp"].is_string())
     {
@@ -115,7 +116,7 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
     if let Some(text) = nested_selector(release).or_else(|| conflict(cluster, release)) {
         return Verdict::Refused(text);
     }
-    if cluster.distribution.eq_ignore_ascii_case("openshift") {
+    if cluster.distribution().eq_ignore_ascii_case("openshift") {
         let mut blocked = blocked_accounts(cluster, release);
         if !release.gate("openshift") {
             blocked.push("load-amlarc-selinux-policy-sa".to_owned());
@@ -142,7 +143,7 @@ fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {
     for crd in components::crds(release) {
         let name = components::crd_name(crd);
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-        let foreign = cluster.store.get(&path).filter(|object| !owned(object, release));
+        let foreign = cluster.store().get(&path).filter(|object| !owned(object, release));
         if foreign.is_some() && name.ends_with(".volcano.sh") {
             return Some(ownership("CustomResourceDefinition", &name, foreign));
         }
@@ -152,7 +153,7 @@ fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {
     {
         return Some(ownership("DaemonSet", "nvidia-device-plugin-daemonset", None));
     }
-    let class = cluster.store.get("/apis/networking.k8s.io/v1/ingressclasses/nginx");
+    let class = cluster.store().get("/apis/networking.k8s.io/v1/ingressclasses/nginx");
     if release.gate("nginx")
         && release.generation == Generation::Ga
         && class.is_some_and(|class| !owned(class, release))
@@ -168,7 +169,7 @@ pub(super) fn owned(object: &Json, release: &Release) -> bool {
 }
 
 fn has_foreign(cluster: &Cluster, release: &Release, collection: &str, part: &str) -> bool {
-    cluster.store.list(collection).into_iter().any(|object| {
+    cluster.store().list(collection).into_iter().any(|object| {
         object["metadata"]["name"].as_str().is_some_and(|name| name.contains(part))
             && !owned(object, release)
     })
@@ -177,7 +178,7 @@ fn has_foreign(cluster: &Cluster, release: &Release, collection: &str, part: &st
 /// Ready nodes that match every `nodeSelector.<key>` of the settings.
 pub(super) fn ready_nodes(cluster: &Cluster, release: &Release) -> usize {
     cluster
-        .store
+        .store()
         .list("/api/v1/nodes")
         .into_iter()
         .filter(|node| {
@@ -222,7 +223,7 @@ fn wants_internal_balancer(release: &Release) -> bool {
 /// An Arc cluster of the AKS family has Azure's load balancer; `generic` is what Arc says when it
 /// could not tell, and the chart then finds out for itself.
 fn may_be_on_azure(cluster: &Cluster) -> bool {
-    let distribution = cluster.distribution.to_ascii_lowercase();
+    let distribution = cluster.distribution().to_ascii_lowercase();
     distribution.is_empty() || distribution == "generic" || distribution.starts_with("aks")
 }
 
@@ -232,7 +233,7 @@ fn tls_problem(cluster: &Cluster, release: &Release) -> Option<&'static str> {
     }
     if let Some(secret) = release.text("scoringFe.sslSecret") {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/secrets/{secret}");
-        return match cluster.store.get(&path) {
+        return match cluster.store().get(&path) {
             None => Some("The secret named by sslSecret does not exist in namespace azureml."),
             Some(secret)
                 if secret["data"]["cert.pem"].is_null() || secret["data"]["key.pem"].is_null() =>
@@ -248,8 +249,14 @@ fn tls_problem(cluster: &Cluster, release: &Release) -> Option<&'static str> {
     }
 }
 
-/// Whether a setting is the base64 of a PEM text.
-fn is_pem(value: &str) -> bool {
+/// The kind of a protected setting that is PEM.
+pub(super) const PEM: &str = "pem";
+
+/// Whether a setting is the base64 of a PEM text, or known to be one.
+pub(super) fn is_pem(value: &str) -> bool {
+    if value == PEM {
+        return true;
+    }
     base64::engine::general_purpose::STANDARD
         .decode(value.trim())
         .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("-----BEGIN "))
@@ -258,8 +265,9 @@ fn is_pem(value: &str) -> bool {
 /// ServiceAccounts of the chart's pods that may not use the SCC `privileged`.
 fn blocked_accounts(cluster: &Cluster, release: &Release) -> Vec<String> {
     let mut accounts: Vec<String> = components::accounts(release);
-    accounts.retain(|account| !kube::scc_allows(&cluster.store, "privileged", NAMESPACE, account));
-    if !kube::scc_allows(&cluster.store, "privileged", "azure-arc", "azure-arc-kube-aad-proxy-sa") {
+    accounts.retain(|account| !kube::scc_allows(cluster.store(), "privileged", NAMESPACE, account));
+    if !kube::scc_allows(cluster.store(), "privileged", "azure-arc", "azure-arc-kube-aad-proxy-sa")
+    {
         accounts.push("azure-arc-kube-aad-proxy-sa".to_owned());
     }
     accounts

@@ -79,7 +79,7 @@ pub(super) struct WorldClock {
 impl WorldClock {
     /// Starts at the machine's own time.
     pub(super) fn start() -> WorldClock {
-        WorldClock { base: Timestamp::now(), started: Instant::now() }
+        WorldClock { base: machine_now(), started: Instant::now() }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -90,11 +90,15 @@ impl WorldClock {
             .unwrap_or(self.base)
     }
 
-    /// Makes now the new base, so that what is written continues from here.
-    pub(super) fn rebase(&mut self) {
-        self.base = self.now();
-        self.started = Instant::now();
+    /// The clock whose base is now, to be saved: what is read goes on from here.
+    pub(super) fn rebased(&self) -> WorldClock {
+        WorldClock { base: self.now(), started: Instant::now() }
     }
+}
+
+/// The time of the machine; beyond what a time can be, the last one there is.
+pub(super) fn machine_now() -> Timestamp {
+    Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::MAX)
 }
 
 /// ARM's usual text of a time: seven fractional digits and an offset.

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::checks::{owned, ready_nodes};
+use super::cluster::Cluster;
 use super::extension::{Generation, NAMESPACE, Release};
 use super::pods;
-use super::world::{Cluster, World};
+use super::world::World;
 
 #[derive(Debug, Deserialize)]
 struct Catalog {
@@ -139,7 +140,7 @@ pub(super) fn accounts(release: &Release) -> Vec<String> {
 pub(super) fn helm_release(cluster: &Cluster, name: &str) -> Option<u32> {
     let prefix = format!("sh.helm.release.v1.{name}.v");
     cluster
-        .store
+        .store()
         .list(&format!("/api/v1/namespaces/{NAMESPACE}/secrets"))
         .into_iter()
         .filter_map(|secret| {
@@ -151,7 +152,7 @@ pub(super) fn helm_release(cluster: &Cluster, name: &str) -> Option<u32> {
 /// Another release of the chart in the same namespace: two cannot live together.
 pub(super) fn other_release(cluster: &Cluster, name: &str) -> Option<String> {
     cluster
-        .store
+        .store()
         .list(&format!("/api/v1/namespaces/{NAMESPACE}/secrets"))
         .into_iter()
         .filter_map(|secret| secret["metadata"]["labels"]["name"].as_str())
@@ -173,13 +174,13 @@ pub(super) fn metadata(release: &Release, name: &str, namespace: Option<&str>) -
 /// Creates a namespace unless it is there.
 pub(super) fn ensure_namespace(cluster: &mut Cluster, name: &str, now: &str) {
     let path = format!("/api/v1/namespaces/{name}");
-    if cluster.store.get(&path).is_none() {
+    if cluster.store().get(&path).is_none() {
         let object = json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
-        cluster.store.put(&path, object, now);
+        cluster.store_mut().put(&path, object, now);
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
-        cluster.store.put(
+        cluster.store_mut().put(
             &format!("/api/v1/namespaces/{name}/serviceaccounts/default"),
             account,
             now,
@@ -198,21 +199,21 @@ pub(super) fn put_all(world: &mut World, release: &Release, blocked: &[String]) 
     for crd in crds(release) {
         let path =
             format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}", crd_name(crd));
-        if cluster.store.get(&path).is_none() {
-            cluster.store.put(&path, crd_object(crd, release, &now), &now);
+        if cluster.store().get(&path).is_none() {
+            cluster.store_mut().put(&path, crd_object(crd, release, &now), &now);
         }
     }
     for account in accounts(release).iter().filter(|name| *name != "default") {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}");
         let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(release, account, Some(NAMESPACE))});
-        cluster.store.put(&path, object, &now);
+        cluster.store_mut().put(&path, object, &now);
     }
     for item in
         CATALOG.configmap.iter().filter(|i| applies(release, i.generation.as_deref(), &i.when))
     {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/{}", item.name);
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(release, &item.name, Some(NAMESPACE)), "data": {}});
-        cluster.store.put(&path, object, &now);
+        cluster.store_mut().put(&path, object, &now);
     }
     for service in
         CATALOG.service.iter().filter(|s| applies(release, s.generation.as_deref(), &s.when))
@@ -232,10 +233,10 @@ fn put_helm_secret(cluster: &mut Cluster, release: &Release, revision: u32, now:
         "metadata": {"name": name, "namespace": NAMESPACE,
             "labels": {"name": release.name, "owner": "helm", "status": "deployed", "version": revision.to_string()}},
         "data": {"release": "c2FuZGJveA=="}});
-    cluster.store.put(&format!("/api/v1/namespaces/{NAMESPACE}/secrets/{name}"), object, now);
+    cluster.store_mut().put(&format!("/api/v1/namespaces/{NAMESPACE}/secrets/{name}"), object, now);
     // Helm keeps ten revisions.
     if revision > 10 {
-        cluster.store.remove(&format!(
+        cluster.store_mut().remove(&format!(
             "/api/v1/namespaces/{NAMESPACE}/secrets/sh.helm.release.v1.{}.v{}",
             release.name,
             revision - 10
@@ -279,7 +280,7 @@ fn put_service(cluster: &mut Cluster, release: &Release, service: &Service, now:
     }
     spec["ports"] = json!(ports);
     let object = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec, "status": status});
-    cluster.store.put(&path, object, now);
+    cluster.store_mut().put(&path, object, now);
 }
 
 /// The Service type of the inference router ("AML docs: inferenceRouterServiceType").
@@ -339,7 +340,11 @@ pub(super) fn put_healthcheck_pod(world: &mut World, release: &Release, hook: &s
         "status": {"phase": "Succeeded", "conditions": [{"type": "Ready", "status": "False", "reason": "PodCompleted"}],
             "containerStatuses": [{"name": "healthcheck", "ready": false, "restartCount": 0, "image": "healthcheck", "imageID": "",
                 "state": {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}}}]}});
-    cluster.store.put(&format!("/api/v1/namespaces/{NAMESPACE}/pods/healthcheck"), object, &now);
+    cluster.store_mut().put(
+        &format!("/api/v1/namespaces/{NAMESPACE}/pods/healthcheck"),
+        object,
+        &now,
+    );
 }
 
 /// Removes workloads that the settings of an upgrade no longer ask for.
@@ -359,12 +364,12 @@ fn prune(cluster: &mut Cluster, release: &Release) {
 pub(super) fn remove(world: &mut World, release: &Release) {
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };
     for path in owned_paths(cluster, release) {
-        cluster.store.remove(&path);
+        cluster.store_mut().remove(&path);
     }
     for kind in ["pods", "secrets", "events"] {
         let collection = format!("/api/v1/namespaces/{NAMESPACE}/{kind}");
         let gone: Vec<String> = cluster
-            .store
+            .store()
             .list(&collection)
             .into_iter()
             .filter(|object| {
@@ -379,7 +384,7 @@ pub(super) fn remove(world: &mut World, release: &Release) {
             })
             .collect();
         for path in gone {
-            cluster.store.remove(&path);
+            cluster.store_mut().remove(&path);
         }
     }
 }
@@ -397,7 +402,7 @@ fn owned_paths(cluster: &Cluster, release: &Release) -> Vec<String> {
     ];
     let mut paths = Vec::new();
     for collection in collections {
-        for object in cluster.store.list(collection) {
+        for object in cluster.store().list(collection) {
             let Some(name) = object["metadata"]["name"].as_str() else { continue };
             if !owned(object, release) || name == "healthcheck" {
                 continue;

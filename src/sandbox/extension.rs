@@ -51,6 +51,7 @@ pub(super) struct Release {
     /// The extension's name, which is Helm's release name.
     pub(super) name: String,
     pub(super) settings: BTreeMap<String, String>,
+    /// Kinds of the protected settings, see [`kinds_of`].
     pub(super) protected: BTreeMap<String, String>,
     pub(super) generation: Generation,
     /// The version that gets installed.
@@ -127,6 +128,20 @@ fn strings(map: &Json) -> BTreeMap<String, String> {
             map.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
         })
         .unwrap_or_default()
+}
+
+/// What is known of protected settings: of each, what kind of value it is and never the value, so that nobody finds a
+/// secret in the state.
+pub(super) fn kinds_of(protected: &Json) -> Json {
+    let kind = |value: &str| match value.to_ascii_lowercase().as_str() {
+        "" => "",
+        "true" => "true",
+        "false" => "false",
+        _ if checks::is_pem(value) => checks::PEM,
+        _ => "text",
+    };
+    let kinds = strings(protected).into_iter().map(|(key, value)| (key, json!(kind(&value))));
+    Json::Object(kinds.collect())
 }
 
 /// Reads the release behind an extension id.
@@ -268,14 +283,7 @@ fn finish_other(world: &mut World, release: &Release, operation: &str, step: Ste
 
 /// Ends what runs on an extension because it is being deleted.
 pub(super) fn abandon(world: &mut World, extension: &str) {
-    let key = id::key(extension);
-    let running: Vec<String> = world
-        .operations
-        .iter()
-        .filter(|(_, operation)| operation.ended.is_none() && id::key(&operation.resource) == key)
-        .map(|(name, _)| name.clone())
-        .collect();
-    for operation in running {
+    for operation in world.running_on(extension) {
         world.end(&operation, Some(json!({"code": "OperationCanceled", "message": "The operation was superseded by a delete."})));
     }
 }

@@ -3,9 +3,9 @@
 //! Every decision is drawn from the seed, the request and how often that request was made, so the same run meets the
 //! same trouble however its requests interleave.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use super::shelf::Shelf;
 
 /// Probabilities from 0 to 1, and the seed they are drawn with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,11 +27,10 @@ pub(super) struct FaultRates {
 }
 
 /// The faults of a world with the counters they are drawn by.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
-    rates: FaultRates,
-    #[serde(default)]
-    drawn: BTreeMap<String, u64>,
+    pub(super) rates: FaultRates,
+    pub(super) drawn: Shelf<u64>,
 }
 
 /// What goes wrong with a request.
@@ -46,7 +45,7 @@ pub(super) enum Fault {
 
 impl Faults {
     pub(super) fn new(rates: FaultRates) -> Faults {
-        Faults { rates, drawn: BTreeMap::new() }
+        Faults { rates, drawn: Shelf::default() }
     }
 
     /// What happens to a request.
@@ -88,8 +87,8 @@ impl Faults {
 
     fn rng(&mut self, kind: &str, about: &str) -> fastrand::Rng {
         let name = format!("{kind} {}", about.to_ascii_lowercase());
-        let count = self.drawn.entry(name.clone()).or_insert(0);
-        *count += 1;
+        let count = self.drawn.get(&name).copied().unwrap_or(0) + 1;
+        self.drawn.insert(name.clone(), count);
         fastrand::Rng::with_seed(
             fnv(&format!("{name} {count}")) ^ self.rates.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         )

@@ -9,7 +9,6 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::arm::id;
 use super::kube::{self, Answer, Caller, ClusterFacts};
 use super::router::{WATCH_PAUSE, broken, nowhere};
 use super::wire::{Call, Reply};
@@ -34,13 +33,7 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
     let Some([subscription, group, name]) = call.segments.get(1..4) else {
         return Outcome::Reply(nowhere(&call.path()));
     };
-    let prefix =
-        id::key(&format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/"));
-    let found = world
-        .clusters
-        .iter()
-        .find(|(key, c)| key.starts_with(&prefix) && c.name.eq_ignore_ascii_case(name));
-    let Some(key) = found.map(|(key, _)| key.clone()) else {
+    let Some(key) = world.cluster_named(subscription, group, name) else {
         return Outcome::Reply(nowhere(&call.path()));
     };
     if world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped") {
@@ -50,13 +43,13 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
     let path = format!("/{}", call.segments.get(4..).unwrap_or_default().join("/"));
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(call.raw_query.as_bytes()).into_owned().collect();
-    let Some(cluster) = world.clusters.get_mut(&key) else {
+    let Some(cluster) = world.cluster_mut(&key) else {
         return Outcome::Reply(nowhere(&call.path()));
     };
     let facts = ClusterFacts {
         scc_edit_denied: cluster.scc_edit_denied,
-        version: cluster.version.clone(),
-        openshift: cluster.distribution.eq_ignore_ascii_case("openshift"),
+        version: cluster.beginning.version.clone(),
+        openshift: cluster.distribution().eq_ignore_ascii_case("openshift"),
     };
     let request = kube::Request {
         method: &call.method,
@@ -66,7 +59,7 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
         body: &call.body,
         now: &now,
     };
-    match kube::handle(&mut cluster.store, &facts, &caller(call), &request) {
+    match kube::handle(cluster.store_mut(), &facts, &caller(call), &request) {
         Answer::Json { status, body } => Outcome::Reply(Reply::json(
             StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             body,
@@ -160,11 +153,11 @@ impl Watching {
     fn look(&mut self) {
         let mut world = self.sandbox.lock();
         world.advance();
-        let Some(cluster) = world.clusters.get(&self.watch.cluster) else {
+        let Some(cluster) = world.cluster(&self.watch.cluster) else {
             self.over = true;
             return;
         };
-        for (version, event) in kube::events_since(&cluster.store, &self.watch.spec, self.seen) {
+        for (version, event) in kube::events_since(cluster.store(), &self.watch.spec, self.seen) {
             self.seen = version;
             self.over |= event["type"] == "ERROR";
             self.waiting.push_back(line(&event));

@@ -7,21 +7,29 @@
 mod arm;
 mod checks;
 mod clock;
+mod cluster;
 mod components;
+mod control;
 mod extension;
 mod faults;
+mod files;
 pub mod kube;
 mod kubefront;
+mod lock;
 mod login;
 mod pods;
 mod report;
 mod router;
 mod seed;
 mod serve;
+mod shelf;
+mod state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_arm;
+#[cfg(test)]
+mod tests_state;
 mod throttle;
 mod tls;
 mod wire;
@@ -32,14 +40,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use self::arm::{features, id, providers};
-use self::world::{FORMAT, World};
+use self::lock::Lock;
+use self::state::StateFile;
+use self::world::World;
 use self::worldfile::WorldFile;
 
 pub use self::clock::Pace;
+pub use self::control::{Deed, Place};
 pub use self::router::{FAULT_HEADER, FAULT_STATUS};
 pub use self::seed::{Seed, SeedCluster};
 pub use self::serve::{Listening, ServeOptions};
@@ -48,8 +59,21 @@ pub use self::serve::{Listening, ServeOptions};
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     world: Arc<Mutex<World>>,
-    path: Option<PathBuf>,
+    state: Option<Arc<Mutex<StateFile>>>,
 }
+
+/// What is meant to be done with a state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Mostly reading. What a manifest presupposes is written down if nobody else writes; if that cannot be, it is made
+    /// anew the next time.
+    Read,
+    /// Changing the world. Nobody else may meanwhile.
+    Write,
+}
+
+/// How long a writer waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What can go wrong around the simulator itself.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +104,19 @@ pub enum SandboxError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Somebody else writes the state.
+    #[error("{path} is in use by process {pid}{}", .url.as_ref().map(|url| format!(", which serves it at {url}; stop it, or name another state")).unwrap_or_else(|| "; wait for it, or name another state".to_owned()))]
+    InUse {
+        /// The state file.
+        path: PathBuf,
+        /// The process that holds it.
+        pid: u32,
+        /// Where it is served.
+        url: Option<String>,
+    },
+    /// The server of the state refused a change by hand.
+    #[error("{0}")]
+    Refused(String),
     /// The world file is wrong.
     #[error("the world file {path} is wrong: {problem}")]
     World {
@@ -123,8 +160,12 @@ impl Sandbox {
     /// (YAML, see docs/sandbox.md) is applied on top; what it says about features and providers counts once.
     ///
     /// # Errors
-    /// A file that cannot be read or understood. A corrupt state file is not touched.
-    pub fn open(state: Option<&Path>, world: Option<&Path>) -> Result<Sandbox, SandboxError> {
+    /// A file that cannot be read or understood, or for writing is in use. A corrupt state file is not touched.
+    pub fn open(
+        state: Option<&Path>,
+        world: Option<&Path>,
+        access: Access,
+    ) -> Result<Sandbox, SandboxError> {
         let file = match world {
             Some(path) => Some(
                 WorldFile::parse(&read(path)?)
@@ -132,46 +173,65 @@ impl Sandbox {
             ),
             None => None,
         };
-        let world = match state {
-            Some(path) if path.exists() => {
-                let mut world = load(path)?;
+        let (state, found) = match state {
+            Some(path) => {
+                let lock =
+                    (access == Access::Write).then(|| Lock::take(path, PATIENCE)).transpose()?;
+                let (state, world) = StateFile::open(path, lock)?;
+                (Some(Arc::new(Mutex::new(state))), world)
+            }
+            None => (None, None),
+        };
+        let world = match found {
+            Some(mut world) => {
                 if let Some(file) = file {
                     world.apply_file(file);
                 }
                 world
             }
-            _ => World::new(file.unwrap_or_default()),
+            None => World::new(file.unwrap_or_default()),
         };
-        Ok(Sandbox { world: Arc::new(Mutex::new(world)), path: state.map(Path::to_owned) })
+        Ok(Sandbox { world: Arc::new(Mutex::new(world)), state })
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the state file (nothing to do when the world was opened without one): into a new file beside it that
-    /// then takes its name. The folder is made when it is missing.
+    fn state(&self) -> Option<MutexGuard<'_, StateFile>> {
+        self.state.as_ref().map(|state| state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Appends what changed to the state file.
+    fn write(&self, world: &mut World) -> Result<(), SandboxError> {
+        self.state().map_or(Ok(()), |mut state| match state.append(world) {
+            // What a reader made it makes again.
+            Err(_) if !state.is_writer() => Ok(()),
+            other => other,
+        })
+    }
+
+    /// Writes what changed to the state file and makes sure that it stays; nothing to do when the world was opened
+    /// without one. The folder is made when it is missing.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written. It then holds what it held before.
     pub fn save(&self) -> Result<(), SandboxError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let text = {
-            let mut world = self.lock();
-            world.advance();
-            world.prune();
-            world.clock.rebase();
-            serde_json::to_vec(&*world)
+        self.keep(true)
+    }
+
+    /// Writes what changed; at the end also how much time has passed, when something waits for time.
+    fn keep(&self, end: bool) -> Result<(), SandboxError> {
+        let mut world = self.lock();
+        world.advance();
+        world.clock_counts = end && !world.tasks.is_empty();
+        let written = self.write(&mut world);
+        drop(world);
+        // Others go on while the disk works.
+        let Some(file) = self.state().and_then(|mut state| state.unsynced()) else {
+            return written;
         };
-        let failed = |source: io::Error| SandboxError::Write { path: path.clone(), source };
-        let text = text.map_err(|error| failed(io::Error::other(error)))?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        fs::write(&temporary, text).map_err(failed)?;
-        fs::rename(&temporary, path).map_err(failed)
+        written.and_then(|()| file.sync())
     }
 
     /// Starts the world anew, with the world file it was opened with, and removes the state file.
@@ -179,24 +239,31 @@ impl Sandbox {
     /// # Errors
     /// When the state file is there and cannot be removed.
     pub fn reset(&self) -> Result<(), SandboxError> {
-        {
-            let mut world = self.lock();
-            let (file, pace) = (world.file.clone(), world.pace);
-            *world = World::new(file);
-            world.pace = pace;
+        let mut world = self.lock();
+        let (file, pace) = (world.file.clone(), world.pace);
+        *world = World::new(file);
+        world.pace = pace;
+        self.state().map_or(Ok(()), |mut state| state.remove())
+    }
+
+    /// Removes a state file, corrupt or not.
+    ///
+    /// # Errors
+    /// It is in use, or cannot be removed.
+    pub fn remove_state(path: &Path) -> Result<(), SandboxError> {
+        if fs::symlink_metadata(path).is_err() {
+            return Ok(());
         }
-        match &self.path {
-            Some(path) if path.exists() => fs::remove_file(path)
-                .map_err(|source| SandboxError::Write { path: path.clone(), source }),
-            _ => Ok(()),
-        }
+        let _lock = Lock::take(path, PATIENCE)?;
+        files::tidy(path);
+        fs::remove_file(path)
+            .map_err(|source| SandboxError::Write { path: path.to_owned(), source })
     }
 
     /// Adds what a manifest presupposes; only what was never added before.
     pub fn seed(&self, seed: &Seed) {
         let mut world = self.lock();
         world.advance();
-        world.revision += 1;
         seed::seed(&mut world, seed);
     }
 
@@ -204,117 +271,7 @@ impl Sandbox {
     pub fn show(&self) -> Json {
         let mut world = self.lock();
         world.advance();
-        let arm: serde_json::Map<String, Json> = world
-            .resources
-            .values()
-            .map(|stored| {
-                (stored.body["id"].as_str().unwrap_or_default().to_owned(), stored.body.clone())
-            })
-            .collect();
-        let clusters: serde_json::Map<String, Json> = world
-            .clusters
-            .values()
-            .map(|cluster| (cluster.name.clone(), json!(cluster.store.all())))
-            .collect();
-        json!({"arm": arm, "kubernetes": clusters})
-    }
-
-    /// Changes a value of a resource behind everybody's back; missing parents in the pointer are made.
-    ///
-    /// # Errors
-    /// When there is no such resource.
-    pub fn set_arm(&self, id: &str, pointer: &str, value: Json) -> Result<(), SandboxError> {
-        let mut world = self.lock();
-        world.advance();
-        world.revision += 1;
-        features::materialise(&mut world, id);
-        providers::materialise(&mut world, id);
-        let Some(stored) = world.get_mut(id) else {
-            return Err(SandboxError::UnknownResource { id: id.to_owned() });
-        };
-        world::set_pointer(&mut stored.body, pointer, value);
-        Ok(())
-    }
-
-    /// Removes a resource with what lies below it, at once. What an extension put into its cluster goes with it.
-    ///
-    /// # Errors
-    /// When there is no such resource.
-    pub fn delete_arm(&self, id: &str) -> Result<(), SandboxError> {
-        let mut world = self.lock();
-        world.advance();
-        world.revision += 1;
-        if world.get(id).is_none() {
-            return Err(SandboxError::UnknownResource { id: id.to_owned() });
-        }
-        if let Some(release) = extension::release(&world, id)
-            && release.is_azureml
-        {
-            extension::abandon(&mut world, id);
-            components::remove(&mut world, &release);
-        }
-        world.forget(id);
-        world.remove_tree(id);
-        Ok(())
-    }
-
-    /// Changes a value of a Kubernetes object; `path` is its API path, such as `/api/v1/namespaces/default`.
-    ///
-    /// # Errors
-    /// When there is no such cluster or object, or the pointer runs through a scalar.
-    pub fn set_object(
-        &self,
-        subscription: &str,
-        group: &str,
-        cluster: &str,
-        path: &str,
-        pointer: &str,
-        value: Json,
-    ) -> Result<(), SandboxError> {
-        let mut world = self.lock();
-        world.advance();
-        world.revision += 1;
-        let now = world.kube_stamp();
-        let found = find_cluster(&mut world, subscription, group, cluster)?;
-        if found.store.get(path).is_none() {
-            return Err(SandboxError::UnknownObject {
-                cluster: cluster.to_owned(),
-                path: path.to_owned(),
-            });
-        }
-        if found.store.set_pointer(path, pointer, value, &now) {
-            return Ok(());
-        }
-        Err(SandboxError::Pointer { pointer: pointer.to_owned(), at: path.to_owned() })
-    }
-
-    /// Removes a Kubernetes object at once; a namespace takes its content along, a workload its pods.
-    ///
-    /// # Errors
-    /// When there is no such cluster or object.
-    pub fn delete_object(
-        &self,
-        subscription: &str,
-        group: &str,
-        cluster: &str,
-        path: &str,
-    ) -> Result<(), SandboxError> {
-        let mut world = self.lock();
-        world.advance();
-        world.revision += 1;
-        let found = find_cluster(&mut world, subscription, group, cluster)?;
-        if found.store.get(path).is_none() {
-            return Err(SandboxError::UnknownObject {
-                cluster: cluster.to_owned(),
-                path: path.to_owned(),
-            });
-        }
-        if path.starts_with("/apis/apps/") {
-            pods::remove(found, path);
-        } else {
-            found.store.remove(path);
-        }
-        Ok(())
+        control::show(&world)
     }
 
     /// One router for everything: ARM, sign-in, metadata, and the clusters under
@@ -324,37 +281,6 @@ impl Sandbox {
     }
 }
 
-fn find_cluster<'a>(
-    world: &'a mut World,
-    subscription: &str,
-    group: &str,
-    cluster: &str,
-) -> Result<&'a mut world::Cluster, SandboxError> {
-    let prefix =
-        id::key(&format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/"));
-    world
-        .clusters
-        .iter_mut()
-        .find(|(key, found)| key.starts_with(&prefix) && found.name.eq_ignore_ascii_case(cluster))
-        .map(|(_, found)| found)
-        .ok_or_else(|| SandboxError::UnknownResource { id: cluster.to_owned() })
-}
-
 fn read(path: &Path) -> Result<String, SandboxError> {
     fs::read_to_string(path).map_err(|source| SandboxError::Read { path: path.to_owned(), source })
-}
-
-fn load(path: &Path) -> Result<World, SandboxError> {
-    let corrupt = |problem: String| SandboxError::Corrupt { path: path.to_owned(), problem };
-    let bytes =
-        fs::read(path).map_err(|source| SandboxError::Read { path: path.to_owned(), source })?;
-    let world: World =
-        serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
-    if world.format != FORMAT {
-        return Err(corrupt(format!(
-            "it has format {}, this program writes {FORMAT}",
-            world.format
-        )));
-    }
-    Ok(world)
 }

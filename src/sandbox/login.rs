@@ -98,7 +98,7 @@ fn token(world: &World, call: &Call, tenant: &str) -> Reply {
         || tenant.eq_ignore_ascii_case("common")
         || tenant.eq_ignore_ascii_case("organizations")
     {
-        &world.tenant
+        world.tenant()
     } else {
         tenant
     };
@@ -114,7 +114,7 @@ fn token(world: &World, call: &Call, tenant: &str) -> Reply {
 fn token_body(world: &World, tenant: &str, client: &str, audience: &str) -> Json {
     const LIFETIME: i64 = 86_399;
     // Clients compare with their own clock, not with the world's.
-    let now = jiff::Timestamp::now().as_second();
+    let now = super::clock::machine_now().as_second();
     let claims = json!({"aud": audience, "iss": format!("https://sts.windows.net/{tenant}/"), "iat": now, "nbf": now,
         "exp": now + LIFETIME, "tid": tenant, "oid": world.guid("caller"), "sub": world.guid("caller"), "appid": client,
         "azp": client, "idtyp": "app", "scp": "user_impersonation", "ver": "1.0"});
@@ -147,7 +147,7 @@ fn managed_identity(world: &World, call: &Call) -> Reply {
         call.param("client_id").map_or_else(|| world.guid("managed identity"), ToOwned::to_owned);
     let mut body = token_body(
         world,
-        &world.tenant,
+        world.tenant(),
         &client,
         call.param("resource").unwrap_or("https://management.azure.com/"),
     );
@@ -188,39 +188,35 @@ fn metadata(call: &Call) -> Reply {
     })
 }
 
-/// ARM wants a Bearer token; without one it says where to sign in.
-pub(super) fn check_bearer(world: &World, call: &Call) -> Result<(), Reply> {
+/// ARM wants a Bearer token, of the tenant of the subscription when somebody named that; without one it says where to
+/// sign in. The tenant of zeros is that of whoever did not name any.
+pub(super) fn check_bearer(
+    world: &World,
+    call: &Call,
+    subscription: Option<&str>,
+) -> Result<(), Reply> {
     let bearer = call.header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    match bearer {
-        Some(token) if !token.is_empty() => match claims(token) {
-            Some(claims)
-                if world.tenant_declared
-                    && claims["tid"].as_str().is_some_and(|tid| {
-                        uuid::Uuid::parse_str(tid).is_ok()
-                            && !tid.eq_ignore_ascii_case(&world.tenant)
-                    }) =>
-            {
-                Err(unauthorized(
-                    world,
-                    call,
-                    "InvalidAuthenticationTokenTenant",
-                    &format!(
-                        "The access token is from the wrong issuer. It must match the tenant '{}' associated with this subscription.",
-                        world.tenant
-                    ),
-                ))
-            }
-            _ => Ok(()),
-        },
-        _ => Err(unauthorized(
-            world,
-            call,
-            "AuthenticationFailed",
-            "Authentication failed. The 'Authorization' header is missing.",
-        )),
+    let Some(token) = bearer.filter(|token| !token.is_empty()) else {
+        let text = "Authentication failed. The 'Authorization' header is missing.";
+        return Err(unauthorized(world, call, "AuthenticationFailed", text));
+    };
+    let wanted = subscription
+        .and_then(|subscription| world.get(&format!("/subscriptions/{subscription}")))
+        .and_then(|stored| stored.hidden["tenant"].as_str());
+    let given = claims(token)
+        .and_then(|claims| uuid::Uuid::parse_str(claims["tid"].as_str()?).ok())
+        .filter(|given| !given.is_nil());
+    match (wanted, given) {
+        (Some(wanted), Some(given)) if !wanted.eq_ignore_ascii_case(&given.to_string()) => {
+            let text = format!(
+                "The access token is from the wrong issuer. It must match the tenant '{wanted}' associated with this subscription."
+            );
+            Err(unauthorized(world, call, "InvalidAuthenticationTokenTenant", &text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -231,7 +227,7 @@ fn claims(token: &str) -> Option<Json> {
 }
 
 fn unauthorized(world: &World, call: &Call, code: &str, message: &str) -> Reply {
-    let uri = format!("{}/{}", call.origin, world.tenant);
+    let uri = format!("{}/{}", call.origin, world.tenant());
     fail(StatusCode::UNAUTHORIZED, code, message).with(
         "WWW-Authenticate",
         format!("Bearer authorization_uri=\"{uri}\", error=\"invalid_token\", error_description=\"{message}\""),

@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
+use super::cluster::Cluster;
 use super::components::{Workload, metadata};
 use super::extension::{NAMESPACE, Release};
-use super::world::Cluster;
 
 /// Replicas of a workload: one per node, three for a highly available router, else one.
 fn replicas(release: &Release, workload: &Workload, nodes: usize) -> usize {
@@ -29,7 +29,7 @@ pub(super) fn put(
     let account = workload.account(release);
     let replicas = replicas(release, workload, nodes);
     let path = workload.path(release);
-    let was_ready = cluster.store.get(&path).is_some_and(|object| {
+    let was_ready = cluster.store().get(&path).is_some_and(|object| {
         object["status"]["readyReplicas"] == replicas || object["status"]["numberReady"] == replicas
     });
     let mut metadata = metadata(release, &name, Some(NAMESPACE));
@@ -46,7 +46,7 @@ pub(super) fn put(
     }
     let object = json!({"apiVersion": "apps/v1", "kind": workload.kind, "metadata": metadata, "spec": spec,
         "status": status(workload, replicas, 0)});
-    cluster.store.put(&path, object, now);
+    cluster.store_mut().put(&path, object, now);
     remove_pods(cluster, &name);
     if blocked.contains(&account) {
         refuse(cluster, workload, &name, &account, now);
@@ -77,9 +77,9 @@ pub(super) fn make_ready(
 }
 
 fn set_status(cluster: &mut Cluster, path: &str, workload: &Workload, replicas: usize, now: &str) {
-    if let Some(mut object) = cluster.store.get(path).cloned() {
+    if let Some(mut object) = cluster.store().get(path).cloned() {
         object["status"] = status(workload, replicas, replicas);
-        cluster.store.put(path, object, now);
+        cluster.store_mut().put(path, object, now);
     }
 }
 
@@ -158,7 +158,7 @@ fn put_pod(
             "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Initialized", "status": "True"},
                 {"type": "ContainersReady", "status": flag}, {"type": "Ready", "status": flag}],
             "containerStatuses": statuses}});
-    cluster.store.put(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}"), object, now);
+    cluster.store_mut().put(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}"), object, now);
 }
 
 fn refuse(cluster: &mut Cluster, workload: &Workload, name: &str, account: &str, now: &str) {
@@ -169,26 +169,26 @@ fn refuse(cluster: &mut Cluster, workload: &Workload, name: &str, account: &str,
         "reason": "FailedCreate", "type": "Warning", "count": 12, "firstTimestamp": now, "lastTimestamp": now,
         "source": {"component": "replicaset-controller"},
         "message": format!("Error creating: pods \"{name}-\" is forbidden: unable to validate against any security context constraint: [provider \"anyuid\": Forbidden: not usable by user or serviceaccount, provider \"privileged\": Forbidden: not usable by user or serviceaccount system:serviceaccount:{NAMESPACE}:{account}]")});
-    cluster.store.put(&format!("/api/v1/namespaces/{NAMESPACE}/events/{event}"), object, now);
+    cluster.store_mut().put(&format!("/api/v1/namespaces/{NAMESPACE}/events/{event}"), object, now);
 }
 
 fn remove_pods(cluster: &mut Cluster, workload: &str) {
     let collection = format!("/api/v1/namespaces/{NAMESPACE}/pods");
     let names: Vec<String> = cluster
-        .store
+        .store()
         .list(&collection)
         .into_iter()
         .filter(|pod| pod["metadata"]["labels"]["app"] == workload)
         .filter_map(|pod| pod["metadata"]["name"].as_str().map(ToOwned::to_owned))
         .collect();
     for name in names {
-        cluster.store.remove(&format!("{collection}/{name}"));
+        cluster.store_mut().remove(&format!("{collection}/{name}"));
     }
 }
 
 /// Removes a workload by its path, with its pods.
 pub(super) fn remove(cluster: &mut Cluster, path: &str) {
-    if let Some(object) = cluster.store.remove(path)
+    if let Some(object) = cluster.store_mut().remove(path)
         && let Some(name) = object["metadata"]["name"].as_str()
     {
         remove_pods(cluster, name);

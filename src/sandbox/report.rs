@@ -18,7 +18,7 @@ pub(super) fn write(world: &mut World, release: &Release, hook: &str, findings: 
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };
     let mut text = format!(
         "\nReport:\nDuration: 148.712345ms\nDate: {date}\nK8sDistribution: {}\nK8sInfrastructure: \nCorrelationId: {correlation}\nTroubleShootingGuide: https://aka.ms/arcmltsg\n\n",
-        cluster.distribution
+        cluster.distribution()
     );
     for checker in CHECKERS {
         let mut lines: Vec<String> = findings
@@ -38,9 +38,9 @@ pub(super) fn write(world: &mut World, release: &Release, hook: &str, findings: 
     }
     super::components::ensure_namespace(cluster, NAMESPACE, &stamp);
     let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/arcml-healthcheck");
-    let mut map = cluster.store.get(&path).cloned().unwrap_or_else(|| {
+    let mut map = cluster.store().get(&path).cloned().unwrap_or_else(|| {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "arcml-healthcheck", "namespace": NAMESPACE}, "data": {}})
     });
     map["data"][format!("reports-{hook}")] = json!(text);
-    cluster.store.put(&path, map, &stamp);
+    cluster.store_mut().put(&path, map, &stamp);
 }

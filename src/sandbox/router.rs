@@ -38,7 +38,10 @@ async fn answer(State(sandbox): State<Sandbox>, request: Request<Body>) -> Respo
     let (outcome, fault) = {
         let mut world = sandbox.lock();
         world.advance();
-        handle(&mut world, &call)
+        let answer = handle(&mut world, &call);
+        // A disk that is full is tried again with the next change and at the end, where it is said.
+        let _ = sandbox.write(&mut world);
+        answer
     };
     if fault == Fault::DropAfter {
         return broken().into_response(head);

@@ -2,18 +2,13 @@
 //!
 //! A thing is seeded once. Its id stays in the state, so what a user deletes stays deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
-
-use jiff::SignedDuration;
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::arm::{self, features, generic, groups, id, ml, providers};
 use super::clock::Work;
-use super::kube;
-use super::world::{Cluster, Event, World};
-use super::worldfile::{FileCluster, SccEdit, Software};
+use super::cluster::{Beginning, Cluster};
+use super::world::{Event, World};
+use super::worldfile::{FileCluster, SccEdit};
 
 /// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.
 #[derive(Clone, Debug, Default)]
@@ -53,30 +48,19 @@ pub struct SeedCluster {
     pub secrets: Vec<(String, String)>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-struct Preset {
-    at: String,
-    object: Json,
-}
-
-static SOFTWARE: LazyLock<BTreeMap<String, Vec<Preset>>> = LazyLock::new(|| {
-    serde_yaml::from_str(include_str!("software.yaml"))
-        .expect("the embedded list of software parses")
-});
-
 const DEFAULT_NODES: u32 = 3;
 const DEFAULT_VERSION: &str = "1.33.4";
 const DEFAULT_LOCATION: &str = "westeurope";
 
 /// Adds what was never added before.
 pub(super) fn seed(world: &mut World, seed: &Seed) {
-    let before = keys(world);
-    if let Some(tenant) = &seed.tenant {
-        world.tenant.clone_from(tenant);
-        world.tenant_declared = true;
-    }
+    world.seeding = true;
+    world.salt(seed.tenant.as_deref());
     for subscription in &seed.subscriptions {
         ensure_subscription(world, subscription);
+        if let Some(tenant) = &seed.tenant {
+            world.name_tenant(subscription, tenant);
+        }
     }
     for (subscription, name, location) in &seed.resource_groups {
         ensure_group(world, subscription, name, location);
@@ -93,31 +77,19 @@ pub(super) fn seed(world: &mut World, seed: &Seed) {
     for resource in &seed.resources {
         seed_resource(world, resource);
     }
-    age(world, &before);
-}
-
-fn keys(world: &World) -> BTreeSet<String> {
-    world.resources.keys().cloned().collect()
-}
-
-/// What a world starts with has been there for an hour: no stale read or lagging index hides it.
-fn age(world: &mut World, before: &BTreeSet<String>) {
-    let now = world.now();
-    let long_ago = now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now);
-    for (_, stored) in world.resources.iter_mut().filter(|(key, _)| !before.contains(*key)) {
-        stored.created = long_ago;
-    }
+    world.seeding = false;
 }
 
 /// Remembers an id; false when it was seeded before.
 fn first_time(world: &mut World, id: &str) -> bool {
-    world.seeded.insert(id::key(id))
+    let key = id::key(id);
+    !world.seeded.contains_key(&key) && world.seeded.insert(key, true).is_none()
 }
 
 fn ensure_subscription(world: &mut World, subscription: &str) {
     let id = format!("/subscriptions/{subscription}");
     if first_time(world, &id) && world.get(&id).is_none() {
-        let body = groups::subscription_body(subscription, &world.tenant);
+        let body = groups::subscription_body(subscription, world.tenant());
         world.put(&id, body);
     }
 }
@@ -188,7 +160,7 @@ fn go_on(world: &mut World, state: &str, id: String, pointer: &str, work: Work) 
 
 /// Puts the clusters of a world file that no manifest mentions, or without any cluster an example, into the world.
 pub(super) fn fill_empty(world: &mut World) {
-    let before = keys(world);
+    world.seeding = true;
     let subscription = world
         .of_type(None, "microsoft.resources/subscriptions")
         .first()
@@ -196,7 +168,7 @@ pub(super) fn fill_empty(world: &mut World) {
         .unwrap_or_else(|| "00000000-0000-0000-0000-000000000000".to_owned());
     let file = world.file.clusters.clone();
     for cluster in file {
-        if !world.clusters.values().any(|known| known.name.eq_ignore_ascii_case(&cluster.name)) {
+        if !world.clusters().any(|(_, known)| known.name.eq_ignore_ascii_case(&cluster.name)) {
             let seeded = SeedCluster {
                 subscription: subscription.clone(),
                 resource_group: "ml-rg".to_owned(),
@@ -208,7 +180,8 @@ pub(super) fn fill_empty(world: &mut World) {
             seed_cluster(world, &seeded);
         }
     }
-    if world.clusters.is_empty() && world.seeded.iter().all(|id| !id.contains("clusters/")) {
+    if world.clusters().next().is_none() && world.seeded.keys().all(|id| !id.contains("clusters/"))
+    {
         let cluster = |kind: &str, name: &str| SeedCluster {
             subscription: subscription.clone(),
             resource_group: "ml-rg".to_owned(),
@@ -221,7 +194,7 @@ pub(super) fn fill_empty(world: &mut World) {
         seed_cluster(world, &cluster("managedClusters", "aks-01"));
         seed_workspace(world, &subscription, "ml-rg", "ws1", DEFAULT_LOCATION);
     }
-    age(world, &before);
+    world.seeding = false;
 }
 
 fn cluster_id(cluster: &SeedCluster) -> String {
@@ -299,8 +272,8 @@ fn cluster_body(
         "systemData": {"createdAt": stamp, "lastModifiedAt": stamp, "createdBy": "sandbox", "createdByType": "Application"},
         "properties": {"provisioningState": "Succeeded", "connectivityStatus": connectivity, "distribution": distribution,
             "infrastructure": "generic", "kubernetesVersion": version, "agentVersion": "1.29.3", "totalNodeCount": nodes,
-            "totalCoreCount": nodes * 8, "offering": null, "agentPublicKeyCertificate": "", "lastConnectivityTime": stamp,
-            "privateLinkState": "Disabled", "managedIdentityCertificateExpirationTime": "2036-01-01T00:00:00Z",
+            "totalCoreCount": nodes * 8, "offering": null, "agentPublicKeyCertificate": "",
+            "privateLinkState": "Disabled",
             "arcAgentProfile": {"agentAutoUpgrade": "Enabled", "agentState": "Succeeded"}}})
 }
 
@@ -323,60 +296,16 @@ pub(super) fn materialise_cluster(world: &mut World, id: &str, distribution: &st
                 .map(|pools| pools.iter().filter_map(|pool| pool["count"].as_u64()).sum())
         })
         .unwrap_or(u64::from(DEFAULT_NODES));
-    let now = world.kube_stamp();
-    let installed = file.as_ref().map(|file| file.installed.clone()).unwrap_or_default();
-    let mut store = kube::Store::new(if aks { "aks" } else { distribution });
-    for at in 1..=nodes {
-        let gpu = installed.contains(&Software::NvidiaDevicePlugin);
-        store.put(&format!("/api/v1/nodes/node-{at}"), node(at, &version, gpu, &now), &now);
-    }
-    let agents = if aks { "aks-agents" } else { "arc-agents" };
-    let names = installed.iter().map(|software| match software {
-        Software::NvidiaDevicePlugin => "nvidia-device-plugin",
-        Software::PrometheusOperator => "prometheus-operator",
-        Software::Volcano => "volcano",
-        Software::IngressNginx => "ingress-nginx",
-        Software::AzuremlFeV1 => "azureml-fe-v1",
-    });
-    for name in std::iter::once(agents).chain(names) {
-        for preset in SOFTWARE.get(name).into_iter().flatten() {
-            store.put(&preset.at, preset.object.clone(), &now);
-        }
-    }
-    world.clusters.insert(
-        id::key(id),
-        Cluster {
-            id: id.to_owned(),
-            name,
-            distribution: if aks { "aks".to_owned() } else { distribution.to_owned() },
-            version,
-            scc_edit_denied: file.is_some_and(|file| file.scc_edit == SccEdit::Deny),
-            store,
-        },
-    );
-}
-
-fn node(at: u64, version: &str, gpu: bool, now: &str) -> Json {
-    let name = format!("node-{at}");
-    let mut capacity = json!({"cpu": "8", "memory": "32863540Ki", "pods": "110", "ephemeral-storage": "129886128Ki"});
-    let mut allocatable = json!({"cpu": "7820m", "memory": "30Gi", "pods": "110", "ephemeral-storage": "119703055367"});
-    if gpu {
-        capacity["nvidia.com/gpu"] = json!("1");
-        allocatable["nvidia.com/gpu"] = json!("1");
-    }
-    let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "lastHeartbeatTime": now, "lastTransitionTime": now});
-    json!({"apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-            "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "node.kubernetes.io/instance-type": "Standard_D8s_v5",
-            "topology.kubernetes.io/region": "westeurope"}},
-        "spec": {"podCIDR": format!("10.244.{at}.0/24")},
-        "status": {"capacity": capacity, "allocatable": allocatable,
-            "conditions": [condition("MemoryPressure", "False", "KubeletHasSufficientMemory"), condition("DiskPressure", "False", "KubeletHasNoDiskPressure"),
-                condition("PIDPressure", "False", "KubeletHasSufficientPID"), condition("Ready", "True", "KubeletReady")],
-            "addresses": [{"type": "InternalIP", "address": format!("10.240.0.{}", at + 3)}, {"type": "Hostname", "address": name}],
-            "nodeInfo": {"kubeletVersion": format!("v{version}"), "kubeProxyVersion": format!("v{version}"), "architecture": "amd64",
-                "operatingSystem": "linux", "osImage": "Ubuntu 22.04.5 LTS", "kernelVersion": "5.15.0-1082-azure",
-                "containerRuntimeVersion": "containerd://1.7.25", "machineID": "", "systemUUID": "", "bootID": ""}}})
+    let beginning = Beginning {
+        distribution: if aks { "aks" } else { distribution }.to_owned(),
+        version,
+        nodes,
+        aks,
+        installed: file.as_ref().map(|file| file.installed.clone()).unwrap_or_default(),
+        born: world.kube_stamp(),
+    };
+    let denied = file.is_some_and(|file| file.scc_edit == SccEdit::Deny);
+    world.put_cluster(Cluster::new(id, name, denied, beginning));
 }
 
 /// A TLS Secret as the documentation makes it: Opaque, with `cert.pem` and `key.pem`.
@@ -394,7 +323,11 @@ fn put_secret(world: &mut World, cluster: &str, namespace: &str, name: &str) {
         "data": {"cert.pem": encode(made.cert.pem()), "key.pem": encode(made.signing_key.serialize_pem())}});
     if let Some(cluster) = world.cluster_mut(cluster) {
         super::components::ensure_namespace(cluster, namespace, &now);
-        cluster.store.put(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"), object, &now);
+        cluster.store_mut().put(
+            &format!("/api/v1/namespaces/{namespace}/secrets/{name}"),
+            object,
+            &now,
+        );
     }
 }
 

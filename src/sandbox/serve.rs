@@ -1,25 +1,27 @@
 //! The simulator as a server, for clients that are not ours: az, terraform, SDKs, kubectl.
 
-use std::fs;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::Value as Json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::lock::Holder;
 use super::router::{FAULT_HEADER, Scheme};
-use super::{Pace, Sandbox, SandboxError, load, seed, tls};
+use super::world::World;
+use super::{Pace, Sandbox, SandboxError, files, seed, tls};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Listening {
     pub ca: Option<PathBuf>,
     /// Cluster name and the kubeconfig that leads to it.
     pub kubeconfigs: Vec<(String, PathBuf)>,
+    /// Subscription ids with their tenants.
+    pub subscriptions: Vec<(String, String)>,
 }
 
 impl Sandbox {
@@ -59,12 +63,13 @@ impl Sandbox {
         listening: impl FnOnce(&Listening),
         stop: impl Future<Output = ()>,
     ) -> Result<(), SandboxError> {
-        {
+        let subscriptions = {
             let mut world = self.lock();
             world.pace = options.pace;
             world.advance();
             seed::fill_empty(&mut world);
-        }
+            subscriptions(&world)
+        };
         let listener = TcpListener::bind(options.listen).await.map_err(SandboxError::Serve)?;
         let address = listener.local_addr().map_err(SandboxError::Serve)?;
         let scheme = if options.tls { "https" } else { "http" };
@@ -87,11 +92,17 @@ impl Sandbox {
         };
         let kubeconfigs = self.write_kubeconfigs(&options.folder, &url, ca.as_deref())?;
         self.save()?;
-        listening(&Listening { url, address, ca, kubeconfigs });
+        let by_hand =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(SandboxError::Serve)?;
+        let word = uuid::Uuid::new_v4().to_string();
+        if let Some(state) = self.state() {
+            let control = by_hand.local_addr().ok().map(|address| (address, word.clone()));
+            state.say(&Holder { pid: std::process::id(), url: Some(url.clone()), control });
+        }
+        listening(&Listening { url, address, ca, kubeconfigs, subscriptions });
 
         let mut connections = JoinSet::new();
-        let mut keeper = StateKeeper::new(self.clone());
-        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -100,7 +111,12 @@ impl Sandbox {
                     let (sandbox, acceptor) = (self.clone(), acceptor.clone());
                     connections.spawn(async move { connection(sandbox, acceptor, stream, scheme).await });
                 },
-                _ = tick.tick() => keeper.keep(),
+                accepted = by_hand.accept() => if let Ok((stream, _)) = accepted {
+                    let (sandbox, word) = (self.clone(), word.clone());
+                    connections.spawn(async move { sandbox.attend(stream, &word).await });
+                },
+                // What happens by time is written too, and what was written is synced. A full disk is tried again.
+                _ = tick.tick() => { let _ = self.keep(false); },
                 Some(_) = connections.join_next() => {}
             }
         }
@@ -116,17 +132,15 @@ impl Sandbox {
     ) -> Result<Vec<(String, PathBuf)>, SandboxError> {
         let clusters: Vec<(String, String)> = self
             .lock()
-            .clusters
-            .values()
-            .map(|cluster| (cluster.name.clone(), cluster.id.clone()))
+            .clusters()
+            .map(|(_, cluster)| (cluster.name.clone(), cluster.id.clone()))
             .collect();
         let folder = folder.join("kubeconfigs");
         let mut written = Vec::new();
         for (name, id) in clusters {
             let path = folder.join(format!("{name}.yaml"));
             let failed = |source| SandboxError::Write { path: path.clone(), source };
-            fs::create_dir_all(&folder).map_err(failed)?;
-            fs::write(&path, kubeconfig(url, &id, ca)).map_err(failed)?;
+            files::replace(&path, kubeconfig(url, &id, ca).as_bytes()).map_err(failed)?;
             written.push((name, path));
         }
         Ok(written)
@@ -152,60 +166,11 @@ pub(super) fn kubeconfig(url: &str, cluster: &str, ca: Option<&Path>) -> String 
     )
 }
 
-/// Keeps the state file and the world the same while serving.
-struct StateKeeper {
-    sandbox: Sandbox,
-    written: Option<Mark>,
-    revision: u64,
-    /// A large world is written less often, so that writing takes at most a tenth of the time.
-    not_before: Instant,
-}
-
-/// What tells one version of a file from another: time and length, and where there is one the inode, since a save
-/// replaces the file and two may fall into one tick of the file system's clock.
-type Mark = (SystemTime, u64, u64);
-
-impl StateKeeper {
-    fn new(sandbox: Sandbox) -> StateKeeper {
-        let written = StateKeeper::mark(&sandbox);
-        let revision = sandbox.lock().revision;
-        StateKeeper { sandbox, written, revision, not_before: Instant::now() }
-    }
-
-    fn mark(sandbox: &Sandbox) -> Option<Mark> {
-        let data = sandbox.path.as_ref().and_then(|path| fs::metadata(path).ok())?;
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&data);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Some((data.modified().ok()?, data.len(), inode))
-    }
-
-    fn keep(&mut self) {
-        let Some(path) = self.sandbox.path.clone() else { return };
-        let mark = StateKeeper::mark(&self.sandbox);
-        if mark.is_some() && mark != self.written {
-            if let Ok(mut fresh) = load(&path) {
-                let mut world = self.sandbox.lock();
-                fresh.pace = world.pace;
-                fresh.revision = self.revision;
-                *world = fresh;
-            }
-            self.written = mark;
-            return;
-        }
-        let revision = {
-            let mut world = self.sandbox.lock();
-            world.advance();
-            world.revision
-        };
-        let begun = Instant::now();
-        if revision != self.revision && begun >= self.not_before && self.sandbox.save().is_ok() {
-            self.not_before = Instant::now() + begun.elapsed() * 10;
-            self.revision = revision;
-            self.written = StateKeeper::mark(&self.sandbox);
-        }
-    }
+/// The subscriptions of a world with their tenants.
+fn subscriptions(world: &World) -> Vec<(String, String)> {
+    let text = |body: &Json, member: &str| body[member].as_str().unwrap_or_default().to_owned();
+    let all = world.of_type(None, "microsoft.resources/subscriptions").into_iter();
+    all.map(|it| (text(&it.body, "subscriptionId"), text(&it.body, "tenantId"))).collect()
 }
 
 async fn connection(
@@ -260,15 +225,15 @@ mod tests {
     use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::Seed;
+    use super::super::{Access, Deed, Place, Seed};
     use super::*;
 
     /// Serves a world, sends one request as written, and returns what came back until the server closed.
     async fn exchange(world: &str, tls: bool, request: &str) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("world.yaml");
-        fs::write(&file, world).expect("written");
-        let sandbox = Sandbox::open(None, Some(&file)).expect("opens");
+        std::fs::write(&file, world).expect("written");
+        let sandbox = Sandbox::open(None, Some(&file), Access::Write).expect("opens");
         let listen = "127.0.0.1:0".parse().expect("an address");
         let options =
             ServeOptions { listen, tls, folder: folder.path().to_owned(), pace: Pace::Fast };
@@ -331,27 +296,52 @@ mod tests {
         assert!(exchange("", false, request).await.starts_with("HTTP/1.1 200"));
     }
 
-    #[tokio::test]
-    async fn a_change_of_the_state_file_by_somebody_else_is_taken_over() {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_served_world_is_changed_by_hand_through_its_server() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state.json");
         let group = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/g";
-        let ours = Sandbox::open(Some(&path), None).expect("opens");
+        let ours = Sandbox::open(Some(&path), None, Access::Write).expect("opens");
         let subscription = "11111111-2222-3333-4444-555555555555".to_owned();
         ours.seed(&Seed {
             resource_groups: vec![(subscription, "g".to_owned(), String::new())],
             ..Seed::default()
         });
-        ours.save().expect("saved");
-        let mut keeper = StateKeeper::new(ours.clone());
-        let theirs = Sandbox::open(Some(&path), None).expect("opens");
-        theirs.set_arm(group, "/tags/by", json!("hand")).expect("set");
-        theirs.save().expect("saved");
-        keeper.keep();
+        let options = ServeOptions {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls: false,
+            folder: folder.path().to_owned(),
+            pace: Pace::Fast,
+        };
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (listens, listening) = tokio::sync::oneshot::channel();
+        let server = {
+            let ours = ours.clone();
+            tokio::spawn(async move {
+                let said = |_: &Listening| listens.send(()).expect("awaited");
+                ours.serve(options, said, async { stopped.await.expect("stops") }).await
+            })
+        };
+        listening.await.expect("listens");
+        let refused = Sandbox::open(Some(&path), None, Access::Write).expect_err("in use");
+        assert!(refused.to_string().contains("serves it at http://127.0.0.1:"), "{refused}");
+        let place = Place::Arm(group.to_owned());
+        let deed = Deed::Set { place, pointer: "/tags/by".to_owned(), value: json!("hand") };
+        let by_hand = |deeds: Vec<Deed>| {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || Sandbox::by_hand(&path, &deeds))
+        };
+        by_hand(vec![deed]).await.expect("runs").expect("set");
         assert_eq!(ours.show()["arm"][group]["tags"]["by"], "hand");
-        ours.set_arm(group, "/tags/by", json!("us")).expect("set");
-        keeper.keep();
-        let third = Sandbox::open(Some(&path), None).expect("opens");
-        assert_eq!(third.show()["arm"][group]["tags"]["by"], "us");
+        let shown = by_hand(vec![Deed::Show]).await.expect("runs").expect("shown");
+        assert_eq!(shown["arm"][group]["tags"]["by"], "hand");
+        let nothing = Deed::Delete { place: Place::Arm("/subscriptions/none".to_owned()) };
+        let said = by_hand(vec![nothing]).await.expect("runs").expect_err("not there").to_string();
+        assert!(said.contains("/subscriptions/none"), "{said}");
+        stop.send(()).expect("stops");
+        server.await.expect("no panic").expect("no error");
+        drop(ours);
+        let again = Sandbox::open(Some(&path), None, Access::Write).expect("free");
+        assert_eq!(again.show()["arm"][group]["tags"]["by"], "hand");
     }
 }

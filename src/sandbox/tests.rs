@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
-use super::{Sandbox, Seed, SeedCluster};
+use super::{Access, Deed, Place, Sandbox, SandboxError, Seed, SeedCluster};
 
 pub(super) const S: &str = "/subscriptions/11111111-2222-3333-4444-555555555555";
 pub(super) const RG: &str =
@@ -74,7 +74,7 @@ pub(super) fn seeded(world: &str) -> Sandbox {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("world.yaml");
     std::fs::write(&file, world).expect("written");
-    let sandbox = Sandbox::open(None, Some(&file)).expect("opens");
+    let sandbox = Sandbox::open(None, Some(&file), Access::Write).expect("opens");
     let subscription = S.trim_start_matches("/subscriptions/").to_owned();
     sandbox.seed(&Seed {
         subscriptions: vec![subscription.clone()],
@@ -88,6 +88,21 @@ pub(super) fn seeded(world: &str) -> Sandbox {
         ..Seed::default()
     });
     sandbox
+}
+
+/// Changes something by hand.
+pub(super) fn set(
+    sandbox: &Sandbox,
+    place: Place,
+    pointer: &str,
+    value: Json,
+) -> Result<Json, SandboxError> {
+    sandbox.perform(&Deed::Set { place, pointer: pointer.to_owned(), value })
+}
+
+/// An object of a cluster.
+pub(super) fn of(cluster: &str, object: &str) -> Place {
+    Place::Objects { cluster: cluster.to_owned(), paths: vec![object.to_owned()] }
 }
 
 pub(super) fn arc() -> String {
@@ -270,16 +285,7 @@ async fn a_patch_merges_plain_settings_and_a_delete_takes_everything_but_the_nam
     let sandbox = seeded("");
     install(&sandbox, json!({"enableTraining": "True", "nodeSelector.a": "b"})).await;
     let url = format!("{}/{KC}/ext", arc());
-    sandbox
-        .set_object(
-            S.trim_start_matches("/subscriptions/"),
-            "ml-rg",
-            "edge",
-            "/api/v1/nodes/node-1",
-            "/metadata/labels/a",
-            json!("b"),
-        )
-        .expect("set");
+    set(&sandbox, of(&arc(), "node/node-1"), "/metadata/labels/a", json!("b")).expect("set");
     let patch = json!({"properties": {"configurationSettings": {"installVolcano": "false"}, "releaseTrain": "", "version": ""}});
     let got = send(&sandbox, "PATCH", &url, Some(patch)).await;
     assert_eq!(
@@ -330,7 +336,8 @@ async fn a_disconnected_cluster_waits_and_goes_on_when_it_is_back() {
     let sandbox = seeded("clusters: [{name: edge, connectivity: Offline}]");
     let got = install(&sandbox, json!({"enableTraining": "true"})).await;
     assert_eq!(got.body["properties"]["provisioningState"], "Creating");
-    sandbox.set_arm(&arc(), "/properties/connectivityStatus", json!("Connected")).expect("set");
+    set(&sandbox, Place::Arm(arc()), "/properties/connectivityStatus", json!("Connected"))
+        .expect("set");
     wait(700).await;
     let got = get(&sandbox, &format!("{}/{KC}/ext", arc())).await;
     assert_eq!(got.body["properties"]["provisioningState"], "Succeeded");
@@ -350,17 +357,8 @@ async fn openshift_without_the_grants_times_out_and_with_them_installs() {
 
     let sandbox = seeded(world);
     let scc = "/apis/security.openshift.io/v1/securitycontextconstraints/privileged";
-    let subscription = S.trim_start_matches("/subscriptions/");
-    sandbox
-        .set_object(
-            subscription,
-            "ml-rg",
-            "edge",
-            scc,
-            "/groups",
-            json!(["system:serviceaccounts:azureml", "system:serviceaccounts:azure-arc"]),
-        )
-        .expect("set");
+    let groups = json!(["system:serviceaccounts:azureml", "system:serviceaccounts:azure-arc"]);
+    set(&sandbox, of(&arc(), scc), "/groups", groups).expect("set");
     let got = install(&sandbox, json!({"enableTraining": "true", "openshift": "true"})).await;
     assert_eq!(got.body["properties"]["provisioningState"], "Succeeded", "{}", got.body);
 }

@@ -5,8 +5,8 @@ use http::{Request, StatusCode};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
-use super::tests::{Got, RG, S, aks, arc, get, install, seeded, send, wait};
-use super::{FAULT_HEADER, Sandbox, SandboxError, Seed};
+use super::tests::{Got, RG, S, aks, arc, get, install, of, seeded, send, set, wait};
+use super::{Access, Deed, FAULT_HEADER, Place, Sandbox, SandboxError, Seed};
 
 fn code(got: &Got) -> (u16, &str) {
     (got.status.as_u16(), got.body["error"]["code"].as_str().unwrap_or_default())
@@ -316,6 +316,10 @@ async fn faults_come_as_ordered_and_a_dropped_connection_is_marked() {
     );
 }
 
+fn delete(sandbox: &Sandbox, place: Place) -> Result<Json, SandboxError> {
+    sandbox.perform(&Deed::Delete { place })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -325,22 +329,27 @@ async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted()
         resource_groups: vec![(subscription, "ml-rg".to_owned(), "westeurope".to_owned())],
         ..Seed::default()
     };
-    let sandbox = Sandbox::open(Some(&path), None).expect("opens");
+    let sandbox = Sandbox::open(Some(&path), None, Access::Write).expect("opens");
     sandbox.seed(&seed);
     let feature =
         format!("{S}/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/F");
     send(&sandbox, "POST", &format!("{feature}/register"), None).await;
     wait(200).await;
-    sandbox.delete_arm(RG).expect("deleted");
+    delete(&sandbox, Place::Arm(RG.to_owned())).expect("deleted");
     sandbox.save().expect("saved");
-    let sandbox = Sandbox::open(Some(&path), None).expect("opens again");
+    drop(sandbox);
+    let sandbox = Sandbox::open(Some(&path), None, Access::Write).expect("opens again");
     sandbox.seed(&seed);
     assert_eq!(get(&sandbox, RG).await.status, StatusCode::NOT_FOUND);
     assert_eq!(get(&sandbox, &feature).await.body["properties"]["state"], "Registering");
     wait(60).await;
     assert_eq!(get(&sandbox, &feature).await.body["properties"]["state"], "Registered");
+    drop(sandbox);
     std::fs::write(&path, "{").expect("written");
-    assert!(matches!(Sandbox::open(Some(&path), None), Err(SandboxError::Corrupt { .. })));
+    assert!(matches!(
+        Sandbox::open(Some(&path), None, Access::Write),
+        Err(SandboxError::Corrupt { .. })
+    ));
     assert_eq!(std::fs::read_to_string(&path).ok().as_deref(), Some("{"));
 }
 
@@ -348,18 +357,18 @@ async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted()
 async fn what_a_colleague_changes_by_hand_is_what_clients_see() {
     let sandbox = seeded("");
     let provider = format!("{S}/providers/Microsoft.Relay");
-    sandbox.set_arm(&provider, "/registrationState", json!("Registered")).expect("set");
+    set(&sandbox, Place::Arm(provider.clone()), "/registrationState", json!("Registered"))
+        .expect("set");
     assert_eq!(get(&sandbox, &provider).await.body["registrationState"], "Registered");
-    sandbox.set_arm(&arc(), "/tags/owner/team", json!("x")).expect("set");
+    set(&sandbox, Place::Arm(arc()), "/tags/owner/team", json!("x")).expect("set");
     assert_eq!(get(&sandbox, &arc()).await.body["tags"]["owner"]["team"], "x");
     assert!(matches!(
-        sandbox.set_arm("/subscriptions/none", "/x", json!(1)),
+        set(&sandbox, Place::Arm("/subscriptions/none".to_owned()), "/x", json!(1)),
         Err(SandboxError::UnknownResource { .. })
     ));
-    let subscription = S.trim_start_matches("/subscriptions/");
-    sandbox.delete_object(subscription, "ml-rg", "aks", "/api/v1/nodes/node-3").expect("deleted");
+    delete(&sandbox, of(&aks(), "/api/v1/nodes/node-3")).expect("deleted");
     assert!(matches!(
-        sandbox.delete_object(subscription, "ml-rg", "aks", "/api/v1/nodes/node-3"),
+        delete(&sandbox, of(&aks(), "no/node-3")),
         Err(SandboxError::UnknownObject { .. })
     ));
     assert_eq!(get(&sandbox, &aks()).await.body["properties"]["powerState"]["code"], "Running");
@@ -379,7 +388,7 @@ async fn what_is_deleted_in_the_middle_of_an_operation_can_be_made_again() {
     wait(200).await;
     let body = json!({"properties": {"extensionType": "microsoft.azureml.kubernetes", "configurationSettings": {"enableTraining": "true"}}});
     let first = send(&sandbox, "PUT", &url, Some(body.clone())).await;
-    sandbox.delete_arm(&url).expect("deleted");
+    delete(&sandbox, Place::Arm(url.clone())).expect("deleted");
     let operation = get(&sandbox, first.header("azure-asyncoperation")).await;
     assert_eq!(operation.body["status"], "Failed");
     assert_eq!(send(&sandbox, "PUT", &url, Some(body)).await.status, StatusCode::CREATED);
@@ -416,7 +425,8 @@ fn a_world_file_with_a_mistake_is_refused_with_its_place() {
         ("clusters: [{name: a, installed: [istio]}]", "istio"),
     ] {
         std::fs::write(&path, text).expect("written");
-        let problem = Sandbox::open(None, Some(&path)).expect_err("refused").to_string();
+        let problem =
+            Sandbox::open(None, Some(&path), Access::Write).expect_err("refused").to_string();
         assert!(problem.contains(part), "{text}: {problem}");
     }
 }

@@ -3,7 +3,6 @@
 //! Python 3.13 and Go are strict: the CA needs basicConstraints and keyUsage keyCertSign, the leaf an
 //! authorityKeyIdentifier and its names as subject alternative names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::SandboxError;
+use super::{SandboxError, files};
 
 fn wrong(what: impl std::fmt::Display) -> SandboxError {
     SandboxError::Tls(what.to_string())
@@ -26,7 +25,7 @@ pub(super) fn configuration(folder: &Path) -> Result<(Arc<ServerConfig>, PathBuf
     let (ca, chain, key) =
         (folder.join("ca.pem"), folder.join("server.pem"), folder.join("server.key"));
     if !(ca.exists() && chain.exists() && key.exists()) {
-        make(folder, &ca, &chain, &key)?;
+        make(&ca, &chain, &key)?;
     }
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&chain)
         .map_err(wrong)?
@@ -45,8 +44,7 @@ pub(super) fn configuration(folder: &Path) -> Result<(Arc<ServerConfig>, PathBuf
     Ok((Arc::new(config), ca))
 }
 
-fn make(folder: &Path, ca: &Path, chain: &Path, key: &Path) -> Result<(), SandboxError> {
-    fs::create_dir_all(folder).map_err(wrong)?;
+fn make(ca: &Path, chain: &Path, key: &Path) -> Result<(), SandboxError> {
     let ca_key = KeyPair::generate().map_err(wrong)?;
     let mut root = CertificateParams::default();
     root.distinguished_name.push(DnType::CommonName, "amlplan sandbox CA");
@@ -69,20 +67,8 @@ fn make(folder: &Path, ca: &Path, chain: &Path, key: &Path) -> Result<(), Sandbo
     leaf.use_authority_key_identifier_extension = true;
     let leaf_certificate = leaf.signed_by(&leaf_key, &issuer).map_err(wrong)?;
 
-    fs::write(key, leaf_key.serialize_pem()).map_err(wrong)?;
-    restrict(key)?;
-    fs::write(chain, format!("{}{}", leaf_certificate.pem(), root_certificate.pem()))
-        .map_err(wrong)?;
-    fs::write(ca, root_certificate.pem()).map_err(wrong)
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path) -> Result<(), SandboxError> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(wrong)
-}
-
-#[cfg(not(unix))]
-fn restrict(_path: &Path) -> Result<(), SandboxError> {
-    Ok(())
+    files::replace(key, leaf_key.serialize_pem().as_bytes()).map_err(wrong)?;
+    let chain_text = format!("{}{}", leaf_certificate.pem(), root_certificate.pem());
+    files::replace(chain, chain_text.as_bytes()).map_err(wrong)?;
+    files::replace(ca, root_certificate.pem().as_bytes()).map_err(wrong)
 }

@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::arm;
 use super::arm::id;
 use super::clock::{Pace, Work, WorldClock, arm_time, kube_time};
+use super::cluster::Cluster;
 use super::faults::Faults;
+use super::shelf::Shelf;
 use super::throttle::Buckets;
 use super::worldfile::WorldFile;
-use super::{arm, kube};
 
 /// A resource as Azure stores it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,18 +28,6 @@ pub(super) struct Stored {
     #[serde(default)]
     pub(super) hidden: Json,
     pub(super) created: Timestamp,
-}
-
-/// A Kubernetes cluster behind an ARM resource.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Cluster {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) distribution: String,
-    pub(super) version: String,
-    #[serde(default)]
-    pub(super) scc_edit_denied: bool,
-    pub(super) store: kube::Store,
 }
 
 /// An asynchronous operation with a status address of its own.
@@ -79,72 +69,127 @@ impl Event {
     }
 }
 
+/// An event with its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Task {
+pub(super) struct Task {
     due: Timestamp,
-    number: u64,
     event: Event,
+    /// Key of the resource it is about.
+    about: Option<String>,
 }
 
-/// Everything there is.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct World {
-    /// Version of the state file.
-    pub(super) format: u32,
-    pub(super) clock: WorldClock,
+/// The few words of a world that change with everything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Words {
+    /// The tenant that was named last.
     pub(super) tenant: String,
-    /// Whether somebody named the tenant; tokens of another one are then refused.
-    #[serde(default)]
-    pub(super) tenant_declared: bool,
-    pub(super) resources: BTreeMap<String, Stored>,
-    pub(super) clusters: BTreeMap<String, Cluster>,
-    pub(super) operations: BTreeMap<String, Operation>,
-    tasks: Vec<Task>,
+    /// What ids are made from: the tenant that was named first.
+    salt: Option<String>,
     next_task: u64,
+}
+
+/// Everything there is. What is on a [`Shelf`] is saved entry by entry.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) clock: WorldClock,
+    pub(super) words: Words,
+    pub(super) resources: Shelf<Stored>,
+    pub(super) operations: Shelf<Operation>,
+    /// By time, then by number.
+    pub(super) tasks: Shelf<Task>,
     /// Ids that were seeded once, so that what a user deleted stays deleted.
-    pub(super) seeded: BTreeSet<String>,
-    pub(super) file: WorldFile,
+    pub(super) seeded: Shelf<bool>,
     pub(super) faults: Faults,
-    #[serde(skip)]
+    clusters: BTreeMap<String, Cluster>,
+    /// Clusters that came or went, and those that may hold changed objects.
+    pub(super) moved: BTreeSet<String>,
+    pub(super) touched: BTreeSet<String>,
+    pub(super) file: WorldFile,
+    pub(super) file_changed: bool,
+    /// Whether the time that passed is to be written even when nothing else changed.
+    pub(super) clock_counts: bool,
+    /// Keys of resources by their type, and names of running operations by their resource.
+    kinds: BTreeMap<String, BTreeSet<String>>,
+    running: BTreeMap<String, BTreeSet<String>>,
     pub(super) buckets: Buckets,
-    #[serde(skip)]
     pub(super) pace: Pace,
-    /// Counts what may have changed the world, so that a server knows when to write the state.
-    #[serde(skip)]
+    /// Counts requests that write, to make tags that differ.
     pub(super) revision: u64,
+    /// Whether what is put now has been there for an hour: no stale read or lagging index hides it.
+    pub(super) seeding: bool,
     /// The time of the event or request at hand.
-    #[serde(skip)]
     present: Option<Timestamp>,
 }
 
-/// The version of the state file this program writes.
-pub(super) const FORMAT: u32 = 1;
 /// The tenant of a world nobody gave a tenant.
 pub(super) const DEFAULT_TENANT: &str = "72f988bf-0000-4000-8000-2d7cd011db47";
 
 impl World {
     pub(super) fn new(file: WorldFile) -> World {
-        let faults = Faults::new(file.faults.clone());
-        let mut world = World {
-            format: FORMAT,
+        let mut world = World::empty();
+        world.apply_file(file);
+        world
+    }
+
+    /// A world without anything, to restore one into.
+    pub(super) fn empty() -> World {
+        World {
             clock: WorldClock::start(),
-            tenant: DEFAULT_TENANT.to_owned(),
-            tenant_declared: false,
-            resources: BTreeMap::new(),
+            words: Words { tenant: DEFAULT_TENANT.to_owned(), salt: None, next_task: 0 },
+            resources: Shelf::default(),
+            operations: Shelf::default(),
+            tasks: Shelf::default(),
+            seeded: Shelf::default(),
+            faults: Faults::default(),
             clusters: BTreeMap::new(),
-            operations: BTreeMap::new(),
-            tasks: Vec::new(),
-            next_task: 0,
-            seeded: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            touched: BTreeSet::new(),
             file: WorldFile::default(),
-            faults,
+            file_changed: false,
+            clock_counts: false,
+            kinds: BTreeMap::new(),
+            running: BTreeMap::new(),
             buckets: Buckets::default(),
             pace: Pace::default(),
             revision: 0,
+            seeding: false,
             present: None,
-        };
-        world.apply_file(file);
-        world
+        }
+    }
+
+    /// Makes the indices of what was restored.
+    pub(super) fn index(&mut self) {
+        for key in self.resources.keys() {
+            self.kinds.entry(id::type_of(key)).or_default().insert(key.clone());
+        }
+        for (name, operation) in self.operations.iter().filter(|(_, it)| it.ended.is_none()) {
+            self.running.entry(id::key(&operation.resource)).or_default().insert(name.clone());
+        }
+    }
+
+    /// Names the tenant of a subscription; what was named last counts, as for the ids of a token.
+    pub(super) fn name_tenant(&mut self, subscription: &str, tenant: &str) {
+        tenant.clone_into(&mut self.words.tenant);
+        let id = format!("/subscriptions/{subscription}");
+        if self.body(&id).is_some_and(|body| body["tenantId"] != tenant)
+            && let Some(stored) = self.get_mut(&id)
+        {
+            stored.body["tenantId"] = json!(tenant);
+        }
+        if self.get(&id).is_some_and(|stored| stored.hidden["tenant"] != tenant)
+            && let Some(stored) = self.get_mut(&id)
+        {
+            stored.hidden["tenant"] = json!(tenant);
+        }
+    }
+
+    /// Chooses what ids are made from, once.
+    pub(super) fn salt(&mut self, tenant: Option<&str>) {
+        self.words.salt.get_or_insert_with(|| tenant.unwrap_or(DEFAULT_TENANT).to_owned());
+    }
+
+    pub(super) fn tenant(&self) -> &str {
+        &self.words.tenant
     }
 
     /// Takes over what a world file says, over what the world already holds.
@@ -152,6 +197,7 @@ impl World {
         if file.faults != self.file.faults {
             self.faults = Faults::new(file.faults.clone());
         }
+        self.file_changed |= self.file != file;
         self.file = file;
         super::seed::subscriptions_of_file(self);
     }
@@ -173,22 +219,17 @@ impl World {
     /// Completes everything that is due, in order.
     pub(super) fn advance(&mut self) {
         let now = self.clock.now();
-        while let Some(at) = self.next_due(now) {
-            let task = self.tasks.swap_remove(at);
+        while let Some(key) = self.next_due(now)
+            && let Some(task) = self.tasks.remove(&key)
+        {
             self.present = Some(task.due);
-            self.revision += 1;
             self.happen(task.event);
         }
         self.present = None;
     }
 
-    fn next_due(&self, now: Timestamp) -> Option<usize> {
-        self.tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| task.due <= now)
-            .min_by_key(|(_, task)| (task.due, task.number))
-            .map(|(at, _)| at)
+    fn next_due(&self, now: Timestamp) -> Option<String> {
+        self.tasks.first_key_value().filter(|(_, task)| task.due <= now).map(|(key, _)| key.clone())
     }
 
     /// Plans an event for when `work` is done.
@@ -210,14 +251,22 @@ impl World {
     /// Plans an event for a time from now.
     pub(super) fn at(&mut self, after: SignedDuration, event: Event) {
         let due = self.now().checked_add(after).unwrap_or_else(|_| self.now());
-        self.next_task += 1;
-        self.tasks.push(Task { due, number: self.next_task, event });
+        self.words.next_task += 1;
+        let since = due.duration_since(Timestamp::UNIX_EPOCH);
+        let key = format!(
+            "{:012}.{:09}.{:012}",
+            since.as_secs().max(0),
+            since.subsec_nanos().max(0),
+            self.words.next_task
+        );
+        let about = event.resource().map(id::key);
+        self.tasks.insert(key, Task { due, event, about });
     }
 
     /// Drops what was planned for a resource (it was replaced or deleted).
     pub(super) fn forget(&mut self, id: &str) {
         let key = id::key(id);
-        self.tasks.retain(|task| task.event.resource().is_none_or(|id| id::key(id) != key));
+        self.tasks.retain(|_, task| task.about.as_ref() != Some(&key));
     }
 
     fn happen(&mut self, event: Event) {
@@ -255,13 +304,15 @@ impl World {
     /// Creates or replaces a resource; what is hidden and when it was created stays.
     pub(super) fn put(&mut self, id: &str, body: Json) {
         let now = self.now();
-        match self.resources.get_mut(&id::key(id)) {
-            Some(stored) => stored.body = body,
-            None => {
-                self.resources
-                    .insert(id::key(id), Stored { body, hidden: json!({}), created: now });
-            }
+        let key = id::key(id);
+        if let Some(stored) = self.resources.get_mut(&key) {
+            stored.body = body;
+            return;
         }
+        let age = SignedDuration::from_hours(i64::from(self.seeding));
+        let created = now.checked_sub(age).unwrap_or(now);
+        self.kinds.entry(id::type_of(&key)).or_default().insert(key.clone());
+        self.resources.insert(key, Stored { body, hidden: json!({}), created });
     }
 
     /// Whether reads and the index may not have heard of it yet: for 20 seconds, in fast mode a tenth of one.
@@ -274,23 +325,44 @@ impl World {
     pub(super) fn remove_tree(&mut self, id: &str) {
         let key = id::key(id);
         let below = format!("{key}/");
-        let gone = |k: &str| k == key || k.starts_with(&below);
-        self.resources.retain(|k, _| !gone(k));
-        self.clusters.retain(|k, _| !gone(k));
-        self.tasks.retain(|task| task.event.resource().is_none_or(|id| !gone(&id::key(id))));
-        let running: Vec<String> = self
-            .operations
-            .iter()
-            .filter(|(_, operation)| {
-                operation.ended.is_none() && gone(&id::key(&operation.resource))
-            })
-            .map(|(name, _)| name.clone())
+        let is_gone = |k: &str| k == key || k.starts_with(&below);
+        let gone: Vec<String> = self.keys_under(&key).map(ToOwned::to_owned).collect();
+        for key in gone {
+            self.resources.remove(&key);
+            if let Some(kind) = self.kinds.get_mut(&id::type_of(&key)) {
+                kind.remove(&key);
+            }
+            if self.clusters.remove(&key).is_some() {
+                self.moved.insert(key);
+            }
+        }
+        self.tasks.retain(|_, task| task.about.as_deref().is_none_or(|about| !is_gone(about)));
+        let running: Vec<String> = std::iter::once(key.clone())
+            .chain(
+                self.running
+                    .range(below.clone()..)
+                    .map(|(of, _)| of.clone())
+                    .take_while(|of| is_gone(of)),
+            )
+            .flat_map(|of| self.running_on(&of))
             .collect();
         for operation in running {
             let error =
                 json!({"code": "OperationCanceled", "message": "The resource was deleted."});
             self.end(&operation, Some(error));
         }
+    }
+
+    /// The key itself, if there is such a resource, and the keys below it.
+    fn keys_under(&self, key: &str) -> impl Iterator<Item = &str> {
+        let below = format!("{key}/");
+        let own = self.resources.get_key_value(key).map(|(key, _)| key.as_str());
+        own.into_iter().chain(
+            self.resources
+                .range(below.clone()..)
+                .map(|(key, _)| key.as_str())
+                .take_while(move |key| key.starts_with(&below)),
+        )
     }
 
     /// The resources directly in a collection (`…/namespaces`), in order of their ids.
@@ -304,22 +376,33 @@ impl World {
             .collect()
     }
 
+    /// All resources of a type (lower case) below a key or, with an empty one, everywhere, by their keys.
+    pub(super) fn keyed(&self, below: &str, kind: &str) -> impl Iterator<Item = (&str, &Stored)> {
+        let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
+        let keys = self.kinds.get(kind).into_iter().flat_map({
+            let prefix = prefix.clone();
+            move |keys| keys.range(prefix.clone()..)
+        });
+        keys.take_while(move |key| key.starts_with(&prefix))
+            .filter_map(|key| Some((key.as_str(), self.resources.get(key)?)))
+    }
+
     /// All resources of a type (lower case) in a subscription or, without one, everywhere.
     pub(super) fn of_type(&self, subscription: Option<&str>, kind: &str) -> Vec<&Stored> {
-        let prefix =
-            subscription.map(|s| id::key(&format!("/subscriptions/{s}")) + "/").unwrap_or_default();
-        self.resources
-            .iter()
-            .filter(|(key, _)| key.starts_with(&prefix) && id::type_of(key) == kind)
-            .map(|(_, stored)| stored)
-            .collect()
+        let below =
+            subscription.map(|s| id::key(&format!("/subscriptions/{s}"))).unwrap_or_default();
+        self.keyed(&below, kind).map(|(_, stored)| stored).collect()
     }
 
     /// Starts an operation on a resource and returns its id.
     pub(super) fn begin(&mut self, resource: &str, status: &str) -> String {
-        self.next_task += 1;
-        let operation = self.guid(&format!("operation {} {resource}", self.next_task));
+        self.words.next_task += 1;
+        if self.words.next_task.is_multiple_of(256) {
+            self.prune();
+        }
+        let operation = self.guid(&format!("operation {} {resource}", self.words.next_task));
         let started = self.now();
+        self.running.entry(id::key(resource)).or_default().insert(operation.clone());
         self.operations.insert(
             operation.clone(),
             Operation {
@@ -342,21 +425,39 @@ impl World {
     }
 
     /// Ends an operation; with an error it has failed.
-    pub(super) fn end(&mut self, operation: &str, error: Option<Json>) {
+    pub(super) fn end(&mut self, name: &str, error: Option<Json>) {
         let now = self.now();
-        if let Some(operation) = self.operations.get_mut(operation) {
+        if let Some(operation) = self.operations.get_mut(name) {
             operation.status = if error.is_some() { "Failed" } else { "Succeeded" }.to_owned();
             operation.error = error;
             operation.ended = Some(now);
+            let key = id::key(&operation.resource);
+            if let Some(running) = self.running.get_mut(&key) {
+                running.remove(name);
+                if running.is_empty() {
+                    self.running.remove(&key);
+                }
+            }
         }
+    }
+
+    /// The operations that run on a resource.
+    pub(super) fn running_on(&self, id: &str) -> Vec<String> {
+        self.running.get(&id::key(id)).into_iter().flatten().cloned().collect()
+    }
+
+    /// The operations that run below a resource: keys of what they run on, and names.
+    pub(super) fn running_below(&self, id: &str) -> impl Iterator<Item = (&str, &str)> {
+        let below = format!("{}/", id::key(id));
+        self.running
+            .range(below.clone()..)
+            .take_while(move |(key, _)| key.starts_with(&below))
+            .flat_map(|(key, names)| names.iter().map(move |name| (key.as_str(), name.as_str())))
     }
 
     /// Whether an operation runs on a resource.
     pub(super) fn is_busy(&self, id: &str) -> bool {
-        let key = id::key(id);
-        self.operations
-            .values()
-            .any(|operation| operation.ended.is_none() && id::key(&operation.resource) == key)
+        self.running.contains_key(&id::key(id))
     }
 
     /// The cluster behind an ARM id.
@@ -365,14 +466,65 @@ impl World {
     }
 
     pub(super) fn cluster_mut(&mut self, id: &str) -> Option<&mut Cluster> {
-        self.clusters.get_mut(&id::key(id))
+        let key = id::key(id);
+        let found = self.clusters.get_mut(&key);
+        if found.is_some() {
+            self.touched.insert(key);
+        }
+        found
+    }
+
+    pub(super) fn clusters(&self) -> impl Iterator<Item = (&str, &Cluster)> {
+        self.clusters.iter().map(|(key, cluster)| (key.as_str(), cluster))
+    }
+
+    /// Puts the Kubernetes behind an ARM resource.
+    pub(super) fn put_cluster(&mut self, cluster: Cluster) {
+        let key = id::key(&cluster.id);
+        self.moved.insert(key.clone());
+        self.clusters.insert(key, cluster);
+    }
+
+    /// Puts a saved cluster back, or takes it away.
+    pub(super) fn restore_cluster(&mut self, key: String, cluster: Option<Cluster>) {
+        match cluster {
+            Some(cluster) => self.clusters.insert(key, cluster),
+            None => self.clusters.remove(&key),
+        };
+    }
+
+    /// A cluster, to put saved objects back: no change.
+    pub(super) fn restored_cluster(&mut self, key: &str) -> Option<&mut Cluster> {
+        self.clusters.get_mut(key)
+    }
+
+    /// The ARM id of the cluster of this name in a resource group, connected or AKS.
+    pub(super) fn cluster_named(
+        &self,
+        subscription: &str,
+        group: &str,
+        name: &str,
+    ) -> Option<String> {
+        ["Microsoft.Kubernetes/connectedClusters", "Microsoft.ContainerService/managedClusters"]
+            .iter()
+            .map(|kind| {
+                id::key(&format!(
+                    "/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind}/{name}"
+                ))
+            })
+            .find(|key| self.clusters.contains_key(key))
     }
 
     /// A GUID that is always the same for the same words: principal ids must not change between two answers.
     pub(super) fn guid(&self, words: &str) -> String {
         Uuid::new_v5(
             &Uuid::NAMESPACE_URL,
-            format!("{}|{}", self.tenant, words.to_ascii_lowercase()).as_bytes(),
+            format!(
+                "{}|{}",
+                self.words.salt.as_deref().unwrap_or(DEFAULT_TENANT),
+                words.to_ascii_lowercase()
+            )
+            .as_bytes(),
         )
         .to_string()
     }

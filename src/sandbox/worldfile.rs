@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::faults::FaultRates;
 
 /// The whole file.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WorldFile {
     pub(super) clusters: Vec<FileCluster>,
@@ -16,7 +16,7 @@ pub(super) struct WorldFile {
 }
 
 /// A cluster; it is matched by name with those of the manifest.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct FileCluster {
     pub(super) name: String,
@@ -56,6 +56,19 @@ pub(super) enum Software {
     AzuremlFeV1,
 }
 
+impl Software {
+    /// Its name in the list of software.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Software::NvidiaDevicePlugin => "nvidia-device-plugin",
+            Software::PrometheusOperator => "prometheus-operator",
+            Software::Volcano => "volcano",
+            Software::IngressNginx => "ingress-nginx",
+            Software::AzuremlFeV1 => "azureml-fe-v1",
+        }
+    }
+}
+
 /// Whether the platform lets its default SCCs be edited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,7 +79,7 @@ pub(super) enum SccEdit {
 }
 
 /// A subscription with the states of its features and providers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSubscription {
     pub(super) id: String,

@@ -10,7 +10,7 @@ use amlplan::client::arm::{
 use amlplan::client::kubernetes::{self, scc};
 use amlplan::client::net::{NetworkOptions, Transport, clock};
 use amlplan::model::{Json, ObjectRef};
-use amlplan_sandbox::{Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
+use amlplan_sandbox::{Access, Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
 use http::Method;
 use serde_json::json;
 
@@ -48,7 +48,7 @@ fn world(faults: &str) -> Sandbox {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("world.yaml");
     std::fs::write(&path, format!("faults: {faults}\n")).unwrap();
-    let sandbox = Sandbox::open(None, Some(&path)).unwrap();
+    let sandbox = Sandbox::open(None, Some(&path), Access::Write).unwrap();
     sandbox.seed(&Seed {
         tenant: Some(TENANT.into()),
         subscriptions: vec![SUBSCRIPTION.into()],

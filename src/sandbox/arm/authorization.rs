@@ -32,6 +32,7 @@ static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
         .role
 });
 
+const LOCKS: &str = "microsoft.authorization/locks";
 const MARK: &str = "/providers/microsoft.authorization/";
 
 /// Answers under `{scope}/providers/Microsoft.Authorization`.
@@ -79,9 +80,7 @@ fn list_assignments(world: &World, call: &Call, scope: &str) -> Reply {
     let at_scope = filter.contains("atscope()");
     let scope_key = id::key(scope);
     let items = world
-        .resources
-        .iter()
-        .filter(|(key, _)| id::type_of(key) == "microsoft.authorization/roleassignments")
+        .keyed("", "microsoft.authorization/roleassignments")
         .filter(|(_, stored)| {
             let own = id::key(stored.body["properties"]["scope"].as_str().unwrap_or_default());
             let above = own == scope_key || scope_key.starts_with(&format!("{own}/")) || own == "/";
@@ -145,7 +144,7 @@ fn checked_pair(world: &World, wanted: &Json, name: &str) -> Result<(String, Str
             "PrincipalNotFound",
             format!(
                 "Principal {principal} does not exist in the directory {}. Check that you have the correct principal ID.",
-                world.tenant
+                world.tenant()
             ),
         ));
     }
@@ -267,15 +266,11 @@ fn definition(scope: &str, name: &str) -> Answer {
 fn locks_over<'a>(
     world: &'a World,
     scope: &str,
-) -> impl Iterator<Item = (&'a String, &'a Json)> + use<'a> {
+) -> impl Iterator<Item = (&'a str, &'a Json)> + use<'a> {
     let scope = format!("{}/", id::key(scope).trim_end_matches('/'));
     world
-        .resources
-        .iter()
-        .filter(move |(key, _)| {
-            key.contains("/microsoft.authorization/locks/")
-                && scope.starts_with(&format!("{}/", scope_of(key)))
-        })
+        .keyed("", LOCKS)
+        .filter(move |(key, _)| scope.starts_with(&format!("{}/", scope_of(key))))
         .map(|(key, stored)| (key, &stored.body))
 }
 
@@ -287,11 +282,8 @@ fn list_locks(world: &World, call: &Call, scope: &str) -> Reply {
     if below {
         items.extend(
             world
-                .resources
-                .iter()
-                .filter(|(key, _)| {
-                    key.starts_with(&prefix) && id::type_of(key) == "microsoft.authorization/locks"
-                })
+                .keyed("", LOCKS)
+                .filter(|(key, _)| key.starts_with(&prefix))
                 .map(|(_, stored)| stored.body.clone())
                 .filter(|body| !items.contains(body))
                 .collect::<Vec<_>>(),

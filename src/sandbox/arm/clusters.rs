@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use http::{Method, StatusCode};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use super::id::Target;
 use super::{canonical_id, generic, method_not_allowed, not_found};
-use crate::clock::Work;
+use crate::clock::{Work, arm_time, machine_now};
 use crate::wire::{Answer, Call, Reply};
 use crate::world::World;
 
@@ -55,9 +56,8 @@ fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
             "The 'identity' property is required for connected clusters.",
         ));
     }
-    let stamp = world.stamp();
     let mut reply = generic::put(world, call, target, id, |_, body| {
-        fill(body, aks, &stamp);
+        fill(body, aks);
     })?;
     if aks {
         reply.body = Some(turn_etag(world, id));
@@ -104,7 +104,7 @@ fn turn_etag(world: &mut World, id: &str) -> Json {
 }
 
 /// Gives a cluster the read-only members of a healthy one.
-fn fill(body: &mut Json, aks: bool, stamp: &str) {
+fn fill(body: &mut Json, aks: bool) {
     let properties = &mut body["properties"];
     let defaults = if aks {
         json!({"powerState": {"code": "Running"}, "kubernetesVersion": "1.33", "currentKubernetesVersion": "1.33.4",
@@ -113,13 +113,49 @@ fn fill(body: &mut Json, aks: bool, stamp: &str) {
     } else {
         json!({"connectivityStatus": "Connected", "kubernetesVersion": "1.33.4", "agentVersion": "1.29.3",
             "distribution": "generic", "infrastructure": "generic", "totalNodeCount": 3, "totalCoreCount": 24,
-            "lastConnectivityTime": stamp, "offering": null, "agentPublicKeyCertificate": ""})
+            "offering": null, "agentPublicKeyCertificate": ""})
     };
     if let Json::Object(defaults) = defaults {
         for (name, value) in defaults {
             if properties.get(&name).is_none_or(Json::is_null) {
                 properties[&name] = value;
             }
+        }
+    }
+}
+
+/// How often agents are heard, in seconds.
+const BEAT: i64 = 1800;
+
+/// What the agents of a connected cluster report by themselves: when they were last heard, and until when the
+/// certificate of their identity holds, which they renew ("Azure Arc docs: cluster connectivity", 90 days). What was set
+/// by hand is shown as it was set.
+pub(crate) fn heard(world: &World, body: &mut Json) {
+    let is_arc = body["type"]
+        .as_str()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("microsoft.kubernetes/connectedclusters"));
+    if !is_arc {
+        return;
+    }
+    let made = body["systemData"]["createdAt"].as_str().and_then(|at| at.parse().ok());
+    let properties = &mut body["properties"];
+    let connected = properties["connectivityStatus"]
+        .as_str()
+        .is_none_or(|it| it.eq_ignore_ascii_case("connected"));
+    // Clients compare with their own clock, and a saved world may be behind it. Two reads shortly after each other agree.
+    let now = world.now().max(machine_now());
+    let made = made.unwrap_or(now);
+    let beat = now.as_second() - now.as_second().rem_euclid(BEAT);
+    let last = match Timestamp::from_second(beat) {
+        Ok(beat) if connected && now.as_second() - made.as_second() > BEAT => beat,
+        _ => made,
+    };
+    let ends = last.checked_add(SignedDuration::from_hours(90 * 24)).unwrap_or(Timestamp::MAX);
+    for (member, at) in
+        [("lastConnectivityTime", last), ("managedIdentityCertificateExpirationTime", ends)]
+    {
+        if properties[member].is_null() {
+            properties[member] = json!(arm_time(at));
         }
     }
 }

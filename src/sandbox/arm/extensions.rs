@@ -180,16 +180,14 @@ fn put(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &st
         body["systemData"]["createdAt"] = existing["systemData"]["createdAt"].clone();
     }
     if aks {
-        body["properties"]["aksAssignedIdentity"] =
-            json!({"principalId": principal(world, path), "tenantId": world.tenant, "type": null});
+        body["properties"]["aksAssignedIdentity"] = json!({"principalId": principal(world, path), "tenantId": world.tenant(), "type": null});
     } else if let Some(kind) = request["identity"]["type"].as_str() {
-        body["identity"] =
-            json!({"principalId": principal(world, path), "tenantId": world.tenant, "type": kind});
+        body["identity"] = json!({"principalId": principal(world, path), "tenantId": world.tenant(), "type": kind});
     }
     world.forget(path);
     world.put(path, body.clone());
     if let Some(stored) = world.get_mut(path) {
-        stored.hidden["protected"] = protected;
+        stored.hidden["protected"] = extension::kinds_of(&protected);
     }
     let step = if existing.is_some() { Step::UpgradeCheck } else { Step::InstallCheck };
     let operation = start(world, path, status, step);
@@ -282,7 +280,6 @@ fn patch(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &
     let request = call.json()?;
     let Some(stored) = world.get(path) else { return Err(missing(id::last_segment(path))) };
     let mut body = stored.body.clone();
-    let mut protected = stored.hidden["protected"].clone();
     require_idle(world, path)?;
     let change = &request["properties"];
     for name in ["autoUpgradeMinorVersion", "autoUpgradeMode", "releaseTrain", "version"] {
@@ -297,17 +294,15 @@ fn patch(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &
         body["properties"]["configurationSettings"] = json!({});
     }
     json_patch::merge(&mut body["properties"]["configurationSettings"], &plain);
-    if change.get("configurationProtectedSettings").is_some_and(|value| !value.is_null()) {
-        protected = strings(
-            change.get("configurationProtectedSettings"),
-            "configurationProtectedSettings",
-        )?;
-    }
+    let protected = change.get("configurationProtectedSettings").filter(|value| !value.is_null());
+    let protected = protected
+        .map(|value| strings(Some(value), "configurationProtectedSettings"))
+        .transpose()?;
     body["properties"]["provisioningState"] = json!("Updating");
     body["systemData"]["lastModifiedAt"] = json!(world.stamp());
     world.put(path, body.clone());
-    if let Some(stored) = world.get_mut(path) {
-        stored.hidden["protected"] = protected;
+    if let (Some(stored), Some(protected)) = (world.get_mut(path), protected) {
+        stored.hidden["protected"] = extension::kinds_of(&protected);
     }
     let operation = start(world, path, "Updating", Step::UpgradeCheck);
     Ok(with_operation(
@@ -362,11 +357,9 @@ fn operation(world: &World, operation: &str, path: &str) -> Answer {
 }
 
 fn operations(world: &World, cluster: &str) -> Reply {
-    let prefix = format!("{}/", id::key(cluster));
     let value: Vec<Json> = world
-        .operations
-        .iter()
-        .filter(|(_, operation)| operation.ended.is_none() && id::key(&operation.resource).starts_with(&prefix))
+        .running_below(cluster)
+        .filter_map(|(_, name)| Some((name, world.operations.get(name)?)))
         .map(|(name, operation)| {
             json!({"id": format!("{}/operations/{name}", operation.resource), "name": name, "status": operation.status})
         })
@@ -376,12 +369,8 @@ fn operations(world: &World, cluster: &str) -> Reply {
 
 /// Whether another extension of the same cluster is being worked on: on AKS the second one fails with `EtagMismatch`.
 pub(crate) fn has_busy_sibling(world: &World, path: &str) -> bool {
-    let collection = format!("{}/", parent_id(&id::key(path)).trim_end_matches('/'));
-    world.operations.values().any(|operation| {
-        let key = id::key(&operation.resource);
-        operation.ended.is_none()
-            && key.starts_with(&collection)
-            && key.contains("/extensions/")
-            && key != id::key(path)
-    })
+    let collection = parent_id(&id::key(path));
+    world
+        .running_below(&collection)
+        .any(|(key, _)| key.contains("/extensions/") && key != id::key(path))
 }

@@ -124,7 +124,7 @@ fn registration(world: &World, subscription: &str, namespace: &str, name: &str) 
     json!({
         "id": format!("/subscriptions/{subscription}/providers/Microsoft.Features/featureProviders/{namespace}/subscriptionFeatureRegistrations/{name}"),
         "name": name, "type": "Microsoft.Features/featureProviders/subscriptionFeatureRegistrations",
-        "properties": {"tenantId": world.tenant, "subscriptionId": subscription, "featureName": name,
+        "properties": {"tenantId": world.tenant(), "subscriptionId": subscription, "featureName": name,
             "providerNamespace": namespace, "state": state(world, subscription, namespace, name),
             "approvalType": "AutoApproval", "shouldFeatureDisplayInPortal": false, "metadata": {}},
     })

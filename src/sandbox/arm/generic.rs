@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{
-    canonical_id, envelope, fail, method_not_allowed, not_found, parent_id, parent_not_found,
-    providers,
+    canonical_id, clusters, envelope, fail, method_not_allowed, not_found, parent_id,
+    parent_not_found, providers,
 };
 use crate::wire::{Answer, Call, Reply};
 use crate::world::World;
@@ -51,7 +51,7 @@ pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
     match id::type_of(id).as_str() {
         "microsoft.managedidentity/userassignedidentities" => {
             *properties = super::identity_of(world, id);
-            properties["tenantId"] = json!(world.tenant);
+            properties["tenantId"] = json!(world.tenant());
             body["id"] = json!(id.replace("/resourceGroups/", "/resourcegroups/"));
         }
         "microsoft.containerregistry/registries" => {
@@ -68,10 +68,11 @@ pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
 /// A GET: the stored body, or ARM's 404. With `staleReads` a fresh resource may not be seen yet.
 pub(super) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
     let Some(stored) = world.get(id) else { return Err(not_found(target)) };
-    let (body, young) = (stored.body.clone(), world.is_young(stored.created));
+    let (mut body, young) = (stored.body.clone(), world.is_young(stored.created));
     if young && world.faults.is_stale(id) {
         return Err(not_found(target));
     }
+    clusters::heard(world, &mut body);
     Ok(Reply::ok(body))
 }
 
@@ -196,7 +197,7 @@ fn system_identity(world: &World, call: &Call, target: &Target) -> Answer {
     let Some(principal) = identity["principalId"].as_str() else { return Err(not_found(target)) };
     Ok(Reply::ok(
         json!({"id": path, "name": "default", "type": "Microsoft.ManagedIdentity/identities",
-        "properties": {"principalId": principal, "tenantId": world.tenant,
+        "properties": {"principalId": principal, "tenantId": world.tenant(),
             "clientId": world.guid(&format!("client {}", id::key(scope)))}}),
     ))
 }

@@ -10,7 +10,7 @@ use super::{fail, id, kql};
 use crate::clock::Pace;
 use crate::throttle::Taken;
 use crate::wire::{Answer, Call, Reply};
-use crate::world::{Stored, World};
+use crate::world::World;
 
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
 pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
@@ -96,43 +96,35 @@ fn tabular(rows: &[Json]) -> Json {
     json!({"columns": kinds, "rows": cells})
 }
 
+/// The rows of a table in these subscriptions, or in all of them; `None` for a table that does not exist.
 fn table(world: &mut World, name: &str, subscriptions: &[String]) -> Option<Vec<Json>> {
-    let wanted = |key: &str| {
-        let target = id::parse(key);
-        target.subscription.is_some_and(|s| {
-            subscriptions.is_empty() || subscriptions.contains(&s.to_ascii_lowercase())
-        })
-    };
-    let belongs = |key: &str, stored: &Stored| {
-        let kind = id::type_of(key);
-        match name.to_ascii_lowercase().as_str() {
-            "resources" => Some(super::groups::is_tracked(key, &stored.body)),
-            "kubernetesconfigurationresources" => {
-                Some(kind == "microsoft.kubernetesconfiguration/extensions")
-            }
-            "authorizationresources" => Some(kind == "microsoft.authorization/roleassignments"),
-            "resourcecontainers" => Some(
-                kind == "microsoft.resources/resourcegroups"
-                    || kind == "microsoft.resources/subscriptions",
-            ),
-            _ => None,
+    let kinds: &[&str] = match name.to_ascii_lowercase().as_str() {
+        "resources" => &[],
+        "kubernetesconfigurationresources" => &["microsoft.kubernetesconfiguration/extensions"],
+        "authorizationresources" => &["microsoft.authorization/roleassignments"],
+        "resourcecontainers" => {
+            &["microsoft.resources/subscriptions", "microsoft.resources/resourcegroups"]
         }
+        _ => return None,
     };
-    let now = world.now();
+    let wanted = |key: &str| {
+        subscriptions.is_empty()
+            || key.split('/').nth(2).is_some_and(|own| subscriptions.iter().any(|it| it == own))
+    };
+    let found: Vec<(String, bool)> = if kinds.is_empty() {
+        let all =
+            world.resources.iter().filter(|(key, it)| super::groups::is_tracked(key, &it.body));
+        all.map(|(key, it)| (key.clone(), world.is_young(it.created))).collect()
+    } else {
+        let all = kinds.iter().flat_map(|kind| world.keyed("", kind));
+        all.map(|(key, it)| (key.to_owned(), world.is_young(it.created))).collect()
+    };
     let mut rows = Vec::new();
-    let candidates: Vec<(String, Stored)> = world
-        .resources
-        .iter()
-        .filter(|(key, _)| wanted(key))
-        .map(|(k, s)| (k.clone(), s.clone()))
-        .collect();
-    belongs("/subscriptions/x", &Stored { body: Json::Null, hidden: Json::Null, created: now })?;
-    for (key, stored) in candidates {
-        let young = world.is_young(stored.created);
-        if belongs(&key, &stored) == Some(true)
-            && !(young && world.faults.is_stale(&format!("graph {key}")))
+    for (key, young) in found.into_iter().filter(|(key, _)| wanted(key)) {
+        if !(young && world.faults.is_stale(&format!("graph {key}")))
+            && let Some(body) = world.body(&key)
         {
-            rows.push(row(world, &key, &stored.body));
+            rows.push(row(world, &key, body));
         }
     }
     Some(rows)
@@ -154,7 +146,7 @@ fn row(world: &World, key: &str, body: &Json) -> Json {
         id.to_owned()
     };
     json!({"id": id, "name": body["name"].as_str().map_or_else(|| body["displayName"].clone(), |name| json!(name)), "type": kind,
-        "tenantId": world.tenant, "subscriptionId": target.subscription, "resourceGroup": target.group.unwrap_or_default().to_ascii_lowercase(),
+        "tenantId": world.tenant(), "subscriptionId": target.subscription, "resourceGroup": target.group.unwrap_or_default().to_ascii_lowercase(),
         "location": or_null("location"), "kind": body["kind"].as_str().unwrap_or_default(), "managedBy": body["managedBy"].as_str().unwrap_or_default(),
         "sku": or_null("sku"), "plan": or_null("plan"), "tags": or_null("tags"), "identity": or_null("identity"),
         "zones": or_null("zones"), "extendedLocation": or_null("extendedLocation"), "properties": properties})

@@ -16,9 +16,9 @@ pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
         return Err(method_not_allowed(call));
     }
     if call.segments.len() == 1 && call.is(0, "tenants") {
-        let id = format!("/tenants/{}", world.tenant);
+        let id = format!("/tenants/{}", world.tenant());
         return Ok(Reply::ok(json!({"value": [{
-            "id": id, "tenantId": world.tenant, "countryCode": "US", "displayName": "Sandbox",
+            "id": id, "tenantId": world.tenant(), "countryCode": "US", "displayName": "Sandbox",
             "domains": ["sandbox.onmicrosoft.com"], "tenantCategory": "Home", "defaultDomain": "sandbox.onmicrosoft.com",
         }]})));
     }

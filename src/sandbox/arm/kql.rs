@@ -136,7 +136,7 @@ fn filter(rows: Vec<Json>, condition: &str) -> Result<Vec<Json>, String> {
     let all = tokens(condition);
     let mut kept = Vec::new();
     for row in rows {
-        let mut reader = Reader { tokens: &all, at: 0 };
+        let mut reader = Reader { tokens: &all, at: 0, depth: 0 };
         let holds = reader.any(&row)?;
         if reader.at != all.len() {
             return Err(format!("unexpected text in condition '{condition}'"));
@@ -156,7 +156,7 @@ fn project(row: &Json, list: &str, keep: bool) -> Result<Json, String> {
             None => (item.rsplit('.').next().unwrap_or(&item).to_owned(), item.clone()),
         };
         let all = tokens(&expression);
-        let mut reader = Reader { tokens: &all, at: 0 };
+        let mut reader = Reader { tokens: &all, at: 0, depth: 0 };
         result[name.as_str()] = reader.value(row)?;
     }
     Ok(result)
@@ -178,10 +178,14 @@ fn order(mut rows: Vec<Json>, rest: &str) -> Result<Vec<Json>, String> {
     Ok(rows)
 }
 
+/// How deep conditions and calls may be nested.
+const DEEPEST: usize = 64;
+
 /// Evaluates tokens against a row.
 struct Reader<'a> {
     tokens: &'a [Token],
     at: usize,
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -191,6 +195,20 @@ impl Reader<'_> {
 
     fn peek_sign(&self, sign: &str) -> bool {
         matches!(self.tokens.get(self.at), Some(Token::Sign(s)) if s == sign)
+    }
+
+    /// Goes one level down with `what`, if that is not too deep.
+    fn deeper<T>(
+        &mut self,
+        what: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<T, String> {
+        if self.depth == DEEPEST {
+            return Err(format!("the query is nested deeper than {DEEPEST} levels"));
+        }
+        self.depth += 1;
+        let found = what(self);
+        self.depth -= 1;
+        found
     }
 
     fn any(&mut self, row: &Json) -> Result<bool, String> {
@@ -214,14 +232,14 @@ impl Reader<'_> {
     fn one(&mut self, row: &Json) -> Result<bool, String> {
         if self.peek_sign("(") {
             self.at += 1;
-            let holds = self.any(row)?;
+            let holds = self.deeper(|it| it.any(row))?;
             self.expect(")")?;
             return Ok(holds);
         }
         let negated = self.peek_word("not");
         if negated {
             self.at += 1;
-            return self.one(row).map(|holds| !holds);
+            return self.deeper(|it| it.one(row)).map(|holds| !holds);
         }
         let left = plain(&self.value(row)?);
         let operator = match self.tokens.get(self.at) {
@@ -278,7 +296,7 @@ impl Reader<'_> {
             Token::Text(text) => Ok(json!(text)),
             Token::Word(word) if self.peek_sign("(") => {
                 self.at += 1;
-                let inner = self.value(row)?;
+                let inner = self.deeper(|it| it.value(row))?;
                 self.expect(")")?;
                 match word.to_ascii_lowercase().as_str() {
                     "tolower" => Ok(json!(plain(&inner).to_ascii_lowercase())),
@@ -302,7 +320,7 @@ impl Reader<'_> {
                 };
                 while self.peek_sign("[") {
                     self.at += 1;
-                    let key = self.text(row)?;
+                    let key = self.deeper(|it| it.text(row))?;
                     self.expect("]")?;
                     value = value.get(key.as_str()).cloned().unwrap_or(Json::Null);
                 }
@@ -371,5 +389,10 @@ mod tests {
         }
         assert_eq!(run("resources | count").expect("runs"), vec![json!({"Count": 2})]);
         assert!(run("resources | mv-expand x").is_err());
+        for (open, close) in [("(", ")"), ("not ", ""), ("tolower(", ")"), ("x[", "]")] {
+            let deep = format!("{}name{}", open.repeat(100_000), close.repeat(100_000));
+            let problem = run(&format!("resources | where {deep} == 'a'")).expect_err("refused");
+            assert!(problem.contains("nested deeper"), "{open}: {problem}");
+        }
     }
 }

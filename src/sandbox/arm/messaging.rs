@@ -68,15 +68,12 @@ fn name_problem(name: &str) -> bool {
 }
 
 fn owner_of_name(world: &World, name: &str) -> Option<String> {
-    world
-        .resources
-        .keys()
-        .find(|key| {
-            let kind = id::type_of(key);
-            (kind == "microsoft.relay/namespaces" || kind == "microsoft.servicebus/namespaces")
-                && id::last_segment(key).eq_ignore_ascii_case(name)
-        })
-        .cloned()
+    ["microsoft.relay/namespaces", "microsoft.servicebus/namespaces"]
+        .iter()
+        .flat_map(|kind| world.keyed("", kind))
+        .map(|(key, _)| key)
+        .find(|key| id::last_segment(key).eq_ignore_ascii_case(name))
+        .map(ToOwned::to_owned)
 }
 
 fn check_name(world: &World, call: &Call) -> Answer {

@@ -106,7 +106,7 @@ pub(crate) fn complete_workspace(world: &World, id: &str, body: &mut Json) {
     let location =
         body["location"].as_str().unwrap_or("westeurope").to_ascii_lowercase().replace(' ', "");
     let guid = world.guid(&format!("workspace {id}"));
-    let tenant = json!(world.tenant);
+    let tenant = json!(world.tenant());
     let name = id::last_segment(id).to_owned();
     body["etag"] = Json::Null;
     if body.get("sku").is_none() {
@@ -350,13 +350,7 @@ fn detach(world: &mut World, call: &Call, id: &str) -> Answer {
     if world.get(id).is_none() {
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
-    let running: Vec<String> = world
-        .operations
-        .iter()
-        .filter(|(_, o)| o.ended.is_none() && id::key(&o.resource) == id::key(id))
-        .map(|(n, _)| n.clone())
-        .collect();
-    for operation in running {
+    for operation in world.running_on(id) {
         world.end(
             &operation,
             Some(json!({"code": "Canceled", "message": "The compute was detached."})),

@@ -46,7 +46,7 @@ fn admit(
     target: &Target,
     limits: &mut Vec<(&'static str, String)>,
 ) -> Result<(), Reply> {
-    super::login::check_bearer(world, call)?;
+    super::login::check_bearer(world, call, target.subscription.as_deref())?;
     check_api_version(call)?;
     if let Some(subscription) = &target.subscription {
         let path = format!("/subscriptions/{subscription}");
@@ -319,7 +319,7 @@ pub(super) fn fill_identity(world: &World, id: &str, identity: &Json) -> Json {
     let mut filled = json!({"type": kind});
     if kind.to_ascii_lowercase().contains("systemassigned") {
         filled["principalId"] = json!(world.guid(&format!("principal {id}")));
-        filled["tenantId"] = json!(world.tenant);
+        filled["tenantId"] = json!(world.tenant());
     }
     if let Some(users) = identity["userAssignedIdentities"].as_object() {
         let map: serde_json::Map<String, Json> = users

@@ -211,7 +211,8 @@ fn register(world: &mut World, subscription: &str, provider: &Provider) {
 fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Result<(), Reply> {
     let prefix = super::id::key(&format!("/subscriptions/{subscription}")) + "/resourcegroups/";
     let part = format!("/providers/{}/", provider.namespace.to_ascii_lowercase());
-    if world.resources.keys().any(|key| key.starts_with(&prefix) && key.contains(&part)) {
+    let mut below = world.resources.range(prefix.clone()..).map(|(key, _)| key);
+    if below.by_ref().take_while(|key| key.starts_with(&prefix)).any(|key| key.contains(&part)) {
         return Err(fail(
             StatusCode::CONFLICT,
             "CannotUnregisterProviderWithResources",

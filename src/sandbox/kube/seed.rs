@@ -7,8 +7,6 @@ use serde_json::{Value as Json, json};
 
 use super::store::Store;
 
-const BORN: &str = "2026-01-01T00:00:00Z";
-
 #[derive(Deserialize)]
 struct Seed {
     every: Vec<Placed>,
@@ -33,17 +31,17 @@ pub(super) fn ships_scc(name: &str) -> bool {
     SEED.sccs.iter().any(|scc| scc["name"] == name)
 }
 
-/// Puts the initial objects of the store's distribution.
-pub(super) fn fill(store: &mut Store) {
+/// Puts the initial objects of the store's distribution, made at a time (RFC 3339).
+pub(super) fn fill(store: &mut Store, born: &str) {
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     for placed in &SEED.every {
-        store.put(&placed.at, placed.object.clone(), BORN);
+        store.put(&placed.at, placed.object.clone(), born);
     }
     if store.distribution() != "openshift" {
         return;
     }
     for placed in &SEED.openshift {
-        store.put(&placed.at, placed.object.clone(), BORN);
+        store.put(&placed.at, placed.object.clone(), born);
     }
     for mut given in SEED.sccs.iter().cloned() {
         let mut scc = SEED.scc_defaults.clone();
@@ -58,7 +56,7 @@ pub(super) fn fill(store: &mut Store) {
         }
         scc["metadata"]["annotations"]["kubernetes.io/description"] = description;
         let path = format!("/apis/security.openshift.io/v1/securitycontextconstraints/{name}");
-        store.put(&path, scc, BORN);
+        store.put(&path, scc, born);
         let role = json!({
             "metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}},
             "rules": [{
@@ -68,6 +66,6 @@ pub(super) fn fill(store: &mut Store) {
                 "verbs": ["use"],
             }],
         });
-        store.put(&format!("{rbac}/clusterroles/system:openshift:scc:{name}"), role, BORN);
+        store.put(&format!("{rbac}/clusterroles/system:openshift:scc:{name}"), role, born);
     }
 }

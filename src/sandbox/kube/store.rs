@@ -1,9 +1,9 @@
 //! The objects of one cluster, keyed by API path, with the resourceVersion counter and the
 //! watch history (etcd's part of a Kubernetes cluster).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::types::{ApiPath, ResourceType};
@@ -26,30 +26,72 @@ pub(super) struct Entry {
     pub(super) revision: u64,
     pub(super) change: Change,
     pub(super) path: String,
-    pub(super) object: Json,
+    pub(super) object: Arc<Json>,
     /// The object before the change: a selector may have matched it and no longer do.
-    pub(super) before: Option<Json>,
+    pub(super) before: Option<Arc<Json>>,
 }
 
-/// Everything the simulated API server remembers. The watch history is not part of the saved
+/// Everything the simulated API server remembers. Clones share the objects. The watch history is not part of the saved
 /// state: after a reload, older watches are told 410 and list again, as after an etcd compaction.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     distribution: String,
     revision: u64,
-    objects: BTreeMap<String, Json>,
-    #[serde(skip)]
+    objects: BTreeMap<String, Arc<Json>>,
+    /// Paths whose objects are no longer what the cluster began with.
+    changed: BTreeSet<String>,
+    /// Those of them that are not written yet.
+    unsaved: BTreeSet<String>,
     history: VecDeque<Entry>,
 }
 
 impl Store {
     /// A fresh cluster of this distribution (`aks`, `openshift`, …): the namespaces and
     /// ClusterRoles every cluster has, and on `openshift` the security context constraints as
-    /// the platform ships them (openshift/cluster-kube-apiserver-operator, scc-manifests).
-    pub fn new(distribution: &str) -> Self {
+    /// the platform ships them (openshift/cluster-kube-apiserver-operator, scc-manifests). `born`, RFC 3339, is when.
+    pub fn new(distribution: &str, born: &str) -> Self {
         let mut store = Self { distribution: distribution.to_owned(), ..Self::default() };
-        seed::fill(&mut store);
+        seed::fill(&mut store, born);
         store
+    }
+
+    /// Says that this is what the cluster begins with: nothing of it needs to be saved or watched.
+    #[must_use]
+    pub fn begun(mut self) -> Self {
+        self.changed.clear();
+        self.unsaved.clear();
+        self.history.clear();
+        self
+    }
+
+    /// Puts an object back as it was saved; `None` was deleted.
+    pub fn restore(&mut self, path: String, object: Option<Json>) {
+        match object {
+            Some(object) => self.objects.insert(path.clone(), Arc::new(object)),
+            None => self.objects.remove(&path),
+        };
+        self.changed.insert(path);
+    }
+
+    /// Puts the counter of changes back.
+    pub fn restore_revision(&mut self, revision: u64) {
+        self.revision = self.revision.max(revision);
+    }
+
+    /// What differs from the beginning, or with `unsaved` from what is written: paths with objects, `None` where deleted.
+    pub fn changes(&self, unsaved: bool) -> impl Iterator<Item = (&str, Option<&Json>)> {
+        let paths = if unsaved { &self.unsaved } else { &self.changed };
+        paths.iter().map(|path| (path.as_str(), self.get(path)))
+    }
+
+    /// Says that everything is written.
+    pub fn settle(&mut self) {
+        self.unsaved.clear();
+    }
+
+    fn note(&mut self, path: &str) {
+        self.changed.insert(path.to_owned());
+        self.unsaved.insert(path.to_owned());
     }
 
     /// The distribution given to [`Store::new`].
@@ -59,7 +101,7 @@ impl Store {
 
     /// The object stored at this API path.
     pub fn get(&self, path: &str) -> Option<&Json> {
-        self.objects.get(path)
+        self.objects.get(path).map(Arc::as_ref)
     }
 
     /// Creates or replaces an object from the controller side: fills in apiVersion, kind, name,
@@ -76,7 +118,7 @@ impl Store {
             }
             Some(kind)
         });
-        let live = self.objects.get(path).cloned();
+        let live = self.get(path).cloned();
         if let Some(kind) = &kind {
             admission::default_fields(kind, &mut object);
         }
@@ -109,6 +151,28 @@ impl Store {
         self.erase(path)
     }
 
+    /// The API path of an object named by its path or as kubectl names it: `deployment/azureml/gateway`, `node/node-1`,
+    /// with the kind in any of the forms that discovery lists. `None` when there is no such kind.
+    pub fn path_of(&self, name: &str) -> Option<String> {
+        if name.starts_with('/') {
+            return Some(name.to_owned());
+        }
+        let (kind, rest) = name.split_once('/')?;
+        let (kind, group) =
+            kind.split_once('.').map_or((kind, None), |(kind, group)| (kind, Some(group)));
+        let same = |name: &str| name.eq_ignore_ascii_case(kind);
+        let found = self.types().into_iter().find(|it| {
+            let named = same(&it.kind) || same(&it.plural) || same(&it.singular);
+            (named || it.short.iter().any(|name| same(name)))
+                && group.is_none_or(|group| group == it.group)
+        })?;
+        let (namespace, name) = match rest.split_once('/') {
+            Some((namespace, name)) => (namespace, name),
+            None => ("default", rest),
+        };
+        Some(found.path(Some(namespace), Some(name)))
+    }
+
     /// The objects of a collection path, in path order: `/apis/apps/v1/deployments` for all
     /// namespaces or `/apis/apps/v1/namespaces/x/deployments` for one.
     pub fn list(&self, collection_path: &str) -> Vec<&Json> {
@@ -120,14 +184,14 @@ impl Store {
 
     /// Every object, in path order.
     pub fn all(&self) -> Vec<&Json> {
-        self.objects.values().collect()
+        self.objects.values().map(Arc::as_ref).collect()
     }
 
     /// Sets the value at a JSON pointer of a stored object, making missing object parents, as a
     /// colleague with `kubectl edit` would. False when there is no such object or the pointer
     /// runs through a scalar.
     pub fn set_pointer(&mut self, path: &str, pointer: &str, value: Json, now: &str) -> bool {
-        let Some(live) = self.objects.get(path).cloned() else {
+        let Some(live) = self.get(path).cloned() else {
             return false;
         };
         let mut object = live.clone();
@@ -168,7 +232,7 @@ impl Store {
             .range(version.to_owned()..)
             .take_while(|(path, _)| path.starts_with(version))
             .filter(|(path, _)| matches(path))
-            .map(|(path, object)| (path.as_str(), object))
+            .map(|(path, object)| (path.as_str(), object.as_ref()))
             .collect()
     }
 
@@ -231,9 +295,10 @@ impl Store {
     pub(super) fn commit(&mut self, path: &str, mut object: Json) -> Json {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        let before = self.objects.insert(path.to_owned(), object.clone());
+        let shared = Arc::new(object.clone());
+        let before = self.objects.insert(path.to_owned(), Arc::clone(&shared));
         let change = if before.is_some() { Change::Modified } else { Change::Added };
-        self.remember(path, change, object.clone(), before);
+        self.remember(path, change, shared, before);
         object
     }
 
@@ -241,13 +306,20 @@ impl Store {
     pub(super) fn erase(&mut self, path: &str) -> Option<Json> {
         let before = self.objects.remove(path)?;
         self.revision += 1;
-        let mut object = before.clone();
+        let mut object = before.as_ref().clone();
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        self.remember(path, Change::Deleted, object.clone(), Some(before));
+        self.remember(path, Change::Deleted, Arc::new(object.clone()), Some(before));
         Some(object)
     }
 
-    fn remember(&mut self, path: &str, change: Change, object: Json, before: Option<Json>) {
+    fn remember(
+        &mut self,
+        path: &str,
+        change: Change,
+        object: Arc<Json>,
+        before: Option<Arc<Json>>,
+    ) {
+        self.note(path);
         self.history.push_back(Entry {
             revision: self.revision,
             change,

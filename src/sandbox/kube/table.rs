@@ -201,15 +201,7 @@ fn computed_core(object: &Json, word: &str) -> Json {
                 containers.into_iter().flatten().filter(|each| each["ready"] == true).count();
             json!(format!("{ready}/{all}"))
         }
-        "pod-status" => {
-            let waiting = containers
-                .into_iter()
-                .flatten()
-                .find_map(|each| each["state"]["waiting"]["reason"].as_str());
-            let phase = status["reason"].as_str().or(waiting).or(status["phase"].as_str());
-            let going = meta["deletionTimestamp"].is_string();
-            json!(if going { "Terminating" } else { phase.unwrap_or("Unknown") })
-        }
+        "pod-status" => json!(pod_status(object)),
         "pod-restarts" => {
             let restarts: i64 = containers
                 .into_iter()
@@ -241,6 +233,34 @@ fn computed_core(object: &Json, word: &str) -> Json {
             json!(if ports.is_empty() { "<none>".to_owned() } else { ports.join(",") })
         }
         _ => Json::Null,
+    }
+}
+
+/// What kubectl calls the status of a pod: the first container that has something to say speaks, before the phase.
+fn pod_status(pod: &Json) -> String {
+    let status = &pod["status"];
+    if pod["metadata"]["deletionTimestamp"].is_string() {
+        return "Terminating".to_owned();
+    }
+    let containers = || status["containerStatuses"].as_array().into_iter().flatten();
+    let said = containers().find_map(|each| {
+        let (waiting, ended) = (&each["state"]["waiting"], &each["state"]["terminated"]);
+        let reason = waiting["reason"].as_str().or(ended["reason"].as_str());
+        match (reason, ended["signal"].as_i64().unwrap_or(0), ended["exitCode"].as_i64()) {
+            (Some(reason), ..) => Some(reason.to_owned()),
+            (None, 0, Some(code)) => Some(format!("ExitCode:{code}")),
+            (None, signal, Some(_)) => Some(format!("Signal:{signal}")),
+            (None, _, None) => None,
+        }
+    });
+    let runs =
+        containers().any(|each| each["ready"] == true && each["state"]["running"].is_object());
+    match said {
+        Some(said) if said == "Completed" && runs => "Running".to_owned(),
+        Some(said) => said,
+        None => {
+            status["reason"].as_str().or(status["phase"].as_str()).unwrap_or("Unknown").to_owned()
+        }
     }
 }
 

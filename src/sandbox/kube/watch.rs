@@ -108,7 +108,7 @@ fn event(spec: &WatchSpec, entry: &Entry) -> Option<Json> {
         (true, true) => "MODIFIED",
         (true, false) => "DELETED",
     };
-    let mut object = entry.object.clone();
+    let mut object = entry.object.as_ref().clone();
     if spec.kind.storage.is_some() {
         object["apiVersion"] = json!(spec.kind.api_version());
     }

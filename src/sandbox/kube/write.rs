@@ -181,9 +181,13 @@ pub(super) fn create_sub(store: &mut Store, call: &Call<'_>) -> Result<Answer, F
         return Ok(Answer::Json { status: 201, body });
     }
     // the token names its account; whoever maps bearer tokens to callers can read it back
+    let seconds = object["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+    let now: jiff::Timestamp = call.request.now.parse().unwrap_or(jiff::Timestamp::MAX);
+    let ends =
+        now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(jiff::Timestamp::MAX);
     object["status"] = json!({
         "token": format!("system:serviceaccount:{}:{}", call.namespace().unwrap_or_default(), call.name()),
-        "expirationTimestamp": "2099-01-01T00:00:00Z",
+        "expirationTimestamp": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     });
     Ok(Answer::Json { status: 201, body: object })
 }

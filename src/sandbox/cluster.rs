@@ -1,0 +1,186 @@
+//! A Kubernetes cluster behind an ARM resource. What it begins with is made when somebody first looks into it, from a
+//! few words; only what differs from that is kept, so that a thousand clusters cost little until they are used.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value as Json, json};
+
+use super::kube;
+use super::worldfile::Software;
+
+/// What a cluster begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Beginning {
+    /// `aks`, `openshift`, `generic`, ….
+    pub(super) distribution: String,
+    /// The Kubernetes version without `v`.
+    pub(super) version: String,
+    pub(super) nodes: u64,
+    pub(super) aks: bool,
+    pub(super) installed: Vec<Software>,
+    /// When it was made, RFC 3339.
+    pub(super) born: String,
+}
+
+/// An object of a cluster as it is saved: its API path, and `null` when it was deleted.
+type Saved = (String, Box<RawValue>);
+
+/// A Kubernetes cluster behind an ARM resource.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Cluster {
+    pub(super) id: String,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) scc_edit_denied: bool,
+    pub(super) beginning: Beginning,
+    #[serde(skip)]
+    store: OnceCell<kube::Store>,
+    #[serde(skip)]
+    saved: RefCell<(u64, Vec<Saved>)>,
+}
+
+impl Cluster {
+    pub(super) fn new(id: &str, name: String, scc_edit_denied: bool, beginning: Beginning) -> Self {
+        Self {
+            id: id.to_owned(),
+            name,
+            scc_edit_denied,
+            beginning,
+            store: OnceCell::new(),
+            saved: RefCell::default(),
+        }
+    }
+
+    pub(super) fn distribution(&self) -> &str {
+        &self.beginning.distribution
+    }
+
+    /// Its objects.
+    pub(super) fn store(&self) -> &kube::Store {
+        self.store.get_or_init(|| {
+            let mut store = self.beginning.store();
+            let (revision, objects) = self.saved.take();
+            for (path, object) in objects {
+                // What is saved is JSON, or it would not have been read.
+                store.restore(path, serde_json::from_str(object.get()).unwrap_or_default());
+            }
+            store.restore_revision(revision);
+            store
+        })
+    }
+
+    /// Its objects, to change.
+    pub(super) fn store_mut(&mut self) -> &mut kube::Store {
+        self.store();
+        self.store.get_mut().expect("made in the line above")
+    }
+
+    /// Keeps an object as it was saved until somebody looks into the cluster.
+    pub(super) fn restore(&mut self, path: &str, object: &RawValue) {
+        self.saved.get_mut().1.push((path.to_owned(), object.to_owned()));
+    }
+
+    /// Keeps the saved counter of changes.
+    pub(super) fn restore_revision(&mut self, revision: u64) {
+        self.saved.get_mut().0 = revision;
+    }
+
+    /// Calls `write` for everything that is to be saved, or with `unsaved` for what is not saved yet: a path and its
+    /// JSON. The counter of changes is returned, unless nothing changed.
+    pub(super) fn changes(&self, unsaved: bool, mut write: impl FnMut(&str, &str)) -> Option<u64> {
+        let mut any = false;
+        let Some(store) = self.store.get() else {
+            let saved = self.saved.borrow();
+            for (path, object) in saved.1.iter().filter(|_| !unsaved) {
+                any = true;
+                write(path, object.get());
+            }
+            return any.then_some(saved.0);
+        };
+        for (path, object) in store.changes(unsaved) {
+            any = true;
+            write(path, &object.map_or_else(|| "null".to_owned(), Json::to_string));
+        }
+        any.then(|| store.revision())
+    }
+
+    /// Says that everything is written.
+    pub(super) fn settle(&mut self) {
+        if let Some(store) = self.store.get_mut() {
+            store.settle();
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Preset {
+    at: String,
+    object: Json,
+}
+
+static SOFTWARE: LazyLock<BTreeMap<String, Vec<Preset>>> = LazyLock::new(|| {
+    serde_yaml::from_str(include_str!("software.yaml"))
+        .expect("the embedded list of software parses")
+});
+
+/// The last beginnings that were made: the clusters of a fleet mostly begin alike and then share their objects.
+static MADE: Mutex<Vec<(Beginning, kube::Store)>> = Mutex::new(Vec::new());
+const KEPT: usize = 8;
+
+impl Beginning {
+    fn store(&self) -> kube::Store {
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, store)) = made.iter().find(|(beginning, _)| beginning == self) {
+            return store.clone();
+        }
+        let store = self.make();
+        if made.len() == KEPT {
+            made.remove(0);
+        }
+        made.push((self.clone(), store.clone()));
+        store
+    }
+
+    fn make(&self) -> kube::Store {
+        let mut store = kube::Store::new(&self.distribution, &self.born);
+        let gpu = self.installed.contains(&Software::NvidiaDevicePlugin);
+        for at in 1..=self.nodes {
+            let node = node(at, &self.version, gpu, &self.born);
+            store.put(&format!("/api/v1/nodes/node-{at}"), node, &self.born);
+        }
+        let agents = if self.aks { "aks-agents" } else { "arc-agents" };
+        for name in std::iter::once(agents).chain(self.installed.iter().map(|it| it.name())) {
+            for preset in SOFTWARE.get(name).into_iter().flatten() {
+                store.put(&preset.at, preset.object.clone(), &self.born);
+            }
+        }
+        store.begun()
+    }
+}
+
+fn node(at: u64, version: &str, gpu: bool, now: &str) -> Json {
+    let name = format!("node-{at}");
+    let mut capacity = json!({"cpu": "8", "memory": "32863540Ki", "pods": "110", "ephemeral-storage": "129886128Ki"});
+    let mut allocatable = json!({"cpu": "7820m", "memory": "30Gi", "pods": "110", "ephemeral-storage": "119703055367"});
+    if gpu {
+        capacity["nvidia.com/gpu"] = json!("1");
+        allocatable["nvidia.com/gpu"] = json!("1");
+    }
+    let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "lastHeartbeatTime": now, "lastTransitionTime": now});
+    json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+            "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "node.kubernetes.io/instance-type": "Standard_D8s_v5",
+            "topology.kubernetes.io/region": "westeurope"}},
+        "spec": {"podCIDR": format!("10.244.{at}.0/24")},
+        "status": {"capacity": capacity, "allocatable": allocatable,
+            "conditions": [condition("MemoryPressure", "False", "KubeletHasSufficientMemory"), condition("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+                condition("PIDPressure", "False", "KubeletHasSufficientPID"), condition("Ready", "True", "KubeletReady")],
+            "addresses": [{"type": "InternalIP", "address": format!("10.240.0.{}", at + 3)}, {"type": "Hostname", "address": name}],
+            "nodeInfo": {"kubeletVersion": format!("v{version}"), "kubeProxyVersion": format!("v{version}"), "architecture": "amd64",
+                "operatingSystem": "linux", "osImage": "Ubuntu 22.04.5 LTS", "kernelVersion": "5.15.0-1082-azure",
+                "containerRuntimeVersion": "containerd://1.7.25", "machineID": "", "systemUUID": "", "bootID": ""}}})
+}
