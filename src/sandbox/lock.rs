@@ -71,11 +71,11 @@ impl Lock {
                             url: holder.url,
                         });
                     }
-                    std::thread::sleep(Duration::from_millis(20));
+                    pause();
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) if begun.elapsed() >= patience => return Err(failed(error)),
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+                Err(_) => pause(),
             }
         }
     }
@@ -100,6 +100,11 @@ impl Lock {
         }
         holder(&path).control
     }
+}
+
+/// Waits a little of the machine's time: another process lives in that, not in the simulated one.
+fn pause() {
+    std::thread::park_timeout(Duration::from_millis(20));
 }
 
 fn holder(path: &Path) -> Holder {
