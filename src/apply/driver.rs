@@ -56,7 +56,10 @@ pub async fn run(
         plan,
         frontier: Frontier::new(plan),
         tasks: JoinSet::new(),
-        outcome: Outcome::default(),
+        outcome: Outcome {
+            unread: plan.unread.iter().flat_map(|it| it.keys.clone()).collect(),
+            ..Outcome::default()
+        },
         states: BTreeMap::new(),
         context: Arc::clone(&context),
         free: limits.parallelism.get(),

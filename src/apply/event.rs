@@ -100,6 +100,8 @@ pub struct Outcome {
     pub running: Vec<(Key, String)>,
     /// Steps that were not started because the user interrupted or a limit passed.
     pub not_started: Vec<Key>,
+    /// What was not even planned because it could not be read.
+    pub unread: Vec<Key>,
     /// Whether the user interrupted.
     pub interrupted: bool,
     /// How long everything took.

@@ -71,7 +71,7 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
     let (desired, warnings) = (saved.desired.clone(), saved.warnings());
     if stale.is_empty() {
         let clients = context.clients(&desired).await?;
-        let live = context.snapshot(&desired, &clients).await?;
+        let live = context.snapshot(&desired, &clients).await;
         let observed = Observed { desired, clients, live, warnings };
         let plan = context.plan(&observed, saved.mode);
         stale.extend(file::stale(&reviewed, &plan).iter().map(|key| {
@@ -135,7 +135,7 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     let out = &context.out;
     if how.json {
-        for finding in &plan.findings {
+        for finding in plan.told() {
             line(context, &render::json::diagnostic_line(finding, &now().to_string()));
         }
     } else {
@@ -151,7 +151,7 @@ async fn carry_out(
                 line(context, &summary);
             }
         }
-        return Ok(Exit::Done);
+        return Ok(if plan.unread.is_empty() { Exit::Done } else { Exit::Error });
     }
     gates(&plan, &observed, how, context).await?;
     if ask && !how.auto_approve && !approved(plan.mode)? {
@@ -174,6 +174,7 @@ fn exit(outcome: &Outcome) -> Exit {
         () if outcome.interrupted => Exit::Interrupted,
         () if !outcome.failed.is_empty() => Exit::Partial,
         () if !outcome.running.is_empty() || !outcome.not_started.is_empty() => Exit::StillWorking,
+        () if !outcome.unread.is_empty() => Exit::Partial,
         () => Exit::Done,
     }
 }

@@ -9,12 +9,12 @@ use super::exit::{Failure, Output};
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::net::{NetworkOptions, Transport};
 use crate::language::{LoadOptions, Manifest, Secrets};
-use crate::model::{ArmId, Key, Pointer};
-use crate::observe::{Clients, ReadError};
+use crate::model::{ArmId, Pointer};
+use crate::observe::Clients;
 use crate::resource::Snapshot;
 use crate::resource::graph::{CloudRef, Desired, Scope};
 use crate::source::{Diagnostic, Diagnostics};
-use crate::{catalog, client::kubernetes, language, observe, resource::graph};
+use crate::{client::kubernetes, language, observe, resource::graph};
 use amlplan_sandbox::{Access, Sandbox};
 
 /// What a command runs in.
@@ -87,7 +87,6 @@ impl Context {
         let run = arm::RunId::new();
         let transport = self.transport()?;
         let mut readers: BTreeMap<(CloudRef, Option<String>), arm::Reader> = BTreeMap::new();
-        let mut failed = Diagnostics::new();
         for (name, scope) in &desired.scopes {
             let shared = (scope.cloud.clone(), scope.tenant.clone());
             if !readers.contains_key(&shared) {
@@ -102,10 +101,12 @@ impl Context {
                     clients.clusters.insert(name.clone(), reader);
                 }
                 Ok(None) => {}
-                Err(error) => failed.push(no_cluster(name, &error, desired)),
+                Err(error) => {
+                    clients.closed.insert(name.clone(), observe::no_client(name, &error));
+                }
             }
         }
-        if failed.is_empty() { Ok(clients) } else { Err(failed.into()) }
+        Ok(clients)
     }
 
     /// The cloud of a scope, whatever named it: a manifest, or a plan file that may have been
@@ -195,16 +196,9 @@ impl Context {
     }
 
     /// Everything live that the desired state is about.
-    pub(super) async fn snapshot(
-        &self,
-        desired: &Desired,
-        clients: &Clients,
-    ) -> Result<Snapshot, Failure> {
+    pub(super) async fn snapshot(&self, desired: &Desired, clients: &Clients) -> Snapshot {
         let parallelism = self.global.parallelism.get();
-        observe::snapshot(desired, clients, parallelism).await.map_err(|failed| {
-            let findings = failed.iter().map(|(key, error)| read_failed(desired, key, error));
-            findings.collect::<Diagnostics>().into()
-        })
+        observe::snapshot(desired, clients, parallelism).await
     }
 
     /// Manifest, desired state, clients and snapshot: the beginning of every command.
@@ -224,7 +218,7 @@ impl Context {
                 .into());
         }
         let clients = self.clients(&desired).await?;
-        let live = self.snapshot(&desired, &clients).await?;
+        let live = self.snapshot(&desired, &clients).await;
         Ok(Observed { desired, clients, live, warnings })
     }
 }
@@ -235,26 +229,6 @@ pub(super) struct Observed {
     pub(super) clients: Clients,
     pub(super) live: Snapshot,
     pub(super) warnings: Diagnostics,
-}
-
-fn no_cluster(name: &str, error: &kubernetes::ApiError, desired: &Desired) -> Diagnostic {
-    let origin = desired.origins.get(name);
-    let place = origin.and_then(|it| it.value(&Pointer::parse("/cluster/kubeconfig")));
-    Diagnostic::error("kubeconfig", format!("cannot reach the cluster of `{name}`: {error}"))
-        .with_help("set cluster.kubeconfig and cluster.context, or access: azureOnly")
-        .at(place, "declared here")
-}
-
-fn read_failed(desired: &Desired, key: &Key, error: &ReadError) -> Diagnostic {
-    let (status, code) = (error.status.unwrap_or(0), error.code.as_deref().unwrap_or(""));
-    let remedy = catalog::remedy(status, code, &error.message);
-    let message = format!("{key}: {error}");
-    let mut finding = Diagnostic::error("read-failed", message)
-        .at(desired.place(key, &Pointer::root()), "needed for this");
-    if let Some(remedy) = remedy {
-        finding = finding.with_help(remedy.advice.clone());
-    }
-    finding
 }
 
 /// Where the simulator serves the Kubernetes API of a cluster.

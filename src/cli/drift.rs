@@ -22,7 +22,8 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     }
     Ok(match () {
         () if plan.errored() => Exit::Error,
-        () if plan.is_empty() => Exit::Done,
-        () => Exit::Found,
+        () if !plan.is_empty() => Exit::Found,
+        () if !plan.unread.is_empty() => Exit::Error,
+        () => Exit::Done,
     })
 }

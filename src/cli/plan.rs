@@ -53,7 +53,7 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
         context.out.result(&render::human::plan(&plan, &context.style()));
     }
     Ok(match () {
-        () if plan.errored() => Exit::Error,
+        () if plan.errored() || !plan.unread.is_empty() => Exit::Error,
         () if args.detailed_exitcode && !plan.is_empty() => Exit::Found,
         () => Exit::Done,
     })

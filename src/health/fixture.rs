@@ -42,7 +42,7 @@ pub(super) fn snapshot(desired: &Desired, live: &[(&str, Json)]) -> Snapshot {
         assert!(found.contains_key(&key), "{address} is not declared: {:?}", desired.nodes.keys());
         found.insert(key, Live(documents));
     }
-    Snapshot { live: found }
+    Snapshot { live: found, ..Snapshot::default() }
 }
 
 /// Answers of the probes of cluster `edge`.

@@ -1,12 +1,14 @@
 //! DAG → snapshot: all reads, batched and shared; nothing here can write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
 use crate::client::arm;
 use crate::client::kubernetes;
-use crate::model::{Json, Key};
+use crate::model::{Json, Key, KindName};
+pub use crate::resource::ReadError;
 use crate::resource::graph::Desired;
 use crate::resource::{Live, Read, Snapshot};
 
@@ -17,20 +19,8 @@ pub struct Clients {
     pub arm: BTreeMap<String, arm::Reader>,
     /// Kubernetes, by cluster.
     pub clusters: BTreeMap<String, kubernetes::Reader>,
-}
-
-/// A read that failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read {what}: {message}")]
-pub struct ReadError {
-    /// What was read.
-    pub what: String,
-    /// HTTP status, where there was an answer.
-    pub status: Option<u16>,
-    /// The service's own code.
-    pub code: Option<String>,
-    /// What went wrong, without secrets.
-    pub message: String,
+    /// Clusters that no client could be made for, with the reason.
+    pub closed: BTreeMap<String, ReadError>,
 }
 
 impl Clients {
@@ -84,7 +74,7 @@ impl Clients {
     /// # Errors
     /// When the scope is not one of the manifest's.
     pub fn arm(&self, scope: &str) -> Result<&arm::Reader, ReadError> {
-        self.arm.get(scope).ok_or_else(|| ReadError::nowhere(scope, "Azure"))
+        self.arm.get(scope).ok_or_else(|| nowhere(scope, "Azure"))
     }
 
     /// The Kubernetes client of a cluster.
@@ -92,19 +82,26 @@ impl Clients {
     /// # Errors
     /// When there is none, because access is azureOnly or no kubeconfig was found.
     pub fn cluster(&self, scope: &str) -> Result<&kubernetes::Reader, ReadError> {
-        self.clusters.get(scope).ok_or_else(|| ReadError::nowhere(scope, "the Kubernetes API"))
+        self.clusters.get(scope).ok_or_else(|| {
+            let why = self.closed.get(scope).cloned();
+            why.unwrap_or_else(|| nowhere(scope, "the Kubernetes API"))
+        })
     }
 }
 
-impl ReadError {
-    fn nowhere(scope: &str, what: &str) -> Self {
-        Self {
-            what: format!("{what} of `{scope}`"),
-            status: None,
-            code: None,
-            message: "there is no client for it".to_owned(),
-        }
+fn nowhere(scope: &str, what: &str) -> ReadError {
+    ReadError {
+        what: format!("{what} of `{scope}`"),
+        status: None,
+        code: None,
+        message: "there is no client for it".to_owned(),
     }
+}
+
+/// Why there is no client for a cluster.
+#[must_use]
+pub fn no_client(scope: &str, error: &kubernetes::ApiError) -> ReadError {
+    cluster_error(scope, "anything", error)
 }
 
 fn arm_error(what: &str, error: &arm::ApiError) -> ReadError {
@@ -125,15 +122,54 @@ fn cluster_error(scope: &str, what: &str, error: &kubernetes::ApiError) -> ReadE
     }
 }
 
+/// Services that gave no answer in a run: what else was to be asked there fails at once, so that a
+/// dead cluster costs its own time-out and nobody else's.
+#[derive(Default)]
+struct Breaker(Mutex<BTreeMap<Service, ReadError>>);
+
+/// What answers a read: one cloud, or the API server of one cluster.
+type Service = (bool, String);
+
+impl Breaker {
+    async fn read(
+        &self,
+        clients: &Clients,
+        scope: &str,
+        read: &Read,
+    ) -> Result<Option<Json>, ReadError> {
+        let service = match read {
+            Read::Arm { .. } | Read::ArmList { .. } => {
+                (true, clients.arm(scope)?.cloud().resource_manager.to_string())
+            }
+            Read::Object(_) | Read::Objects(_) => (false, scope.to_owned()),
+        };
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&service).cloned();
+        if let Some(error) = known {
+            return Err(error);
+        }
+        let answer = clients.read(scope, read).await;
+        if let Err(error) = &answer
+            && error.status.is_none()
+        {
+            let mut dead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // The first reason is the one that all show.
+            return Err(dead.entry(service).or_insert_with(|| error.clone()).clone());
+        }
+        answer
+    }
+}
+
 /// Performs reads, each distinct one once, `parallelism` at a time.
 pub async fn reads(
     wanted: BTreeSet<(String, Read)>,
     clients: &Clients,
     parallelism: usize,
 ) -> BTreeMap<(String, Read), Result<Option<Json>, ReadError>> {
+    let breaker = Breaker::default();
+    let breaker = &breaker;
     futures_util::stream::iter(wanted)
         .map(|(scope, read)| async move {
-            let answer = clients.read(&scope, &read).await;
+            let answer = breaker.read(clients, &scope, &read).await;
             ((scope, read), answer)
         })
         .buffer_unordered(parallelism.max(1))
@@ -142,17 +178,9 @@ pub async fn reads(
 }
 
 /// Reads the live state of everything desired: first what is only read, since the rest can be
-/// spared when a cluster is not there.
-///
-/// # Errors
-/// Every read that failed, with the address it was for.
-pub async fn snapshot(
-    desired: &Desired,
-    clients: &Clients,
-    parallelism: usize,
-) -> Result<Snapshot, Vec<(Key, ReadError)>> {
+/// spared when a cluster is not there. What cannot be read stands in the snapshot with its reason.
+pub async fn snapshot(desired: &Desired, clients: &Clients, parallelism: usize) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    let mut failed = Vec::new();
     for read_only in [true, false] {
         let keys = desired.nodes.keys().filter(|it| it.kind.read_only() == read_only);
         let keys: Vec<&Key> =
@@ -164,26 +192,17 @@ pub async fn snapshot(
             .collect();
         let answers = reads(wanted, clients, parallelism).await;
         for key in keys {
-            let mut live = Live::default();
-            for read in reads_of(key) {
-                match answers.get(&(key.scope.clone(), read)) {
-                    Some(Ok(document)) => live.0.push(document.clone()),
-                    Some(Err(error)) => {
-                        failed.push((key.clone(), error.clone()));
-                        break;
-                    }
-                    None => live.0.push(None),
-                }
+            let answer = |read| match answers.get(&(key.scope.clone(), read)) {
+                Some(answer) => answer.clone(),
+                None => Ok(None),
+            };
+            match reads_of(key).into_iter().map(answer).collect::<Result<Vec<_>, _>>() {
+                Ok(documents) => drop(snapshot.live.insert(key.clone(), Live(documents))),
+                Err(error) => drop(snapshot.unread.insert(key.clone(), error)),
             }
-            snapshot.live.insert(key.clone(), live);
-        }
-        if !failed.is_empty() {
-            failed.sort_by(|a, b| a.0.cmp(&b.0));
-            failed.dedup_by(|a, b| a.1 == b.1);
-            return Err(failed);
         }
     }
-    Ok(snapshot)
+    snapshot
 }
 
 /// Whether a resource can be read: what is in a cluster that Azure does not have cannot, and what
@@ -192,5 +211,8 @@ fn reachable(desired: &Desired, snapshot: &Snapshot, key: &Key) -> bool {
     let Some(node) = desired.nodes.get(key) else { return false };
     let kind = node.resource.kind();
     let in_cluster = matches!(kind.target(), crate::resource::Target::Objects(_));
-    (!in_cluster || snapshot.cluster(&key.scope).is_some()) && kind.may_apply(snapshot)
+    // A cluster that could not be read may well be there.
+    let there = snapshot.cluster(&key.scope).is_some()
+        || snapshot.could_not_read(&key.scope, KindName::Cluster);
+    (!in_cluster || there) && kind.may_apply(snapshot)
 }

@@ -9,15 +9,17 @@ pub mod file;
 mod step;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::collections::BTreeMap;
 
-pub use step::{Action, Gate, Mode, Plan, Reason, Step};
+pub use step::{Action, Gate, Mode, Plan, Reason, Step, Unread};
+use unread::Unreadable;
 
 use crate::model::{Key, KindName};
 use crate::resource::Snapshot;
 use crate::resource::graph::{self, Desired};
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, Diagnostics};
 
 /// Everything the planner may know, as values.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +45,22 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         }
     };
     let mut decided: BTreeMap<Key, Step> = BTreeMap::new();
+    let mut unread = Unreadable::new(input);
     for key in &order {
         let resource = &input.desired.nodes[key].resource;
+        if unread.blocks(key) {
+            continue;
+        }
         // Destroying does not ask whether a grant still applies: what we added has to go.
         if input.mode == Mode::Apply && !resource.kind().applies(input.live) {
             continue;
         }
-        let step = decide::step(input, key, &decided, &mut plan.findings);
+        let mut findings = Diagnostics::new();
+        let step = decide::step(input, key, &decided, &mut findings);
+        if input.mode == Mode::Apply && unread.defers(&step) {
+            continue;
+        }
+        plan.findings.extend(findings);
         if step.action != Action::NoOp && input.desired.protected.contains(key) {
             plan.protected.extend(protection(&step));
         }
@@ -58,7 +69,16 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut order: Vec<Key> = order.into_iter().filter(|it| decided.contains_key(it)).collect();
     if input.mode == Mode::Destroy {
         order.reverse();
+        // What stands on a thing has to go before it, and nobody knows whether it is there.
+        for key in &order {
+            let deleted = decided.get(key).is_some_and(|it| it.action == Action::Delete);
+            if deleted && unread.above(key) {
+                decided.remove(key);
+            }
+        }
+        order.retain(|it| decided.contains_key(it));
     }
+    plan.unread = unread.finish();
     plan.findings.extend(warnings(&decided));
     plan.steps = order.into_iter().filter_map(|key| decided.remove(&key)).collect();
     let there: Vec<Key> = plan.steps.iter().map(|it| it.key.clone()).collect();

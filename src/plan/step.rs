@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Json, Key, Pointer, Value};
 use crate::resource::{FieldChange, Impact, Request};
-use crate::source::Diagnostics;
+use crate::source::{Diagnostic, Diagnostics};
 
 /// What a plan does to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -142,6 +142,17 @@ pub struct Gate {
     pub message: String,
 }
 
+/// What was not planned because it, or what it stands on, could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The resources; all of one scope.
+    pub keys: Vec<Key>,
+    /// Why.
+    pub reason: String,
+    /// The same for people.
+    pub finding: Diagnostic,
+}
+
 /// Finished decisions, in an order in which they could be carried out one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -153,6 +164,8 @@ pub struct Plan {
     pub findings: Diagnostics,
     /// What is skipped on request.
     pub skipped: Vec<String>,
+    /// What is not planned because it could not be read. Everything else is, and can be applied.
+    pub unread: Vec<Unread>,
     /// Resources that `lifecycle.preventDestroy` protects from what the plan would do.
     pub protected: Vec<Gate>,
 }
@@ -191,6 +204,23 @@ impl Plan {
     #[must_use]
     pub fn errored(&self) -> bool {
         crate::source::has_errors(&self.findings)
+    }
+
+    /// Whether it covers everything that was asked for.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        !self.errored() && self.unread.is_empty() && self.skipped.is_empty()
+    }
+
+    /// The findings with what could not be read: what every report shows.
+    pub fn told(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.findings.iter().chain(self.unread.iter().map(|it| &it.finding))
+    }
+
+    /// How many resources are not planned because they could not be read.
+    #[must_use]
+    pub fn unread_count(&self) -> usize {
+        self.unread.iter().map(|it| it.keys.len()).sum()
     }
 
     /// What keeps the plan from being applied: protected resources, and disruptive changes unless

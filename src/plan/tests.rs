@@ -503,3 +503,43 @@ fn a_companion_that_somebody_else_made_is_used_and_left_alone() {
         assert_eq!(destroyed.step(key).unwrap().action, Action::NoOp, "{key}");
     }
 }
+
+/// Everything a full plan has a step for is decided or told as unread, never both, and nothing is
+/// changed whose ground is not known.
+#[test]
+fn what_could_not_be_read_is_told_and_nothing_is_built_on_it() {
+    let desired = desired(json!({}));
+    let settled = settled(&desired);
+    for mode in [Mode::Apply, Mode::Destroy] {
+        for live in [given(&desired), settled.clone()] {
+            let full = plan(&PlanInput { desired: &desired, live: &live, mode });
+            for dead in desired.nodes.keys() {
+                let mut live = live.clone();
+                live.live.remove(dead);
+                let error = crate::resource::ReadError {
+                    what: dead.to_string(),
+                    status: None,
+                    code: None,
+                    message: "refused".into(),
+                };
+                live.unread.insert(dead.clone(), error);
+                let plan = plan(&PlanInput { desired: &desired, live: &live, mode });
+                let unread: Vec<&Key> = plan.unread.iter().flat_map(|it| &it.keys).collect();
+                assert!(unread.contains(&dead) && !plan.errored() && !plan.complete());
+                for step in &full.steps {
+                    let decided = plan.step(&step.key).is_some();
+                    assert_ne!(decided, unread.contains(&&step.key), "{} without {dead}", step.key);
+                }
+                for step in plan.changing() {
+                    let above = |it: &&&Key| desired.nodes[**it].needs.contains(&step.key);
+                    let below = |it: &&&Key| desired.nodes[&step.key].needs.contains(**it);
+                    let ground = match mode {
+                        Mode::Apply => unread.iter().find(below),
+                        Mode::Destroy => unread.iter().find(above),
+                    };
+                    assert_eq!(ground, None, "{} without {dead}", step.key);
+                }
+            }
+        }
+    }
+}

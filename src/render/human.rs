@@ -1,7 +1,9 @@
 //! A plan as text for people, in Terraform's words and symbols.
 
+use std::collections::BTreeSet;
+
 use super::diff::{ink, settling, step};
-use super::style::{Ink, Style, text};
+use super::style::{Ink, Style, count, text};
 use crate::plan::{Action, Mode, Plan};
 
 pub use super::outcome::outcome;
@@ -19,10 +21,7 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     }
     standing(plan, style, &mut lines);
     let mut out = text(&lines);
-    if !plan.findings.is_empty() {
-        out.push_str(&super::diagnostics::report(&plan.findings, style.color, style.width));
-        out.push('\n');
-    }
+    out.push_str(&told(plan, style));
     let mut lines = Vec::new();
     gates(plan, style, &mut lines);
     if plan.errored() && !plan.is_empty() {
@@ -31,6 +30,30 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     lines.push(style.ink(Ink::Strong, &verdict(plan)));
     out.push_str(&text(&lines));
     out
+}
+
+/// The findings of a plan, and what could not be read.
+pub(super) fn told(plan: &Plan, style: &Style) -> String {
+    let all: Vec<_> = plan.told().cloned().collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    super::diagnostics::report(&all, style.color, style.width) + "\n"
+}
+
+/// How much is missing from a plan.
+pub(super) fn missing(plan: &Plan) -> Option<String> {
+    let scopes: BTreeSet<&str> =
+        plan.unread.iter().flat_map(|it| &it.keys).map(|it| it.scope.as_str()).collect();
+    let what = count(plan.unread_count(), "resource");
+    (!scopes.is_empty()).then(|| {
+        let named: Vec<&str> = scopes.iter().take(3).copied().collect();
+        let more = match scopes.len().saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{what} of {}{more} could not be read", named.join(", "))
+    })
 }
 
 fn legend(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
@@ -88,6 +111,15 @@ fn gates(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
 fn verdict(plan: &Plan) -> String {
     if plan.is_empty() && plan.errored() {
         return "The plan has errors; whether there are changes is not known.".to_owned();
+    }
+    if let Some(missing) = missing(plan) {
+        let (add, change, destroy) = plan.counts();
+        let rest = if plan.is_empty() {
+            "nothing else changes".to_owned()
+        } else {
+            format!("{add} to add, {change} to change, {destroy} to destroy elsewhere")
+        };
+        return format!("Plan, not complete: {missing}; {rest}.");
     }
     match (plan.is_empty(), plan.mode) {
         (true, Mode::Apply) => {

@@ -18,18 +18,27 @@ pub fn plan(plan: &Plan, timestamp: &str) -> Json {
         "format_version": "1.2",
         "timestamp": timestamp,
         "applyable": !plan.is_empty() && !plan.errored(),
-        "complete": !plan.errored() && plan.skipped.is_empty(),
+        "complete": plan.complete(),
         "errored": plan.errored(),
         "resource_changes": plan.steps.iter().map(resource_change).collect::<Vec<_>>(),
         "resource_drift": plan.steps.iter().filter_map(resource_drift).collect::<Vec<_>>(),
-        "checks": checks(&plan.findings),
+        "checks": checks(&plan.told().collect::<Vec<_>>()),
         "amlplan": {
             "mode": plan.mode,
-            "diagnostics": plan.findings.iter().map(diagnostic).collect::<Vec<_>>(),
+            "diagnostics": plan.told().map(diagnostic).collect::<Vec<_>>(),
             "gates": plan.gates(false).into_iter().map(gate).collect::<Vec<_>>(),
             "skipped": plan.skipped,
+            "unread": unread(plan),
         },
     })
+}
+
+/// Every resource that is not planned because it could not be read, with the reason.
+pub(super) fn unread(plan: &Plan) -> Vec<Json> {
+    let each = |it: &crate::plan::Unread| -> Vec<Json> {
+        it.keys.iter().map(|key| json!({"address": key, "reason": it.reason})).collect()
+    };
+    plan.unread.iter().flat_map(each).collect()
 }
 
 fn provider(kind: KindName) -> &'static str {
@@ -154,7 +163,7 @@ fn reason(reason: &Reason) -> Json {
 }
 
 /// Findings as Terraform's checks, one a code.
-fn checks(findings: &[Diagnostic]) -> Vec<Json> {
+fn checks(findings: &[&Diagnostic]) -> Vec<Json> {
     let mut codes: Vec<&str> = findings.iter().map(|it| it.code).collect();
     codes.sort_unstable();
     codes.dedup();

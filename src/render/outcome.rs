@@ -92,11 +92,12 @@ pub(super) fn counts(outcome: &Outcome) -> (usize, usize, usize) {
 
 /// Whether everything was carried out.
 pub(super) fn complete(outcome: &Outcome) -> bool {
-    let Outcome { failed, skipped, running, not_started, interrupted, .. } = outcome;
+    let Outcome { failed, skipped, running, not_started, unread, interrupted, .. } = outcome;
     failed.is_empty()
         && skipped.is_empty()
         && running.is_empty()
         && not_started.is_empty()
+        && unread.is_empty()
         && !interrupted
 }
 
@@ -117,6 +118,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     part(outcome.failed.len(), "failed");
     part(outcome.running.len(), "still running");
     part(outcome.skipped.len() + outcome.not_started.len(), "not started");
+    part(outcome.unread.len(), "not read");
     let word = if outcome.interrupted { "interrupted" } else { "incomplete" };
     format!("{} {word} after {took}. Resources: {}.", title(outcome), parts.join(", "))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::apply::{Event, Outcome, Output, StepError};
 use crate::model::{Encoding, Json, Key, Later, Pointer, Secret, SecretSource, Value};
-use crate::plan::{Action, Gate, Mode, Plan, Reason, Step};
+use crate::plan::{Action, Gate, Mode, Plan, Reason, Step, Unread};
 use crate::resource::{FieldChange, Impact};
 use crate::source::{Diagnostic, Place, Source};
 
@@ -206,6 +206,14 @@ pub(super) fn plan() -> Plan {
                 .with_help("set `sslCname` and a certificate")
                 .at(Some(place()), "no certificate for this name"),
         ],
+        unread: vec![Unread {
+            keys: vec![key("edge-04/instance_type/gpu"), key("edge-04/namespace/team-a")],
+            reason: "cannot read its API: connection refused".to_owned(),
+            finding: Diagnostic::error(
+                "read-failed",
+                "edge-04/instance_type/gpu: cannot read its API: connection refused",
+            ),
+        }],
         skipped: vec!["edge-03: access is azureOnly, so SCC grants are not looked at".to_owned()],
         protected: vec![Gate {
             key: key("edge-02/compute/amlarc-compute"),

@@ -134,7 +134,7 @@ pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
     sum["changes"] = json!({
         "add": add, "change": change, "import": 0, "remove": remove, "operation": operation,
     });
-    let Outcome { failed, skipped, running, not_started, interrupted, elapsed, .. } = it;
+    let Outcome { failed, skipped, running, not_started, unread, interrupted, elapsed, .. } = it;
     let failed: Vec<Json> = failed
         .iter()
         .map(|(key, error)| json!({"address": key, "error": failure(error)}))
@@ -146,6 +146,7 @@ pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
         "skipped": skipped,
         "running": running,
         "not_started": not_started,
+        "unread": unread,
         "interrupted": interrupted,
         "elapsed_seconds": elapsed.as_secs(),
     });

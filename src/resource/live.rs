@@ -53,11 +53,29 @@ impl Live {
     }
 }
 
+/// Why something could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(deny_unknown_fields)]
+#[error("cannot read {what}: {message}")]
+pub struct ReadError {
+    /// What was read.
+    pub what: String,
+    /// HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The service's own code.
+    pub code: Option<String>,
+    /// What went wrong, without secrets.
+    pub message: String,
+}
+
 /// Everything that was read in one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Live state by address. What is not here was not read.
     pub live: BTreeMap<Key, Live>,
+    /// What was asked for and could not be read. No address is both here and in `live`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<Key, ReadError>,
 }
 
 impl Snapshot {
@@ -83,6 +101,14 @@ impl Snapshot {
     #[must_use]
     pub fn cluster(&self, scope: &str) -> Option<&Json> {
         self.of_kind(scope, KindName::Cluster).next()?.document()
+    }
+
+    /// Whether a resource of this kind in a scope could not be read.
+    #[must_use]
+    pub fn could_not_read(&self, scope: &str, kind: KindName) -> bool {
+        let first = Key::new(scope, kind, "");
+        let next = self.unread.range(first..).next();
+        next.is_some_and(|(key, _)| key.kind == kind && key.scope == scope)
     }
 
     /// The live state of every resource of one kind in a scope.

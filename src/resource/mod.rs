@@ -27,7 +27,7 @@ pub use compute::{Compute, ComputeIdentity};
 pub use extension::{Companions, Extension, FINGERPRINT_PREFIX};
 pub use fields::{FieldChange, Rules};
 pub use instance_type::InstanceType;
-pub use live::{Live, Read, Snapshot};
+pub use live::{Live, Read, ReadError, Snapshot};
 pub use namespace::Namespace;
 pub use read_only::ReadOnly;
 pub use registration::{Feature, Provider};

@@ -50,6 +50,7 @@ pub(super) async fn import(
     left.findings.retain(|it| it.severity != crate::source::Severity::Advice);
     let (cluster, notes) = draft.finished();
     let head = head(&cluster, &left, &workspaces);
+    context.out.findings(&left.unread.iter().map(|it| it.finding.clone()).collect::<Vec<_>>());
     for step in left.changing() {
         let message = format!("{}: the plan of the manifest is to {}", step.key, verb(step));
         let finding = Diagnostic::warning("import-differs", message)
@@ -139,16 +140,12 @@ async fn reach(
 ) -> Result<(Cluster, Clients), Failure> {
     let mut whole = bare(id, kind, Access::Kubernetes);
     whole.azure.tenant = tenant;
-    match context.clients(&graph::build(&declare(whole.clone()))?).await {
-        Ok(clients) => Ok((whole, clients)),
-        Err(failure) if failure.findings.iter().all(|it| it.code == "kubeconfig") => {
-            azure_only(context, &failure.findings[0].message);
-            whole.cluster.access = Access::AzureOnly;
-            let clients = context.clients(&graph::build(&declare(whole.clone()))?).await?;
-            Ok((whole, clients))
-        }
-        Err(failure) => Err(failure),
+    let clients = context.clients(&graph::build(&declare(whole.clone()))?).await?;
+    if let Some(error) = clients.closed.values().next() {
+        azure_only(context, &error.to_string());
+        whole.cluster.access = Access::AzureOnly;
     }
+    Ok((whole, clients))
 }
 
 fn azure_only(context: &Context, why: &str) {
@@ -238,7 +235,7 @@ async fn settle(draft: &mut Draft, context: &Context, clients: &Clients) -> Resu
         if round == 0 {
             clients = context.clients(&desired).await?;
         }
-        let live = context.snapshot(&desired, &clients).await?;
+        let live = context.snapshot(&desired, &clients).await;
         let plan = plan::plan(&PlanInput { desired: &desired, live: &live, mode: Mode::Apply });
         let found: Vec<Difference<'_>> = plan
             .steps

@@ -49,8 +49,8 @@ pub fn sarif(plan: &Plan, places: Places<'_>) -> Json {
             "automationDetails": {"id": "amlplan/drift/"},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
-                "executionSuccessful": !plan.errored(),
-                "toolExecutionNotifications": plan.findings.iter().map(notification).collect::<Vec<_>>(),
+                "executionSuccessful": !plan.errored() && plan.unread.is_empty(),
+                "toolExecutionNotifications": plan.told().map(notification).collect::<Vec<_>>(),
             }],
             "results": report.findings.iter().map(result).collect::<Vec<_>>(),
         }],
@@ -106,6 +106,19 @@ pub fn junit(plan: &Plan, places: Places<'_>) -> String {
             verdict: Verdict::Error { kind: it.code.to_owned(), text: it.message.clone() },
         })
         .collect();
+    for unread in &plan.unread {
+        let text = &unread.reason;
+        cases.extend(unread.keys.iter().map(|key| Case {
+            suite: key.scope.clone(),
+            class: key.kind.to_string(),
+            name: key.to_string(),
+            site: unread.finding.labels.first().map(|it| {
+                let site = Site::of(&it.place);
+                (site.file, site.start.0)
+            }),
+            verdict: Verdict::Error { kind: unread.finding.code.to_owned(), text: text.clone() },
+        }));
+    }
     for step in plan.steps.iter().filter(|it| !it.key.kind.read_only()) {
         let own: Vec<&Finding<'_>> =
             report.findings.iter().filter(|it| it.step.key == step.key).collect();
@@ -133,7 +146,7 @@ pub fn junit(plan: &Plan, places: Places<'_>) -> String {
 pub fn github(plan: &Plan, places: Places<'_>) -> String {
     let report = Report::new(plan, places);
     let mut commands: Vec<(Severity, String)> = Vec::new();
-    for it in &plan.findings {
+    for it in plan.told() {
         let site = it.labels.first().map(|it| Site::of(&it.place));
         commands.push((it.severity, command(it.severity, it.code, site, &it.message)));
     }

@@ -38,7 +38,7 @@ pub fn markdown(plan: &Plan, places: Places<'_>) -> String {
 }
 
 fn notes(plan: &Plan, out: &mut String) {
-    let findings = plan.findings.iter().map(|it| format!("{}: {}", it.code, it.message));
+    let findings = plan.told().map(|it| format!("{}: {}", it.code, it.message));
     let notes: Vec<String> =
         findings.chain(plan.skipped.iter().map(|it| format!("skipped: {it}"))).collect();
     if !notes.is_empty() {

@@ -180,15 +180,20 @@ impl<'a> Report<'a> {
 
     fn verdict(&self) -> String {
         let Self { plan, findings, looked_at, drifted } = self;
+        let missing = super::human::missing(plan).map(|it| format!(" {it}."));
+        let missing = missing.unwrap_or_default();
         if findings.is_empty() {
-            return if plan.errored() {
+            return if !missing.is_empty() {
+                let read = count(*looked_at, "resource");
+                format!("Drift is not known:{missing} {read} as declared.")
+            } else if plan.errored() {
                 "Drift is not known: the comparison had errors.".to_owned()
             } else {
                 format!("No drift. {} as declared.", count(*looked_at, "resource"))
             };
         }
         let of = count(*looked_at, "resource");
-        format!("Drift: {drifted} of {of}, {}.", count(findings.len(), "finding"))
+        format!("Drift: {drifted} of {of}, {}.{missing}", count(findings.len(), "finding"))
     }
 }
 
@@ -307,10 +312,7 @@ pub fn human(plan: &Plan, places: Places<'_>, style: &Style) -> String {
         lines.push(String::new());
     }
     let mut out = text(&lines);
-    if !plan.findings.is_empty() {
-        out.push_str(&super::diagnostics::report(&plan.findings, style.color, style.width));
-        out.push('\n');
-    }
+    out.push_str(&super::human::told(plan, style));
     out.push_str(&text(&[style.ink(Ink::Strong, &report.verdict())]));
     out
 }
@@ -345,12 +347,13 @@ pub fn json(plan: &Plan, places: Places<'_>) -> Json {
         "drift": !report.findings.is_empty(),
         "message": report.verdict(),
         "errored": plan.errored(),
-        "complete": !plan.errored() && plan.skipped.is_empty(),
+        "complete": plan.complete(),
         "resources": report.looked_at,
         "drifted": report.drifted,
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
         "skipped": plan.skipped,
-        "diagnostics": plan.findings.iter().map(super::json::diagnostic).collect::<Vec<_>>(),
+        "unread": super::json::unread(plan),
+        "diagnostics": plan.told().map(super::json::diagnostic).collect::<Vec<_>>(),
     })
 }
 

@@ -1,0 +1,81 @@
+//! What could not be read is not planned, and neither is what would change on its ground.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::{PlanInput, Step, Unread};
+use crate::catalog;
+use crate::model::{Key, Pointer};
+use crate::resource::ReadError;
+use crate::source::Diagnostic;
+
+/// The unread part of a plan while it is made.
+pub(super) struct Unreadable<'a> {
+    input: &'a PlanInput<'a>,
+    keys: BTreeSet<Key>,
+    found: Vec<Unread>,
+    /// Where each reason stands in `found`.
+    by_reason: BTreeMap<(String, String), usize>,
+}
+
+impl<'a> Unreadable<'a> {
+    pub(super) const fn new(input: &'a PlanInput<'a>) -> Self {
+        Self { input, keys: BTreeSet::new(), found: Vec::new(), by_reason: BTreeMap::new() }
+    }
+
+    /// Whether it could not be read.
+    pub(super) fn blocks(&mut self, key: &Key) -> bool {
+        let Some(error) = self.input.live.unread.get(key) else { return false };
+        let ReadError { status, code, message, .. } = error;
+        let remedy = catalog::remedy(status.unwrap_or(0), code.as_deref().unwrap_or(""), message);
+        let help = remedy.map(|it| it.advice.clone());
+        self.add(key, &error.to_string(), "read-failed", help);
+        true
+    }
+
+    /// Whether a change would rest on something that could not be read.
+    pub(super) fn defers(&mut self, step: &Step) -> bool {
+        let ground = step.depends_on.iter().find(|it| self.keys.contains(it));
+        let Some(ground) = ground.filter(|_| step.action.changes()) else { return false };
+        self.add(&step.key, &format!("it needs {ground}, which was not read"), "not-planned", None);
+        true
+    }
+
+    /// Whether something that stands on it, directly or not, could not be read.
+    pub(super) fn above(&mut self, key: &Key) -> bool {
+        let on = |it: &&Key| self.input.desired.nodes[*it].needs.contains(key);
+        let Some(above) = self.keys.iter().find(on) else { return false };
+        let reason = format!("{above} stands on it and was not read");
+        self.add(key, &reason, "not-planned", None);
+        true
+    }
+
+    /// What was not planned; each finding says for how many resources it speaks.
+    pub(super) fn finish(mut self) -> Vec<Unread> {
+        for it in &mut self.found {
+            let more = it.keys.len() - 1;
+            if more > 0 {
+                let s = if more == 1 { "" } else { "s" };
+                let _ = write!(it.finding.message, " ({more} more resource{s} likewise)");
+            }
+        }
+        self.found
+    }
+
+    /// One finding for everything of a scope that has the same reason.
+    fn add(&mut self, key: &Key, reason: &str, code: &'static str, help: Option<String>) {
+        self.keys.insert(key.clone());
+        let same = (key.scope.clone(), reason.to_owned());
+        if let Some(at) = self.by_reason.get(&same) {
+            self.found[*at].keys.push(key.clone());
+            return;
+        }
+        let place = self.input.desired.place(key, &Pointer::root());
+        let mut finding =
+            Diagnostic::error(code, format!("{key}: {reason}")).at(place, "needed for this");
+        finding.help = help;
+        self.by_reason.insert(same, self.found.len());
+        let reason = reason.to_owned();
+        self.found.push(Unread { keys: vec![key.clone()], reason, finding });
+    }
+}
