@@ -211,54 +211,9 @@ fn everything() -> Desired {
     }))
 }
 
-/// What Azure holds after a request: a PUT replaces, a PATCH merges members, settings by key.
-fn carried_out(live: &Json, request: &Request) -> Json {
-    let Request::Arm { method, body: Some(body), .. } = request else { return live.clone() };
-    let body = body.resolve(&mut |_| Ok::<_, std::fmt::Error>(json!("secret"))).unwrap();
-    if *method == Method::Put {
-        return body;
-    }
-    let mut after = live.clone();
-    for (member, value) in body.as_object().unwrap() {
-        if member != "properties" {
-            after[member] = value.clone();
-            continue;
-        }
-        for (member, value) in value.as_object().unwrap() {
-            match member.as_str() {
-                "configurationSettings" => {
-                    json_patch::merge(&mut after["properties"][member], value)
-                }
-                _ => after["properties"][member] = value.clone(),
-            }
-        }
-    }
-    after
-}
-
-/// Every place of a document where somebody else could add a member: all maps but those that are
-/// ours as a whole, whose foreign keys the plan shows.
-fn places(document: &Json, at: &Pointer, whole: &[&str], found: &mut Vec<Pointer>) {
-    let Some(map) = document.as_object() else { return };
-    if !whole.contains(&at.to_string().as_str()) {
-        found.push(at.clone());
-    }
-    map.iter().for_each(|(key, it)| places(it, &at.join(key), whole, found));
-}
-
-/// Leaves that a colleague could change to another value.
-fn texts(document: &Json, at: &Pointer, found: &mut Vec<Pointer>) {
-    match document {
-        Json::Object(map) => map.iter().for_each(|(key, it)| texts(it, &at.join(key), found)),
-        Json::Null => {}
-        _ => found.push(at.clone()),
-    }
-}
-
-#[test]
-fn whatever_others_wrote_in_azure_survives_a_change_and_what_does_not_is_shown() {
-    let desired = everything();
-    let mut good = settled(&desired);
+/// A world in which [`everything`] is as it is wanted.
+fn everything_settled(desired: &Desired) -> Snapshot {
+    let mut good = settled(desired);
     let (tag, value) = crate::catalog::COMPANION_TAG;
     for (key, live) in &mut good.live {
         let document = live.0[0].as_mut().unwrap();
@@ -273,59 +228,15 @@ fn whatever_others_wrote_in_azure_survives_a_change_and_what_does_not_is_shown()
             _ => {}
         }
     }
-    let plan = make(&desired, &good);
+    let plan = make(desired, &good);
     for step in plan.changing() {
         let after =
             step.after.as_ref().unwrap().resolve(&mut |_| Ok::<_, std::fmt::Error>(Json::Null));
         good.live.get_mut(&step.key).unwrap().0[0] = Some(after.unwrap());
     }
-    let plan = make(&desired, &good);
+    let plan = make(desired, &good);
     assert!(plan.is_empty(), "{:#?}", plan.changing().collect::<Vec<_>>());
-    let (mut tried, mut kinds) = (0, std::collections::BTreeSet::new());
-    for (key, node) in desired.nodes.iter().filter(|it| !it.0.kind.read_only()) {
-        let kind = node.resource.kind();
-        if !matches!(kind.target(), Target::Arm(_)) {
-            continue;
-        }
-        let document = good.document(key).unwrap().clone();
-        let (mut fields, mut spots) = (Vec::new(), Vec::new());
-        texts(&document, &Pointer::root(), &mut fields);
-        places(&document, &Pointer::root(), kind.rules().whole, &mut spots);
-        for field in &fields {
-            for spot in &spots {
-                let mut live = good.clone();
-                set(&mut live, key, &field.to_string(), json!("changed"));
-                let foreign = spot.join("theirs");
-                set(&mut live, key, &foreign.to_string(), json!({"kept": [1, {"and": true}]}));
-                let plan = make(&desired, &live);
-                let step = plan.step(key).unwrap();
-                let before = live.document(key).unwrap().clone();
-                let [request] = &step.requests[..] else { continue };
-                if matches!(request, Request::Arm { method: Method::Post, .. }) {
-                    continue;
-                }
-                let after = carried_out(&before, request);
-                assert_eq!(
-                    foreign.get(&after),
-                    foreign.get(&before),
-                    "{key}: {foreign} after {field} was mended by {request:#?}"
-                );
-                // What differs between before and after is what the plan says, and nothing else.
-                let mut touched = Vec::new();
-                texts(&before, &Pointer::root(), &mut touched);
-                let servers = Pointer::parse("/properties/customerId");
-                touched.retain(|it| *it != servers && it.get(&before) != it.get(&after));
-                for path in touched {
-                    let shown = step.changes.iter().any(|it| path.starts_with(&it.path));
-                    assert!(shown, "{key}: {path} changes, and the plan does not say so");
-                }
-                kinds.insert(key.kind);
-                tried += 1;
-            }
-        }
-    }
-    assert!(tried > 100, "{tried} changes");
-    assert!(kinds.len() >= 10, "{kinds:?}");
+    good
 }
 
 /// A world in which the cluster has so many nodes.
@@ -543,3 +454,52 @@ fn what_could_not_be_read_is_told_and_nothing_is_built_on_it() {
         }
     }
 }
+
+#[test]
+fn what_is_protected_is_neither_destroyed_nor_replaced() {
+    let desired = desired(json!({"lifecycle": {"preventDestroy": ["extension"]}}));
+    let good = settled(&desired);
+    for (pointer, value) in [
+        ("/properties/extensionType", json!("other")),
+        ("/properties/scope", json!({"cluster": {"releaseNamespace": "elsewhere"}})),
+        ("/properties/scope", json!({"namespace": {"targetNamespace": "azureml"}})),
+        ("/properties/configurationSettings/nodeSelector.disk", json!("ssd")),
+    ] {
+        let mut live = good.clone();
+        set(&mut live, &extension(), pointer, value);
+        let plan = make(&desired, &live);
+        assert_eq!(plan.step(&extension()).unwrap().action, Action::Replace, "{pointer}");
+        let gates: Vec<Key> = plan.gates(true).into_iter().map(|it| it.key).collect();
+        assert_eq!(gates, [extension()], "{pointer}");
+    }
+    let mut live = good;
+    let path = "/properties/configurationSettings/installDcgmExporter";
+    set(&mut live, &extension(), path, json!("True"));
+    assert_eq!(make(&desired, &live).gates(true), [], "it is only updated");
+}
+
+#[test]
+fn the_keys_of_a_new_companion_are_sent_again() {
+    let desired = everything();
+    let good = everything_settled(&desired);
+    for (kind, keys) in [
+        (KindName::RelayAuthorizationRule, 2),
+        (KindName::ServiceBusNamespace, 2),
+        (KindName::LogAnalyticsWorkspace, 1),
+    ] {
+        let mut live = good.clone();
+        let companion = desired.nodes.keys().find(|it| it.kind == kind).unwrap();
+        live.live.insert(companion.clone(), Live(vec![None]));
+        let plan = make(&desired, &live);
+        let step = plan.step(&extension()).unwrap();
+        assert_eq!(step.action, Action::Update, "{companion}");
+        assert!(step.reasons.contains(&Reason::CompanionChanged(companion.clone())));
+        assert!(step.depends_on.contains(companion));
+        let body = step.requests[0].body().unwrap();
+        let fresh = body.later_leaves().into_iter().filter(|it| it.1.from == *companion);
+        assert_eq!(fresh.filter(|it| it.1.call.is_some()).count(), keys, "{companion}");
+    }
+}
+
+#[path = "tests_foreign.rs"]
+mod foreign;

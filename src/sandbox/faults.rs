@@ -71,6 +71,11 @@ impl Faults {
         self.draws(self.rates.fail_operation, "operation", about)
     }
 
+    /// Whether reads can be stale at all.
+    pub(super) fn may_be_stale(&self) -> bool {
+        self.rates.stale_reads > 0.0
+    }
+
     /// Whether a fresh write is not seen by this read.
     pub(super) fn is_stale(&mut self, about: &str) -> bool {
         self.draws(self.rates.stale_reads, "stale", about)

@@ -28,6 +28,9 @@ pub(super) struct Stored {
     #[serde(default)]
     pub(super) hidden: Json,
     pub(super) created: Timestamp,
+    /// When it was last replaced, and what it was before, for reads that are stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<(Timestamp, Json)>,
 }
 
 /// An asynchronous operation with a status address of its own.
@@ -305,14 +308,29 @@ impl World {
     pub(super) fn put(&mut self, id: &str, body: Json) {
         let now = self.now();
         let key = id::key(id);
+        // Only reads that may be stale ask for what was before.
+        let stale = self.faults.may_be_stale();
         if let Some(stored) = self.resources.get_mut(&key) {
-            stored.body = body;
+            let before = std::mem::replace(&mut stored.body, body);
+            stored.before = stale.then_some((now, before));
             return;
         }
         let age = SignedDuration::from_hours(i64::from(self.seeding));
         let created = now.checked_sub(age).unwrap_or(now);
         self.kinds.entry(id::type_of(&key)).or_default().insert(key.clone());
-        self.resources.insert(key, Stored { body, hidden: json!({}), created });
+        self.resources.insert(key, Stored { body, hidden: json!({}), created, before: None });
+    }
+
+    /// What a read sees: with `staleReads` for a while nothing of a fresh resource, and a changed
+    /// one as it was.
+    pub(super) fn seen(&mut self, id: &str) -> Option<Json> {
+        let stored = self.get(id)?;
+        let (body, fresh) = (stored.body.clone(), self.is_young(stored.created));
+        let before = stored.before.clone().filter(|(changed, _)| self.is_young(*changed));
+        if (fresh || before.is_some()) && self.faults.is_stale(id) {
+            return before.filter(|_| !fresh).map(|it| it.1);
+        }
+        Some(body)
     }
 
     /// Whether reads and the index may not have heard of it yet: for 20 seconds, in fast mode a tenth of one.

@@ -267,6 +267,47 @@ fn an_extension_of_another_type_or_scope_is_replaced_by_one_that_works() {
 }
 
 #[test]
+fn a_change_is_done_when_it_can_be_seen() {
+    let place = Place::new();
+    let life = life(
+        &place,
+        "connectedClusters",
+        "extension: {name: x, configurationSettings: {enableTraining: true}}\n",
+    );
+    let world = "faults: {seed: 1, staleReads: 1.0}\n";
+    std::fs::write(place.path("world.yaml"), world).expect("a file");
+    life.run("apply", &["--auto-approve", "--sandbox-world", "world.yaml"]).exits(0);
+    let rules = life.resources().into_iter().filter(|it| it.1 == "relay_authorization_rule");
+    let rule = rules.map(|it| it.0).next().expect("a rule");
+    life.set(&rule, "/properties/rights", &value!(["Listen"]));
+    let applied = life.run("apply", &["--auto-approve"]).exits(0);
+    assert!(applied.err.contains("taking the change"), "{}", applied.err);
+    // Whoever looks right after it sees what was written.
+    life.silent();
+}
+
+#[test]
+fn a_saved_plan_is_stale_once_a_secret_is_another() {
+    let mut place = Place::new();
+    place.env.push(("SECRET".to_owned(), "first-canary".to_owned()));
+    let written = life(
+        &place,
+        "managedClusters",
+        &format!(
+            "extension:\n  name: x\n  allowUnknownSettings: true\n  configurationSettings: \
+             {{{INFERENCE}}}\n  configurationProtectedSettings: {{some.secret: {{fromEnv: SECRET}}}}\n"
+        ),
+    );
+    written.run("plan", &["-o", "plan.json"]).exits(0);
+    let apply = |place: &Place| place.run(&["apply", "plan.json", "--sandbox=e.yaml.state.json"]);
+    place.env[0].1 = "second-canary".to_owned();
+    let refused = apply(&place).exits(4);
+    assert!(refused.err.contains("has changed"), "{}", refused.err);
+    place.env[0].1 = "first-canary".to_owned();
+    apply(&place).exits(0);
+}
+
+#[test]
 fn unknown_settings_are_errors_with_a_way_out_and_then_sent_as_written() {
     let place = Place::new();
     let life = life(

@@ -77,12 +77,8 @@ fn list(world: &World, call: &Call, cluster: &str) -> Answer {
 
 fn read(world: &mut World, call: &Call, path: &str) -> Answer {
     require_cluster(world, &cluster_of(path))?;
-    let Some(stored) = world.get(path) else { return Err(missing(id::last_segment(path))) };
-    let (body, young) = (stored.body.clone(), world.is_young(stored.created));
-    if young && world.faults.is_stale(path) {
-        return Err(missing(id::last_segment(path)));
-    }
-    Ok(Reply::ok(shape(call, &body)))
+    let seen = world.seen(path).ok_or_else(|| missing(id::last_segment(path)))?;
+    Ok(Reply::ok(shape(call, &seen)))
 }
 
 /// The body as the api-version of the request shows it.

@@ -65,13 +65,9 @@ pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
     }
 }
 
-/// A GET: the stored body, or ARM's 404. With `staleReads` a fresh resource may not be seen yet.
+/// A GET: the stored body, or ARM's 404. With `staleReads` a fresh write may not be seen yet.
 pub(super) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
-    let Some(stored) = world.get(id) else { return Err(not_found(target)) };
-    let (mut body, young) = (stored.body.clone(), world.is_young(stored.created));
-    if young && world.faults.is_stale(id) {
-        return Err(not_found(target));
-    }
+    let mut body = world.seen(id).ok_or_else(|| not_found(target))?;
     clusters::heard(world, &mut body);
     Ok(Reply::ok(body))
 }
