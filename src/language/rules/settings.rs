@@ -31,7 +31,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     for (key, value) in &settings.extension.configuration_settings {
         match catalog::setting(key) {
-            None => found.push(unknown(settings, key)),
+            None => found.push(unknown(settings, key, false)),
             Some(fact) if fact.protected => found.push(unprotected(settings, key)),
             Some(fact) => {
                 found.extend(wrong_profile(settings, key, fact));
@@ -62,7 +62,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             found.extend(clear_text(settings, key));
         }
         match fact {
-            None => found.push(unknown(settings, key)),
+            None => found.push(unknown(settings, key, true)),
             Some(fact) if !fact.protected => found.push(needlessly_protected(settings, key)),
             Some(fact) => found.extend(wrong_profile(settings, key, fact)),
         }
@@ -70,18 +70,20 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     costs(settings, found);
 }
 
-/// A key that nobody knows: the extension takes it without a word, whether its chart reads it or not.
-fn unknown(settings: Settings<'_>, key: &str) -> Diagnostic {
-    let place = settings.key_place(key);
-    if settings.extension.allow_unknown_settings {
-        let message = format!("nothing is known of the setting `{key}`");
-        return Diagnostic::warning("unknown-setting", message)
-            .with_help("it is sent as written (extension.allowUnknownSettings)")
-            .at(place, "unknown here, sent as written");
-    }
+/// A key that nobody knows: the extension takes it without a word, whether its chart reads it or not. A secret is
+/// passed on, since charts take more of them than any page lists, unless it looks like a known one misspelled.
+fn unknown(settings: Settings<'_>, key: &str, secret: bool) -> Diagnostic {
     const WAY_OUT: &str =
         "to send it as written all the same, write `allowUnknownSettings: true` under `extension`";
-    if let Some(right) = settings.meant(key) {
+    let place = settings.key_place(key);
+    let meant = settings.meant(key);
+    if settings.extension.allow_unknown_settings || (secret && meant.is_none()) {
+        let message = format!("nothing is known of the setting `{key}`");
+        return Diagnostic::warning("unknown-setting", message)
+            .with_help("it is sent as written")
+            .at(place, "unknown here, sent as written");
+    }
+    if let Some(right) = meant {
         let message =
             format!("there is no setting `{key}`: the extension would silently ignore it");
         return Diagnostic::error("unknown-setting", message)
