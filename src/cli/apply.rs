@@ -4,8 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
@@ -154,7 +152,7 @@ async fn carry_out(
         return Ok(if plan.unread.is_empty() { Exit::Done } else { Exit::Error });
     }
     gates(&plan, &observed, how, context).await?;
-    if ask && !how.auto_approve && !approved(plan.mode)? {
+    if ask && !how.auto_approve && !approved(plan.mode).await? {
         return Err(Failure::error("not-approved", "not approved; nothing was changed"));
     }
     let (outcome, live) = perform(&plan, &observed, how, context).await;
@@ -212,7 +210,7 @@ async fn gates(
 }
 
 /// Asks the person at the terminal.
-fn approved(mode: Mode) -> Result<bool, Failure> {
+async fn approved(mode: Mode) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         let message = "there is no terminal to ask at";
         return Err(Diagnostic::error("no-terminal", message)
@@ -223,12 +221,17 @@ fn approved(mode: Mode) -> Result<bool, Failure> {
         Mode::Apply => "perform these actions",
         Mode::Destroy => "really destroy all of this",
     };
-    let mut err = std::io::stderr().lock();
-    let _ = write!(err, "\nDo you want to {what}? Only `yes` is taken for yes: ");
-    let _ = err.flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    Ok(read.is_ok() && answer.trim() == "yes")
+    {
+        let mut err = std::io::stderr().lock();
+        let _ = write!(err, "\nDo you want to {what}? Only `yes` is taken for yes: ");
+        let _ = err.flush();
+    }
+    // On a thread of its own, so that an interrupt is noticed meanwhile.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    Ok(answer.await.is_ok_and(|it| it.is_ok_and(|it| it.trim() == "yes")))
 }
 
 async fn perform(
@@ -237,20 +240,14 @@ async fn perform(
     how: &ApplyFlags,
     context: &Context,
 ) -> (Outcome, Snapshot) {
-    let (stop, interrupted) = watch::channel(false);
-    let listener = tokio::spawn(async move {
-        super::sandbox::asked_to_stop().await;
-        // Nobody listening any more means that the apply has ended by itself.
-        let _ = stop.send(true);
-    });
     let limits = Limits {
         parallelism: context.global.parallelism,
         no_wait: how.no_wait,
         timeout: how.timeout,
-        interrupted,
+        interrupted: context.interrupts.take(),
     };
     let reporter = match (how.json, context.out.live()) {
-        (true, _) => Reporter::lines(Box::new(std::io::stdout()), Box::new(|| now().to_string())),
+        (true, _) => Reporter::lines(context.out.stream(), Box::new(|| now().to_string())),
         (false, true) => Reporter::live(context.style()),
         (false, false) => Reporter::plain(Box::new(std::io::stderr()), context.style()),
     };
@@ -259,7 +256,6 @@ async fn perform(
     let mut emit = |event: &apply::Event| reporter.on(event);
     let ended =
         apply::run(plan, &observed.desired, live, clients, limits, explain, &mut emit).await;
-    listener.abort();
     if !how.json {
         reporter.finish(&ended.0);
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::args::Global;
 use super::exit::{Failure, Output};
+use super::signals::Interrupts;
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::net::{NetworkOptions, Transport};
 use crate::language::{LoadOptions, Manifest, Secrets};
@@ -21,6 +22,7 @@ use amlplan_sandbox::{Access, Sandbox};
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) out: Output,
+    pub(super) interrupts: Interrupts,
     sandbox: Option<Sandbox>,
 }
 
@@ -51,7 +53,7 @@ impl Context {
                 .map_err(|it| Failure::error("sandbox-state", it.to_string()))
         };
         let sandbox = global.sandbox.as_ref().map(open).transpose()?;
-        Ok(Self { global: global.clone(), out, sandbox })
+        Ok(Self { global: global.clone(), out, interrupts: Interrupts::default(), sandbox })
     }
 
     /// Whether the world is the simulator's.

@@ -18,7 +18,7 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
         DriftFormat::Markdown => out.result(&render::drift::markdown(&plan, &places)),
         DriftFormat::Junit => out.result(&render::drift::junit(&plan, &places)),
         DriftFormat::Sarif => out.json(&render::drift::sarif(&plan, &places)),
-        DriftFormat::Github => out.result(&render::drift::github(&plan, &places)),
+        DriftFormat::Github => out.commands(&render::drift::github(&plan, &places)),
     }
     Ok(match () {
         () if plan.errored() => Exit::Error,

@@ -1,10 +1,14 @@
 //! How commands end, and the only place that writes to the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::Global;
 use crate::render;
+use crate::render::safe::{self, Commands};
 use crate::source::{Diagnostic, Diagnostics};
 
 /// How a command ended: the exit codes of the contract.
@@ -72,17 +76,21 @@ impl From<Diagnostics> for Failure {
     }
 }
 
-/// Where text goes: results to standard output, everything else to standard error.
+/// Where text goes: results to standard output, everything else to standard error. Nothing gets
+/// there but through [`safe::written`].
 #[derive(Debug, Clone)]
 pub(super) struct Output {
     no_color: bool,
+    /// Whether a result could not be written.
+    lost: Arc<AtomicBool>,
 }
 
 impl Output {
     pub(super) fn new(global: &Global) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
         let dumb = std::env::var("TERM").is_ok_and(|it| it == "dumb");
-        Self { no_color: global.no_color || set("NO_COLOR") || dumb }
+        let no_color = global.no_color || set("NO_COLOR") || dumb;
+        Self { no_color, lost: Arc::default() }
     }
 
     /// Whether standard output takes colours.
@@ -101,14 +109,60 @@ impl Output {
         columns.unwrap_or(100)
     }
 
-    /// Writes a result. A reader that went away is no error.
+    /// Writes a result, in which nothing can act.
     pub(super) fn result(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        if !text.ends_with('\n') && !text.is_empty() {
-            let _ = out.write_all(b"\n");
+        self.write(text, Commands::None);
+    }
+
+    /// Writes a report to a file, or as the result.
+    pub(super) fn deliver(
+        &self,
+        text: &str,
+        commands: Commands,
+        file: Option<&Path>,
+    ) -> Result<(), Failure> {
+        match file {
+            Some(path) => Ok(crate::source::write(path, &safe::written(text, commands))?),
+            None => {
+                self.write(text, commands);
+                Ok(())
+            }
         }
-        let _ = out.flush();
+    }
+
+    /// Writes a result that holds commands for a CI runner.
+    pub(super) fn commands(&self, text: &str) {
+        self.write(text, Commands::Lines);
+    }
+
+    fn write(&self, text: &str, commands: Commands) {
+        let mut text = safe::written(text, commands);
+        if !text.ends_with('\n') && !text.is_empty() {
+            text.push('\n');
+        }
+        let mut out = std::io::stdout().lock();
+        if let Err(why) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            drop(out);
+            // A reader that went away knows; everybody else is told once.
+            let told = self.lost.swap(true, Ordering::Relaxed);
+            if !told && why.kind() != std::io::ErrorKind::BrokenPipe {
+                self.note(&format!("cannot write the result to standard output: {why}"));
+            }
+        }
+    }
+
+    /// How the command ends: a result that nobody could read is as good as none, so that a job does
+    /// not take a full disk for "nothing found". What was changed is still said by the code.
+    pub(super) fn end(&self, exit: Exit) -> Exit {
+        match exit {
+            Exit::Done | Exit::Found if self.lost.load(Ordering::Relaxed) => Exit::Error,
+            other => other,
+        }
+    }
+
+    /// Results that are told one by one.
+    pub(super) fn stream(&self) -> Box<dyn std::io::Write + Send> {
+        Box::new(Results(self.clone()))
     }
 
     /// Writes a result as JSON.
@@ -121,9 +175,9 @@ impl Output {
 
     /// Writes what is not the result.
     pub(super) fn note(&self, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _ = err.write_all(text.trim_end().as_bytes());
-        let _ = err.write_all(b"\n");
+        let text = safe::written(text.trim_end(), Commands::None) + "\n";
+        // Nobody is left who could be told.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// Writes findings, underlined where they were written.
@@ -136,5 +190,34 @@ impl Output {
 
     pub(super) fn failure(&self, failure: &Failure) {
         self.findings(&failure.findings);
+    }
+}
+
+/// Writes whole texts as results.
+struct Results(Output);
+
+impl std::io::Write for Results {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.result(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Log lines of this program and of its libraries: what they quote comes from servers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log;
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = safe::written(&String::from_utf8_lossy(bytes), Commands::None);
+        std::io::stderr().lock().write_all(text.as_bytes()).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

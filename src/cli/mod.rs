@@ -13,6 +13,7 @@ mod plan;
 #[cfg(test)]
 mod reference;
 mod sandbox;
+mod signals;
 mod validate;
 mod verify;
 
@@ -26,10 +27,15 @@ use args::{Command, Global};
 use context::Context;
 use exit::{Exit, Failure};
 
+use crate::source::Diagnostic;
+
 /// Runs the program with the arguments of the process and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return usage(&told),
+    };
     log(&cli.global);
     let out = exit::Output::new(&cli.global);
     let run = match &cli.command {
@@ -52,12 +58,20 @@ pub fn main() -> ExitCode {
         | Command::Import(_) => with_runtime(&cli, &out),
     };
     match run {
-        Ok(exit) => exit.code(),
+        Ok(exit) => out.end(exit).code(),
         Err(failure) => {
             out.failure(&failure);
-            failure.exit.code()
+            out.end(failure.exit).code()
         }
     }
+}
+
+/// Help and version are results; a wrong word is an error like any other. Not 2, which says that
+/// something was found: a nightly job must not take a typo for drift.
+fn usage(told: &clap::Error) -> ExitCode {
+    let wrong = told.use_stderr();
+    let written = told.print().is_ok();
+    if wrong || !written { Exit::Error.code() } else { Exit::Done.code() }
 }
 
 /// Against the simulator time is virtual, so that waiting takes none.
@@ -68,34 +82,50 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()
     };
     let runtime = runtime.map_err(|it| Failure::error("runtime", format!("cannot start: {it}")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let access = match &cli.command {
             Command::Apply(_) | Command::Destroy(_) => Access::Write,
             _ => Access::Read,
         };
         let context = Context::new(&cli.global, out.clone(), access)?;
-        let result = match &cli.command {
-            Command::Plan(args) => plan::run(args, &context).await,
-            Command::Apply(args) => apply::run(args, &context).await,
-            Command::Destroy(args) => apply::destroy(args, &context).await,
-            Command::Drift(args) => drift::run(args, &context).await,
-            Command::Verify(args) => verify::verify(args, &context).await,
-            Command::Doctor(args) => verify::doctor(args, &context).await,
-            Command::Graph(args) => graph::run(args, &context),
-            Command::Show(args) => plan::show(args, &context),
-            Command::Import(args) => import::run(args, &context).await,
-            Command::Validate(_)
-            | Command::Explain(_)
-            | Command::Schema
-            | Command::Completions(_)
-            | Command::Man { .. }
-            | Command::Init(_)
-            | Command::Sandbox(_) => Ok(Exit::Done),
+        let command = run(cli, &context);
+        let result = tokio::select! {
+            biased;
+            () = context.interrupts.unseen() => {
+                let message = "interrupted; nothing was changed";
+                let finding = Diagnostic::error("interrupted", message);
+                Err(Failure::findings(Exit::Interrupted, vec![finding]))
+            }
+            result = command => result,
         };
         // What happened in the simulator happened, also when the command failed.
         context.close()?;
         result
-    })
+    });
+    // Whoever waits for an answer at the terminal will not get one any more.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Apply(args) => apply::run(args, context).await,
+        Command::Destroy(args) => apply::destroy(args, context).await,
+        Command::Drift(args) => drift::run(args, context).await,
+        Command::Verify(args) => verify::verify(args, context).await,
+        Command::Doctor(args) => verify::doctor(args, context).await,
+        Command::Graph(args) => graph::run(args, context),
+        Command::Show(args) => plan::show(args, context),
+        Command::Import(args) => import::run(args, context).await,
+        Command::Validate(_)
+        | Command::Explain(_)
+        | Command::Schema
+        | Command::Completions(_)
+        | Command::Man { .. }
+        | Command::Init(_)
+        | Command::Sandbox(_) => Ok(Exit::Done),
+    }
 }
 
 fn log(global: &Global) {
@@ -108,7 +138,7 @@ fn log(global: &Global) {
     };
     let chosen = std::env::var("AMLPLAN_LOG").unwrap_or_else(|_| level.to_owned());
     let filter = EnvFilter::try_new(chosen).unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| exit::Log);
     // A second subscriber can only be set in tests, where the first one is as good.
     let _ = match global.log_format {
         args::LogFormat::Text => logs.with_ansi(false).try_init(),

@@ -139,23 +139,9 @@ async fn serve(args: &ServeArgs, state: &Path, out: &Output) -> Result<Exit, Fai
         let served = &it.subscriptions;
         out.result(&crate::render::world::served(&it.url, it.ca.as_deref(), &kubeconfigs, served));
     };
-    sandbox.serve(options, listening, asked_to_stop()).await.map_err(state_error)?;
+    sandbox
+        .serve(options, listening, super::signals::asked_to_stop())
+        .await
+        .map_err(state_error)?;
     Ok(Exit::Done)
-}
-
-/// Completes at Ctrl-C or SIGTERM.
-pub(super) async fn asked_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = term.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without a handler there is nothing to wait for but the other signal.
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -56,15 +56,7 @@ pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec
 pub(super) fn write(report: &Report, args: &CheckArgs, context: &Context) -> Result<(), Failure> {
     for (format, file) in args.formats.all(args.json) {
         let text = render::report::render(report, format, &context.style(), args.formats.all);
-        match file {
-            None => context.out.result(&text),
-            Some(path) => std::fs::write(&path, text).map_err(|it| {
-                Failure::error(
-                    "file-unwritable",
-                    format!("cannot write `{}`: {it}", path.display()),
-                )
-            })?,
-        }
+        context.out.deliver(&text, format.commands(), file.as_deref())?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use miette::{
     SourceCode, SourceSpan, SpanContents,
 };
 
+use super::safe;
 use crate::source::{Diagnostic, Label, Place, Severity, Source};
 
 /// The findings in order, each with file, line, column and the offending text underlined; file
@@ -23,9 +24,10 @@ pub fn report(findings: &[Diagnostic], color: bool, width: usize) -> String {
         .with_urls(false)
         .with_context_lines(1)
         .with_width(width.max(40));
+    let findings: Vec<Diagnostic> = findings.iter().map(uncolored).collect();
     let mut lines = Lines::default();
     let mut out = String::new();
-    for finding in in_order(findings) {
+    for finding in in_order(&findings) {
         let shown = Shown::new(finding, &mut lines);
         if !out.is_empty() {
             out.push('\n');
@@ -37,11 +39,33 @@ pub fn report(findings: &[Diagnostic], color: bool, width: usize) -> String {
         }
     }
     // The handler pads lines; nobody wants that in a log.
-    out.lines().map(str::trim_end).fold(String::with_capacity(out.len()), |mut text, line| {
-        text.push_str(line);
-        text.push('\n');
-        text
-    })
+    safe::sealed(&out).lines().map(str::trim_end).fold(
+        String::with_capacity(out.len()),
+        |mut text, line| {
+            text.push_str(line);
+            text.push('\n');
+            text
+        },
+    )
+}
+
+/// The finding without what could pass for a colour of the report.
+fn uncolored(finding: &Diagnostic) -> Diagnostic {
+    let mut finding = finding.clone();
+    let plain = |text: &mut String| *text = safe::plain(text).into_owned();
+    plain(&mut finding.message);
+    finding.help.iter_mut().for_each(plain);
+    for label in &mut finding.labels {
+        plain(&mut label.text);
+        let source = &label.place.source;
+        let path = source.path.display().to_string();
+        if source.text.contains('\u{1b}') || path.contains('\u{1b}') {
+            let text = safe::plain(&source.text).into_owned();
+            label.place.source =
+                Arc::new(Source { path: safe::plain(&path).into_owned().into(), text });
+        }
+    }
+    finding
 }
 
 /// By file in the order of discovery, then by place; findings without a place come first.
@@ -335,6 +359,7 @@ late
    · ────
    ╰────
 ");
-        assert!(report(&findings, true, 80).contains('\u{1b}'));
+        let colored = safe::written(&report(&findings, true, 80), safe::Commands::None);
+        assert!(colored.contains("\u{1b}[31m"), "{colored}");
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::style::{Ink, Style, count, harmless};
+use super::safe;
+use super::style::{Ink, Style, count};
 use super::values::{self, SENSITIVE, inline, name};
 use crate::model::{Json, Pointer, Value};
 use crate::plan::{Action, Reason, Step};
@@ -204,7 +205,7 @@ impl<'a> Writer<'a> {
             Value::String(text) if text.trim_end().contains('\n') => {
                 self.line(depth, action, &format!("{label}<<-EOT"), &comment);
                 for line in text.lines() {
-                    self.line(depth + 1, Action::NoOp, &harmless(line), "");
+                    self.line(depth + 1, Action::NoOp, &safe::shortened(line), "");
                 }
                 self.line(depth, Action::NoOp, &format!("EOT{gone}"), "");
             }
@@ -281,7 +282,8 @@ impl<'a> Writer<'a> {
                 self.line(depth, Action::NoOp, "EOT", "");
             }
             (Some(before), Some(after)) => {
-                let said = format!("{label}{} -> {}", inline(&before), inline(after));
+                let (before, after) = values::inline_pair(&before, after);
+                let said = format!("{label}{before} -> {after}");
                 self.line(depth, Action::Update, &said, &comment);
             }
         }
@@ -316,7 +318,7 @@ impl<'a> Writer<'a> {
                     ChangeTag::Delete => Action::Delete,
                     ChangeTag::Insert => Action::Create,
                 };
-                self.line(depth, action, &harmless(change.value()), "");
+                self.line(depth, action, &safe::shortened(change.value()), "");
             }
         }
     }

@@ -150,6 +150,7 @@ mod tests {
     #[test]
     fn colour_adds_nothing_but_colour() {
         let colored = plan(&sample(), &Style { color: true, width: 100 });
+        let colored = super::super::safe::written(&colored, super::super::safe::Commands::None);
         let mut plain = String::new();
         for (index, piece) in colored.split('\u{1b}').enumerate() {
             plain.push_str(if index == 0 { piece } else { piece.split_once('m').unwrap().1 });

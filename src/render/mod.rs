@@ -11,6 +11,7 @@ pub mod json;
 mod outcome;
 pub mod progress;
 pub mod report;
+pub mod safe;
 #[cfg(test)]
 mod samples;
 mod stream;

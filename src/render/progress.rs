@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::style::{Ink, Style, duration, text};
-use super::{outcome, stream};
+use super::{outcome, safe, stream};
 use crate::apply::{Event, Outcome};
 use crate::model::{Json, Key};
 use crate::plan::Action;
@@ -109,6 +109,11 @@ impl Reporter {
     }
 }
 
+/// The moving lines go to the terminal by themselves.
+fn shown(text: &str) -> String {
+    safe::written(text, safe::Commands::None)
+}
+
 impl Live {
     fn on(&self, event: &Event) {
         match event {
@@ -117,12 +122,12 @@ impl Live {
                 if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                     bar.set_style(style);
                 }
-                bar.set_message(stream::message(event));
+                bar.set_message(shown(&stream::message(event)));
                 locked(&self.bars).insert(key.clone(), (*action, bar));
             }
             Event::Progress { key, state, elapsed } => {
                 if let Some((action, bar)) = locked(&self.bars).get(key) {
-                    bar.set_message(stream::still(key, *action, state, *elapsed));
+                    bar.set_message(shown(&stream::still(key, *action, state, *elapsed)));
                     bar.tick();
                 }
             }
@@ -134,7 +139,7 @@ impl Live {
                     bar.finish_and_clear();
                 }
                 // A watcher that went away does not stop the apply.
-                drop(self.multi.println(said(event, &self.style).trim_end()));
+                drop(self.multi.println(shown(said(event, &self.style).trim_end())));
             }
         }
     }
@@ -163,7 +168,7 @@ impl Plain {
             | Event::Skipped { .. }
             | Event::Left { .. } => said(event, &self.style),
         };
-        drop(state.out.write_all(line.as_bytes()));
+        drop(state.out.write_all(shown(&line).as_bytes()));
         drop(state.out.flush());
     }
 }
@@ -172,7 +177,7 @@ impl Lines {
     fn write(&self, objects: &[Json]) {
         let lines: Vec<String> = objects.iter().map(ToString::to_string).collect();
         let mut out = locked(&self.out);
-        drop(out.write_all(text(&lines).as_bytes()));
+        drop(out.write_all(shown(&text(&lines)).as_bytes()));
         drop(out.flush());
     }
 }

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use super::safe;
+
+/// More lines than this of one message are not read.
+const MANY_LINES: usize = 30;
+
 /// How text for people is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
@@ -41,11 +46,7 @@ impl Style {
             Ink::Bad => "31",
             Ink::Told => "36",
         };
-        if self.color && !text.is_empty() {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.color && !text.is_empty() { safe::colored(code, text) } else { text.to_owned() }
     }
 
     /// The text after a bullet, broken at spaces; further lines are indented below the first.
@@ -62,9 +63,9 @@ impl Style {
     pub(super) fn wrap(&self, prefix: &str, text: &str) -> Vec<String> {
         let room = self.width.saturating_sub(prefix.chars().count()).max(30);
         let mut lines = Vec::new();
-        for paragraph in text.lines() {
+        // What a server says may be a book.
+        for paragraph in text.lines().take(MANY_LINES) {
             let mut line = String::new();
-            let paragraph = harmless(paragraph);
             for word in paragraph.split_whitespace() {
                 if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
                     lines.push(format!("{prefix}{line}"));
@@ -92,11 +93,6 @@ pub(super) fn duration(it: Duration) -> String {
     }
 }
 
-/// Text from elsewhere without what a terminal would act on.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars().filter(|it| !it.is_control() || *it == '\t').collect()
-}
-
 /// `1 field`, `2 fields`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -105,7 +101,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 /// The lines, each with its end.
 pub(super) fn text(lines: &[String]) -> String {
     lines.iter().fold(String::new(), |mut text, line| {
-        text.push_str(line);
+        text.push_str(&safe::one_line(line));
         text.push('\n');
         text
     })
@@ -124,7 +120,7 @@ mod tests {
     #[test]
     fn comments_wrap_inside_the_width_and_keep_long_words_whole() {
         let style = Style { color: false, width: 40 };
-        let lines = style.wrap("  # ", "one\u{1b} two three four five six seven eight nine");
+        let lines = style.wrap("  # ", "one two three four five six seven eight nine");
         assert_eq!(lines, ["  # one two three four five six seven", "  # eight nine"]);
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::safe;
 use crate::model::{Encoding, Json, Later, Pointer, Secret, SecretSource, Value};
 use crate::plan::{Action, Reason, Step};
 use crate::resource::FieldChange;
@@ -179,33 +180,50 @@ pub(super) fn marks(value: &Value, has: &dyn Fn(&Value) -> bool) -> Json {
 /// A key as it stands in text: quoted when it is not a plain word.
 pub(super) fn name(key: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || "_-.".contains(it);
-    if !key.is_empty() && key.chars().all(plain) { key.to_owned() } else { quoted(key) }
+    if !key.is_empty() && key.chars().all(plain) {
+        key.to_owned()
+    } else {
+        quoted(&safe::shortened(key))
+    }
 }
 
 fn quoted(text: &str) -> String {
     Json::from(text).to_string()
 }
 
-/// A value on one line.
+/// The two sides of a change, each on one line, shortened where they differ.
+pub(super) fn inline_pair(before: &Value, after: &Value) -> (String, String) {
+    match (before, after) {
+        (Value::String(before), Value::String(after)) => {
+            let (before, after) = safe::shortened_pair(before, after);
+            (quoted(&before), quoted(&after))
+        }
+        _ => (inline(before), inline(after)),
+    }
+}
+
+/// A value on one line; the whole of a long one stands only in JSON.
 pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(it) => it.to_string(),
         Value::Number(it) => it.to_string(),
-        Value::String(it) => quoted(it),
+        Value::String(it) => quoted(&safe::shortened(it)),
         Value::Secret(_) => SENSITIVE.to_owned(),
         Value::Later(later) if later.call.is_some() => {
             format!("{SENSITIVE} (known after {})", later.from)
         }
         Value::Later(later) => format!("(known after {})", later.from),
         Value::Array(items) => {
-            format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", "))
+            let items = items.iter().map(inline).collect::<Vec<_>>().join(", ");
+            format!("[{}]", safe::shortened(&items))
         }
         Value::Object(map) if map.is_empty() => "{}".to_owned(),
         Value::Object(map) => {
             let pair =
                 |(key, value): (&String, &Value)| format!("{} = {}", name(key), inline(value));
-            format!("{{ {} }}", map.iter().map(pair).collect::<Vec<_>>().join(", "))
+            let pairs = map.iter().map(pair).collect::<Vec<_>>().join(", ");
+            format!("{{ {} }}", safe::shortened(&pairs))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+mod payloads;
 mod plan_file;
 #[path = "../common/program.rs"]
 mod program;

@@ -9,6 +9,7 @@ mod people;
 
 pub use document::json;
 
+use super::safe::Commands;
 use super::style::{Style, count};
 use crate::health::{Finding, Report, Status};
 use crate::model::Json;
@@ -53,6 +54,15 @@ impl Format {
         (Self::Prometheus, "prometheus"),
         (Self::Html, "html"),
     ];
+
+    /// Whether its lines are commands for a CI runner.
+    #[must_use]
+    pub const fn commands(self) -> Commands {
+        match self {
+            Self::Github | Self::AzurePipelines => Commands::Lines,
+            _ => Commands::None,
+        }
+    }
 
     /// The format with this word.
     #[must_use]

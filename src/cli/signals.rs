@@ -1,0 +1,65 @@
+//! Being asked to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+/// Who sees to it: an apply ends in order, everything else just ends.
+#[derive(Debug, Default)]
+pub(super) struct Interrupts {
+    taken: AtomicBool,
+    asked: watch::Sender<bool>,
+}
+
+impl Interrupts {
+    /// From here on the command ends by itself when this turns true.
+    pub(super) fn take(&self) -> watch::Receiver<bool> {
+        self.taken.store(true, Ordering::Relaxed);
+        self.asked.subscribe()
+    }
+
+    /// Completes when a command that does not see to it is asked to stop.
+    pub(super) async fn unseen(&self) {
+        loop {
+            asked_to_stop().await;
+            if !self.taken.load(Ordering::Relaxed) {
+                return;
+            }
+            self.asked.send_replace(true);
+        }
+    }
+}
+
+/// Completes at Ctrl-C, SIGTERM or SIGHUP: a terminal that is closed asks as politely as a person.
+pub(super) async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()).ok()).flatten();
+        let hung_up = async {
+            match hangup {
+                Some(mut it) => drop(it.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = term.recv() => {}
+                () = hung_up => {}
+            }
+            return;
+        }
+    }
+    // Without a handler there is nothing to wait for but the other signal.
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Whether the program was started so that it outlives its terminal (`nohup`): SIGHUP, the lowest
+/// bit of the mask of ignored signals (proc(5)).
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+    mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).is_some_and(|it| it & 1 == 1)
+}
