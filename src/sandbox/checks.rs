@@ -28,6 +28,51 @@ impl Finding {
     }
 }
 
+/// What a checker says for a code, where nothing in the world makes it say so ("AML docs: troubleshoot the Kubernetes
+/// extension"; "Azure/AML-Kubernetes: troubleshooting").
+pub(super) fn told(code: &str) -> Option<Finding> {
+    let (checker, message) = match code {
+        "E40000" => ("info", "Unknown error."),
+        "E40001" => ("service", NO_BALANCER),
+        "E40002" => (
+            "inferencev1",
+            "The inference router needs at least 3 healthy nodes for high availability.",
+        ),
+        "E40003" => ("service", "Internal load balancer is only supported on AKS."),
+        "E40004" => ("inferencev1", "Deployment azureml-fe-v2 is not found."),
+        "E40005" => ("inferencev1", "Deployment azureml-fe-v2 did not scale up in time."),
+        "E40006" => {
+            ("inferencev1", "The replicas of deployment azureml-fe-v2 could not be updated.")
+        }
+        "E40007" => ("inferencev1", "The ssl certificate and key are missing or invalid."),
+        "E45001" => ("clusterresource", "Pod aml-operator in namespace azureml is unhealthy."),
+        "E45002" => (
+            "helmchart",
+            "There is another prometheus operator in the cluster. Set installPromOp to False.",
+        ),
+        "E45003" => (
+            "info",
+            "The network connectivity of the cluster is bad: mcr.microsoft.com cannot be reached.",
+        ),
+        "E45004" => (
+            "inferencev1",
+            "ClusterRole azureml-fe-role already exists and is not owned by this release.",
+        ),
+        "E45005" => (
+            "inferencev1",
+            "Deployment azureml-fe of an earlier attach exists in namespace default.",
+        ),
+        "E45006" => ("instancetype", "Failed to validate or update instancetype"),
+        "E49999" => ("info", "The checker panicked."),
+        _ => return None,
+    };
+    let code = code.get(1..)?.parse().ok()?;
+    Some(Finding { checker, code, message: message.to_owned() })
+}
+
+const NO_BALANCER: &str =
+    "Load balancer is not supported in your cluster. Use nodePort or clusterIP, or install one.";
+
 /// What Helm meets after the health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -54,6 +99,13 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
                 "The inference router needs at least 3 healthy nodes for high availability, but only {nodes} found. Set inferenceRouterHA to False."
             ),
         );
+    }
+    let file = world.file.cluster(&cluster.name);
+    if release.gate("inference")
+        && components::router_kind(release) == "LoadBalancer"
+        && file.is_some_and(|file| file.load_balancer == Some(false))
+    {
+        find("service", 40_001, NO_BALANCER);
     }
     if wants_internal_balancer(release) && !release.is_aks && !may_be_on_azure(cluster) {
         find("service", 40_003, "Internal load balancer is only supported on AKS.");
@@ -90,6 +142,10 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
             "Deployment azureml-fe of an earlier attach exists in namespace default.",
         );
     }
+    let told = file.into_iter().flat_map(|file| &file.health).filter_map(|code| told(code));
+    let news: Vec<Finding> =
+        told.filter(|it| findings.iter().all(|found| found.code != it.code)).collect();
+    findings.extend(news);
     findings
 }
 
@@ -107,6 +163,9 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
         return Verdict::Refused(format!(
             "unable to create new content in namespace {NAMESPACE} because it is being terminated"
         ));
+    }
+    if let Some(text) = nested_label(release) {
+        return Verdict::Refused(text);
     }
     if let Some(other) = components::other_release(cluster, &release.name) {
         return Verdict::Refused(format!(
@@ -126,6 +185,18 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
         }
     }
     Verdict::Fine
+}
+
+/// A dot in a key makes a level of the chart's values unless it is escaped, and a selector with levels is none
+/// ("Azure/AKS issue 2645").
+fn nested_label(release: &Release) -> Option<String> {
+    let label = release.settings.keys().find_map(|key| {
+        key.strip_prefix("nodeSelector.").filter(|label| label.replace("\\.", "").contains('.'))
+    })?;
+    let level = label.split('.').next().unwrap_or(label);
+    Some(format!(
+        "unable to build kubernetes objects from release manifest: error validating \"\": error validating data: ValidationError(Deployment.spec.template.spec.nodeSelector.{level}): invalid type for io.k8s.api.core.v1.PodSpec.nodeSelector: got \"map\", expected \"string\""
+    ))
 }
 
 fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {

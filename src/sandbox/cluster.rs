@@ -24,7 +24,13 @@ pub(super) struct Beginning {
     pub(super) installed: Vec<Software>,
     /// When it was made, RFC 3339.
     pub(super) born: String,
+    /// Rules of RBAC for [`CALLER`]; without any, who signs in may do everything.
+    #[serde(default)]
+    pub(super) rules: Option<Vec<Json>>,
 }
+
+/// The user that signs in to a cluster which restricts what it may do.
+pub(super) const CALLER: &str = "sandbox-caller";
 
 /// An object of a cluster as it is saved: its API path, and `null` when it was deleted.
 type Saved = (String, Box<RawValue>);
@@ -157,6 +163,19 @@ impl Beginning {
             for preset in SOFTWARE.get(name).into_iter().flatten() {
                 store.put(&preset.at, preset.object.clone(), &self.born);
             }
+        }
+        if let Some(rules) = &self.rules {
+            const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+            let subject =
+                json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": CALLER});
+            let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CALLER});
+            store.put(
+                &format!("{RBAC}/clusterroles/{CALLER}"),
+                json!({"rules": rules}),
+                &self.born,
+            );
+            let binding = json!({"roleRef": role, "subjects": [subject]});
+            store.put(&format!("{RBAC}/clusterrolebindings/{CALLER}"), binding, &self.born);
         }
         store.begun()
     }

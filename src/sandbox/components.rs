@@ -284,7 +284,7 @@ fn put_service(cluster: &mut Cluster, release: &Release, service: &Service, now:
 }
 
 /// The Service type of the inference router ("AML docs: inferenceRouterServiceType").
-fn router_kind(release: &Release) -> &'static str {
+pub(super) fn router_kind(release: &Release) -> &'static str {
     if release.is_true("privateEndpointNodeport")
         || release.is_true("scoringFe.serviceType.nodePort")
     {

@@ -29,6 +29,8 @@ mod tests;
 #[cfg(test)]
 mod tests_arm;
 #[cfg(test)]
+mod tests_fleet;
+#[cfg(test)]
 mod tests_state;
 mod throttle;
 mod tls;

@@ -220,6 +220,23 @@ pub(super) fn check_bearer(
     }
 }
 
+/// Who a token was given to.
+pub(super) struct Principal {
+    /// The id of the application or user.
+    pub(super) client: String,
+    /// Its object id.
+    pub(super) object: String,
+}
+
+/// The principal of a request; tokens that were not made here are the caller's.
+pub(super) fn caller(world: &World, call: &Call) -> Principal {
+    let token = call.header("authorization").and_then(|value| value.split_once(' '));
+    let claims = token.and_then(|(_, token)| claims(token.trim())).unwrap_or_default();
+    let object = claims["oid"].as_str().map_or_else(|| world.guid("caller"), ToOwned::to_owned);
+    let client = claims["appid"].as_str().map_or_else(|| object.clone(), ToOwned::to_owned);
+    Principal { client, object }
+}
+
 fn claims(token: &str) -> Option<Json> {
     let middle = token.split('.').nth(1)?;
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(middle).ok()?)

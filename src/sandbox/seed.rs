@@ -303,6 +303,7 @@ pub(super) fn materialise_cluster(world: &mut World, id: &str, distribution: &st
         aks,
         installed: file.as_ref().map(|file| file.installed.clone()).unwrap_or_default(),
         born: world.kube_stamp(),
+        rules: world.file.access.kubernetes.clone(),
     };
     let denied = file.is_some_and(|file| file.scc_edit == SccEdit::Deny);
     world.put_cluster(Cluster::new(id, name, denied, beginning));

@@ -11,7 +11,8 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use serde_json::Value as Json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -217,7 +218,7 @@ where
         }
     });
     // An error here is a connection that broke, on purpose or not; there is nobody to tell.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
 }
 
 #[cfg(test)]

@@ -75,6 +75,9 @@ fn changes(world: &World) -> Option<String> {
     for (key, value) in world.seeded.changes() {
         line.entry("seeded", key, value);
     }
+    for (key, value) in world.lagging.changes() {
+        line.entry("lagging", key, value);
+    }
     for (key, value) in world.faults.drawn.changes() {
         line.entry("drawn", key, value);
     }
@@ -126,6 +129,7 @@ fn whole(world: &World) -> String {
     entries(&mut lines, "operation", world.operations.iter());
     entries(&mut lines, "task", world.tasks.iter());
     entries(&mut lines, "seeded", world.seeded.iter());
+    entries(&mut lines, "lagging", world.lagging.iter());
     entries(&mut lines, "drawn", world.faults.drawn.iter());
     for (key, cluster) in world.clusters() {
         let mut line = Line::new();
@@ -141,6 +145,7 @@ fn settle(world: &mut World) {
     world.operations.settle();
     world.tasks.settle();
     world.seeded.settle();
+    world.lagging.settle();
     world.faults.drawn.settle();
     world.file_changed = false;
     world.clock_counts = false;
@@ -205,6 +210,7 @@ fn restore(
         "operation" => world.operations.restore(key, read(value)?),
         "task" => world.tasks.restore(key, read(value)?),
         "seeded" => world.seeded.restore(key, read(value)?),
+        "lagging" => world.lagging.restore(key, read(value)?),
         "drawn" => world.faults.drawn.restore(key, read(value)?),
         "cluster" => world.restore_cluster(key, read(value)?),
         "object" => {

@@ -40,7 +40,7 @@ pub(super) fn configuration(folder: &Path) -> Result<(Arc<ServerConfig>, PathBuf
     .with_no_client_auth()
     .with_single_cert(chain, key)
     .map_err(wrong)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((Arc::new(config), ca))
 }
 

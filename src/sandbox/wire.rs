@@ -18,6 +18,8 @@ pub(super) struct Call {
     pub(super) segments: Vec<String>,
     /// Query by lower-cased name.
     pub(super) query: BTreeMap<String, String>,
+    /// The path as sent, for addresses that lead back.
+    pub(super) raw_path: String,
     /// The query as sent, for what must be passed on verbatim.
     pub(super) raw_query: String,
     pub(super) headers: HeaderMap,
@@ -113,6 +115,7 @@ impl Call {
         Ok(Call {
             unmeasured,
             method: parts.method,
+            raw_path: parts.uri.path().to_owned(),
             segments: decode_path(parts.uri.path()),
             query: url::form_urlencoded::parse(raw_query.as_bytes())
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
@@ -163,37 +166,6 @@ impl Call {
     /// Whether segment `index` is `word`, in any case.
     pub(super) fn is(&self, index: usize, word: &str) -> bool {
         self.segments.get(index).is_some_and(|segment| segment.eq_ignore_ascii_case(word))
-    }
-
-    /// A list in pages of a hundred, with an absolute `nextLink` ("Azure REST: pagination").
-    pub(super) fn page(&self, items: Vec<Json>, null_link: bool) -> Reply {
-        const PAGE: usize = 100;
-        let skip: usize =
-            self.param("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
-        let total = items.len();
-        let value: Vec<Json> = items.into_iter().skip(skip).take(PAGE).collect();
-        let mut body = json!({"value": value});
-        if skip + PAGE < total {
-            let kept: Vec<&str> = self
-                .raw_query
-                .split('&')
-                .filter(|part| {
-                    !part.to_ascii_lowercase().starts_with("%24skiptoken=")
-                        && !part.to_ascii_lowercase().starts_with("$skiptoken=")
-                        && !part.is_empty()
-                })
-                .collect();
-            let next = skip + PAGE;
-            body["nextLink"] = json!(format!(
-                "{}{}?{}&%24skiptoken={next}",
-                self.origin,
-                self.path(),
-                kept.join("&")
-            ));
-        } else if null_link {
-            body["nextLink"] = Json::Null;
-        }
-        Reply::ok(body)
     }
 }
 

@@ -81,6 +81,14 @@ pub(super) struct Task {
     about: Option<String>,
 }
 
+/// What the index of Resource Graph still has of a resource that was changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Lagging {
+    since: Timestamp,
+    /// The resource before the change; it may not have been there.
+    pub(super) body: Option<Json>,
+}
+
 /// The few words of a world that change with everything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Words {
@@ -103,6 +111,7 @@ pub(super) struct World {
     /// Ids that were seeded once, so that what a user deleted stays deleted.
     pub(super) seeded: Shelf<bool>,
     pub(super) faults: Faults,
+    pub(super) lagging: Shelf<Lagging>,
     clusters: BTreeMap<String, Cluster>,
     /// Clusters that came or went, and those that may hold changed objects.
     pub(super) moved: BTreeSet<String>,
@@ -144,6 +153,7 @@ impl World {
             tasks: Shelf::default(),
             seeded: Shelf::default(),
             faults: Faults::default(),
+            lagging: Shelf::default(),
             clusters: BTreeMap::new(),
             moved: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -301,13 +311,30 @@ impl World {
     }
 
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Stored> {
-        self.resources.get_mut(&id::key(id))
+        let key = id::key(id);
+        self.fall_behind(&key);
+        self.resources.get_mut(&key)
+    }
+
+    /// Lets the index keep what a resource is before it changes, where the world has it lag.
+    fn fall_behind(&mut self, key: &str) {
+        if self.file.graph_lag > 0 && !self.seeding && !self.lagging.contains_key(key) {
+            let body = self.resources.get(key).map(|stored| stored.body.clone());
+            self.lagging.insert(key.to_owned(), Lagging { since: self.now(), body });
+        }
+    }
+
+    /// Lets the index learn what changed long enough ago.
+    pub(super) fn catch_up(&mut self) {
+        let (now, lag) = (self.now(), i64::from(self.file.graph_lag));
+        self.lagging.retain(|_, it| now.duration_since(it.since).as_secs() < lag);
     }
 
     /// Creates or replaces a resource; what is hidden and when it was created stays.
     pub(super) fn put(&mut self, id: &str, body: Json) {
         let now = self.now();
         let key = id::key(id);
+        self.fall_behind(&key);
         // Only reads that may be stale ask for what was before.
         let stale = self.faults.may_be_stale();
         if let Some(stored) = self.resources.get_mut(&key) {
@@ -346,6 +373,7 @@ impl World {
         let is_gone = |k: &str| k == key || k.starts_with(&below);
         let gone: Vec<String> = self.keys_under(&key).map(ToOwned::to_owned).collect();
         for key in gone {
+            self.fall_behind(&key);
             self.resources.remove(&key);
             if let Some(kind) = self.kinds.get_mut(&id::type_of(&key)) {
                 kind.remove(&key);

@@ -8,11 +8,54 @@ use super::faults::FaultRates;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(super) struct WorldFile {
     pub(super) clusters: Vec<FileCluster>,
     pub(super) subscriptions: Vec<FileSubscription>,
     pub(super) faults: FaultRates,
+    pub(super) throttling: Option<Throttling>,
+    /// By how many seconds Resource Graph lags behind writes.
+    pub(super) graph_lag: u32,
+    /// How many entries a page of a list has; else 100.
+    pub(super) page_size: Option<std::num::NonZeroUsize>,
+    pub(super) access: FileAccess,
+}
+
+/// How many reads a subscription answers, instead of what ARM does by default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Throttling {
+    /// Reads a second.
+    pub(super) reads: f64,
+    /// Reads at once.
+    #[serde(default)]
+    pub(super) burst: Option<f64>,
+    /// Seconds that a refusal asks to wait.
+    #[serde(default)]
+    pub(super) retry_after: Option<u32>,
+}
+
+/// What the caller may do; what is not given is not restricted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileAccess {
+    pub(super) azure: Option<Vec<Grant>>,
+    /// Rules of RBAC (`apiGroups`, `resources`, `verbs`, …) that hold in every cluster.
+    pub(super) kubernetes: Option<Vec<serde_json::Value>>,
+}
+
+/// Rights in Azure at a scope and below it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Grant {
+    pub(super) scope: String,
+    /// A built-in role by its name.
+    #[serde(default)]
+    pub(super) role: Option<String>,
+    #[serde(default)]
+    pub(super) actions: Vec<String>,
+    #[serde(default)]
+    pub(super) not_actions: Vec<String>,
 }
 
 /// A cluster; it is matched by name with those of the manifest.
@@ -37,6 +80,12 @@ pub(super) struct FileCluster {
     pub(super) installed: Vec<Software>,
     #[serde(default)]
     pub(super) scc_edit: SccEdit,
+    /// Codes (`E40001`) that the health check of the extension finds here, beside what it finds by itself.
+    #[serde(default)]
+    pub(super) health: Vec<String>,
+    /// Whether Services of type LoadBalancer get an address here.
+    #[serde(default)]
+    pub(super) load_balancer: Option<bool>,
 }
 
 /// Software that is in the cluster before the extension.
@@ -98,6 +147,17 @@ impl WorldFile {
             return Ok(WorldFile::default());
         }
         let file: WorldFile = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        for cluster in &file.clusters {
+            let unknown = cluster.health.iter().find(|code| super::checks::told(code).is_none());
+            if let Some(code) = unknown {
+                return Err(format!(
+                    "the health check knows no code {code}: E40000 to E40007, E45001 to E45006, E49999"
+                ));
+            }
+        }
+        if file.throttling.as_ref().is_some_and(|it| !(it.reads > 0.0)) {
+            return Err("throttling.reads must be more than 0".to_owned());
+        }
         for (name, rate) in [
             ("throttle", file.faults.throttle),
             ("serverError", file.faults.server_error),

@@ -26,6 +26,27 @@ struct Role {
     not_actions: Vec<String>,
 }
 
+/// What a role allows.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    pub(super) actions: Vec<String>,
+    pub(super) not_actions: Vec<String>,
+}
+
+fn rights(role: &Role) -> Rights {
+    Rights { actions: role.actions.clone(), not_actions: role.not_actions.clone() }
+}
+
+/// The rights of a built-in role.
+pub(super) fn role_named(name: &str) -> Option<Rights> {
+    ROLES.iter().find(|role| role.name.eq_ignore_ascii_case(name)).map(rights)
+}
+
+/// The rights of a built-in role by the GUID of its definition.
+pub(super) fn role_of_id(id: &str) -> Option<Rights> {
+    ROLES.iter().find(|role| role.id.eq_ignore_ascii_case(id)).map(rights)
+}
+
 static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
     toml::from_str::<Catalog>(include_str!("../roles.toml"))
         .expect("the embedded list of roles parses")
@@ -44,10 +65,11 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
     match (&call.method, level.types().as_str(), level.is_named()) {
         (&Method::GET, "roleassignments", false) => Ok(list_assignments(world, call, &scope)),
         (_, "roleassignments", true) => assignment(world, call, &path, &scope),
-        (&Method::GET, "roledefinitions", false) => Ok(definitions(call, &scope)),
+        (&Method::GET, "roledefinitions", false) => Ok(definitions(world, call, &scope)),
         (&Method::GET, "roledefinitions", true) => definition(&scope, level.last_name()),
-        (&Method::GET, "permissions", false) => Ok(Reply::ok(json!({"value": [
-            {"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []}]}))),
+        (&Method::GET, "permissions", false) => {
+            Ok(Reply::ok(super::access::permissions(world, call, &scope)))
+        }
         (&Method::GET, "locks", false) => Ok(list_locks(world, call, &scope)),
         (_, "locks", true) => lock(world, call, &path),
         _ => super::generic::handle(world, call, target),
@@ -79,7 +101,7 @@ fn list_assignments(world: &World, call: &Call, scope: &str) -> Reply {
         .flatten();
     let at_scope = filter.contains("atscope()");
     let scope_key = id::key(scope);
-    let items = world
+    let items: Vec<&Json> = world
         .keyed("", "microsoft.authorization/roleassignments")
         .filter(|(_, stored)| {
             let own = id::key(stored.body["properties"]["scope"].as_str().unwrap_or_default());
@@ -92,9 +114,9 @@ fn list_assignments(world: &World, call: &Call, scope: &str) -> Reply {
             });
             who && (above || (below && !at_scope))
         })
-        .map(|(_, stored)| stored.body.clone())
+        .map(|(_, stored)| &stored.body)
         .collect();
-    call.page(items, false)
+    super::page(world, call, items, Json::clone)
 }
 
 fn assignment(world: &mut World, call: &Call, path: &str, scope: &str) -> Answer {
@@ -235,7 +257,7 @@ fn role_body(scope: &str, role: &Role) -> Json {
         "type": "Microsoft.Authorization/roleDefinitions", "name": role.id})
 }
 
-fn definitions(call: &Call, scope: &str) -> Reply {
+fn definitions(world: &World, call: &Call, scope: &str) -> Reply {
     let filter = call.param("$filter").unwrap_or_default().to_owned();
     let wanted = filter
         .to_ascii_lowercase()
@@ -244,9 +266,8 @@ fn definitions(call: &Call, scope: &str) -> Reply {
     let items = ROLES
         .iter()
         .filter(|role| wanted.as_ref().is_none_or(|wanted| role.name.eq_ignore_ascii_case(wanted)))
-        .map(|role| role_body(scope, role))
-        .collect();
-    call.page(items, false)
+        .map(|role| role_body(scope, role));
+    super::page(world, call, items, |it| it)
 }
 
 fn definition(scope: &str, name: &str) -> Answer {
@@ -289,7 +310,7 @@ fn list_locks(world: &World, call: &Call, scope: &str) -> Reply {
                 .collect::<Vec<_>>(),
         );
     }
-    call.page(items, false)
+    super::page(world, call, items, |it| it)
 }
 
 fn lock(world: &mut World, call: &Call, path: &str) -> Answer {

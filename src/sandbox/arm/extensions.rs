@@ -72,7 +72,11 @@ fn list(world: &World, call: &Call, cluster: &str) -> Answer {
     require_cluster(world, cluster)?;
     let items = world
         .collection(&format!("{cluster}/providers/Microsoft.KubernetesConfiguration/extensions"));
-    Ok(call.page(items.into_iter().map(|stored| shape(call, &stored.body)).collect(), true))
+    let mut reply = super::page(world, call, items, |stored| shape(call, &stored.body));
+    if let Some(body) = reply.body.as_mut().filter(|body| body["nextLink"].is_null()) {
+        body["nextLink"] = Json::Null;
+    }
+    Ok(reply)
 }
 
 fn read(world: &mut World, call: &Call, path: &str) -> Answer {

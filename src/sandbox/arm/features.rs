@@ -21,14 +21,17 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let (namespace, name) = (level.name(0), level.name(1));
     match (&call.method, level.types().as_str()) {
-        (&Method::GET, "features" | "subscriptionfeatureregistrations") => {
-            Ok(call.page(list(world, subscription, None, level.types() == "features"), false))
-        }
+        (&Method::GET, "features" | "subscriptionfeatureregistrations") => Ok(super::page(
+            world,
+            call,
+            list(world, subscription, None, level.types() == "features"),
+            |it| it,
+        )),
         (&Method::GET, "providers/features") if name.is_empty() => {
-            Ok(call.page(list(world, subscription, Some(namespace), true), false))
+            Ok(super::page(world, call, list(world, subscription, Some(namespace), true), |it| it))
         }
         (&Method::GET, "featureproviders/subscriptionfeatureregistrations") if name.is_empty() => {
-            Ok(call.page(list(world, subscription, Some(namespace), false), false))
+            Ok(super::page(world, call, list(world, subscription, Some(namespace), false), |it| it))
         }
         (&Method::GET, "providers/features") => {
             feature(world, subscription, namespace, name).map(Reply::ok)

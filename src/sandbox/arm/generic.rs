@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::id::{self, Target};
 use super::{
-    canonical_id, clusters, envelope, fail, method_not_allowed, not_found, parent_id,
-    parent_not_found, providers,
+    canonical_id, envelope, fail, method_not_allowed, not_found, parent_id, parent_not_found,
+    providers, shown,
 };
 use crate::wire::{Answer, Call, Reply};
 use crate::world::World;
@@ -68,7 +68,7 @@ pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
 /// A GET: the stored body, or ARM's 404. With `staleReads` a fresh write may not be seen yet.
 pub(super) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
     let mut body = world.seen(id).ok_or_else(|| not_found(target))?;
-    clusters::heard(world, &mut body);
+    super::clusters::heard(world, &mut body);
     Ok(Reply::ok(body))
 }
 
@@ -163,25 +163,17 @@ pub(super) fn list(world: &World, call: &Call, target: &Target) -> Answer {
         return Err(method_not_allowed(call));
     }
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
-    let items: Vec<Json> =
-        if target.group.is_none() && target.levels.len() == 1 && level.pairs.len() == 1 {
-            world
-                .of_type(target.subscription.as_deref(), &level.full_type().to_ascii_lowercase())
-                .into_iter()
-                .map(|stored| stored.body.clone())
-                .collect()
-        } else {
-            let id = canonical_id(call);
-            if level.pairs.len() > 1 || target.levels.len() > 1 {
-                let parent =
-                    id.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
-                if level.pairs.len() > 1 && world.get(&parent).is_none() {
-                    return Err(parent_not_found(&parent));
-                }
-            }
-            world.collection(&id).into_iter().map(|stored| stored.body.clone()).collect()
-        };
-    Ok(call.page(items, false))
+    let items = if target.group.is_none() && target.levels.len() == 1 && level.pairs.len() == 1 {
+        world.of_type(target.subscription.as_deref(), &level.full_type().to_ascii_lowercase())
+    } else {
+        let id = canonical_id(call);
+        let parent = super::parent_or_self(&id);
+        if level.pairs.len() > 1 && world.get(&parent).is_none() {
+            return Err(parent_not_found(&parent));
+        }
+        world.collection(&id)
+    };
+    Ok(super::page(world, call, items, |stored| shown(world, stored)))
 }
 
 /// `{scope}/providers/Microsoft.ManagedIdentity/identities/default`: the scope's system-assigned identity.

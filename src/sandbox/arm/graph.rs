@@ -6,11 +6,11 @@
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
-use super::{fail, id, kql};
+use super::{access, clusters, fail, id, kql};
 use crate::clock::Pace;
 use crate::throttle::Taken;
 use crate::wire::{Answer, Call, Reply};
-use crate::world::World;
+use crate::world::{Stored, World};
 
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
 pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
@@ -37,7 +37,7 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
         .map(|all| all.iter().filter_map(|s| s.as_str()).map(str::to_ascii_lowercase).collect())
         .unwrap_or_default();
     let parsed = kql::Query::parse(query).map_err(|problem| invalid(&problem))?;
-    let rows = table(world, &parsed.table, &subscriptions).ok_or_else(|| {
+    let rows = table(world, call, &parsed.table, &subscriptions).ok_or_else(|| {
         invalid(&format!("Table {} is invalid, unsupported or disallowed.", parsed.table))
     })?;
     let rows = parsed.run(rows).map_err(|problem| invalid(&problem))?;
@@ -96,8 +96,14 @@ fn tabular(rows: &[Json]) -> Json {
     json!({"columns": kinds, "rows": cells})
 }
 
-/// The rows of a table in these subscriptions, or in all of them; `None` for a table that does not exist.
-fn table(world: &mut World, name: &str, subscriptions: &[String]) -> Option<Vec<Json>> {
+/// The rows of a table in these subscriptions, or in all of them, as the index has them: behind the writes by what the
+/// world says, and only what the caller may read. `None` for a table that does not exist.
+fn table(
+    world: &mut World,
+    call: &Call,
+    name: &str,
+    subscriptions: &[String],
+) -> Option<Vec<Json>> {
     let kinds: &[&str] = match name.to_ascii_lowercase().as_str() {
         "resources" => &[],
         "kubernetesconfigurationresources" => &["microsoft.kubernetesconfiguration/extensions"],
@@ -107,30 +113,38 @@ fn table(world: &mut World, name: &str, subscriptions: &[String]) -> Option<Vec<
         }
         _ => return None,
     };
+    world.catch_up();
+    let belongs = |key: &str, body: &Json| match kinds {
+        [] => super::groups::is_tracked(key, body),
+        kinds => kinds.contains(&id::type_of(key).as_str()),
+    };
     let wanted = |key: &str| {
         subscriptions.is_empty()
             || key.split('/').nth(2).is_some_and(|own| subscriptions.iter().any(|it| it == own))
     };
-    let found: Vec<(String, bool)> = if kinds.is_empty() {
-        let all =
-            world.resources.iter().filter(|(key, it)| super::groups::is_tracked(key, &it.body));
-        all.map(|(key, it)| (key.clone(), world.is_young(it.created))).collect()
-    } else {
-        let all = kinds.iter().flat_map(|kind| world.keyed("", kind));
-        all.map(|(key, it)| (key.to_owned(), world.is_young(it.created))).collect()
+    let may_see = access::reader(world, call);
+    let live: Vec<(&str, &Stored)> = match kinds {
+        [] => world.resources.iter().map(|(key, it)| (key.as_str(), it)).collect(),
+        kinds => kinds.iter().flat_map(|kind| world.keyed("", kind)).collect(),
     };
-    let mut rows = Vec::new();
-    for (key, young) in found.into_iter().filter(|(key, _)| wanted(key)) {
-        if !(young && world.faults.is_stale(&format!("graph {key}")))
-            && let Some(body) = world.body(&key)
-        {
-            rows.push(row(world, &key, body));
-        }
-    }
-    Some(rows)
+    let current = live.into_iter().filter(|(key, _)| !world.lagging.contains_key(*key));
+    let mut found: Vec<(String, Json, bool)> = current
+        .filter(|(key, it)| wanted(key) && belongs(key, &it.body) && may_see(key))
+        .map(|(key, it)| (key.to_owned(), row(world, key, &it.body), world.is_young(it.created)))
+        .collect();
+    let before = world.lagging.iter().filter_map(|(key, it)| Some((key, it.body.as_ref()?)));
+    let before = before.filter(|(key, body)| wanted(key) && belongs(key, body) && may_see(key));
+    found.extend(before.map(|(key, body)| (key.clone(), row(world, key, body), false)));
+    drop(may_see);
+    found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    let faults = &mut world.faults;
+    found.retain(|(key, _, young)| !(*young && faults.is_stale(&format!("graph {key}"))));
+    Some(found.into_iter().map(|(_, row, _)| row).collect())
 }
 
 fn row(world: &World, key: &str, body: &Json) -> Json {
+    let mut body = body.clone();
+    clusters::heard(world, &mut body);
     let target = id::parse(key);
     let kind = id::type_of(key);
     let properties = if kind == "microsoft.kubernetesconfiguration/extensions" {

@@ -27,7 +27,10 @@ pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
     }
     if call.segments.len() == 1 && call.is(0, "subscriptions") {
         let items = world.of_type(None, "microsoft.resources/subscriptions");
-        return Ok(call.page(items.into_iter().map(|stored| stored.body.clone()).collect(), false));
+        let may_see = super::access::reader(world, call);
+        let items =
+            items.into_iter().filter(|it| may_see(it.body["id"].as_str().unwrap_or_default()));
+        return Ok(super::page(world, call, items, |stored| stored.body.clone()));
     }
     Err(fail(
         StatusCode::NOT_FOUND,
@@ -48,7 +51,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         (None, []) => subscription_itself(world, call, subscription),
         (None, ["resourcegroups"]) => {
             let items = world.of_type(Some(subscription), "microsoft.resources/resourcegroups");
-            Ok(call.page(items.into_iter().map(|stored| stored.body.clone()).collect(), false))
+            Ok(super::page(world, call, items, |stored| stored.body.clone()))
         }
         (None, ["providers"]) => Ok(super::providers::list(world, call, subscription)),
         (None, ["operationresults", operation]) => operation_result(world, call, operation),
@@ -125,9 +128,8 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
             }
             check_group(id::last_segment(&id), location.as_str().unwrap_or_default())?;
             let mut body = group_body(&id, &location);
-            if let Some(tags) =
-                request.get("tags").or_else(|| existing.as_ref().and_then(|e| e.get("tags")))
-            {
+            let kept = existing.as_ref().filter(|_| call.method == Method::PATCH);
+            if let Some(tags) = request.get("tags").or_else(|| kept.and_then(|e| e.get("tags"))) {
                 body["tags"] = tags.clone();
             }
             world.put(&id, body.clone());
@@ -225,27 +227,28 @@ fn resources(world: &World, call: &Call, scope: &str) -> Reply {
             .eq_ignore_ascii_case("resourcetype")
             .then(|| value.trim().trim_matches('\'').to_ascii_lowercase())
     });
+    let may_see = super::access::reader(world, call);
     let items = world
         .resources
         .iter()
         .filter(|(key, stored)| {
             key.starts_with(&prefix)
                 && is_tracked(key, &stored.body)
+                && may_see(key)
                 && wanted.as_ref().is_none_or(|wanted| id::type_of(key) == *wanted)
         })
-        .map(|(_, stored)| {
-            let mut row = json!({});
-            for member in
-                ["id", "name", "type", "location", "tags", "sku", "kind", "identity", "managedBy"]
-            {
-                if let Some(value) = stored.body.get(member) {
-                    row[member] = value.clone();
-                }
+        .map(|(_, stored)| &stored.body);
+    super::page(world, call, items, |body| {
+        let mut row = json!({});
+        for member in
+            ["id", "name", "type", "location", "tags", "sku", "kind", "identity", "managedBy"]
+        {
+            if let Some(value) = body.get(member) {
+                row[member] = value.clone();
             }
-            row
-        })
-        .collect();
-    call.page(items, false)
+        }
+        row
+    })
 }
 
 /// Tracked resources are those ARM itself lists: in a group, top level, with a location.

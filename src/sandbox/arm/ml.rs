@@ -152,8 +152,8 @@ fn computes(world: &World, call: &Call, id: &str) -> Answer {
     if call.method != Method::GET {
         return Err(method_not_allowed(call));
     }
-    Ok(call
-        .page(world.collection(id).into_iter().map(|stored| stored.body.clone()).collect(), false))
+    // This service counts with `$skip`.
+    Ok(super::pages(world, call, "$skip", world.collection(id), |stored| stored.body.clone()))
 }
 
 fn compute(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {

@@ -1,8 +1,9 @@
 //! Azure Resource Manager: who may come in, in which order things are checked, and which service answers.
 //!
-//! Order of evaluation as clients see it: token → subscription → throttling → resource group → lock → registration of
+//! Order of evaluation as clients see it: token → subscription → throttling → rights → resource group → lock → registration of
 //! the provider → the provider itself ("ARM RPC", "ARM docs: troubleshoot common errors").
 
+mod access;
 pub(super) mod authorization;
 pub(super) mod clusters;
 pub(super) mod extensions;
@@ -25,7 +26,7 @@ use self::id::Target;
 use super::clock::Pace;
 use super::throttle::Taken;
 use super::wire::{Answer, Call, Reply, fail};
-use super::world::World;
+use super::world::{Stored, World};
 
 /// Answers a request to ARM.
 pub(super) fn handle(world: &mut World, call: &Call) -> Reply {
@@ -67,6 +68,7 @@ fn admit(
             ));
         }
         throttle(world, call, subscription, limits)?;
+        access::check(world, call, target)?;
     }
     if let (Some(subscription), Some(group)) = (&target.subscription, &target.group)
         && !(target.levels.is_empty() && target.rest.is_empty())
@@ -139,7 +141,12 @@ fn throttle(
             10.0,
         ),
     };
-    let refill = if world.pace == Pace::Fast { refill * 1000.0 } else { refill };
+    let told = world.file.throttling.clone().filter(|_| name == "reads");
+    let (size, refill) = match &told {
+        Some(told) => (told.burst.unwrap_or(told.reads), told.reads),
+        None if world.pace == Pace::Fast => (size, refill * 1000.0),
+        None => (size, refill),
+    };
     let now = world.now();
     match world.buckets.take(&format!("{subscription} {name}"), size, refill, now) {
         Taken::Left(left) => {
@@ -147,7 +154,9 @@ fn throttle(
             limits.push((global, (u64::from(left) * 15).to_string()));
             Ok(())
         }
-        Taken::Wait(seconds) => Err(too_many(seconds)),
+        Taken::Wait(seconds) => {
+            Err(too_many(told.and_then(|told| told.retry_after).unwrap_or(seconds)))
+        }
     }
 }
 
@@ -190,6 +199,52 @@ fn dispatch(world: &mut World, call: &Call, target: &Target) -> Answer {
 
 fn has_types(target: &Target) -> bool {
     target.last().is_some_and(|level| !level.pairs.is_empty())
+}
+
+/// How many entries a page has unless the world says otherwise.
+const PAGE: usize = 100;
+
+/// A list in pages; only what is on the page is shown. `nextLink` is absolute ("Azure REST: pagination") and goes on by
+/// `$skipToken`.
+pub(super) fn page<T>(
+    world: &World,
+    call: &Call,
+    items: impl IntoIterator<Item = T>,
+    show: impl FnMut(T) -> Json,
+) -> Reply {
+    pages(world, call, "$skipToken", items, show)
+}
+
+/// [`page`] by the parameter that the service counts with.
+pub(super) fn pages<T>(
+    world: &World,
+    call: &Call,
+    skip: &str,
+    items: impl IntoIterator<Item = T>,
+    show: impl FnMut(T) -> Json,
+) -> Reply {
+    let size = world.file.page_size.map_or(PAGE, std::num::NonZeroUsize::get);
+    let from = call.param(&skip.to_ascii_lowercase()).and_then(|token| token.parse().ok());
+    let from: usize = from.unwrap_or(0);
+    let mut rest = items.into_iter().skip(from);
+    let value: Vec<Json> = rest.by_ref().take(size).map(show).collect();
+    let mut body = json!({"value": value});
+    if rest.next().is_some() {
+        let kept = url::form_urlencoded::parse(call.raw_query.as_bytes())
+            .filter(|(key, _)| !key.eq_ignore_ascii_case(skip));
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept).append_pair(skip, &(from + size).to_string());
+        let link = format!("{}{}?{}", call.origin, call.raw_path, query.finish());
+        body["nextLink"] = json!(link);
+    }
+    Reply::ok(body)
+}
+
+/// A stored resource as it is shown now.
+pub(super) fn shown(world: &World, stored: &Stored) -> Json {
+    let mut body = stored.body.clone();
+    clusters::heard(world, &mut body);
+    body
 }
 
 /// The headers every answer of ARM carries ("ARM RPC: common response headers").

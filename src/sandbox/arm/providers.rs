@@ -103,7 +103,7 @@ pub(super) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answe
 
 /// All providers, without the state they have in a subscription.
 pub(super) fn list_all(world: &World, call: &Call) -> Reply {
-    call.page(CATALOG.iter().map(|provider| body(world, None, provider)).collect(), false)
+    super::page(world, call, CATALOG.iter(), |provider| body(world, None, provider))
 }
 
 /// Providers of a subscription.
@@ -136,10 +136,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 
 /// The list of all providers of a subscription.
 pub(super) fn list(world: &World, call: &Call, subscription: &str) -> Reply {
-    call.page(
-        CATALOG.iter().map(|provider| body(world, Some(subscription), provider)).collect(),
-        false,
-    )
+    super::page(world, call, CATALOG.iter(), |provider| body(world, Some(subscription), provider))
 }
 
 fn id_of(subscription: &str, namespace: &str) -> String {
