@@ -155,7 +155,7 @@ impl WorldFile {
                 ));
             }
         }
-        if file.throttling.as_ref().is_some_and(|it| !(it.reads > 0.0)) {
+        if file.throttling.as_ref().is_some_and(|it| it.reads.is_nan() || it.reads <= 0.0) {
             return Err("throttling.reads must be more than 0".to_owned());
         }
         for (name, rate) in [
