@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -135,15 +136,13 @@ pub fn has_errors(findings: &[Diagnostic]) -> bool {
 /// A finding with code `file-unreadable`, `file-too-large` or `not-utf8`.
 pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
     const LIMIT_BYTES: u64 = 64 << 20;
+    const PATIENCE: Duration = Duration::from_secs(10);
     let name = path.display();
     let unreadable = |why: std::io::Error| {
         Diagnostic::error("file-unreadable", format!("cannot read `{name}`: {why}"))
             .with_help("check the path and its permissions")
     };
-    let mut bytes = Vec::new();
-    // Not the size that the file claims: a device claims none and never ends.
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = bounded(path, LIMIT_BYTES + 1, PATIENCE).map_err(unreadable)?;
     if bytes.len() as u64 > LIMIT_BYTES {
         let message = format!("`{name}` has more than the {LIMIT_BYTES} bytes that are allowed");
         return Err(Diagnostic::error("file-too-large", message)
@@ -158,9 +157,41 @@ pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
     Ok(Arc::new(Source { path: path.to_owned(), text }))
 }
 
+/// Reads up to `limit` bytes. A pipe or device may never end, nor even begin, so it gets that long.
+fn bounded(path: &Path, limit: u64, patience: Duration) -> std::io::Result<Vec<u8>> {
+    let read = move |path: &Path| {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    if std::fs::metadata(path)?.is_file() {
+        return read(path);
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let owned = path.to_owned();
+    std::thread::spawn(move || sender.send(read(&owned)));
+    receiver.recv_timeout(patience).unwrap_or_else(|_| {
+        let message = "nothing more came out of this pipe or device";
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_read_within_bounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read(Path::new("/dev/zero")).unwrap_err().code, "file-too-large");
+        assert!(read(Path::new("/dev/null")).unwrap().text.is_empty());
+        let silent = bounded(&pipe, 1, Duration::from_millis(50)).unwrap_err();
+        assert!(silent.to_string().contains("nothing more came out"), "{silent}");
+    }
 
     #[test]
     fn places_count_lines_and_characters_from_one() {

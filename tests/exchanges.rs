@@ -6,6 +6,8 @@
 
 #[path = "exchanges/canary.rs"]
 mod canary;
+#[path = "exchanges/hostile.rs"]
+mod hostile;
 #[path = "exchanges/simulator.rs"]
 mod simulator;
 

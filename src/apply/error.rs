@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::StepError;
-use crate::model::{Json, Key};
-use crate::{client::arm, client::kubernetes};
+use crate::client::ApiError;
+use crate::model::{Api, Json, Key};
 
 /// A failure as it entered, for the explainer: it knows catalogs, this room does not.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The resource.
     pub key: Key,
+    /// The API that was asked.
+    pub api: Api,
     /// HTTP status, where there was an answer.
     pub status: Option<u16>,
     /// The service's own code.
@@ -23,6 +25,8 @@ pub struct Failure {
     pub target: Option<String>,
     /// The health report in the cluster, when an extension failed and it could be read.
     pub health: Option<Json>,
+    /// How to mend it, where the reason alone says so.
+    pub help: Option<&'static str>,
     /// What was being done: `create`, `update`, `delete`.
     pub operation: &'static str,
 }
@@ -45,6 +49,8 @@ impl Failure {
     pub fn own(key: &Key, operation: &'static str, code: &str, message: String) -> Self {
         Self {
             key: key.clone(),
+            api: Api::Azure,
+            help: None,
             status: None,
             code: Some(code.to_owned()),
             message,
@@ -55,33 +61,28 @@ impl Failure {
         }
     }
 
-    pub(super) fn arm(key: &Key, operation: &'static str, error: &arm::ApiError) -> Self {
+    pub(super) fn of(key: &Key, operation: &'static str, error: &ApiError) -> Self {
         let mut details: Vec<String> = Vec::new();
-        for detail in &error.details {
+        for detail in error.details.iter().filter(|it| it.manager.is_none()) {
             let code = detail.code.as_ref().map(|it| format!("{it}: ")).unwrap_or_default();
             details.push(format!("{code}{}", detail.message));
         }
         details.extend(error.policies.iter().map(|it| format!("policy: {it}")));
         details.extend(error.request_id.iter().map(|it| format!("request id: {it}")));
         details.extend(error.correlation_id.iter().map(|it| format!("correlation id: {it}")));
+        // ARM's parts stand in the details; what else is known stands in the whole sentence.
+        let message = match error.api {
+            Api::Azure => error.message.clone(),
+            Api::Kubernetes => error.to_string(),
+        };
         Self {
+            api: error.api,
             status: error.status,
             code: error.code.clone(),
             target: error.target.clone(),
             details,
-            ..Self::own(key, operation, "", error.message.clone())
-        }
-    }
-
-    pub(super) fn cluster(
-        key: &Key,
-        operation: &'static str,
-        error: &kubernetes::ApiError,
-    ) -> Self {
-        Self {
-            status: error.status,
-            code: error.reason.clone(),
-            ..Self::own(key, operation, "", error.to_string())
+            help: error.help(),
+            ..Self::own(key, operation, "", message)
         }
     }
 }

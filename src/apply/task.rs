@@ -385,7 +385,7 @@ impl Work<'_> {
 
     async fn write(&self, writer: &arm::Writer, write: &arm::Write) -> Result<(), Stop> {
         let failed = |it: arm::ApiError| {
-            Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it)))
+            Stop::Failed(Box::new(Failure::of(self.key(), self.operation, &it)))
         };
         let started = writer.send(write).await.map_err(failed)?;
         let Some(operation) = started.operation else { return Ok(()) };
@@ -426,7 +426,7 @@ impl Work<'_> {
             Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
             Request::Arm { .. } => Ok(()),
         };
-        done.map_err(|it| Stop::Failed(Box::new(Failure::cluster(self.key(), self.operation, &it))))
+        done.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), self.operation, &it))))
     }
 
     /// The body to send: the one place where values known later are filled in and secrets opened.
@@ -476,7 +476,7 @@ impl Work<'_> {
             _ => None,
         });
         let answer = writer.reader().call(id.as_str(), call, version.unwrap_or_default()).await;
-        answer.map_err(|it| Stop::Failed(Box::new(Failure::arm(self.key(), self.operation, &it))))
+        answer.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), self.operation, &it))))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::model::Api;
 use serde::Deserialize;
 
 use super::{load, yes};
@@ -47,6 +48,13 @@ pub struct Remedy {
     /// Whether trying again later may help by itself.
     #[serde(default)]
     pub retry: bool,
+    /// The API whose codes and statuses these are; messages count whoever wrote them.
+    #[serde(default = "azure")]
+    pub api: Api,
+}
+
+const fn azure() -> Api {
+    Api::Azure
 }
 
 #[derive(Deserialize)]
@@ -81,21 +89,21 @@ pub fn remedies() -> &'static [Remedy] {
 
 /// What to do about an answer. Codes that say little (`ExtensionOperationFailed`, `Conflict`,
 /// `BadRequest`) yield to a message that says more; else the code decides, then the message, then
-/// the HTTP status (0 for none).
+/// the HTTP status (0 for none). Codes and statuses are those of the API that answered.
 #[must_use]
-pub fn remedy(status: u16, code: &str, message: &str) -> Option<&'static Remedy> {
+pub fn remedy(api: Api, status: u16, code: &str, message: &str) -> Option<&'static Remedy> {
     const VAGUE: [&str; 4] = ["install-failed", "conflict", "bad-request", "resource-not-found"];
     let message = message.to_lowercase();
     let all = &FILE.remedy;
-    let by_code =
-        all.iter().find(|it| it.codes.iter().any(|known| known.eq_ignore_ascii_case(code)));
+    let own = || all.iter().filter(|it| it.api == api);
+    let by_code = own().find(|it| it.codes.iter().any(|known| known.eq_ignore_ascii_case(code)));
     let by_message =
         || all.iter().find(|it| it.matches.iter().any(|part| message.contains(part.as_str())));
     match by_code {
         Some(found) if !VAGUE.contains(&found.id.as_str()) => Some(found),
         vague => by_message()
             .or(vague)
-            .or_else(|| all.iter().find(|it| it.status == Some(status) && status != 0)),
+            .or_else(|| own().find(|it| it.status == Some(status) && status != 0)),
     }
 }
 
@@ -146,7 +154,7 @@ mod tests {
             (0, "", "", None),
         ] {
             assert_eq!(
-                remedy(status, code, message).map(|it| it.id.as_str()),
+                remedy(Api::Azure, status, code, message).map(|it| it.id.as_str()),
                 id,
                 "{code} {message}"
             );
@@ -162,12 +170,34 @@ mod tests {
                 it.id
             );
             for code in &it.codes {
-                assert_eq!(remedy(0, code, "").map(|found| &found.id), Some(&it.id), "{code}");
+                assert_eq!(
+                    remedy(it.api, 0, code, "").map(|found| &found.id),
+                    Some(&it.id),
+                    "{code}"
+                );
             }
             for part in &it.matches {
                 assert_eq!(*part, part.to_lowercase());
-                assert_eq!(remedy(0, "", part).map(|found| &found.id), Some(&it.id), "{part}");
+                assert_eq!(
+                    remedy(it.api, 0, "", part).map(|found| &found.id),
+                    Some(&it.id),
+                    "{part}"
+                );
             }
         }
+    }
+
+    #[test]
+    fn words_belong_to_the_api_that_answered() {
+        for status in [401, 403, 429] {
+            let advice = |api| remedy(api, status, "", "").map(|it| it.advice.as_str());
+            let (azure, cluster) = (advice(Api::Azure), advice(Api::Kubernetes));
+            assert!(azure.is_some() && cluster.is_some() && azure != cluster, "{status}");
+        }
+        for it in remedies().iter().filter(|it| it.api == Api::Kubernetes) {
+            let azures = ["az login", "role assigned", "subscription"];
+            assert!(!azures.iter().any(|word| it.advice.contains(word)), "{}", it.advice);
+        }
+        assert!(remedy(Api::Kubernetes, 400, "BadRequest", "").is_none());
     }
 }

@@ -8,6 +8,7 @@ use super::args::Global;
 use super::exit::{Failure, Output};
 use super::signals::Interrupts;
 use crate::client::arm::{self, Cloud, TokenSource};
+use crate::client::kubernetes::KubeconfigFrom;
 use crate::client::net::{NetworkOptions, Transport};
 use crate::language::{LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Pointer};
@@ -190,7 +191,10 @@ impl Context {
             return Ok(Some(kubernetes::Reader::over(transport.clone(), &base, "sandbox-admin")));
         }
         let options = kubernetes::ConnectOptions {
-            kubeconfig: access.kubeconfig.clone(),
+            kubeconfig: access
+                .kubeconfig
+                .clone()
+                .map_or_else(Default::default, KubeconfigFrom::File),
             context: access.context.clone(),
             ..kubernetes::ConnectOptions::default()
         };

@@ -131,7 +131,7 @@ async fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
 fn log(global: &Global) {
     use tracing_subscriber::EnvFilter;
     let level = match global.verbose {
-        0 => "warn",
+        0 => "amlplan=warn",
         1 => "amlplan=debug",
         2 => "debug",
         _ => "trace",

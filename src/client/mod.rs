@@ -1,5 +1,8 @@
 //! One HTTP core and the two dialects that are spoken over it.
 
 pub mod arm;
+mod error;
 pub mod kubernetes;
 pub mod net;
+
+pub use error::{ApiError, Detail, Fault};

@@ -114,7 +114,7 @@ fn verdict(readiness: Readiness) -> Found {
             "Azure still works on it: verify again in some minutes",
         ),
         Readiness::Failed { state, message } => {
-            let remedy = catalog::remedy(0, "", &message);
+            let remedy = catalog::remedy(crate::model::Api::Azure, 0, "", &message);
             let help = remedy.map_or_else(
                 || "amlplan apply tries again; its events tell more".to_owned(),
                 |it| format!("{}: {}", it.summary, it.advice),

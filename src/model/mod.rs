@@ -20,3 +20,15 @@ pub use value::{Later, Value};
 
 /// A document as Azure or Kubernetes sends it.
 pub type Json = serde_json::Value;
+
+/// The two APIs that a run talks to.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// Azure Resource Manager.
+    Azure,
+    /// The Kubernetes API of a cluster.
+    Kubernetes,
+}

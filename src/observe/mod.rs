@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
+use crate::client::ApiError;
 use crate::client::arm;
 use crate::client::kubernetes;
-use crate::model::{Json, Key, KindName};
+use crate::model::{Api, Json, Key, KindName};
 pub use crate::resource::ReadError;
 use crate::resource::graph::Desired;
 use crate::resource::{Live, Read, Snapshot};
@@ -32,27 +33,31 @@ impl Clients {
         match read {
             Read::Arm { id, api_version } => {
                 let client = self.arm(scope)?;
-                client.get(id.as_str(), api_version).await.map_err(|it| arm_error(id.as_str(), &it))
+                client
+                    .get(id.as_str(), api_version)
+                    .await
+                    .map_err(|it| read_error(id.as_str().to_owned(), &it))
             }
             Read::ArmList { path, api_version } => {
                 match self.arm(scope)?.list(path, api_version).await {
                     Ok(items) => Ok(Some(Json::Array(items))),
                     // The scope of a list may be something that is yet to be made.
                     Err(error) if error.is_absent() => Ok(None),
-                    Err(error) => Err(arm_error(path, &error)),
+                    Err(error) => Err(read_error(path.clone(), &error)),
                 }
             }
             Read::Object(object) => {
                 let client = self.cluster(scope)?;
-                client
-                    .get(object)
-                    .await
-                    .map_err(|it| cluster_error(scope, &object.to_string(), &it))
+                let what = || format!("{object} in cluster `{scope}`");
+                client.get(object).await.map_err(|it| read_error(what(), &it))
             }
             Read::Objects(collection) => match self.cluster(scope)?.list(collection, None).await {
                 Ok(items) => Ok(Some(Json::Array(items))),
-                Err(error) if error.verdict() == kubernetes::Verdict::Absent => Ok(None),
-                Err(error) => Err(cluster_error(scope, &collection.plural, &error)),
+                Err(error) if error.is_absent() => Ok(None),
+                Err(error) => {
+                    let what = format!("{} in cluster `{scope}`", collection.plural);
+                    Err(read_error(what, &error))
+                }
             },
         }
     }
@@ -74,7 +79,7 @@ impl Clients {
     /// # Errors
     /// When the scope is not one of the manifest's.
     pub fn arm(&self, scope: &str) -> Result<&arm::Reader, ReadError> {
-        self.arm.get(scope).ok_or_else(|| nowhere(scope, "Azure"))
+        self.arm.get(scope).ok_or_else(|| nowhere(scope, Api::Azure))
     }
 
     /// The Kubernetes client of a cluster.
@@ -84,41 +89,40 @@ impl Clients {
     pub fn cluster(&self, scope: &str) -> Result<&kubernetes::Reader, ReadError> {
         self.clusters.get(scope).ok_or_else(|| {
             let why = self.closed.get(scope).cloned();
-            why.unwrap_or_else(|| nowhere(scope, "the Kubernetes API"))
+            why.unwrap_or_else(|| nowhere(scope, Api::Kubernetes))
         })
     }
 }
 
-fn nowhere(scope: &str, what: &str) -> ReadError {
+fn nowhere(scope: &str, api: Api) -> ReadError {
+    let name = match api {
+        Api::Azure => "Azure",
+        Api::Kubernetes => "the Kubernetes API",
+    };
     ReadError {
-        what: format!("{what} of `{scope}`"),
+        what: format!("{name} of `{scope}`"),
+        api,
         status: None,
         code: None,
         message: "there is no client for it".to_owned(),
+        help: None,
     }
 }
 
 /// Why there is no client for a cluster.
 #[must_use]
-pub fn no_client(scope: &str, error: &kubernetes::ApiError) -> ReadError {
-    cluster_error(scope, "anything", error)
+pub fn no_client(scope: &str, error: &ApiError) -> ReadError {
+    read_error(format!("anything in cluster `{scope}`"), error)
 }
 
-fn arm_error(what: &str, error: &arm::ApiError) -> ReadError {
+fn read_error(what: String, error: &ApiError) -> ReadError {
     ReadError {
-        what: what.to_owned(),
+        what,
+        api: error.api,
         status: error.status,
         code: error.code.clone(),
         message: error.to_string(),
-    }
-}
-
-fn cluster_error(scope: &str, what: &str, error: &kubernetes::ApiError) -> ReadError {
-    ReadError {
-        what: format!("{what} in cluster `{scope}`"),
-        status: error.status,
-        code: error.reason.clone(),
-        message: error.to_string(),
+        help: error.help().map(str::to_owned),
     }
 }
 

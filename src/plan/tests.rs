@@ -429,6 +429,8 @@ fn what_could_not_be_read_is_told_and_nothing_is_built_on_it() {
                 live.live.remove(dead);
                 let error = crate::resource::ReadError {
                     what: dead.to_string(),
+                    api: crate::model::Api::Kubernetes,
+                    help: None,
                     status: None,
                     code: None,
                     message: "refused".into(),

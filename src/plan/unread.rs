@@ -26,9 +26,10 @@ impl<'a> Unreadable<'a> {
     /// Whether it could not be read.
     pub(super) fn blocks(&mut self, key: &Key) -> bool {
         let Some(error) = self.input.live.unread.get(key) else { return false };
-        let ReadError { status, code, message, .. } = error;
-        let remedy = catalog::remedy(status.unwrap_or(0), code.as_deref().unwrap_or(""), message);
-        let help = remedy.map(|it| it.advice.clone());
+        let ReadError { api, status, code, message, help, .. } = error;
+        let (status, code) = (status.unwrap_or(0), code.as_deref().unwrap_or(""));
+        let remedy = || catalog::remedy(*api, status, code, message).map(|it| it.advice.clone());
+        let help = help.clone().or_else(remedy);
         self.add(key, &error.to_string(), "read-failed", help);
         true
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ArmId, Json, Key, KindName, ObjectRef};
+use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
 
 /// One read; which cluster or cloud it goes to follows from the resource's scope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,12 +60,17 @@ impl Live {
 pub struct ReadError {
     /// What was read.
     pub what: String,
+    /// The API that was asked.
+    pub api: Api,
     /// HTTP status, where there was an answer.
     pub status: Option<u16>,
     /// The service's own code.
     pub code: Option<String>,
     /// What went wrong, without secrets.
     pub message: String,
+    /// How to mend it, where the reason alone says so.
+    #[serde(default)]
+    pub help: Option<String>,
 }
 
 /// Everything that was read in one run.

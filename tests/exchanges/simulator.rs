@@ -193,7 +193,8 @@ async fn everything_works_over_tls_with_faults_on() {
     let transport = Transport::network(&options).unwrap();
     azure(sign_in(&transport, &listening.url)).await;
     let mut files = listening.kubeconfigs.into_iter();
-    let kubeconfig = files.find_map(|(name, path)| (name == "ocp").then_some(path));
+    let kubeconfig = files.find_map(|(name, path)| (name == "ocp").then_some(path)).unwrap();
+    let kubeconfig = kubernetes::KubeconfigFrom::File(kubeconfig);
     let options =
         kubernetes::ConnectOptions { kubeconfig, ..kubernetes::ConnectOptions::default() };
     kubernetes(kubernetes::Reader::connect(&options).await.unwrap()).await;

@@ -12,12 +12,16 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
 use super::{ApiError, Cloud, Operation, Permission, TokenSource, Verdict};
-use crate::client::net::{Budget, Decision, Limiter, Repeat, Retry, SendError, Taken, Transport};
-use crate::client::net::{clock, redact};
+use crate::client::net::{
+    Budget, Decision, Limiter, Line, Pages, Repeat, Retry, SendError, Taken, Transport, clock,
+    redact,
+};
 use crate::model::Json;
 
 const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
 const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01";
+/// Requests at once where Azure is reached over HTTP/1 (through a proxy that opens TLS).
+const SOCKETS: usize = 16;
 const PERMISSIONS: &str = "/providers/Microsoft.Authorization/permissions";
 /// Characters that may stand in names but not in addresses.
 const NAMES: &AsciiSet =
@@ -52,7 +56,7 @@ impl fmt::Display for RunId {
 pub struct Reader(Arc<Inner>);
 
 struct Inner {
-    transport: Transport,
+    line: Line,
     cloud: Cloud,
     token: TokenSource,
     run: RunId,
@@ -125,7 +129,8 @@ impl Reader {
     pub fn new(transport: Transport, cloud: Cloud, token: TokenSource, run: RunId) -> Self {
         let (budget, limiter) = (Budget::default(), Limiter::default());
         let pace = AtomicU64::new(0);
-        Self(Arc::new(Inner { transport, cloud, token, run, budget, limiter, pace }))
+        let line = Line::new(transport, SOCKETS);
+        Self(Arc::new(Inner { line, cloud, token, run, budget, limiter, pace }))
     }
 
     /// Whether both share connections, tokens and limits.
@@ -169,19 +174,21 @@ impl Reader {
     /// As [`Reader::get`], with 404 an error too; also when a page leads to another service.
     pub async fn list(&self, path: &str, api_version: &str) -> Result<Vec<Json>, ApiError> {
         let mut url = self.url(path, api_version);
-        let mut all = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
-        while seen.insert(url.clone()) {
-            let mut page =
-                self.read(&Method::GET, &url, None).await?.into_json(&Method::GET, &url)?;
+        let (mut all, mut pages) = (Vec::new(), Pages::default());
+        loop {
+            let answer = self.read(&Method::GET, &url, None).await?;
+            let bytes = answer.body.len();
+            let mut page = answer.into_json(&Method::GET, &url)?;
             if let Some(items) = page["value"].as_array_mut() {
                 all.append(items);
             }
             let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else { break };
+            let refuse = |code, message| ApiError::about(&Method::GET, &url, code, message);
             if !self.0.cloud.resource_manager.covers(next) {
                 let message = "a page of the list leads to another service; not followed";
-                return Err(ApiError::about(&Method::GET, &url, "ForeignNextLink", message));
+                return Err(refuse("ForeignNextLink", message.to_owned()));
             }
+            pages.turn(next, bytes).map_err(|message| refuse("EndlessList", message))?;
             next.clone_into(&mut url);
         }
         Ok(all)
@@ -196,7 +203,7 @@ impl Reader {
         let url = format!("{}{GRAPH}", self.0.cloud.resource_manager);
         let mut all = Vec::new();
         for some in subscriptions.chunks(500) {
-            let mut token: Option<String> = None;
+            let (mut token, mut pages) = (None::<String>, Pages::default());
             loop {
                 let mut options = json!({"$top": 1000, "resultFormat": "objectArray"});
                 if let Some(token) = &token {
@@ -204,15 +211,18 @@ impl Reader {
                 }
                 let body = json!({"subscriptions": some, "query": kql, "options": options});
                 let answer = self.read(&Method::POST, &url, Some(&body)).await?;
+                let bytes = answer.body.len();
                 let mut page = answer.into_json(&Method::POST, &url)?;
                 if let Some(rows) = page["data"].as_array_mut() {
                     all.append(rows);
                 }
-                let next = page["$skipToken"].as_str().filter(|it| !it.is_empty());
-                if next.is_none() || next == token.as_deref() {
+                let Some(next) = page["$skipToken"].as_str().filter(|it| !it.is_empty()) else {
                     break;
-                }
-                token = next.map(str::to_owned);
+                };
+                pages.turn(next, bytes).map_err(|message| {
+                    ApiError::about(&Method::POST, &url, "EndlessList", message)
+                })?;
+                token = Some(next.to_owned());
             }
         }
         Ok(all)
@@ -324,7 +334,7 @@ impl Reader {
             .map_err(|_| SendError::new(Taken::SurelyNot, "the address is not valid"))?;
         *request.headers_mut() = headers;
         let start = clock::now();
-        let result = self.0.transport.send(request).await;
+        let result = self.0.line.send(request).await;
         let (took, address) = (start.elapsed().as_millis(), redact(url));
         let response = result.inspect_err(|error| {
             tracing::debug!(%method, url = %address, took, %error, "azure: no answer");
@@ -336,7 +346,8 @@ impl Reader {
         self.0.limiter.learn(&lane, &head.headers);
         if head.status.is_success() {
             let pace = head.headers.get("x-ms-retry-after-ms").and_then(|it| it.to_str().ok());
-            let millis = pace.and_then(|it| it.parse().ok()).unwrap_or(0);
+            let millis = pace.and_then(|it| it.parse::<u64>().ok());
+            let millis = millis.filter(|it| *it > 0).map_or(0, |it| it.clamp(50, 600_000));
             self.0.pace.store(millis, Ordering::Relaxed);
         }
         Ok(Answer { status, headers: head.headers, body })
@@ -361,8 +372,15 @@ impl Reader {
     }
 }
 
+/// A wait that the user should hear of.
+const LONG: Duration = Duration::from_secs(60);
+
 pub(super) async fn pause(url: &str, wait: Duration) {
     let address = redact(url);
+    if wait > LONG {
+        let seconds = wait.as_secs();
+        tracing::warn!(url = %address, seconds, "Azure asks for a long pause before the next attempt");
+    }
     tracing::debug!(url = %address, wait_ms = wait.as_millis(), "waiting before the next attempt");
     clock::sleep(wait).await;
 }

@@ -1,110 +1,15 @@
-//! One type for every failure of a request to Azure, and the one place that classifies it
-//! (Azure REST: common API details, error responses).
+//! What Azure writes about a failure, read into an [`ApiError`] (Azure REST: common API details,
+//! error responses).
 
 use std::fmt;
-use std::ops::Deref;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, Method};
-
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::client::net::{SendError, Verdict, redact, retry_after};
-use crate::model::Json;
-
-/// A failed request or operation. The fields stand in [`Fault`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct ApiError(Box<Fault>);
-
-/// What is known of a failed request.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fault {
-    /// The HTTP status; `None` when no answer came, or when an operation failed after it began.
-    pub status: Option<u16>,
-    /// ARM's error code.
-    pub code: Option<String>,
-    /// The service's own sentence, with tokens and keys hidden.
-    pub message: String,
-    /// The part of the request that the service complains about.
-    pub target: Option<String>,
-    /// Inner errors, outermost first.
-    pub details: Vec<Detail>,
-    /// Names of the policies that refused the request.
-    pub policies: Vec<String>,
-    /// `x-ms-request-id`: what Microsoft's support asks for.
-    pub request_id: Option<String>,
-    /// `x-ms-correlation-request-id`: the same for all requests of a run.
-    pub correlation_id: Option<String>,
-    /// The request's method.
-    pub method: String,
-    /// The request's path, without its query.
-    pub url_path: String,
-    /// How long the service asked to wait.
-    pub retry_after: Option<Duration>,
-    /// Why no answer came, when none came.
-    pub source: Option<SendError>,
-}
-
-/// An inner error.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Detail {
-    /// Its code.
-    pub code: Option<String>,
-    /// Its sentence.
-    pub message: String,
-    /// What it is about.
-    pub target: Option<String>,
-}
-
-impl Deref for ApiError {
-    type Target = Fault;
-    fn deref(&self) -> &Fault {
-        &self.0
-    }
-}
-
-impl From<Fault> for ApiError {
-    fn from(fault: Fault) -> Self {
-        Self(Box::new(fault))
-    }
-}
-
-impl std::error::Error for ApiError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|it| it as _)
-    }
-}
-
-impl PartialEq for SendError {
-    fn eq(&self, other: &Self) -> bool {
-        self.taken == other.taken && self.to_string() == other.to_string()
-    }
-}
-
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(code) = &self.code {
-            write!(f, "{code}: ")?;
-        }
-        f.write_str(self.message.trim_end_matches(['.', ' ', '\n']))?;
-        for detail in self.details.iter().filter(|it| !self.message.contains(&it.message)) {
-            let code = detail.code.as_deref().unwrap_or("detail");
-            write!(f, "; {code}: {}", detail.message.trim_end_matches(['.', ' ', '\n']))?;
-        }
-        if !self.policies.is_empty() {
-            write!(f, "; refused by policy {}", self.policies.join(", "))?;
-        }
-        let status = self.status.map(|it| format!("HTTP {it}, ")).unwrap_or_default();
-        write!(f, " ({status}{} {}", self.method, self.url_path)?;
-        if let Some(id) = &self.request_id {
-            write!(f, ", request id {id}")?;
-        }
-        if let Some(id) = &self.correlation_id {
-            write!(f, ", correlation id {id}")?;
-        }
-        f.write_str(")")
-    }
-}
+use crate::client::error::{ApiError, Detail, Fault};
+use crate::client::net::{SendError, redact, retry_after};
+use crate::model::{Api, Json};
 
 impl ApiError {
     /// From an answer that is not a success. Reads ARM's envelope, the bare `{code, message}` of
@@ -122,7 +27,7 @@ impl ApiError {
             Err(_) => {
                 let text = String::from_utf8_lossy(body);
                 let text: String = text.trim().chars().take(500).collect();
-                Fault { message: redact(&text).into(), ..Fault::default() }
+                Fault { message: redact(&text).into(), ..Fault::of(Api::Azure) }
             }
         };
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
@@ -146,8 +51,7 @@ impl ApiError {
     /// From a request that got no answer.
     #[must_use]
     pub fn from_break(method: &Method, path: &str, error: SendError) -> Self {
-        let message = redact(&error.to_string()).into();
-        Fault { message, source: Some(error), ..Fault::default() }.at(method, path)
+        Self::broken(Api::Azure, method, path, error)
     }
 
     /// From an operation that ended as Failed or Canceled: `error` of its status, or the
@@ -162,7 +66,7 @@ impl ApiError {
         if fault.message.is_empty() {
             let statuses = properties["statuses"].as_array();
             let first = statuses.and_then(|all| all.iter().find(|it| it["message"].is_string()));
-            fault = first.map(read_error).unwrap_or_default();
+            fault = first.map(read_error).unwrap_or_else(|| Fault::of(Api::Azure));
         }
         if fault.message.is_empty() {
             fault.message = format!(
@@ -176,106 +80,10 @@ impl ApiError {
     /// An error of our own about a request.
     #[must_use]
     pub fn about(method: &Method, path: &str, code: &str, message: impl Into<String>) -> Self {
-        Fault { code: Some(code.into()), message: message.into(), ..Fault::default() }
+        Fault { code: Some(code.into()), message: message.into(), ..Fault::of(Api::Azure) }
             .at(method, path)
     }
-
-    /// Whether the answer means that the resource asked for is not there, rather than the
-    /// subscription, the provider or the request being wrong.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
-        self.verdict() == Verdict::Absent
-    }
-
-    /// Every code of the error, outermost first.
-    pub fn codes(&self) -> impl Iterator<Item = &str> {
-        let inner = self.details.iter().filter_map(|it| it.code.as_deref());
-        self.code.as_deref().into_iter().chain(inner)
-    }
-
-    /// Whether the outer code or that of a detail is one of these.
-    #[must_use]
-    pub fn has_code(&self, names: &[&str]) -> bool {
-        self.codes().any(|it| names.iter().any(|name| it.eq_ignore_ascii_case(name)))
-    }
-
-    /// What the failure means: the one place that decides it.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        if self.source.is_some() {
-            return Verdict::Broken;
-        }
-        if self.has_code(&["MissingSubscriptionRegistration", "SubscriptionNotRegistered"]) {
-            return Verdict::NotRegistered(self.namespace().unwrap_or_default());
-        }
-        if self.is_busy() {
-            return Verdict::InProgress;
-        }
-        if self.is_unknown_principal() {
-            return Verdict::Retry;
-        }
-        match self.status {
-            None if self.has_code(&[SIGN_IN_FAILED]) => Verdict::Denied,
-            None => Verdict::Fatal,
-            Some(401 | 403) => Verdict::Denied,
-            Some(404) if self.has_code(&MISTAKEN) => Verdict::Fatal,
-            Some(404 | 410) => Verdict::Absent,
-            Some(429) => Verdict::Throttled,
-            Some(409 | 412) => Verdict::Conflict,
-            Some(408 | 500 | 502 | 503 | 504) => Verdict::Retry,
-            Some(_) => Verdict::Fatal,
-        }
-    }
-
-    /// The directory does not know the principal yet: usual for some minutes after an identity was
-    /// made (Azure RBAC: troubleshoot).
-    pub(super) fn is_unknown_principal(&self) -> bool {
-        self.has_code(&["PrincipalNotFound"])
-    }
-
-    /// Something else runs on the resource or its cluster. `OperationNotAllowed` also stands for
-    /// a used-up quota, which no waiting mends.
-    fn is_busy(&self) -> bool {
-        let texts = self.details.iter().map(|it| it.message.as_str()).chain([&*self.message]);
-        let mut texts = texts.map(str::to_ascii_lowercase);
-        let quota = |it: String| it.contains("quota");
-        let says = |it: String| {
-            it.contains("another operation is in progress") || it.contains("etagmismatch")
-        };
-        self.has_code(&BUSY)
-            || (self.has_code(&["OperationNotAllowed"]) && !texts.clone().any(quota))
-            || texts.any(says)
-    }
-
-    /// The provider namespace that ARM quotes in "… to use namespace 'Microsoft.Relay'".
-    fn namespace(&self) -> Option<String> {
-        let texts = self.details.iter().map(|it| it.message.as_str());
-        std::iter::once(self.message.as_str())
-            .chain(texts)
-            .find_map(|text| text.split('\'').skip(1).step_by(2).find(|it| it.contains('.')))
-            .map(str::to_owned)
-    }
 }
-
-/// The code of an error of our own: no token could be had.
-pub(super) const SIGN_IN_FAILED: &str = "SignInFailed";
-
-/// Codes that mean: something else runs, wait. The text next to them varies by provider.
-const BUSY: [&str; 5] = [
-    "AnotherOperationInProgress",
-    "RetryableErrorDueToAnotherOperation",
-    "OperationInProgress",
-    "ConcurrentOperationInProgress",
-    "EtagMismatch",
-];
-
-/// 404s that do not speak of the resource asked for.
-const MISTAKEN: [&str; 4] = [
-    "SubscriptionNotFound",
-    "InvalidResourceNamespace",
-    "InvalidResourceType",
-    "NoRegisteredProviderFound",
-];
 
 /// What was sent under `configurationProtectedSettings`: services repeat values in their errors.
 #[derive(Clone, Default)]
@@ -324,14 +132,6 @@ impl ApiError {
     }
 }
 
-impl Fault {
-    fn at(mut self, method: &Method, path: &str) -> ApiError {
-        self.method = method.to_string();
-        self.url_path = path.split('?').next().unwrap_or(path).to_owned();
-        self.into()
-    }
-}
-
 /// A claims challenge or a token of the wrong tenant: say so in plain words.
 fn explain_challenge(fault: &mut Fault, challenge: Option<&str>) {
     let challenge = challenge.unwrap_or_default();
@@ -371,7 +171,7 @@ fn read_error(error: &Json) -> Fault {
         code: text(&error["code"]),
         message: message(error),
         target: text(&error["target"]),
-        ..Fault::default()
+        ..Fault::of(Api::Azure)
     };
     collect(error, &mut fault, 0);
     fault
@@ -411,6 +211,7 @@ fn collect(error: &Json, fault: &mut Fault, depth: usize) {
             code: text(&inner["code"]),
             message: message(inner),
             target: text(&inner["target"]),
+            manager: None,
         };
         if detail.code.is_some() || !detail.message.is_empty() {
             fault.details.push(detail);

@@ -1,6 +1,7 @@
 //! What each recorded error means.
 
 use super::*;
+use crate::client::net::Verdict;
 
 fn answered(status: u16, body: &str) -> ApiError {
     ApiError::from_answer(&Method::PUT, "/x?sig=1", status, &HeaderMap::new(), body.as_bytes())

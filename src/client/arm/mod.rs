@@ -18,7 +18,6 @@ mod writer;
 
 pub use client::{Reader, RunId};
 pub use cloud::Cloud;
-pub use error::{ApiError, Detail, Fault};
 pub use operation::{Next, Operation, Outcome};
 pub use permission::{Permission, allows};
 pub use sign_in::{Auth, AuthError, Tried};
@@ -26,4 +25,5 @@ pub use token::TokenSource;
 pub use wait::wait;
 pub use writer::{Started, Write, Writer};
 
+pub use crate::client::error::{ApiError, Detail, Fault};
 pub use crate::client::net::Verdict;

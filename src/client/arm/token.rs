@@ -105,7 +105,7 @@ impl TokenSource {
                 return Err(ApiError::about(
                     &Method::POST,
                     "token endpoint",
-                    super::error::SIGN_IN_FAILED,
+                    crate::client::error::SIGN_IN_FAILED,
                     format!("{message}{}", hint(&error.to_string())),
                 ));
             }

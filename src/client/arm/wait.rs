@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::{ApiError, Next, Operation, Outcome, Reader, Verdict};
+use super::{ApiError, Next, Operation, Outcome, Reader};
 use crate::client::net::clock;
 
 /// Follows an operation until it ends, or until `deadline` from now has passed. `progress` hears
@@ -39,7 +39,7 @@ pub async fn wait(
         match answer {
             Ok((status, headers, body)) => operation.on_response(status, &headers, &body)?,
             // The reader has repeated it for minutes; the operation's own deadline rules.
-            Err(error) if matches!(error.verdict(), Verdict::Broken | Verdict::Retry) => {
+            Err(error) if error.verdict().may_pass() => {
                 tracing::debug!(%error, "asking again how the operation goes");
                 operation.on_response(503, &HeaderMap::new(), &[])?;
             }

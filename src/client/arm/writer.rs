@@ -169,6 +169,7 @@ impl Writer {
                         | Verdict::Throttled
                         | Verdict::NotRegistered(_)
                         | Verdict::InProgress
+                        | Verdict::Unreachable
                         | Verdict::Broken
                         | Verdict::Fatal => {}
                     }

@@ -4,29 +4,48 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use http_body_util::BodyExt as _;
-use kube::client::Body;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
+use tokio::sync::OnceCell;
 
-use super::ApiError;
-use super::connect::explain;
-use crate::client::net::clock;
-use crate::client::net::{Budget, Decision, Repeat, Retry, SendError, Taken, Transport};
-use crate::model::{Json, ObjectRef};
+use super::connect::Configured;
+use super::credentials::Credentials;
+use super::error::{from_answer, ours};
+use crate::client::error::ApiError;
+use crate::client::net::{Budget, Decision, Line, Pages, Repeat, Retry, Transport, clock};
+use crate::model::{Api, Json, ObjectRef};
 
 const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
 const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/// Requests at once to a cluster that has no HTTP/2, each on a socket of its own.
+const SOCKETS: usize = 2;
 
 /// Reads from one cluster. Copies share connections and credentials.
 #[derive(Clone)]
 pub struct Reader(Arc<Inner>);
 
 struct Inner {
-    client: kube::Client,
+    cluster: Cluster,
+    /// Made with the first request: an exec plugin may have to run for it.
+    connection: OnceCell<Connection>,
     budget: Budget,
+}
+
+/// How to come to a connection.
+pub(super) enum Cluster {
+    Configured(Box<Configured>),
+    Given,
+}
+
+/// A way to the API server.
+pub(super) struct Connection {
+    pub(super) line: Line,
+    /// Stands before every path.
+    pub(super) base: String,
+    pub(super) credentials: Credentials,
 }
 
 impl fmt::Debug for Reader {
@@ -48,7 +67,7 @@ impl Answer {
     }
 
     pub(super) fn error(&self, method: &Method, path: &str) -> ApiError {
-        ApiError::from_answer(method, path, self.status, &self.body)
+        from_answer(method, path, self.status, &self.body)
     }
 
     pub(super) fn into_json(self, method: &Method, path: &str) -> Result<Json, ApiError> {
@@ -57,7 +76,7 @@ impl Answer {
         }
         serde_json::from_slice(&self.body).map_err(|error| {
             let message = format!("the answer to {method} {path} is not JSON ({error})");
-            ApiError::ours("UnreadableAnswer", message)
+            ours("UnreadableAnswer", message)
         })
     }
 }
@@ -81,35 +100,31 @@ impl<'a> Call<'a> {
 }
 
 impl Reader {
-    pub(super) fn new(client: kube::Client) -> Self {
-        Self(Arc::new(Inner { client, budget: Budget::default() }))
+    pub(super) fn new(cluster: Cluster, connection: Option<Connection>) -> Self {
+        let connection = OnceCell::new_with(connection);
+        Self(Arc::new(Inner { cluster, connection, budget: Budget::default() }))
     }
 
     /// A reader over a transport of ours: `base_path` stands before every path of the Kubernetes
-    /// API; with the network it is a whole address. Needs a running tokio runtime.
+    /// API; with the network it is a whole address.
     #[must_use]
     pub fn over(transport: Transport, base_path: &str, token: &str) -> Self {
-        let base = base_path.trim_end_matches('/').to_owned();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-            .unwrap_or(HeaderValue::from_static("Bearer"));
-        bearer.set_sensitive(true);
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let (transport, base, bearer) = (transport.clone(), base.clone(), bearer.clone());
-            async move {
-                let (mut head, body) = request.into_parts();
-                head.uri = format!("{base}{}", head.uri)
-                    .parse::<Uri>()
-                    .map_err(|error| SendError::new(Taken::SurelyNot, error.to_string()))?;
-                head.headers.insert(AUTHORIZATION, bearer);
-                let body = body
-                    .collect()
-                    .await
-                    .map_err(|error| SendError::new(Taken::SurelyNot, error.to_string()))?;
-                let answer = transport.send(Request::from_parts(head, body.to_bytes())).await?;
-                Ok::<_, SendError>(answer.map(Body::from))
+        let connection = Connection {
+            line: Line::new(transport, SOCKETS),
+            base: base_path.trim_end_matches('/').to_owned(),
+            credentials: Credentials::token(token),
+        };
+        Self::new(Cluster::Given, Some(connection))
+    }
+
+    async fn connection(&self) -> Result<&Connection, ApiError> {
+        let make = || async {
+            match &self.0.cluster {
+                Cluster::Configured(it) => it.connect(SOCKETS).await,
+                Cluster::Given => Err(ours("Kubeconfig", "there is no cluster")),
             }
-        });
-        Self::new(kube::Client::new(service, "default"))
+        };
+        self.0.connection.get_or_try_init(make).await
     }
 
     /// Reads an object; `None` when it, its namespace or its kind is not there.
@@ -141,6 +156,7 @@ impl Reader {
             base = format!("{base}&labelSelector={}", encode(selector));
         }
         let (mut all, mut path) = (Vec::new(), base.clone());
+        let mut pages = Pages::default();
         loop {
             let answer = self.read(&Call::get(&path)).await?;
             match answer.status {
@@ -154,6 +170,7 @@ impl Reader {
                 }
                 _ => {}
             }
+            let bytes = answer.body.len();
             let mut page = answer.into_json(&Method::GET, &path)?;
             for mut item in page["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
                 item["apiVersion"] = json!(collection.api_version);
@@ -161,7 +178,10 @@ impl Reader {
                 all.push(item);
             }
             match page["metadata"]["continue"].as_str().filter(|it| !it.is_empty()) {
-                Some(next) => path = format!("{base}&continue={}", encode(next)),
+                Some(next) => {
+                    pages.turn(next, bytes).map_err(|message| ours("EndlessList", message))?;
+                    path = format!("{base}&continue={}", encode(next));
+                }
                 None => return Ok(all),
             }
         }
@@ -175,7 +195,7 @@ impl Reader {
         let json = self.read(&Call::get("/version")).await?.into_json(&Method::GET, "/version")?;
         let version = json["gitVersion"].as_str().map(str::to_owned);
         version.ok_or_else(|| {
-            ApiError::ours(
+            ours(
                 "NotKubernetes",
                 "the server's /version has no gitVersion; is it a Kubernetes API server",
             )
@@ -234,66 +254,50 @@ impl Reader {
         }
     }
 
-    /// Sends a request once.
+    /// Sends a request once; a second time only if the first was refused for its credentials and
+    /// there are new ones.
     pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
+        let connection = self.connection().await?;
+        let mut refused = None;
+        loop {
+            let (headers, serial) = connection.credentials.headers(refused).await?;
+            let answer = self.transmit(connection, call, headers).await?;
+            if answer.status != 401 || refused.is_some() || serial.is_none() {
+                return Ok(answer);
+            }
+            refused = serial;
+        }
+    }
+
+    async fn transmit(
+        &self,
+        connection: &Connection,
+        call: &Call<'_>,
+        headers: HeaderMap,
+    ) -> Result<Answer, ApiError> {
         let Call { method, path, .. } = call;
         let bytes = call.body.map(|it| it.to_string().into_bytes()).unwrap_or_default();
-        let mut builder = Request::builder()
+        let mut request = Request::builder()
             .method(method.clone())
-            .uri(*path)
-            .header(USER_AGENT, AGENT)
-            .header(ACCEPT, "application/json");
+            .uri(format!("{}{path}", connection.base))
+            .body(Bytes::from(bytes))
+            .map_err(|error| ours("InvalidRequest", format!("{path}: {error}")))?;
+        *request.headers_mut() = headers;
+        let mut set =
+            |name, value| request.headers_mut().insert(name, HeaderValue::from_static(value));
+        set(USER_AGENT, AGENT);
+        set(ACCEPT, "application/json");
         if call.body.is_some() {
-            builder = builder.header(CONTENT_TYPE, call.content_type);
+            set(CONTENT_TYPE, call.content_type);
         }
-        let request = builder
-            .body(Body::from(bytes))
-            .map_err(|error| ApiError::ours("InvalidRequest", format!("{path}: {error}")))?;
         let start = clock::now();
-        let broken = |error: SendError| {
+        let response = connection.line.send(request).await.map_err(|error| {
             tracing::debug!(%method, path, %error, "kubernetes: no answer");
-            ApiError::from_break(method, path, error)
-        };
-        let response = match self.0.client.send(request).await {
-            Ok(response) => response,
-            Err(error @ kube::Error::Auth(_)) => {
-                let message = format!("no credentials for the cluster: {}", explain(&error));
-                return Err(ApiError::ours("Credentials", message));
-            }
-            Err(error) => return Err(broken(send_error(error))),
-        };
+            ApiError::broken(Api::Kubernetes, method, path, error)
+        })?;
         let (head, body) = response.into_parts();
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| broken(SendError::new(Taken::Maybe, chain(&error))))?
-            .to_bytes();
         let (status, took) = (head.status.as_u16(), start.elapsed().as_millis());
         tracing::debug!(%method, path, status, took, "kubernetes");
         Ok(Answer { status, headers: head.headers, body })
     }
-}
-
-fn send_error(error: kube::Error) -> SendError {
-    match error {
-        kube::Error::Service(inner) => match inner.downcast::<SendError>() {
-            Ok(ours) => *ours,
-            Err(other) => SendError::new(Taken::Maybe, chain(other.as_ref())),
-        },
-        other => SendError::new(Taken::Maybe, chain(&other)),
-    }
-}
-
-/// The error with its causes.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text
 }

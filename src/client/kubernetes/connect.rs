@@ -2,20 +2,38 @@
 //! list in `KUBECONFIG`, `~/.kube/config`, and inside a pod its service account.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kube::client::ConfigExt as _;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use secrecy::ExposeSecret as _;
 
-use super::client::chain;
-use super::{ApiError, Reader};
-use crate::client::net::redact;
+use super::Reader;
+use super::client::{Cluster, Connection};
+use super::credentials::Credentials;
+use super::error::ours;
+use crate::client::error::ApiError;
+use crate::client::net::{Line, NetworkOptions, Transport, chain, redact};
+
+/// Where a kubeconfig comes from.
+#[derive(Clone, Debug, Default)]
+pub enum KubeconfigFrom {
+    /// `KUBECONFIG`, which may list several, then the home folder, then the service account of a pod.
+    #[default]
+    Usual,
+    /// This file.
+    File(PathBuf),
+    /// A text that Azure gave; it holds credentials.
+    Text(secrecy::SecretString),
+}
 
 /// Which cluster, and how long to wait for it.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// A kubeconfig; `None` follows `KUBECONFIG`, which may list several, and then the home folder.
-    pub kubeconfig: Option<PathBuf>,
+    /// Which kubeconfig.
+    pub kubeconfig: KubeconfigFrom,
     /// A context of it; `None` is its current one.
     pub context: Option<String>,
     /// How long a connection may take to come about.
@@ -27,45 +45,116 @@ pub struct ConnectOptions {
 impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
-            kubeconfig: None,
+            kubeconfig: KubeconfigFrom::Usual,
             context: None,
-            connect_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(60),
         }
     }
 }
 
+/// How long a socket is kept that nobody uses: a fleet of thousands has as many clusters.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// A cluster as a kubeconfig describes it.
+pub(super) struct Configured {
+    config: Config,
+    proxy: Option<String>,
+    options: ConnectOptions,
+}
+
 impl Reader {
-    /// Reads the kubeconfig and makes a client; exec plugins run with the first request. Proxies
-    /// follow the kubeconfig's `proxy-url`, then `HTTPS_PROXY` and `NO_PROXY`.
+    /// Reads the kubeconfig. Nothing is sent and no exec plugin runs before the first request.
+    /// Proxies follow the kubeconfig's `proxy-url`, then `HTTPS_PROXY` and `NO_PROXY`.
     ///
     /// # Errors
-    /// When no kubeconfig, no such context, or no usable credentials are found.
+    /// When no kubeconfig or no such context is found.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, ApiError> {
-        let mut config = configuration(options).await?;
-        // Our own retries see every attempt; two layers would multiply.
-        config.default_retry = false;
-        config.connect_timeout = Some(options.connect_timeout);
-        config.read_timeout = Some(options.read_timeout);
-        config.write_timeout = Some(options.read_timeout);
-        config.reset_reader_on_write = true;
-        let server = config.cluster_url.to_string();
-        let client = kube::Client::try_from(config).map_err(|error| {
-            ApiError::ours("Credentials", format!("no client for {server}: {}", explain(&error)))
-        })?;
-        Ok(Self::new(client))
+        let (config, proxy) = configuration(options).await?;
+        let configured = Configured { config, proxy, options: options.clone() };
+        Ok(Self::new(Cluster::Configured(Box::new(configured)), None))
     }
 }
 
-async fn configuration(options: &ConnectOptions) -> Result<Config, ApiError> {
-    let refuse = |message: String| ApiError::ours("Kubeconfig", message);
+impl Configured {
+    /// Signs in as far as a connection needs it. HTTP/2 where the server has it, so that one
+    /// socket carries all reads.
+    pub(super) async fn connect(&self, sockets: usize) -> Result<Connection, ApiError> {
+        let mut config = self.config.clone();
+        let server = config.cluster_url.to_string();
+        let refuse =
+            |message: String| ours("Credentials", format!("no client for {server}: {message}"));
+        let credentials = Credentials::of(&config.auth_info)?;
+        config.auth_info.exec = None;
+        if let Some((certificate, key)) = credentials.issued().await?.and_then(|it| it.certificate)
+        {
+            let pem =
+                |it: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, it);
+            config.auth_info.client_certificate_data = Some(pem(&certificate));
+            config.auth_info.client_key_data = Some(pem(key.expose_secret()).into());
+        }
+        let mut tls =
+            config.rustls_client_config().map_err(|it| refuse(redact(&chain(&it)).into()))?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let timeouts = NetworkOptions {
+            ca_file: None,
+            connect_timeout: self.options.connect_timeout,
+            read_timeout: self.options.read_timeout,
+            ..NetworkOptions::default()
+        };
+        let mut builder = Transport::client(&timeouts)
+            .tls_backend_preconfigured(tls)
+            .pool_max_idle_per_host(sockets)
+            .pool_idle_timeout(IDLE);
+        if let Some(proxy) = &self.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
+                refuse(format!("proxy-url of the kubeconfig: {}", chain(&error.without_url())))
+            })?;
+            builder = builder.proxy(proxy);
+        }
+        let mut base = server.trim_end_matches('/').to_owned();
+        if let (Some(name), Some(host)) = (&config.tls_server_name, config.cluster_url.host()) {
+            // The name that is asked for and checked is the kubeconfig's; the way there is the server's.
+            base = base.replacen(host, name, 1);
+            builder = builder.dns_resolver(Elsewhere(host.trim_matches(['[', ']']).to_owned()));
+        }
+        let client = builder.build().map_err(|error| refuse(chain(&error.without_url())))?;
+        Ok(Connection { line: Line::new(Transport::Network(client), sockets), base, credentials })
+    }
+}
+
+/// Every name stands for this host.
+struct Elsewhere(String);
+
+impl reqwest::dns::Resolve for Elsewhere {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// The cluster of the chosen context, and its own proxy.
+async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<String>), ApiError> {
+    let refuse = |message: String| ours("Kubeconfig", message);
     let chosen = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
     let file = match &options.kubeconfig {
-        Some(path) => Some(Kubeconfig::read_from(path).map_err(|error| refuse(error.to_string()))?),
-        None => usual(std::env::var_os("KUBECONFIG"), std::env::home_dir()).map_err(refuse)?,
+        KubeconfigFrom::File(path) => {
+            Some(Kubeconfig::read_from(path).map_err(|it| refuse(chain(&it)))?)
+        }
+        KubeconfigFrom::Text(text) => {
+            let read = Kubeconfig::from_yaml(text.expose_secret());
+            Some(read.map_err(|_| refuse("what Azure gave is no kubeconfig".to_owned()))?)
+        }
+        KubeconfigFrom::Usual => {
+            usual(std::env::var_os("KUBECONFIG"), std::env::home_dir()).map_err(refuse)?
+        }
     };
     let Some(file) = file else {
-        return Config::incluster().map_err(|error| {
+        return Config::incluster().map(|it| (it, None)).map_err(|error| {
             refuse(format!(
                 "no kubeconfig: set `cluster.kubeconfig`, KUBECONFIG or ~/.kube/config \
                  (and not inside a pod: {error})"
@@ -73,7 +162,9 @@ async fn configuration(options: &ConnectOptions) -> Result<Config, ApiError> {
         });
     };
     let names: Vec<String> = file.contexts.iter().map(|it| it.name.clone()).collect();
-    Config::from_custom_kubeconfig(file, &chosen).await.map_err(|error| {
+    let proxy = proxy(&file, options.context.as_ref());
+    let read = Config::from_custom_kubeconfig(file, &chosen).await;
+    read.map(|it| (it, proxy)).map_err(|error| {
         let hint = match (&options.context, names.is_empty()) {
             (_, true) => "; the kubeconfig has no contexts".to_owned(),
             (Some(context), false) if !names.contains(context) => {
@@ -84,6 +175,14 @@ async fn configuration(options: &ConnectOptions) -> Result<Config, ApiError> {
         };
         refuse(format!("{}{hint}", chain(&error)))
     })
+}
+
+/// `proxy-url` of the chosen cluster; kube's own answer would mix in `HTTPS_PROXY`.
+fn proxy(file: &Kubeconfig, context: Option<&String>) -> Option<String> {
+    let name = context.or(file.current_context.as_ref())?;
+    let context = file.contexts.iter().find(|it| it.name == *name)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|it| it.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|it| !it.is_empty())
 }
 
 /// The files of `KUBECONFIG` merged, those that are missing left out as kubectl does; without the
@@ -107,23 +206,6 @@ fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubecon
             Err(format!("KUBECONFIG={} names no file that exists", list.to_string_lossy()))
         }
         (_, _) => Ok(merged),
-    }
-}
-
-/// What failed, without the command line, environment and stdout of an exec plugin: they may hold
-/// tokens.
-pub(super) fn explain(error: &kube::Error) -> String {
-    use kube::client::AuthError;
-    match error {
-        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let said = redact(said.trim());
-            format!("the kubeconfig's exec plugin ended with {}: {said}", out.status)
-        }
-        kube::Error::Auth(AuthError::AuthExecParse(_)) => {
-            "what the kubeconfig's exec plugin wrote is no ExecCredential".into()
-        }
-        other => redact(&chain(other)).to_string(),
     }
 }
 
@@ -153,7 +235,11 @@ contexts:
         let path = folder.path().join("kubeconfig");
         std::fs::write(&path, text).unwrap();
         let context = context.map(str::to_owned);
-        let options = ConnectOptions { kubeconfig: Some(path), context, ..Default::default() };
+        let options = ConnectOptions {
+            kubeconfig: KubeconfigFrom::File(path),
+            context,
+            ..Default::default()
+        };
         Reader::connect(&options).await
     }
 
@@ -194,7 +280,10 @@ contexts:
         assert!(error.contains("`prod` is not one of its contexts: a, b"), "{error}");
         let error = connect("apiVersion: v1\nkind: Config\n", None).await.unwrap_err().to_string();
         assert!(error.contains("has no contexts"), "{error}");
-        let missing = ConnectOptions { kubeconfig: Some("no/such".into()), ..Default::default() };
+        let missing = ConnectOptions {
+            kubeconfig: KubeconfigFrom::File("no/such".into()),
+            ..Default::default()
+        };
         let error = Reader::connect(&missing).await.unwrap_err().to_string();
         assert!(error.contains("no/such"), "{error}");
     }

@@ -6,13 +6,14 @@
 
 mod client;
 mod connect;
+mod credentials;
 mod error;
 pub mod scc;
 mod writer;
 
 pub use client::Reader;
-pub use connect::ConnectOptions;
-pub use error::{ApiError, Cause, Fault};
+pub use connect::{ConnectOptions, KubeconfigFrom};
 pub use writer::{Edited, FIELD_MANAGER, Writer};
 
+pub use crate::client::error::{ApiError, Detail, Fault};
 pub use crate::client::net::Verdict;

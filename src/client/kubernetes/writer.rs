@@ -162,7 +162,7 @@ impl Writer {
         let mut wait = Duration::from_millis(20);
         loop {
             let Some(live) = self.reader.get(object).await? else {
-                return Err(ApiError::from_answer(
+                return Err(super::error::from_answer(
                     &Method::GET,
                     &object.path(),
                     404,

@@ -189,7 +189,7 @@ fn no_foreign_user_is_lost_in_thousands_of_interleavings() {
 #[tokio::test]
 async fn no_foreign_user_is_lost_on_the_cluster_that_the_environment_names() {
     let Some(kubeconfig) = std::env::var_os("AMLPLAN_TEST_KUBECONFIG") else { return };
-    let kubeconfig = Some(kubeconfig.into());
+    let kubeconfig = super::super::KubeconfigFrom::File(kubeconfig.into());
     let options = ConnectOptions { kubeconfig, ..ConnectOptions::default() };
     let writer = Writer::new(Reader::connect(&options).await.unwrap());
     let name = format!("amlplan-test-{}", std::process::id());

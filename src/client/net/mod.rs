@@ -1,15 +1,22 @@
 //! One seam for HTTP: a transport (the network, or a router called in process), retry, throttle,
 //! the clock and redaction. Nothing here knows Azure's or Kubernetes' resources.
 
+mod broken;
 pub mod clock;
 mod limiter;
+mod line;
+mod pages;
 mod redact;
 mod retry;
 mod transport;
 mod verdict;
 
+pub(in crate::client) use broken::chain;
+pub use broken::{SendError, Taken, Why};
 pub use limiter::Limiter;
+pub(in crate::client) use line::Line;
+pub(in crate::client) use pages::Pages;
 pub use redact::{Redacted, redact};
 pub use retry::{Budget, Decision, Repeat, Retry, retry_after};
-pub use transport::{NetworkOptions, SendError, Taken, Transport};
+pub use transport::{LARGEST_BODY, NetworkOptions, Transport};
 pub use verdict::Verdict;

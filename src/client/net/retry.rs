@@ -8,8 +8,8 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use tokio::time::Instant;
 
+use super::broken::{SendError, Taken, Why};
 use super::clock;
-use super::transport::{SendError, Taken};
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -113,6 +113,14 @@ impl Retry {
 
     /// After a request that got no answer.
     pub fn after_break(&mut self, error: &SendError) -> Decision {
+        if error.settled {
+            return Decision::GiveUp;
+        }
+        match error.why {
+            // Nothing that waiting mends, and nothing that the service could help.
+            Why::Certificate | Why::Descriptors | Why::TooLarge => return Decision::GiveUp,
+            Why::Refused | Why::UnknownHost | Why::Silent | Why::TooSlow | Why::Broken => {}
+        }
         match error.taken {
             Taken::SurelyNot => self.pay(None).map_or(Decision::GiveUp, Decision::Again),
             Taken::Maybe => self.ambiguous(None),
@@ -145,7 +153,8 @@ impl Retry {
 }
 
 /// How long the server asks to wait: `x-ms-retry-after-ms`, `retry-after-ms`, or `Retry-After` in
-/// seconds or as a date (RFC 9110, 10.2.3). Zero is no wish; more than an hour is an hour.
+/// seconds or as a date (RFC 9110, 10.2.3). Zero is no wish; less than a tenth of a second is that,
+/// and more than an hour is an hour.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
@@ -159,7 +168,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         .and_then(|it| it.duration_since(now).ok())
         .map(|it| it.as_secs_f64());
     let seconds = from_millis.or(from_seconds).or(from_date).filter(|it| *it > 0.0)?;
-    Some(Duration::from_secs_f64(seconds.min(3600.0)))
+    Some(Duration::from_secs_f64(seconds.clamp(0.1, 3600.0)))
 }
 
 #[cfg(test)]
@@ -174,15 +183,17 @@ mod tests {
     fn the_servers_wish_is_read_in_every_form() {
         let now = httpdate::parse_http_date("Mon, 23 Nov 2026 10:00:00 GMT").unwrap();
         type Pairs = [(&'static str, &'static str)];
-        let cases: [(&Pairs, Option<f64>); 8] = [
+        let cases: [(&Pairs, Option<f64>); 10] = [
             (&[], None),
             (&[("retry-after", "7")], Some(7.0)),
             (&[("retry-after", "0")], None),
             (&[("retry-after", "soon")], None),
             (&[("retry-after", "Mon, 23 Nov 2026 10:01:30 GMT")], Some(90.0)),
             (&[("retry-after", "Mon, 23 Nov 2026 09:00:00 GMT")], None),
-            (&[("x-ms-retry-after-ms", "50"), ("retry-after", "10")], Some(0.05)),
+            (&[("x-ms-retry-after-ms", "50"), ("retry-after", "10")], Some(0.1)),
             (&[("retry-after", "1e300")], Some(3600.0)),
+            (&[("retry-after", "NaN")], None),
+            (&[("x-ms-retry-after-ms", "-5")], None),
         ];
         for (given, wanted) in cases {
             let found = retry_after(&headers(given), now).map(|it| it.as_secs_f64());

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response};
-use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
+
+use super::broken::{SendError, Taken, Why, chain};
 
 /// A status that a router in process answers, with [`FAULT`], instead of breaking a connection.
 const FAULT_STATUS: u16 = 599;
@@ -24,44 +25,24 @@ pub struct NetworkOptions {
     pub connect_timeout: Duration,
     /// How long the server may stay silent.
     pub read_timeout: Duration,
+    /// How long one request may take altogether, its body included: who drips is cut off.
+    pub total_timeout: Duration,
 }
 
 impl Default for NetworkOptions {
-    /// 20 seconds to connect; 90 to answer, since ARM itself gives up on a provider after 60.
+    /// 10 seconds to connect; 90 to answer, since ARM itself gives up on a provider after 60.
     fn default() -> Self {
         Self {
             ca_file: None,
-            connect_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(90),
+            total_timeout: Duration::from_secs(180),
         }
     }
 }
 
-/// Whether a request that failed may have been carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// The server never saw it.
-    SurelyNot,
-    /// The connection broke after the request left: nobody knows.
-    Maybe,
-}
-
-/// A request that got no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SendError {
-    /// Whether the request may have been carried out.
-    pub taken: Taken,
-    message: String,
-}
-
-impl SendError {
-    /// An error with a reason of its own; the reason must not hold a secret.
-    #[must_use]
-    pub fn new(taken: Taken, message: impl Into<String>) -> Self {
-        Self { taken, message: message.into() }
-    }
-}
+/// The most that is read of one answer, in bytes.
+pub const LARGEST_BODY: usize = 32 << 20;
 
 /// Sends requests.
 #[derive(Clone, Debug)]
@@ -80,11 +61,7 @@ impl Transport {
     /// When the file of certificate authorities cannot be read.
     pub fn network(options: &NetworkOptions) -> Result<Self, SendError> {
         let refuse = |message: String| SendError::new(Taken::SurelyNot, message);
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("amlplan/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.read_timeout);
+        let mut builder = Self::client(options);
         if let Some(path) = &options.ca_file {
             let shown = path.display();
             let pem = std::fs::read(path)
@@ -100,6 +77,22 @@ impl Transport {
         }
         let client = builder.build().map_err(|error| refuse(chain(&error)))?;
         Ok(Self::Network(client))
+    }
+
+    /// What every client of the network has in common.
+    pub(in crate::client) fn client(options: &NetworkOptions) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .user_agent(concat!("amlplan/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            .timeout(options.total_timeout)
+    }
+
+    /// Whether requests leave this process.
+    #[must_use]
+    pub const fn is_network(&self) -> bool {
+        matches!(self, Self::Network(_))
     }
 
     /// Sends one request, once.
@@ -126,34 +119,28 @@ async fn over_network(
 ) -> Result<Response<Bytes>, SendError> {
     let request = reqwest::Request::try_from(request)
         .map_err(|error| SendError::new(Taken::SurelyNot, chain(&error.without_url())))?;
-    let response = client.execute(request).await.map_err(from_reqwest)?;
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = response.status();
-    *answer.headers_mut() = response.headers().clone();
-    *answer.body_mut() = response.bytes().await.map_err(from_reqwest)?;
-    Ok(answer)
+    let response = client.execute(request).await.map_err(SendError::from_reqwest)?;
+    let (head, body) = http::Response::from(response).into_parts();
+    let body = bounded(body, SendError::from_reqwest).await?;
+    Ok(Response::from_parts(head, body))
 }
 
-fn from_reqwest(error: reqwest::Error) -> SendError {
-    let sent = !(error.is_connect() || error.is_builder());
-    let taken = if sent { Taken::Maybe } else { Taken::SurelyNot };
-    // Query parts of an address may carry signatures.
-    SendError::new(taken, chain(&error.without_url()))
-}
-
-/// The error with its causes: reqwest's own text stops at "error sending request".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
+/// Reads a body up to [`LARGEST_BODY`], piece by piece.
+async fn bounded<B>(mut body: B, broken: impl Fn(B::Error) -> SendError) -> Result<Bytes, SendError>
+where
+    B: http_body_util::BodyExt<Data = Bytes> + Unpin,
+{
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(&broken)?.into_data() else { continue };
+        if read.len() + data.len() > LARGEST_BODY {
+            let limit = LARGEST_BODY >> 20;
+            let message = format!("the answer is longer than {limit} MiB; it was not read further");
+            return Err(SendError::because(Why::TooLarge, Taken::Maybe, message));
         }
-        cause = inner.source();
+        read.extend_from_slice(&data);
     }
-    text
+    Ok(read.freeze())
 }
 
 async fn in_process(
@@ -176,11 +163,7 @@ async fn in_process(
     if head.status.as_u16() == FAULT_STATUS && head.headers.contains_key(FAULT) {
         return Err(SendError::new(Taken::Maybe, "the connection broke before an answer came"));
     }
-    let bytes = body
-        .collect()
-        .await
-        .map_err(|error| SendError::new(Taken::Maybe, chain(&error)))?
-        .to_bytes();
+    let bytes = bounded(body, |error| SendError::new(Taken::Maybe, chain(&error))).await?;
     Ok(Response::from_parts(head, bytes))
 }
 

@@ -18,8 +18,19 @@ pub enum Verdict {
     NotRegistered(String),
     /// Another operation runs on the resource or its cluster; wait for it.
     InProgress,
+    /// No connection came about: nobody listens, the name is unknown, the certificate is not
+    /// trusted, or there was silence. Said after seconds, not minutes.
+    Unreachable,
     /// The connection failed, or the answer could not be read.
     Broken,
     /// Repeating the same request cannot help.
     Fatal,
+}
+
+impl Verdict {
+    /// Whether the trouble may pass by itself, so that asking again later makes sense.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Broken | Self::Retry | Self::Unreachable)
+    }
 }

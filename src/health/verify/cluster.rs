@@ -165,7 +165,7 @@ fn pods(site: &mut Site<'_>) {
             } else {
                 let message =
                     format!("{} of {} are not ready: {}", bad.len(), pods.len(), some(&bad));
-                let help = catalog::remedy(0, "", &message).map_or_else(
+                let help = catalog::remedy(crate::model::Api::Azure, 0, "", &message).map_or_else(
                     || format!("kubectl describe pod -n {AZUREML} tells why"),
                     |it| format!("{}: {}", it.summary, it.advice),
                 );

@@ -1,0 +1,245 @@
+//! Who we are to an API server: what a kubeconfig says, or what its exec plugin answers
+//! (Kubernetes docs: client-go credential plugins). A plugin runs once per run, whoever asks.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::error::ours;
+use crate::client::error::ApiError;
+use crate::client::net::redact;
+
+/// Credentials of one user of a kubeconfig.
+pub(super) struct Credentials {
+    /// Impersonation, and an `Authorization` that does not change.
+    fixed: HeaderMap,
+    file: Option<String>,
+    exec: Option<Arc<Plugin>>,
+}
+
+/// What a plugin answered.
+#[derive(Clone)]
+pub(super) struct Issued {
+    pub(super) token: Option<SecretString>,
+    /// Certificate and key, as PEM.
+    pub(super) certificate: Option<(String, SecretString)>,
+    ends: Option<jiff::Timestamp>,
+    serial: u64,
+}
+
+impl Credentials {
+    pub(super) fn token(token: &str) -> Self {
+        let mut fixed = HeaderMap::new();
+        fixed.insert(
+            AUTHORIZATION,
+            secret("Bearer", token).unwrap_or(HeaderValue::from_static("Bearer")),
+        );
+        Self { fixed, file: None, exec: None }
+    }
+
+    /// From the user of a kubeconfig.
+    pub(super) fn of(user: &AuthInfo) -> Result<Self, ApiError> {
+        let refuse = |message: String| ours("Credentials", message);
+        let mut fixed = HeaderMap::new();
+        let mut add = |name: &'static str, text: &str| -> Result<(), ApiError> {
+            let value = HeaderValue::from_str(text);
+            let value = value.map_err(|_| {
+                refuse(format!("`{name}` of the kubeconfig cannot stand in a header"))
+            })?;
+            fixed.append(HeaderName::from_static(name), value);
+            Ok(())
+        };
+        if let Some(who) = &user.impersonate {
+            add("impersonate-user", who)?;
+        }
+        for group in user.impersonate_groups.iter().flatten() {
+            add("impersonate-group", group)?;
+        }
+        if let Some(uid) = &user.impersonate_uid {
+            add("impersonate-uid", uid)?;
+        }
+        let unreadable = || refuse("the kubeconfig's token cannot stand in a header".to_owned());
+        let exec = user.exec.as_ref().map(Plugin::of);
+        let file = user.token_file.clone();
+        if let Some(token) = &user.token {
+            fixed.insert(
+                AUTHORIZATION,
+                secret("Bearer", token.expose_secret()).ok_or_else(unreadable)?,
+            );
+        } else if let (Some(name), Some(password)) = (&user.username, &user.password) {
+            let both = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
+            fixed.insert(AUTHORIZATION, secret("Basic", &both).ok_or_else(unreadable)?);
+        } else if let (Some(provider), None) = (&user.auth_provider, &exec) {
+            return Err(refuse(format!(
+                "the kubeconfig's auth provider `{}` was removed from Kubernetes in 1.26; get a kubeconfig with an \
+                 exec plugin (az aks get-credentials, kubelogin convert-kubeconfig)",
+                provider.name
+            )));
+        }
+        Ok(Self { fixed, file, exec })
+    }
+
+    /// What the plugin answers, when there is one: its certificate is needed before a connection.
+    pub(super) async fn issued(&self) -> Result<Option<Issued>, ApiError> {
+        match &self.exec {
+            Some(plugin) => plugin.answer(None).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Headers for one request, and the number of the plugin's answer; `refused` is the number of
+    /// one that the server did not take.
+    pub(super) async fn headers(
+        &self,
+        refused: Option<u64>,
+    ) -> Result<(HeaderMap, Option<u64>), ApiError> {
+        let mut headers = self.fixed.clone();
+        if headers.contains_key(AUTHORIZATION) {
+            return Ok((headers, None));
+        }
+        if let Some(path) = &self.file {
+            let token = std::fs::read_to_string(path).map_err(|error| {
+                ours("Credentials", format!("cannot read the token file {path}: {error}"))
+            })?;
+            headers.extend(secret("Bearer", token.trim()).map(|it| (AUTHORIZATION, it)));
+            return Ok((headers, None));
+        }
+        let Some(plugin) = &self.exec else { return Ok((headers, None)) };
+        let issued = plugin.answer(refused).await?;
+        let token = issued.token.as_ref().and_then(|it| secret("Bearer", it.expose_secret()));
+        let renewable = token.is_some().then_some(issued.serial);
+        headers.extend(token.map(|it| (AUTHORIZATION, it)));
+        Ok((headers, renewable))
+    }
+}
+
+fn secret(scheme: &str, text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("{scheme} {text}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// An exec plugin and its last answer.
+struct Plugin {
+    config: ExecConfig,
+    answer: tokio::sync::Mutex<Option<Issued>>,
+}
+
+/// Plugins by what they run: clusters of a fleet that name the same command share its answer.
+static PLUGINS: LazyLock<Mutex<BTreeMap<String, Arc<Plugin>>>> = LazyLock::new(Mutex::default);
+
+#[derive(Deserialize)]
+struct Answered {
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    token: Option<String>,
+    client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+    expiration_timestamp: Option<String>,
+}
+
+impl Plugin {
+    fn of(config: &ExecConfig) -> Arc<Self> {
+        let cluster = config.cluster.as_ref().and_then(|it| it.server.as_deref());
+        let cluster = cluster.filter(|_| config.provide_cluster_info).unwrap_or_default();
+        let key = format!("{:?} {:?} {:?} {cluster}", config.command, config.args, config.env);
+        let mut all = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+        let new =
+            || Arc::new(Self { config: config.clone(), answer: tokio::sync::Mutex::default() });
+        Arc::clone(all.entry(key).or_insert_with(new))
+    }
+
+    /// The answer that still counts, else a new one. Whoever comes meanwhile waits for it.
+    async fn answer(self: &Arc<Self>, refused: Option<u64>) -> Result<Issued, ApiError> {
+        const MARGIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+        let mut answer = self.answer.lock().await;
+        let soon = jiff::Timestamp::now() + MARGIN;
+        let counts =
+            |it: &&Issued| refused != Some(it.serial) && it.ends.is_none_or(|ends| ends > soon);
+        if let Some(issued) = answer.as_ref().filter(counts) {
+            return Ok(issued.clone());
+        }
+        let serial = answer.as_ref().map_or(0, |it| it.serial + 1);
+        let plugin = Arc::clone(self);
+        let run = tokio::task::spawn_blocking(move || plugin.run());
+        let status = run.await.map_err(|error| ours("Credentials", error.to_string()))??;
+        let ends = status.expiration_timestamp.as_deref().and_then(|it| it.parse().ok());
+        let certificate =
+            status.client_certificate_data.zip(status.client_key_data.map(Into::into));
+        let issued = Issued { token: status.token.map(Into::into), certificate, ends, serial };
+        Ok(answer.insert(issued).clone())
+    }
+
+    fn run(&self) -> Result<Status, ApiError> {
+        let config = &self.config;
+        let refuse = |message: String| ours("Credentials", message);
+        let name = config.command.as_deref().unwrap_or_default();
+        let mut command = Command::new(name);
+        command.args(config.args.iter().flatten());
+        for pair in config.env.iter().flatten() {
+            if let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) {
+                command.env(name, value);
+            }
+        }
+        // Somebody must be there to answer what a plugin asks.
+        let interactive = config.interactive_mode != Some(ExecInteractiveMode::Never)
+            && std::io::stdin().is_terminal();
+        if interactive {
+            command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
+        } else {
+            command.stdin(Stdio::null());
+        }
+        let mut spec = json!({"interactive": interactive});
+        if let Some(cluster) = config.cluster.as_ref().filter(|_| config.provide_cluster_info) {
+            spec["cluster"] = serde_json::to_value(cluster).unwrap_or_default();
+        }
+        let version = config.api_version.as_deref().unwrap_or("client.authentication.k8s.io/v1");
+        let info = json!({"apiVersion": version, "kind": "ExecCredential", "spec": spec});
+        command.env("KUBERNETES_EXEC_INFO", info.to_string());
+        tracing::debug!(plugin = name, "running the kubeconfig's exec plugin");
+        let out = command.output().map_err(|error| {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                return refuse(format!(
+                    "the kubeconfig's exec plugin `{name}` cannot run: {error}"
+                ));
+            }
+            let hint = config.install_hint.as_deref().map(str::trim).filter(|it| !it.is_empty());
+            let known = (name == "kubelogin").then_some("`az aks install-cli` installs it");
+            let hint = hint.or(known).map(|it| format!(": {it}")).unwrap_or_default();
+            refuse(format!(
+                "the kubeconfig's exec plugin `{name}` is not installed, or not in PATH{hint}"
+            ))
+        })?;
+        if !out.status.success() {
+            // Not its output, arguments or environment: they may hold tokens.
+            let said = redact(String::from_utf8_lossy(&out.stderr).trim());
+            let status = out.status;
+            return Err(refuse(format!(
+                "the kubeconfig's exec plugin `{name}` ended with {status}: {said}"
+            )));
+        }
+        let text = String::from_utf8_lossy(&out.stdout);
+        let answered: Result<Answered, _> = serde_yaml::from_str(&text);
+        let status = answered.ok().and_then(|it| it.status).filter(|it| {
+            it.token.is_some()
+                || (it.client_certificate_data.is_some() && it.client_key_data.is_some())
+        });
+        status.ok_or_else(|| {
+            refuse(format!("what the kubeconfig's exec plugin `{name}` wrote is no ExecCredential with a token or a certificate"))
+        })
+    }
+}
