@@ -146,7 +146,6 @@ async fn a_hostile_server_gets_no_credential_and_no_time() {
 
 /// Reads, lists and writes against one mode. What comes in the end differs; that it comes, and soon, does not.
 async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
-    let start = Instant::now();
     let token = TokenSource::fixed("canary");
     let reader = Reader::new(transport, cloud, token, RunId::new());
     let asked = async {
@@ -176,7 +175,6 @@ async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
         "foreign-status" | "foreign-location" => assert!(written.is_ok(), "{written:?}"),
         _ => {}
     }
-    println!("hostile: {mode} ended after {:.1} s", start.elapsed().as_secs_f64());
 }
 
 async fn write(writer: &Writer, mode: &str) -> Result<(), ApiError> {
