@@ -50,7 +50,9 @@ const OUTSIDE: [(&[&str], &[&str], &str); 7] = [
 ];
 
 /// Where files are read and written.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
+    // The token of a pod's service account, which is renewed on the disk.
+    "src/client/kubernetes/credentials.rs",
     "src/cli/",
     "src/source",
     "src/language/mod.rs",
