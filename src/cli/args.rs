@@ -336,17 +336,34 @@ pub(super) struct InitArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["from_az", "cluster", "from"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
+    .args(["paths", "from_az", "cluster", "from", "subscription"])))]
 pub(super) struct ImportArgs {
-    /// From `az` command lines in a file; `-` reads them from standard input
-    #[arg(long, value_name = "FILE")]
-    pub(super) from_az: Option<PathBuf>,
+    /// Scripts, pipelines, notebooks, pages, Terraform, ARM templates, az's JSON, compute YAML, or
+    /// folders of them; `-` reads standard input
+    #[arg(value_name = "PATH", conflicts_with_all = ["cluster", "from", "subscription"])]
+    pub(super) paths: Vec<PathBuf>,
+    /// The same as PATH
+    #[arg(long, value_name = "FILE", visible_aliases = ["from-terraform", "from-arm"],
+        conflicts_with_all = ["cluster", "from", "subscription"])]
+    pub(super) from_az: Vec<PathBuf>,
     /// From what is live on this cluster
-    #[arg(long, value_name = "RESOURCE_ID")]
+    #[arg(long, value_name = "RESOURCE_ID", conflicts_with_all = ["from", "subscription"])]
     pub(super) cluster: Option<String>,
-    /// Workspace to look for computes of the cluster in; may be given several times
-    #[arg(long, value_name = "RESOURCE_ID", requires = "cluster")]
+    /// From what is live in this subscription: a fleet of its clusters
+    #[arg(long, value_name = "ID", conflicts_with = "from")]
+    pub(super) subscription: Option<String>,
+    /// With --subscription: clusters of this group only
+    #[arg(long, value_name = "NAME", requires = "subscription")]
+    pub(super) resource_group: Option<String>,
+    /// Workspace to look for computes in: a resource id, or with --subscription a name; may be
+    /// given several times
+    #[arg(long, value_name = "RESOURCE_ID")]
     pub(super) workspace: Vec<String>,
+    /// The cloud of --cluster or --subscription: AzureCloud, AzureUSGovernment, AzureChinaCloud,
+    /// the address of its Resource Manager, or `{name: …, resourceManager: …}`
+    #[arg(long, value_name = "CLOUD")]
+    pub(super) cloud: Option<String>,
     /// From another manifest, translated to --profile
     #[arg(long, value_name = "MANIFEST", requires = "profile")]
     pub(super) from: Option<PathBuf>,

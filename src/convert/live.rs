@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{self, ProfileName, SettingKind};
 use crate::language::{
     Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, Identity,
-    IdentityType, InstanceType, Lifecycle, Profile, Quantity, Resources, Scc, Setting,
-    WorkspaceRef,
+    IdentityType, InstanceType, Lifecycle, Profile, Quantity, Resources, RoleAssignment, Scc,
+    Setting, WorkspaceRef,
 };
 use crate::model::{ArmId, Json, Key, KindName};
 use crate::resource::{FINGERPRINT_PREFIX, FieldChange};
@@ -23,6 +23,8 @@ pub struct Found {
     pub computes: Vec<(ArmId, Json)>,
     /// `InstanceType` objects of the cluster.
     pub instance_types: Vec<Json>,
+    /// Role assignments of the computes' identities.
+    pub roles: Vec<RoleAssignment>,
 }
 
 /// One resource whose live state differs from what the draft says, or does not.
@@ -87,6 +89,7 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
 pub fn draft(mut cluster: Cluster, found: &Found, profile: Option<Profile>) -> Draft {
     cluster.computes = found.computes.iter().map(|it| compute(&cluster.azure, it)).collect();
     cluster.instance_types = found.instance_types.iter().filter_map(instance_type).collect();
+    cluster.role_assignments.clone_from(&found.roles);
     let mut draft = Draft { cluster, ignored: BTreeMap::new() };
     if let Some(live) = &found.extension {
         draft.cluster.extension = Some(extension(live, profile));

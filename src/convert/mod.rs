@@ -3,4 +3,6 @@
 pub mod as_az;
 pub mod az;
 pub mod live;
+mod script;
+mod sources;
 pub mod translate;

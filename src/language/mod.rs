@@ -34,7 +34,7 @@ pub use principal::{NoPrincipal, PrincipalRef};
 pub use schema::schema;
 pub use secrets::{PEM_SETTINGS, Secrets, reread};
 pub use spec::*;
-pub use write::{Dollars, to_yaml};
+pub use write::{Dollars, to_fleet, to_yaml};
 
 /// What the loader needs from its caller.
 #[derive(Clone, Copy)]

@@ -16,6 +16,65 @@ pub enum Dollars {
     Escape,
 }
 
+/// Writes several clusters as one fleet, with what they all say as its defaults.
+#[must_use]
+pub fn to_fleet(clusters: &[&Cluster], head: &[String], dollars: Dollars) -> String {
+    let mut out: String = head.iter().map(|it| format!("# {it}\n")).collect();
+    let writer = Writer { dollars };
+    let mut maps: Vec<Entries> = Vec::new();
+    for it in clusters {
+        if let Yaml::Map(mut entries) = writer.cluster(it) {
+            entries.retain(|(key, _)| key != "apiVersion" && key != "kind");
+            maps.push(entries);
+        }
+    }
+    let defaults = common(&mut maps, true);
+    let mut top = Entries::new();
+    writer.put(&mut top, "apiVersion", "amlplan/v1");
+    writer.put(&mut top, "kind", "Fleet");
+    if !defaults.is_empty() {
+        top.push(("defaults".into(), Yaml::Map(defaults)));
+    }
+    top.push(("clusters".into(), Yaml::List(maps.into_iter().map(Yaml::Map).collect())));
+    emit(&Yaml::Map(top), 0, "", &BTreeMap::new(), &mut out);
+    out
+}
+
+/// Takes out of all maps what is the same in each: whole values, and the same parts of maps.
+fn common(maps: &mut [Entries], top: bool) -> Entries {
+    let Some(first) = maps.first() else { return Entries::new() };
+    let keys: Vec<String> = first.iter().map(|it| it.0.clone()).collect();
+    let mut out = Entries::new();
+    for key in keys.into_iter().filter(|it| !(top && it == "name")) {
+        let values: Vec<&Yaml> =
+            maps.iter().filter_map(|it| Some(&it.iter().find(|it| it.0 == key)?.1)).collect();
+        let Some(value) = values.first().filter(|_| values.len() == maps.len()) else { continue };
+        if values.iter().all(|it| it == value) {
+            out.push((key.clone(), (*value).clone()));
+            maps.iter_mut().for_each(|it| it.retain(|it| it.0 != key));
+            continue;
+        }
+        let inner: Option<Vec<Entries>> = values
+            .iter()
+            .map(|it| if let Yaml::Map(it) = it { Some(it.clone()) } else { None })
+            .collect();
+        let Some(mut inner) = inner else { continue };
+        let shared = common(&mut inner, false);
+        if shared.is_empty() {
+            continue;
+        }
+        for (map, own) in maps.iter_mut().zip(inner) {
+            for entry in map.iter_mut().filter(|it| it.0 == key) {
+                entry.1 = Yaml::Map(own.clone());
+            }
+            map.retain(|it| it.0 != key || !matches!(&it.1, Yaml::Map(it) if it.is_empty()));
+        }
+        out.push((key, Yaml::Map(shared)));
+    }
+    out
+}
+
+#[derive(Debug, Clone, PartialEq)]
 enum Yaml {
     Scalar(String),
     Map(Vec<(String, Yaml)>),

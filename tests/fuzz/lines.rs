@@ -34,7 +34,7 @@ fn seeds() -> Vec<Seed> {
 fn run(input: &[u8], folder: &Path) {
     let text = String::from_utf8_lossy(input).into_owned();
     let source = Arc::new(Source { path: "lines.az".into(), text });
-    match az::import(&source, None) {
+    match az::import(&[source], &az::Options { profile: None, files: &|_, _| None }) {
         Err(findings) => {
             assert!(!findings.is_empty(), "a refusal says why");
             let _ = render::diagnostics::report(&findings, false, 100);

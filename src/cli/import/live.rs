@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::super::args::ImportArgs;
 use super::super::context::Context;
 use super::super::exit::Failure;
-use crate::catalog::ArmType;
+use crate::catalog::{self, ArmType};
 use crate::convert::live::{Difference, Draft, Found, bare, draft};
 use crate::language::{
-    Access, Cluster, ClusterType, Declared, Dollars, Manifest, Origin, Profile, to_yaml,
+    Access, Cloud, CloudName, Cluster, ClusterType, CustomCloud, Declared, Dollars, Manifest,
+    Origin, Profile, RoleAssignment, to_yaml,
 };
 use crate::model::{ArmId, Json, ObjectRef};
 use crate::observe::{Clients, ReadError};
@@ -30,34 +31,111 @@ pub(super) async fn import(
     let (id, kind) = cluster_id(wanted)?;
     let workspaces =
         args.workspace.iter().map(|it| workspace_id(it)).collect::<Result<Vec<_>, _>>()?;
-    let (mut cluster, mut clients) = reach(&id, kind, None, context).await?;
-    let mut reading = Reading { clients: &clients, scope: cluster.name.clone() };
-    let read = match reading.all(&id, &workspaces, &mut cluster, context).await {
-        Err(failure) if tenant(&failure).is_some() => {
-            // The subscription is in another directory than the one we are signed in to.
-            (cluster, clients) = reach(&id, kind, tenant(&failure), context).await?;
-            reading = Reading { clients: &clients, scope: cluster.name.clone() };
-            reading.all(&id, &workspaces, &mut cluster, context).await
-        }
-        read => read,
-    };
-    let found = read?;
-    if found.extension.is_none() {
+    let wanted = Wanted { id, kind, workspaces, cloud: cloud(args)?, profile };
+    let one = wanted.read(context).await?;
+    if one.found.extension.is_none() {
         context.out.note("The cluster has no Azure ML extension; the manifest declares none.");
     }
-    let mut draft = draft(cluster, &found, profile);
-    let mut left = settle(&mut draft, context, &clients).await?;
-    left.findings.retain(|it| it.severity != crate::source::Severity::Advice);
-    let (cluster, notes) = draft.finished();
-    let head = head(&cluster, &left, &workspaces);
-    context.out.findings(&left.unread.iter().map(|it| it.finding.clone()).collect::<Vec<_>>());
-    for step in left.changing() {
-        let message = format!("{}: the plan of the manifest is to {}", step.key, verb(step));
-        let finding = Diagnostic::warning("import-differs", message)
-            .with_help("no manifest says this as it is live; look at `amlplan plan`");
-        context.out.findings(&[finding]);
+    let one = one.settled(context).await?;
+    let head = head(&one.cluster, &one.left, &wanted.workspaces);
+    Ok(to_yaml(&one.cluster, &head, &one.notes, Dollars::Escape))
+}
+
+/// `--cloud`: a name, the address of a Resource Manager, or what a manifest says.
+pub(super) fn cloud(args: &ImportArgs) -> Result<Cloud, Failure> {
+    let Some(text) = args.cloud.as_deref() else { return Ok(Cloud::default()) };
+    let names = [CloudName::AzureCloud, CloudName::AzureUSGovernment, CloudName::AzureChinaCloud];
+    if let Some(name) = names.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(text)) {
+        return Ok(Cloud::Named(name));
     }
-    Ok(to_yaml(&cluster, &head, &notes, Dollars::Escape))
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Ok(Cloud::Custom(CustomCloud {
+            name: "custom".to_owned(),
+            resource_manager: text.to_owned(),
+            authority: None,
+            audience: None,
+        }));
+    }
+    serde_yaml::from_str(text).map(Cloud::Custom).map_err(|_| {
+        Diagnostic::error("unknown-cloud", format!("there is no cloud `{text}`"))
+            .with_help("write AzureCloud, AzureUSGovernment, AzureChinaCloud, the https address of a Resource Manager, or {name: …, resourceManager: …}")
+            .into()
+    })
+}
+
+/// A cluster to import.
+pub(super) struct Wanted {
+    pub(super) id: ArmId,
+    pub(super) kind: ClusterType,
+    pub(super) workspaces: Vec<ArmId>,
+    pub(super) cloud: Cloud,
+    pub(super) profile: Option<Profile>,
+}
+
+/// What was read of a cluster.
+pub(super) struct One {
+    pub(super) found: Found,
+    cluster: Cluster,
+    clients: Clients,
+    profile: Option<Profile>,
+}
+
+/// A cluster whose manifest is as near to what is live as it can be.
+pub(super) struct Settled {
+    pub(super) cluster: Cluster,
+    pub(super) notes: BTreeMap<String, String>,
+    pub(super) left: Plan,
+}
+
+impl Wanted {
+    pub(super) async fn read(&self, context: &Context) -> Result<One, Failure> {
+        let (mut cluster, mut clients) = self.reach(None, context).await?;
+        let mut reading = Reading { clients: &clients, scope: cluster.name.clone() };
+        let read = match reading.all(&self.id, &self.workspaces, &mut cluster, context).await {
+            Err(failure) if tenant(&failure).is_some() => {
+                // The subscription is in another directory than the one we are signed in to.
+                (cluster, clients) = self.reach(tenant(&failure), context).await?;
+                reading = Reading { clients: &clients, scope: cluster.name.clone() };
+                reading.all(&self.id, &self.workspaces, &mut cluster, context).await
+            }
+            read => read,
+        };
+        Ok(One { found: read?, cluster, clients, profile: self.profile })
+    }
+
+    /// Clients for the cluster; where its Kubernetes API cannot be reached, for Azure alone.
+    async fn reach(
+        &self,
+        tenant: Option<String>,
+        context: &Context,
+    ) -> Result<(Cluster, Clients), Failure> {
+        let mut whole = bare(&self.id, self.kind, Access::Kubernetes);
+        (whole.azure.tenant, whole.azure.cloud) = (tenant, self.cloud.clone());
+        let clients = context.clients(&graph::build(&declare(whole.clone()))?).await?;
+        if let Some(error) = clients.closed.values().next() {
+            azure_only(context, &error.to_string());
+            whole.cluster.access = Access::AzureOnly;
+        }
+        Ok((whole, clients))
+    }
+}
+
+impl One {
+    pub(super) async fn settled(self, context: &Context) -> Result<Settled, Failure> {
+        let mut draft = draft(self.cluster, &self.found, self.profile);
+        let mut left = settle(&mut draft, context, &self.clients).await?;
+        left.findings.retain(|it| it.severity != crate::source::Severity::Advice);
+        let (cluster, notes) = draft.finished();
+        let unread: Vec<_> = left.unread.iter().map(|it| it.finding.clone()).collect();
+        context.out.findings(&unread);
+        for step in left.changing() {
+            let message = format!("{}: the plan of the manifest is to {}", step.key, verb(step));
+            let finding = Diagnostic::warning("import-differs", message)
+                .with_help("no manifest says this as it is live; look at `amlplan plan`");
+            context.out.findings(&[finding]);
+        }
+        Ok(Settled { cluster, notes, left })
+    }
 }
 
 /// The directory that Azure asks for, from the help of its refusal.
@@ -126,26 +204,9 @@ fn workspace_id(text: &str) -> Result<ArmId, Diagnostic> {
     Err(Diagnostic::error("import-id", message).with_help(format!("it looks like {example}")))
 }
 
-fn declare(spec: Cluster) -> Manifest {
+pub(super) fn declare(spec: Cluster) -> Manifest {
     let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
     Manifest { clusters: vec![declared] }
-}
-
-/// Clients for the cluster; where its Kubernetes API cannot be reached, for Azure alone.
-async fn reach(
-    id: &ArmId,
-    kind: ClusterType,
-    tenant: Option<String>,
-    context: &Context,
-) -> Result<(Cluster, Clients), Failure> {
-    let mut whole = bare(id, kind, Access::Kubernetes);
-    whole.azure.tenant = tenant;
-    let clients = context.clients(&graph::build(&declare(whole.clone()))?).await?;
-    if let Some(error) = clients.closed.values().next() {
-        azure_only(context, &error.to_string());
-        whole.cluster.access = Access::AzureOnly;
-    }
-    Ok((whole, clients))
 }
 
 fn azure_only(context: &Context, why: &str) {
@@ -155,9 +216,9 @@ fn azure_only(context: &Context, why: &str) {
     context.out.findings(&[finding]);
 }
 
-struct Reading<'a> {
-    clients: &'a Clients,
-    scope: String,
+pub(super) struct Reading<'a> {
+    pub(super) clients: &'a Clients,
+    pub(super) scope: String,
 }
 
 impl Reading<'_> {
@@ -165,7 +226,7 @@ impl Reading<'_> {
         self.clients.read(&self.scope, &read).await
     }
 
-    async fn list(&self, path: String, kind: ArmType) -> Result<Vec<Json>, Failure> {
+    pub(super) async fn list(&self, path: String, kind: ArmType) -> Result<Vec<Json>, Failure> {
         let api_version = kind.api_version;
         let list = self.read(Read::ArmList { path, api_version }).await.map_err(failed)?;
         Ok(list.and_then(|it| it.as_array().cloned()).unwrap_or_default())
@@ -203,6 +264,7 @@ impl Reading<'_> {
             });
             found.computes.extend(ours.map(|it| (workspace.clone(), it)));
         }
+        found.roles = self.roles(&found.computes, context).await;
         if cluster.cluster.access == Access::Kubernetes {
             let all =
                 ObjectRef::cluster(InstanceType::API_VERSION, "InstanceType", "instancetypes", "");
@@ -218,6 +280,51 @@ impl Reading<'_> {
             }
         }
         Ok(found)
+    }
+}
+
+impl Reading<'_> {
+    /// Role assignments of the computes' identities, in the subscriptions of their workspaces.
+    async fn roles(&self, computes: &[(ArmId, Json)], context: &Context) -> Vec<RoleAssignment> {
+        let mut roles: Vec<RoleAssignment> = Vec::new();
+        for (workspace, compute) in computes {
+            let name = compute.pointer("/name").and_then(Json::as_str).unwrap_or_default();
+            let ids = compute.pointer("/identity/userAssignedIdentities").and_then(Json::as_object);
+            let first = ids.and_then(|it| it.values().next());
+            let own = compute.pointer("/identity/principalId");
+            let principal = own.or_else(|| first.and_then(|it| it.get("principalId")));
+            let Some(principal) = principal.and_then(Json::as_str) else { continue };
+            let scope = format!("/subscriptions/{}", workspace.subscription());
+            let kind = ArmType::ROLE_ASSIGNMENTS;
+            let path = format!("{scope}/providers/{kind}?$filter=principalId%20eq%20'{principal}'");
+            let found = match self.list(path, kind).await {
+                Ok(found) => found,
+                Err(failure) => {
+                    context.out.findings(&failure.findings);
+                    continue;
+                }
+            };
+            for it in &found {
+                let text = |at: &str| it.pointer(at).and_then(Json::as_str).unwrap_or_default();
+                if !text("/properties/principalId").eq_ignore_ascii_case(principal) {
+                    continue;
+                }
+                let id = text("/properties/roleDefinitionId");
+                let guid = id.rsplit('/').next().unwrap_or_default();
+                let known = catalog::roles().iter().find(|it| it.1.eq_ignore_ascii_case(guid));
+                let role = known.map_or_else(|| guid.to_owned(), |it| it.0.clone());
+                let scope = text("/properties/scope").to_owned();
+                let alone = computes
+                    .iter()
+                    .filter(|(_, it)| it.pointer("/name").and_then(Json::as_str) == Some(name));
+                let principal = match alone.count() {
+                    1 => format!("compute/{name}"),
+                    _ => principal.to_owned(),
+                };
+                roles.push(RoleAssignment { principal, role, scope });
+            }
+        }
+        roles
     }
 }
 

@@ -1,34 +1,30 @@
-//! `amlplan import`: a manifest from `az` lines, from live state, or from another profile.
+//! `amlplan import`: a manifest from files, from live state, or from another profile.
 
+mod fleet;
 mod live;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::ImportArgs;
-use super::context::{Context, env};
+use super::context::{Context, env, now};
 use super::exit::{Exit, Failure};
 use crate::language::{self, LoadOptions, Profile, Secrets};
-use crate::source::{self, Diagnostic, Severity, Source};
+use crate::source::{self, Diagnostic, Diagnostics, Severity, Source};
 
 pub(super) async fn run(args: &ImportArgs, context: &Context) -> Result<Exit, Failure> {
     let profile = args.profile.as_deref().map(|it| match it {
         "ga" => Profile::Ga,
         _ => Profile::Preview,
     });
-    let text = match (&args.from_az, &args.cluster, &args.from) {
-        (Some(path), ..) => {
-            let imported = crate::convert::az::import(&az_lines(path)?, profile)?;
-            context.out.findings(&imported.findings);
-            imported.text
+    let text = match (&args.cluster, &args.from) {
+        (Some(cluster), _) => live::import(cluster, args, profile, context).await?,
+        (None, Some(from)) => translate(from, profile.unwrap_or(Profile::Ga), context)?,
+        (None, None) if args.subscription.is_some() => {
+            fleet::import(args, profile, context).await?
         }
-        (None, Some(cluster), _) => live::import(cluster, args, profile, context).await?,
-        // The arguments ask for one of the three.
-        (None, None, from) => {
-            let from = from.as_deref().unwrap_or(Path::new("cluster.yaml"));
-            translate(from, profile.unwrap_or(Profile::Ga), context)?
-        }
+        (None, None) => files(args, profile, context)?,
     };
     write(&text, args, context)
 }
@@ -61,10 +57,114 @@ fn translate(from: &Path, to: Profile, context: &Context) -> Result<String, Fail
     Ok(documents.join("---\n"))
 }
 
-fn az_lines(path: &Path) -> Result<Arc<Source>, Failure> {
-    if path != Path::new("-") {
-        return Ok(source::read(path)?);
+/// What files and folders say, as one manifest.
+fn files(
+    args: &ImportArgs,
+    profile: Option<Profile>,
+    context: &Context,
+) -> Result<String, Failure> {
+    let mut sources = Vec::new();
+    for path in args.paths.iter().chain(&args.from_az) {
+        if path == Path::new("-") {
+            sources.push(standard_input()?);
+        } else if path.is_dir() {
+            let mut found = Vec::new();
+            folder(path, 0, &mut found)?;
+            if found.is_empty() {
+                let message =
+                    format!("the folder `{}` has no file that can be imported", path.display());
+                return Err(Diagnostic::error("az-nothing", message)
+                    .with_help(format!(
+                        "name a file, or a folder with one of *.{}",
+                        KNOWN.join(", *.")
+                    ))
+                    .into());
+            }
+            for file in found {
+                sources.push(source::read(&file)?);
+            }
+        } else {
+            sources.push(source::read(path)?);
+        }
     }
+    // Files that a script names lie beside it.
+    let beside = |script: &Path, name: &str| {
+        let name = Path::new(name.trim_start_matches('@'));
+        let path = script.parent().unwrap_or_else(|| Path::new("")).join(name);
+        let own = name.is_relative().then(|| source::read(&path).ok()).flatten();
+        own.map(|it| it.text.clone())
+    };
+    let options = crate::convert::az::Options { profile, files: &beside };
+    let imported = crate::convert::az::import(&sources, &options)?;
+    context.out.findings(&imported.findings);
+    context.out.findings(&invalid(&imported.text, context)?);
+    Ok(imported.text)
+}
+
+/// Why `validate` would refuse what was imported. Variables that are not set were told already.
+fn invalid(text: &str, context: &Context) -> Result<Diagnostics, Failure> {
+    let failed = |why: std::io::Error| {
+        Failure::error("file-unwritable", format!("cannot write a temporary file: {why}"))
+    };
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let file = folder.path().join("cluster.yaml");
+    std::fs::write(&file, text).map_err(failed)?;
+    let stand_in = |name: &str| {
+        let guid = name.to_uppercase().contains("SUBSCRIPTION") || name.contains("_ID");
+        let text = if guid { "00000000-0000-0000-0000-000000000000" } else { "stand-in" };
+        env(name).or_else(|| Some(text.to_owned()))
+    };
+    let options = LoadOptions { env: &stand_in, secrets: Secrets::Optional };
+    let (manifest, mut findings) = language::load_lenient(&[file], &options);
+    findings.extend(language::rules::check(&manifest, now(), &context.global.trust()));
+    findings.retain(|it| {
+        let written = it.labels.first().map_or("", |it| it.place.text());
+        it.severity == Severity::Error && !it.code.starts_with("secret-") && !written.contains("${")
+    });
+    let told = findings.into_iter().map(|it| {
+        let message = format!("`validate` will say: {} ({})", it.message, it.code);
+        let finding = Diagnostic::warning("az-invalid", message);
+        match it.help {
+            Some(help) => finding.with_help(help),
+            None => finding,
+        }
+    });
+    Ok(told.collect())
+}
+
+/// Files of these kinds are looked at in a folder.
+const KNOWN: [&str; 17] = [
+    "sh", "bash", "azcli", "az", "ps1", "psm1", "cmd", "bat", "yml", "yaml", "md", "ipynb", "tf",
+    "tfvars", "bicep", "json", "tfstate",
+];
+
+/// The files of a folder and of those in it, in the order of their names.
+fn folder(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let unreadable = |why: std::io::Error| {
+        let message = format!("cannot read the folder `{}`: {why}", path.display());
+        Failure::error("file-unreadable", message)
+    };
+    let mut entries: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        entries.push(entry.map_err(unreadable)?.path());
+    }
+    entries.sort();
+    for entry in entries {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let shown = !name.starts_with('.') || name == ".github";
+        if entry.is_symlink() || !shown || name == "node_modules" {
+            continue;
+        }
+        if entry.is_dir() && depth < 8 {
+            folder(&entry, depth + 1, found)?;
+        } else if entry.extension().is_some_and(|it| KNOWN.contains(&&*it.to_string_lossy())) {
+            found.push(entry);
+        }
+    }
+    Ok(())
+}
+
+fn standard_input() -> Result<Arc<Source>, Failure> {
     // As much as a file may hold.
     const MOST: u64 = 64 << 20;
     let mut bytes = Vec::new();

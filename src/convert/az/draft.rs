@@ -12,8 +12,8 @@ use crate::language::{
     Lifecycle, Profile, RoleAssignment, Scc, SccMethod,
 };
 
-const NO_CLUSTER: &str = "${CLUSTER_NAME:-cluster-name}";
-const NO_GROUP: &str = "${RESOURCE_GROUP:-resource-group}";
+pub(super) const NO_CLUSTER: &str = "${CLUSTER_NAME:-cluster-name}";
+pub(super) const NO_GROUP: &str = "${RESOURCE_GROUP:-resource-group}";
 
 /// What the commands say of one cluster.
 #[derive(Debug, Default)]
@@ -29,9 +29,15 @@ pub(super) struct Draft {
     pub extension: Option<Extension>,
     pub scc: Option<(String, Option<SccMethod>)>,
     pub accounts: Vec<String>,
-    pub computes: Vec<Compute>,
+    pub computes: Vec<(Compute, Range<usize>)>,
     pub instance_types: Vec<InstanceType>,
     pub roles: Vec<RoleAssignment>,
+    /// Where the parts of the extension were written.
+    pub places: BTreeMap<String, Range<usize>>,
+    /// Arm and source of the command that says the extension, and whether it only updates it.
+    pub branch: Option<(usize, usize)>,
+    pub source: Option<usize>,
+    pub updated: bool,
 }
 
 /// The parts of a cluster's resource id.
@@ -68,6 +74,12 @@ impl Drafts {
         }
         let last = self.list.len() - 1;
         &mut self.list[last]
+    }
+
+    /// The one cluster that is spoken of, if it is one.
+    pub(super) fn only(&self) -> Option<ClusterId> {
+        let mut found = self.list.iter().filter_map(Draft::id);
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// Sets what a comment says; a new name opens a new cluster.
@@ -199,17 +211,19 @@ pub(super) fn finish(
     finished
 }
 
-/// The profile that a draft can only be in.
+/// The profile that a draft can only be in. Scripts of the months between mix keys of both: what
+/// only today's knows decides, and [`renew`] translates the rest.
 fn evidence(draft: &Draft) -> Option<Profile> {
     let extension = draft.extension.as_ref()?;
     let settings = &extension.configuration_settings;
     let keys = settings.keys().chain(extension.configuration_protected_settings.keys());
-    for fact in keys.filter_map(|it| catalog::setting(it)) {
-        match fact.profiles[..] {
-            [ProfileName::Preview] => return Some(Profile::Preview),
-            [ProfileName::Ga] => return Some(Profile::Ga),
-            _ => {}
-        }
+    let facts: Vec<_> = keys.filter_map(|it| catalog::setting(it)).collect();
+    let only = |profile: ProfileName| facts.iter().any(|it| it.profiles == [profile]);
+    if only(ProfileName::Ga) {
+        return Some(Profile::Ga);
+    }
+    if only(ProfileName::Preview) {
+        return Some(Profile::Preview);
     }
     let inference = settings.get("enableInference").is_some_and(crate::language::Setting::is_true);
     let listed = |name: &str| draft.accounts.iter().any(|it| it.ends_with(name));
@@ -217,6 +231,63 @@ fn evidence(draft: &Draft) -> Option<Profile> {
         return Some(Profile::Preview);
     }
     listed(":azureml-fe-v2").then_some(Profile::Ga)
+}
+
+/// Keys of the other profile, translated by what the catalog says of them.
+fn renew(
+    extension: &mut Extension,
+    places: &BTreeMap<String, Range<usize>>,
+    findings: &mut Findings,
+) {
+    use crate::language::Setting;
+    let profile = super::catalog_profile(extension.profile);
+    let old: Vec<String> = extension
+        .configuration_settings
+        .keys()
+        .filter(|it| catalog::setting(it).is_some_and(|it| !it.in_profile(profile)))
+        .cloned()
+        .collect();
+    for key in old {
+        let Some(fact) = catalog::setting(&key) else { continue };
+        let Some(value) = extension.configuration_settings.remove(&key) else { continue };
+        let place = places.get(&format!("extension.configurationSettings.{key}"));
+        let span = place.cloned().unwrap_or(0..0);
+        let replacement = fact.replaced_by.as_ref();
+        let new = replacement.and_then(|it| it.key.clone());
+        let message = match (new, key.as_str()) {
+            (Some(new), _) => {
+                let invert = replacement.is_some_and(|it| it.invert);
+                let value = if invert { Setting::Bool(!value.is_true()) } else { value };
+                let message =
+                    format!("`{key}` is `{new}` in profile {}", extension.profile.as_str());
+                extension.configuration_settings.entry(new).or_insert(value);
+                message
+            }
+            (None, "privateEndpointNodeport" | "privateEndpointILB") if value.is_true() => {
+                let (kind, name) =
+                    if key.ends_with("ILB") { ("LoadBalancer", "azure") } else { ("NodePort", "") };
+                let settings = &mut extension.configuration_settings;
+                settings
+                    .entry("inferenceRouterServiceType".into())
+                    .or_insert(Setting::Text(kind.into()));
+                if !name.is_empty() {
+                    settings
+                        .entry("internalLoadBalancerProvider".into())
+                        .or_insert(Setting::Text(name.into()));
+                }
+                format!(
+                    "`{key}` is `inferenceRouterServiceType: {kind}` in profile {}",
+                    extension.profile.as_str()
+                )
+            }
+            (None, _) => {
+                let advice =
+                    replacement.map_or("this profile does not have it", |it| it.advice.as_str());
+                format!("`{key}` is left out: {advice}")
+            }
+        };
+        findings.push(("az-slip", crate::source::Severity::Warning), span, message, "");
+    }
 }
 
 fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Findings) -> Finished {
@@ -235,6 +306,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
     let mut extension = draft.extension;
     if let Some(it) = &mut extension {
         it.profile = decided.unwrap_or(fallback);
+        renew(it, &draft.places, findings);
         if decided.is_none() {
             notes.insert("extension.profile".into(), "the commands fit both profiles".into());
         }
@@ -271,7 +343,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
         providers: list("providers"),
         scc: None,
         extension,
-        computes: draft.computes,
+        computes: draft.computes.into_iter().map(|it| it.0).collect(),
         instance_types: draft.instance_types,
         role_assignments: draft.roles,
         lifecycle: Lifecycle {
@@ -391,8 +463,8 @@ fn tell_apart(finished: &mut [Finished]) {
     }
 }
 
-fn is_placeholder(name: &str) -> bool {
-    name.starts_with("${")
+pub(super) fn is_placeholder(name: &str) -> bool {
+    name.starts_with("${") && name.contains(":-")
 }
 
 /// `${NAME:-name}` → `${NAME_2:-name-2}`; other texts stay.
@@ -404,12 +476,22 @@ fn numbered(text: &str, number: usize) -> String {
     }
 }
 
-/// A DNS label from a cluster's name.
+/// A DNS label from a cluster's name: of a variable its default, or else its own name.
 fn label(name: &str) -> String {
-    let default = name.split_once(":-").map_or(name, |(_, it)| it);
-    let letters = default
+    let mut text = String::new();
+    for (index, part) in name.split("${").enumerate() {
+        let (inside, tail) =
+            if index == 0 { ("", part) } else { part.split_once('}').unwrap_or((part, "")) };
+        text.push_str(inside.split_once(":-").map_or(inside, |it| it.1));
+        text.push_str(tail);
+    }
+    let letters = text
         .chars()
         .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' });
-    let label: String = letters.collect::<String>().trim_matches('-').chars().take(63).collect();
-    if label.is_empty() { "cluster".to_owned() } else { label }
+    let mut label: String = letters.take(63).collect();
+    while label.contains("--") {
+        label = label.replace("--", "-");
+    }
+    let label = label.trim_matches('-');
+    if label.is_empty() { "cluster".to_owned() } else { label.to_owned() }
 }

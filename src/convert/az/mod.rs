@@ -1,30 +1,32 @@
-//! `az` command lines → a manifest: what people have in their scripts and articles, read with the
-//! errors that such texts have.
+//! Commands of `az`, `oc` and `kubectl` → a manifest, read with the errors that people's texts have.
 //!
 //! Each slip is pointed out with what it was taken for; what only the reader can know
-//! (`<your-subscription-id>`) becomes a variable with a default.
+//! (`<your-subscription-id>`, `$1`) becomes a variable. Nothing is left out without a finding.
 
+mod attach;
 mod draft;
 mod install;
-mod lex;
 mod options;
 mod read;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::{self, ProfileName, RegistrationQuery};
-use crate::source::{Diagnostic, Diagnostics, Place, Severity, Source, has_errors};
+use crate::source::{Diagnostic, Diagnostics, Label, Place, Severity, Source, has_errors};
 
+use super::script::Note;
+use super::sources;
 use crate::language::{Cluster, ClusterType, Profile};
-use crate::language::{Dollars, to_yaml};
+use crate::language::{Dollars, to_fleet, to_yaml};
 
 /// What an import found.
 #[derive(Debug, Clone)]
 pub struct Imported {
-    /// The manifest: one YAML document for each cluster.
+    /// The manifest: a cluster, a fleet, or one YAML document for each cluster.
     pub text: String,
     /// The same, as types; texts in them may still hold `${VAR}`.
     pub clusters: Vec<Cluster>,
@@ -32,49 +34,75 @@ pub struct Imported {
     pub findings: Diagnostics,
 }
 
-/// Reads commands of `az`, `oc` and `kubectl` and writes the manifest that says the same. Where the
-/// commands fit both profiles, `profile` decides, else ga.
+/// What an import needs from its caller.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The profile where the sources fit both; else ga.
+    pub profile: Option<Profile>,
+    /// Reads a file that a source names, from the source's folder.
+    pub files: &'a dyn Fn(&Path, &str) -> Option<String>,
+}
+
+/// Reads scripts, pipelines, Terraform, ARM templates and what `az` prints, and writes the one
+/// manifest that says the same.
 ///
 /// # Errors
-/// All findings when one of them is an error: no command with a use (`az-nothing`), a part that
-/// has to be said (`az-missing`), a value that has no meaning (`az-value`), more than a mebibyte of
-/// text or 500 findings (`file-too-large`, `too-many-mistakes`).
-pub fn import(source: &Arc<Source>, profile: Option<Profile>) -> Result<Imported, Diagnostics> {
-    let mut findings =
-        Findings { source: Arc::clone(source), list: Vec::new(), stand_ins: BTreeSet::new() };
-    if source.text.len() > LONGEST_BYTES {
-        let message = format!("`{}` has more than {LONGEST_BYTES} bytes", source.path.display());
+/// All findings when nothing in the sources sets up a cluster (`az-nothing`), for more than a
+/// mebibyte of text (`file-too-large`) or more than 500 findings (`too-many-mistakes`).
+pub fn import(sources: &[Arc<Source>], options: &Options<'_>) -> Result<Imported, Diagnostics> {
+    let mut findings = Findings::new(sources);
+    if let Some(large) = sources.iter().find(|it| it.text.len() > LONGEST_BYTES) {
+        let message = format!("`{}` has more than {LONGEST_BYTES} bytes", large.path.display());
         let help = "import the lines that set up clusters; what else a script does is not read";
         return Err(vec![Diagnostic::error("file-too-large", message).with_help(help)]);
     }
-    let (items, slips) = lex::lex(&source.text);
-    findings.slips(slips);
+    let all = findings.sources.clone();
+    let (items, notes) = sources::read(&all, &|source, name| (options.files)(&source.path, name));
+    findings.notes(notes);
     let mut reader = read::Reader::new(&mut findings);
     for item in items {
         reader.item(item);
     }
     let drafts = reader.finish();
-    let clusters = draft::finish(drafts, profile, &mut findings);
+    let mut clusters = draft::finish(drafts, options.profile, &mut findings);
     if clusters.is_empty() && !has_errors(&findings.list) {
-        let message = format!("no command that sets up a cluster in `{}`", source.path.display());
-        let help = "give lines that start with `az k8s-extension create` or `az ml compute attach`";
+        let names: Vec<String> =
+            sources.iter().map(|it| format!("`{}`", it.path.display())).collect();
+        let message = format!("nothing that sets up a cluster in {}", names.join(", "));
+        let help = "give lines with `az k8s-extension create` or `az ml compute attach`, Terraform, \
+                    an ARM template, or what `az … show` prints";
         findings.list.push(Diagnostic::error("az-nothing", message).with_help(help));
     }
-    findings.list.sort_by_key(|it| it.labels.first().map_or(usize::MAX, |it| it.place.span.start));
+    findings.sort();
     if has_errors(&findings.list) {
         return Err(findings.list);
     }
+    if let Some(first) = clusters.first_mut() {
+        first.head.append(&mut findings.comments);
+    }
+    let origin = |names: &[Arc<Source>]| {
+        let names: Vec<String> = names.iter().map(|it| it.path.display().to_string()).collect();
+        format!("From `az` commands in {}.", names.join(", "))
+    };
     let head = |it: &draft::Finished| {
-        let mut head = vec![format!("From `az` commands in {}.", source.path.display())];
+        let mut head = vec![origin(sources)];
         head.extend(it.head.iter().cloned());
         head
     };
-    let texts: Vec<String> = clusters
-        .iter()
-        .map(|it| to_yaml(&it.cluster, &head(it), &it.notes, Dollars::AsWritten))
-        .collect();
+    let placeholders = clusters.iter().any(|it| draft::is_placeholder(&it.cluster.cluster.name));
+    let text = if clusters.len() > 1 && !placeholders {
+        let mut comments = vec![origin(sources)];
+        comments.extend(clusters.iter().flat_map(|it| it.head.iter().cloned()));
+        let specs: Vec<&Cluster> = clusters.iter().map(|it| &it.cluster).collect();
+        to_fleet(&specs, &comments, Dollars::AsWritten)
+    } else {
+        let documents = clusters
+            .iter()
+            .map(|it| to_yaml(&it.cluster, &head(it), &it.notes, Dollars::AsWritten));
+        documents.collect::<Vec<_>>().join("---\n")
+    };
     let clusters = clusters.into_iter().map(|it| it.cluster).collect();
-    Ok(Imported { text: texts.join("---\n"), clusters, findings: findings.list })
+    Ok(Imported { text, clusters, findings: findings.list })
 }
 
 /// A fleet of a thousand clusters has half of it.
@@ -82,14 +110,45 @@ const LONGEST_BYTES: usize = 1 << 20;
 /// Who has made more mistakes wants to know of the first ones.
 const MAX_FINDINGS: usize = 500;
 
-/// What was found, with its place.
+/// What was found, with its place. Places count through all sources, one behind the other.
 struct Findings {
-    source: Arc<Source>,
+    sources: Vec<(usize, Arc<Source>)>,
     list: Diagnostics,
     stand_ins: BTreeSet<String>,
+    /// For the head of the manifest: what other branches of a script say.
+    comments: Vec<String>,
+    /// Secrets that stand in the sources: no finding shows them.
+    secrets: Vec<String>,
 }
 
 impl Findings {
+    fn new(sources: &[Arc<Source>]) -> Self {
+        let mut base = 0;
+        let sources = sources.iter().map(|it| {
+            let at = base;
+            base += it.text.len() + 1;
+            (at, Arc::clone(it))
+        });
+        let (list, comments, secrets) = (Vec::new(), Vec::new(), Vec::new());
+        let stand_ins = BTreeSet::new();
+        Self { sources: sources.collect(), list, stand_ins, comments, secrets }
+    }
+
+    /// Which source a place stands in.
+    fn source_of(&self, at: usize) -> usize {
+        self.sources.partition_point(|it| it.0 <= at).saturating_sub(1)
+    }
+
+    fn place(&self, span: &Range<usize>) -> Option<Place> {
+        let (base, source) = self.sources.get(self.source_of(span.start))?;
+        // What was read may be shorter or longer than what was written, so a computed end can fall
+        // inside a character or behind the text.
+        let text = &source.text;
+        let whole = |at: usize| text.ceil_char_boundary(at.saturating_sub(*base).min(text.len()));
+        let (start, end) = (whole(span.start), whole(span.end));
+        Some(Place { source: Arc::clone(source), span: start.min(end)..end })
+    }
+
     fn push(
         &mut self,
         (code, severity): (&'static str, Severity),
@@ -97,14 +156,6 @@ impl Findings {
         message: String,
         help: &str,
     ) {
-        // What was read may be shorter or longer than what was written, so a computed end can fall
-        // inside a character or behind the text.
-        let text = &self.source.text;
-        let whole = |at: usize| {
-            (at..text.len()).find(|it| text.is_char_boundary(*it)).unwrap_or(text.len())
-        };
-        let (start, end) = (whole(span.start), whole(span.end));
-        let span = start.min(end)..end;
         if self.list.len() == MAX_FINDINGS {
             let message = format!("more than {MAX_FINDINGS} findings; the rest is not shown");
             let help = "mend the first ones; perhaps these are no command lines at all";
@@ -113,14 +164,117 @@ impl Findings {
         if self.list.len() > MAX_FINDINGS {
             return;
         }
-        let place = Place { source: Arc::clone(&self.source), span };
-        let finding = Diagnostic::new(code, severity, message).at(Some(place), "");
-        self.list.push(if help.is_empty() { finding } else { finding.with_help(help) });
+        let finding = Diagnostic::new(code, severity, message).at(self.place(&span), "");
+        let finding = if help.is_empty() { finding } else { finding.with_help(help) };
+        if !self.list.contains(&finding) {
+            self.list.push(finding);
+        }
     }
 
-    fn slips(&mut self, slips: Vec<lex::Slip>) {
+    fn slips(&mut self, slips: Vec<options::Slip>) {
         for slip in slips {
             self.push(("az-slip", Severity::Warning), slip.span, slip.message, "");
+        }
+    }
+
+    fn notes(&mut self, notes: Vec<Note>) {
+        for note in notes {
+            match note {
+                Note::Slip(span, it) => self.push(("az-slip", Severity::Warning), span, it, ""),
+                Note::Unknown(span, name, why) => {
+                    let help = format!("set {name}, or write the value into the manifest");
+                    self.stand_in(&name, span, why, &help);
+                }
+                Note::Branch(span, why, text) => self.branch(span, &why, &text),
+                Note::Aside(span, it) => self.advice("az-ignored", span, it),
+                Note::Left(span, it) => self.push(("az-left", Severity::Warning), span, it, ""),
+            }
+        }
+    }
+
+    /// What another branch of a script says: a finding, and a comment in the manifest.
+    fn branch(&mut self, span: Range<usize>, why: &str, text: &str) {
+        let text: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+        let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What is protected is not for a comment.
+        if let Some(at) =
+            text.find("--config-protected").or_else(|| text.find("--configuration-protected"))
+        {
+            text.truncate(at);
+            text.push('…');
+        }
+        let text: String = text.chars().take(300).collect();
+        let message = format!("two branches: {why}; the other one is a comment in the manifest");
+        let help = format!("it says: {text}");
+        self.push(("az-branch", Severity::Warning), span, message, &help);
+        let comment = format!("Another branch of the script: {text}");
+        if !self.comments.contains(&comment) && self.comments.len() < 50 {
+            self.comments.push(comment);
+        }
+    }
+
+    /// Two sources that say different things, side by side.
+    fn conflict(
+        &mut self,
+        what: &str,
+        first: (&Range<usize>, &str),
+        second: (&Range<usize>, &str),
+    ) {
+        let message =
+            format!("`{what}` is said twice: {} and {}; the first counts", first.1, second.1);
+        let mut finding = Diagnostic::warning("az-conflict", message)
+            .with_help("keep the one that is right, or delete the other source from the import");
+        for (span, text) in [first, second] {
+            let place = self.place(span);
+            finding.labels.extend(place.map(|place| Label { place, text: text.to_owned() }));
+        }
+        if self.list.len() < MAX_FINDINGS {
+            self.list.push(finding);
+        }
+    }
+
+    fn sort(&mut self) {
+        let mut list = std::mem::take(&mut self.list);
+        let key = |it: &Diagnostic| {
+            let place = &it.labels.first()?.place;
+            let at = self.sources.iter().position(|(_, it)| Arc::ptr_eq(it, &place.source))?;
+            Some((at, place.span.start))
+        };
+        list.sort_by_key(|it| key(it).unwrap_or((usize::MAX, 0)));
+        self.list = list;
+        self.hide();
+    }
+
+    /// Takes secrets out of everything that is shown.
+    fn hide(&mut self) {
+        // What is shorter is a word, and would blot out others.
+        self.secrets.retain(|it| it.len() > 3 && it.len() < 20_000);
+        let secrets = std::mem::take(&mut self.secrets);
+        if secrets.is_empty() {
+            return;
+        }
+        let hidden = |text: &str| {
+            let stars = |it: &String| "*".repeat(it.len());
+            secrets.iter().fold(text.to_owned(), |text, it| text.replace(it, &stars(it)))
+        };
+        let masked: Vec<Arc<Source>> = self
+            .sources
+            .iter()
+            .map(|(_, it)| Arc::new(Source { path: it.path.clone(), text: hidden(&it.text) }))
+            .collect();
+        for finding in &mut self.list {
+            finding.message = hidden(&finding.message);
+            finding.help = finding.help.as_deref().map(hidden);
+            for label in &mut finding.labels {
+                let own = &mut label.place.source;
+                let at = self.sources.iter().position(|(_, it)| Arc::ptr_eq(it, own));
+                if let Some(it) = at.and_then(|it| masked.get(it)) {
+                    *own = Arc::clone(it);
+                }
+            }
+        }
+        for it in &mut self.comments {
+            *it = hidden(it);
         }
     }
 

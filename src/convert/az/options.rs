@@ -2,20 +2,29 @@
 
 use std::ops::Range;
 
-use super::lex::{Slip, Word};
+use super::super::script::Word;
 use crate::language::suggest;
+
+/// Something a command line says wrongly, and what it was taken for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Slip {
+    pub span: Range<usize>,
+    pub message: String,
+}
 
 /// An option of `az` and its other names, the full one first.
 pub(super) type Known = &'static [&'static str];
 
 /// What any `az` command takes.
-const COMMON: [Known; 6] = [
+const COMMON: [Known; 8] = [
     &["--subscription"],
     &["--no-wait"],
     &["--yes", "-y"],
     &["--output", "-o"],
     &["--query"],
     &["--only-show-errors", "--verbose", "--debug"],
+    &["--help", "-h"],
+    &["--set"],
 ];
 
 /// Options with their values, and the words before them.
@@ -53,12 +62,13 @@ impl Options {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                 None => (text, None),
             };
-            let found = full_name(&name, known, &span, slips);
-            dropped = found.is_none();
-            if let Some(found) = found {
-                let value = value.map(|text| Word { text, span: span.clone() });
-                options.given.push((found, span, value.into_iter().collect()));
-            }
+            let Some(found) = full_name(&name, known, &span, slips) else {
+                dropped = true;
+                continue;
+            };
+            dropped = false;
+            let value = value.map(|text| Word { text, span: span.clone() });
+            options.given.push((found, span, value.into_iter().collect()));
         }
         options
     }
@@ -125,7 +135,10 @@ fn full_name(
     if let Some(found) = exact.or_else(prefixed) {
         return found.first().copied();
     }
-    let near = suggest::nearest(name, all().flat_map(|it| it.iter().copied()));
+    // One letter is near to any other.
+    let long = |it: &&str| it.starts_with("--");
+    let names = || all().flat_map(|it| it.iter().copied()).filter(long);
+    let near = if name.starts_with("--") { suggest::nearest(name, names()) } else { None };
     let found = near.and_then(|near| all().find(|it| it.contains(&near)));
     let message = match near {
         Some(near) => format!("`{name}`, taken for `{near}`"),
@@ -161,14 +174,13 @@ fn split(words: &[Word], known: &[Known], slips: &mut Vec<Slip>) -> Vec<Word> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lex::{Item, lex};
     use super::*;
 
     fn read(text: &str) -> (Options, Vec<String>) {
-        let (items, _) = lex(text);
-        let Some(Item::Command { words, .. }) = items.into_iter().next() else { panic!("{text}") };
+        let word = |text: &str| Word { text: text.to_owned(), span: 0..1 };
+        let words: Vec<Word> = text.split(' ').map(word).collect();
         let mut slips = Vec::new();
-        let known: [Known; 2] = [&["--namespace"], &["--resource-group", "-g"]];
+        let known: [Known; 3] = [&["--namespace"], &["--resource-group", "-g"], &["--file", "-f"]];
         let options = Options::read(&words, &known, &mut slips);
         (options, slips.into_iter().map(|it| it.message).collect())
     }
@@ -185,6 +197,8 @@ mod tests {
             ("az x --namespace N--resource-group G", 1),
             ("az x --namepsace N -g G", 1),
             ("az x --nonsense Q --namespace N -g G", 1),
+            ("az x -f F --namespace N -g G", 0),
+            ("az x -q F --namespace N -g G", 1),
         ] {
             let (options, found) = read(text);
             let one = |name| options.one(name).map(|it| it.text.as_str());

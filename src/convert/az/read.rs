@@ -1,12 +1,13 @@
 //! Commands → drafts of clusters.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::source::Severity;
 
+use super::super::script::{Call, Item, Word};
 use super::Findings;
 use super::draft::{Draft, Drafts};
-use super::lex::{Item, Word};
 use super::options::{Known, Options};
 use super::values::fill;
 use crate::language::{
@@ -28,19 +29,25 @@ const CLOUD: [Known; 4] = [
     &["--endpoint-active-directory"],
     &["--endpoint-active-directory-resource-id"],
 ];
+const CONFIGURE: [Known; 3] = [&["--defaults", "-d"], &["--scope"], &["--list-defaults", "-l"]];
 const ADM: [Known; 2] = [&["-z", "--serviceaccount"], &["-n", "--namespace"]];
 const PATCH: [Known; 2] = [&["--type"], &["-p", "--patch"]];
-const APPLY: [Known; 1] = [&["-f", "--filename"]];
+const APPLY: [Known; 3] =
+    [&["-f", "--filename"], &["-n", "--namespace"], &["--server-side", "--force-conflicts"]];
 
 /// Reads commands one after the other.
 pub(super) struct Reader<'a> {
     pub(super) findings: &'a mut Findings,
     pub(super) drafts: Drafts,
+    /// `az configure --defaults`.
+    pub(super) defaults: BTreeMap<String, String>,
+    /// Which arm of which condition the current command stands in.
+    pub(super) branch: Option<(usize, usize)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(findings: &'a mut Findings) -> Self {
-        Self { findings, drafts: Drafts::default() }
+        Self { findings, drafts: Drafts::default(), defaults: BTreeMap::new(), branch: None }
     }
 
     pub(super) fn finish(self) -> Drafts {
@@ -49,7 +56,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn item(&mut self, item: Item) {
         match item {
-            Item::Command { words, body } => self.command(&words, body.as_deref()),
+            Item::Call(call) => {
+                self.branch = call.branch;
+                self.command(&call);
+            }
             Item::Directive(word) => self.directive(&word),
             Item::Account(word) => self.drafts.current().accounts.push(word.text),
             Item::EditScc(word) => {
@@ -58,13 +68,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn command(&mut self, words: &[Word], body: Option<&str>) {
+    fn command(&mut self, call: &Call) {
+        let words = call.words.as_slice();
         let verb = Options::verb(words);
         let mut parts = verb.split(' ');
         let mut next = || parts.next().unwrap_or_default();
         match (next(), next(), next(), next()) {
-            ("az", "k8s-extension", "create" | "update", "") => self.extension(words),
-            ("az", "ml", "compute", "attach") => self.attach(words),
+            ("az", "k8s-extension", "create" | "update", "") => self.extension(call),
+            ("az", "ml", "compute", "attach" | "create") => self.attach(call),
+            ("az", "configure", "", "") | ("az", "config", "set", _) => self.configure(words),
             ("az", "role", "assignment", "create") => self.role(words),
             ("az", "feature" | "provider", "register", "") => self.register(words),
             ("az", "account", "set", "") | ("az", "login", "", "") => self.account(words),
@@ -74,8 +86,17 @@ impl<'a> Reader<'a> {
                 self.drafts.current().scc = Some((name.to_owned(), Some(SccMethod::Users)));
             }
             ("oc" | "kubectl", "patch", "scc", name) => self.patch_scc(name, words),
-            ("oc" | "kubectl", "apply", ..) => self.apply(words, body.unwrap_or_default()),
-            ("az", _, "show" | "list" | "wait", _) | ("oc" | "kubectl", "get" | "describe", ..) => {
+            ("oc" | "kubectl", "apply" | "create" | "replace", kind, _)
+                if !matches!(kind, "namespace" | "ns") =>
+            {
+                self.apply(call);
+            }
+            ("az", "k8s-extension", "delete", _) | ("az", "ml", "compute", "detach" | "delete") => {
+                self.ignored(words, "what is to be gone is not in a manifest");
+            }
+            ("az", _, "show" | "list" | "wait", _)
+            | ("az", _, _, "show" | "list" | "wait")
+            | ("oc" | "kubectl", "get" | "describe", ..) => {
                 self.ignored(words, "amlplan verify looks at this");
             }
             ("oc" | "kubectl", "create", "namespace" | "ns", _) | ("oc", "new-project", ..) => {
@@ -91,10 +112,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn ignored(&mut self, words: &[Word], why: &str) {
+    pub(super) fn ignored(&mut self, words: &[Word], why: &str) {
         let verb = Options::verb(words);
         let span = words.first().map_or(0..0, |it| it.span.start..it.span.start + verb.len());
-        self.findings.advice("az-ignored", span, format!("`{verb}` is left out: {why}"));
+        let shown: Vec<&str> = verb.split(' ').take(4).collect();
+        let message = format!("`{}` is left out: {why}", shown.join(" "));
+        self.findings.advice("az-ignored", span, message);
     }
 
     pub(super) fn options(&mut self, words: &[Word], known: &[Known]) -> Options {
@@ -108,19 +131,23 @@ impl<'a> Reader<'a> {
         options.one(name).map(|it| fill(it, self.findings))
     }
 
-    /// The value of an option that must be there.
-    pub(super) fn needed(&mut self, options: &Options, name: &str) -> Option<String> {
-        let found = self.text(options, name);
-        if found.is_none() {
+    /// The value of an option that must be there, or a variable in its place.
+    pub(super) fn needed(&mut self, options: &Options, name: &str, stand_in: &str) -> String {
+        let default = match name {
+            "--resource-group" => self.defaults.get("group").cloned(),
+            "--workspace-name" => self.defaults.get("workspace").cloned(),
+            _ => None,
+        };
+        self.text(options, name).or(default).unwrap_or_else(|| {
             let message = format!("`{name}` is missing");
-            let help = format!("add {name} and its value");
-            self.findings.push(("az-missing", Severity::Error), options.span(), message, &help);
-        }
-        found
+            let help = format!("add {name} and its value, or write it into the manifest");
+            self.findings.push(("az-missing", Severity::Warning), options.span(), message, &help);
+            stand_in.to_owned()
+        })
     }
 
     pub(super) fn wrong(&mut self, span: Range<usize>, message: String, help: &str) {
-        self.findings.push(("az-value", Severity::Error), span, message, help);
+        self.findings.push(("az-value", Severity::Warning), span, message, help);
     }
 
     pub(super) fn slip(&mut self, span: Range<usize>, message: String) {
@@ -132,6 +159,26 @@ impl<'a> Reader<'a> {
         if !self.drafts.direct(path, value) {
             let message = format!("`{path}` is nothing a comment can set");
             self.wrong(word.span.clone(), message, "take the line out");
+        }
+    }
+
+    /// `az configure --defaults group=…`, `az config set defaults.group=…`.
+    fn configure(&mut self, words: &[Word]) {
+        let options = self.options(words, &CONFIGURE);
+        let given = options.all("--defaults").chain(options.verb.iter().skip(3));
+        let given: Vec<Word> = given.cloned().collect();
+        for word in given {
+            let text = fill(&word, self.findings);
+            let text = text.strip_prefix("defaults.").unwrap_or(&text);
+            match text.split_once('=') {
+                Some((name @ ("group" | "workspace"), "")) => {
+                    self.defaults.remove(name);
+                }
+                Some((name @ ("group" | "workspace"), value)) => {
+                    self.defaults.insert(name.to_owned(), value.to_owned());
+                }
+                Some(_) | None => self.ignored(words, "amlplan has no use for this default"),
+            }
         }
     }
 
@@ -149,7 +196,9 @@ impl<'a> Reader<'a> {
 
     fn cloud(&mut self, words: &[Word]) {
         let options = self.options(words, &CLOUD);
-        let Some(name) = self.needed(&options, "--name") else { return };
+        let Some(name) = self.text(&options, "--name") else {
+            return self.ignored(words, "it names no cloud");
+        };
         let resource_manager = self.text(&options, "--endpoint-resource-manager");
         let known = match name.as_str() {
             "AzureCloud" => Some(CloudName::AzureCloud),
@@ -171,10 +220,14 @@ impl<'a> Reader<'a> {
 
     fn register(&mut self, words: &[Word]) {
         let options = self.options(words, &REGISTER);
-        let Some(namespace) = self.needed(&options, "--namespace") else { return };
+        let Some(namespace) = self.text(&options, "--namespace") else {
+            return self.ignored(words, "it names no provider");
+        };
         let feature = words.get(1).is_some_and(|it| it.text == "feature");
         let (list, name) = if feature {
-            let Some(name) = self.needed(&options, "--name") else { return };
+            let Some(name) = self.text(&options, "--name") else {
+                return self.ignored(words, "it names no feature");
+            };
             (&mut self.drafts.features, format!("{namespace}/{name}"))
         } else {
             (&mut self.drafts.providers, namespace)
@@ -186,28 +239,19 @@ impl<'a> Reader<'a> {
 
     fn role(&mut self, words: &[Word]) {
         let options = self.options(words, &ROLE);
-        // The answers of these commands are what amlplan finds out itself.
-        let principal = match options.one("--assignee-object-id") {
-            Some(word) if word.text.starts_with("$(") => Some(word.text.clone()),
-            Some(_) | None => self.needed(&options, "--assignee-object-id"),
+        let principal = self.text(&options, "--assignee-object-id");
+        let role = self.text(&options, "--role");
+        let scope = self.text(&options, "--scope");
+        let (Some(principal), Some(role), Some(scope)) = (principal, role, scope) else {
+            return self.ignored(words, "it lacks --assignee-object-id, --role or --scope");
         };
-        let role = self.needed(&options, "--role");
-        let scope = self.needed(&options, "--scope");
-        let (Some(principal), Some(role), Some(scope)) = (principal, role, scope) else { return };
-        let named = |text: &str| {
-            let mut words = text.split_whitespace().skip_while(|it| *it != "--name" && *it != "-n");
-            words.nth(1).unwrap_or_default().trim_matches(['\'', '"', ')']).to_owned()
+        let roles = &mut self.drafts.current().roles;
+        let same = |it: &RoleAssignment| {
+            (&it.principal, &it.role, &it.scope) == (&principal, &role, &scope)
         };
-        let principal = if principal.contains("az ml compute show") {
-            format!("compute/{}", named(&principal))
-        } else if principal.contains("az ml workspace show") {
-            format!("workspace/{}", named(&principal))
-        } else if principal.contains("az k8s-extension show") {
-            "extension".to_owned()
-        } else {
-            principal
-        };
-        self.drafts.current().roles.push(RoleAssignment { principal, role, scope });
+        if !roles.iter().any(same) {
+            roles.push(RoleAssignment { principal, role, scope });
+        }
     }
 
     fn add_scc(&mut self, words: &[Word]) {
@@ -233,7 +277,7 @@ impl<'a> Reader<'a> {
         draft.accounts.extend(users.map(str::to_owned));
     }
 
-    fn apply(&mut self, words: &[Word], body: &str) {
+    fn apply(&mut self, call: &Call) {
         #[derive(serde::Deserialize)]
         struct Object {
             kind: String,
@@ -251,13 +295,24 @@ impl<'a> Reader<'a> {
             node_selector: std::collections::BTreeMap<String, String>,
             resources: Resources,
         }
-        self.options(words, &APPLY);
+        let words = call.words.as_slice();
+        let options = self.options(words, &APPLY);
+        let file = options.one("-f").and_then(|it| call.files.get(&it.text));
+        let body = call.body.as_deref().or(file.map(String::as_str)).unwrap_or_default();
         let mut found = false;
+        // In a block of YAML a here-document is indented as a whole.
+        let blank = |it: &&str| !it.trim().is_empty();
+        let indent = body.lines().filter(blank).map(|it| it.len() - it.trim_start().len()).min();
+        let indent = indent.unwrap_or(0);
+        let lines = body.lines().map(|it| it.get(indent..).unwrap_or_default());
+        let body = lines.fold(String::new(), |text, it| text + it + "\n");
         for document in body.split("\n---") {
             match serde_yaml::from_str::<Object>(document) {
                 Ok(it) if it.kind == "InstanceType" => {
                     found = true;
-                    self.drafts.current().instance_types.push(InstanceType {
+                    let types = &mut self.drafts.current().instance_types;
+                    types.retain(|old| old.name != it.metadata.name);
+                    types.push(InstanceType {
                         name: it.metadata.name,
                         node_selector: it.spec.node_selector,
                         resources: it.spec.resources,

@@ -5,13 +5,12 @@ use std::ops::Range;
 use crate::catalog::{self, SettingKind};
 use crate::source::Severity;
 
+use super::super::script::Word;
 use super::Findings;
-use super::lex::Word;
 use crate::language::suggest;
 use crate::language::{ProtectedSetting, Setting};
 
-/// The stand-in where no subscription is named.
-pub(super) const NO_SUBSCRIPTION: &str = "${SUBSCRIPTION_ID:-00000000-0000-0000-0000-000000000000}";
+pub(super) use super::super::script::answer::NO_SUBSCRIPTION;
 
 /// Bytes; Kubernetes allows a label 317 with its prefix.
 const LONGEST_KEY: usize = 400;
@@ -29,17 +28,6 @@ const PLACEHOLDERS: [(&str, &str, &str); 7] = [
 
 /// A word with its `<placeholders>` as variables; each new one is reported.
 pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
-    if word.text.starts_with("$(az account show") {
-        let message = "the signed-in subscription is not known here".to_owned();
-        let help = "set SUBSCRIPTION_ID, or write azure.subscription";
-        findings.stand_in("SUBSCRIPTION_ID", word.span.clone(), message, help);
-        return NO_SUBSCRIPTION.to_owned();
-    }
-    if word.text.starts_with("$(") {
-        let message = format!("the answer of `{}` is not known here", word.text);
-        let help = "write the value itself, or a variable";
-        findings.push(("az-value", Severity::Warning), word.span.clone(), message, help);
-    }
     let mut out = String::new();
     let mut rest = word.text.as_str();
     while let Some(at) = rest.find('<') {
@@ -74,11 +62,24 @@ pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
 }
 
 /// `key=value` of a setting, with the key mended.
-pub(super) fn setting(word: &Word, findings: &mut Findings) -> Option<(String, String)> {
+pub(super) fn setting(
+    word: &Word,
+    secret: bool,
+    findings: &mut Findings,
+) -> Option<(String, String)> {
     let text = fill(word, findings);
     let Some((key, value)) = text.split_once('=') else {
-        let message = format!("`{text}` is not KEY=VALUE");
-        findings.push(("az-value", Severity::Error), word.span.clone(), message, "write KEY=VALUE");
+        let shown = if secret { "a protected setting" } else { text.as_str() };
+        let message = format!("`{shown}` is not KEY=VALUE and is left out");
+        if secret {
+            findings.secrets.push(text.clone());
+        }
+        findings.push(
+            ("az-value", Severity::Warning),
+            word.span.clone(),
+            message,
+            "write KEY=VALUE",
+        );
         return None;
     };
     if catalog::setting(key).is_some() {
@@ -87,7 +88,7 @@ pub(super) fn setting(word: &Word, findings: &mut Findings) -> Option<(String, S
     if key.len() > LONGEST_KEY || key.contains(char::is_control) {
         let message = "no key of a setting is as long as this".to_owned();
         let span = word.span.start..(word.span.start + 40).min(word.span.end);
-        findings.push(("az-value", Severity::Error), span, message, "look for a missing quote");
+        findings.push(("az-value", Severity::Warning), span, message, "look for a missing quote");
         return None;
     }
     let keys = catalog::settings().iter().filter(|it| !it.prefix).map(|it| it.key.as_str());
@@ -143,10 +144,16 @@ pub(super) fn plain(
 }
 
 /// The value of a protected setting: `$NAME` and `$(cat PATH)` say where it comes from. For the
-/// settings that take a path, `$NAME` is a part of the path.
-pub(super) fn protected(key: &str, value: &str) -> ProtectedSetting {
+/// settings that take a path, `$NAME` is a part of the path. A secret itself is never written down.
+pub(super) fn protected(
+    key: &str,
+    value: &str,
+    span: &Range<usize>,
+    findings: &mut Findings,
+) -> ProtectedSetting {
     let variable = |text: &str| {
         let name = text.strip_prefix("${")?.strip_suffix('}')?;
+        let name = name.split(":-").next().unwrap_or_default();
         let word = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
         word.then(|| name.to_owned())
     };
@@ -163,5 +170,13 @@ pub(super) fn protected(key: &str, value: &str) -> ProtectedSetting {
         let from_env = name.trim_start_matches(['$', '{']).trim_end_matches('}').to_owned();
         return ProtectedSetting::FromEnv { from_env };
     }
-    ProtectedSetting::Text(value.to_owned())
+    if path {
+        return ProtectedSetting::Text(value.to_owned());
+    }
+    let from_env = super::super::script::variable_name(key);
+    let message = format!("the secret `{key}` is not written into the manifest");
+    let help = format!("set {from_env} to it where amlplan runs, or name a file or a key vault");
+    findings.secrets.push(value.replace("$$", "$"));
+    findings.push(("az-secret", Severity::Warning), span.clone(), message, &help);
+    ProtectedSetting::FromEnv { from_env }
 }

@@ -1,0 +1,275 @@
+//! What a command inside `$( … )` would print, where its words say it.
+
+use super::expand::{mark, marked};
+use super::run::{Run, unknown};
+use super::{Kind, Link, Shell, Simple, Stmt, Word};
+
+/// Commands that show a thing, and its type in a resource id.
+const SHOWN: [(&str, &str); 9] = [
+    ("aks show", "Microsoft.ContainerService/managedClusters"),
+    ("connectedk8s show", "Microsoft.Kubernetes/connectedClusters"),
+    ("ml workspace show", "Microsoft.MachineLearningServices/workspaces"),
+    ("identity show", "Microsoft.ManagedIdentity/userAssignedIdentities"),
+    ("acr show", "Microsoft.ContainerRegistry/registries"),
+    ("storage account show", "Microsoft.Storage/storageAccounts"),
+    ("keyvault show", "Microsoft.KeyVault/vaults"),
+    ("ml compute show", ""),
+    ("k8s-extension show", ""),
+];
+
+/// The subscription where no command names one.
+pub(in super::super) const NO_SUBSCRIPTION: &str =
+    "${SUBSCRIPTION_ID:-00000000-0000-0000-0000-000000000000}";
+
+/// A field of what a `show` command printed as a whole.
+pub(super) fn field(answer: &str, name: &str) -> String {
+    let Some(id) = marked(answer.trim()).and_then(|it| it.0.strip_prefix("show:")) else {
+        return if marked(answer.trim()).is_some() {
+            mark(name)
+        } else {
+            format!("{answer}.{name}")
+        };
+    };
+    let parts: Vec<&str> = id.split('/').collect();
+    let at = |index: usize| parts.get(index).map_or_else(|| mark(name), |it| (*it).to_owned());
+    match name.to_ascii_lowercase().as_str() {
+        "id" => id.to_owned(),
+        "name" => parts.last().map_or_else(|| mark(name), |it| (*it).to_owned()),
+        "resourcegroup" => at(4),
+        "subscriptionid" => at(2),
+        _ => mark(name),
+    }
+}
+
+impl Run<'_> {
+    /// What these statements print, as far as it is known; they run meanwhile.
+    pub(super) fn answer(&mut self, body: &[Stmt], text: &str) -> String {
+        let starts =
+            |end: usize| body[..end].iter().rposition(|it| it.link != Link::Pipe).unwrap_or(0);
+        let (mut begin, mut end) = (starts(body.len()), body.len());
+        // `… || true`: the answer is that of the first.
+        while begin > 0 && body[begin].link == Link::Or {
+            end = begin;
+            begin = starts(begin);
+        }
+        let outer = std::mem::replace(&mut self.asking, true);
+        let seen = self.seen.clone();
+        self.list(&body[..begin]);
+        let mut answer = None;
+        for it in &body[begin..end] {
+            self.steps += 1;
+            answer = match &it.kind {
+                Kind::Simple(simple) => Some(self.printed(simple, answer, text)),
+                Kind::Group(list) => Some(self.answer(list, text)),
+                _ => {
+                    self.list(std::slice::from_ref(it));
+                    None
+                }
+            };
+        }
+        self.asking = outer;
+        self.seen.extend(seen);
+        answer.unwrap_or_else(|| mark(""))
+    }
+
+    fn printed(&mut self, simple: &Simple, input: Option<String>, text: &str) -> String {
+        let words = self.words(&simple.words);
+        let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
+        let last = texts.last().copied().unwrap_or_default();
+        let input = input.or_else(|| simple.body.as_ref().map(|it| self.text(it)));
+        match texts.as_slice() {
+            ["az", ..] => {
+                let found = self.shown(&words);
+                self.list(&[Stmt {
+                    link: Link::Next,
+                    span: 0..0,
+                    kind: Kind::Simple(simple.clone()),
+                }]);
+                found
+            }
+            ["echo" | "printf" | "Write-Output", rest @ ..] => {
+                let rest = rest.iter().filter(|it| !it.starts_with('-') && !it.starts_with('%'));
+                rest.copied().collect::<Vec<_>>().join(" ")
+            }
+            ["cat" | "Get-Content" | "type", path] if !unknown(path) => {
+                mark(&format!("cat:{path}"))
+            }
+            [
+                "cat" | "head" | "tail" | "xargs" | "ConvertFrom-Json" | "sort" | "grep" | "sed"
+                | "tr",
+                ..,
+            ]
+            | ["seq" | "cut" | "jq" | "Out-String", ..] => filtered(&texts, input),
+            [first, ..] if self.functions.contains_key(&first.to_lowercase()) => {
+                let found = self.functions.get(&first.to_lowercase()).cloned();
+                let before =
+                    self.args.replace(texts.iter().skip(1).map(|it| (*it).to_owned()).collect());
+                let answer = found.filter(|_| self.depth < 20).map(|it| {
+                    self.depth += 2;
+                    let answer = self.answer(&it.1, text);
+                    self.depth -= 2;
+                    answer
+                });
+                self.args = before;
+                answer.unwrap_or_else(|| mark(""))
+            }
+            ["$$args"] | [] if !simple.sets.is_empty() => mark(""),
+            [value] if self.piece.shell == Shell::Power && text.starts_with("$(\"") => {
+                (*value).to_owned()
+            }
+            [] => mark(""),
+            // `$(name)` of Azure Pipelines is a variable, and not a program.
+            [name] if self.world.variables.contains_key(*name) => {
+                self.world.variables.get(*name).cloned().unwrap_or_default()
+            }
+            _ => {
+                self.list(&[Stmt {
+                    link: Link::Next,
+                    span: 0..0,
+                    kind: Kind::Simple(simple.clone()),
+                }]);
+                let hint: String = last
+                    .chars()
+                    .filter(|it| it.is_ascii_alphanumeric() || "_-".contains(*it))
+                    .collect();
+                let named = matches!(texts[0], "terraform" | "tofu") || texts.len() == 1;
+                mark(if named { &hint } else { "" })
+            }
+        }
+    }
+
+    /// What an `az … show` prints.
+    fn shown(&mut self, words: &[Word]) -> String {
+        let verb: Vec<&str> = words
+            .iter()
+            .skip(1)
+            .map(|it| it.text.as_str())
+            .take_while(|it| !it.starts_with('-'))
+            .collect();
+        let verb = verb.join(" ");
+        let option = |names: &[&str]| {
+            let at = words.iter().position(|it| {
+                let name = it.text.split('=').next().unwrap_or_default();
+                names.contains(&name)
+            })?;
+            match words[at].text.split_once('=') {
+                Some((_, value)) => Some(value.to_owned()),
+                None => words.get(at + 1).map(|it| it.text.clone()),
+            }
+        };
+        let query = option(&["--query"]).unwrap_or_default();
+        let query = query.trim_matches(['[', ']', '\'', '"', ' ']).to_owned();
+        if verb == "account show" {
+            let subscription =
+                self.subscription.clone().unwrap_or_else(|| NO_SUBSCRIPTION.to_owned());
+            return match query.as_str() {
+                "id" => subscription,
+                "" => mark("account"),
+                other => mark(other),
+            };
+        }
+        let kind = SHOWN.iter().find(|it| verb == it.0 || verb.starts_with(&format!("{} ", it.0)));
+        let Some((command, kind)) = kind else {
+            return mark(query.rsplit(['.', '|', ' ']).next().unwrap_or_default());
+        };
+        if let Some(ids) = option(&["--ids"]) {
+            let whole = mark(&format!("show:{ids}"));
+            return if query.is_empty() { whole } else { field(&whole, &query) };
+        }
+        let name = option(&["--name", "-n"]).unwrap_or_else(|| mark("name"));
+        if query.to_lowercase().contains("principal") {
+            match *command {
+                "ml compute show" => return format!("compute/{name}"),
+                "ml workspace show" => return format!("workspace/{name}"),
+                "k8s-extension show" => return "extension".to_owned(),
+                _ => {}
+            }
+        }
+        if kind.is_empty() {
+            return mark(&query);
+        }
+        let group = option(&["--resource-group", "-g"]).or_else(|| self.group.clone());
+        let group = group.unwrap_or_else(|| "${RESOURCE_GROUP}".to_owned());
+        let subscription = option(&["--subscription"]).or_else(|| self.subscription.clone());
+        let subscription = subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned());
+        let named = |it: String, own: &str| super::expand::named(&it, own);
+        let (name, group) = (named(name, "CLUSTER_NAME"), named(group, "RESOURCE_GROUP"));
+        let id =
+            format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind}/{name}");
+        let whole = mark(&format!("show:{id}"));
+        let first = query.split([',', ' ']).next().unwrap_or_default();
+        if query.is_empty() { whole } else { field(&whole, first) }
+    }
+
+    /// What later commands take for granted: defaults and the subscription.
+    pub(super) fn remember(&mut self, words: &[Word]) {
+        let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
+        let after = |names: &[&str]| {
+            let at = texts.iter().position(|it| names.contains(it))?;
+            texts.get(at + 1).map(|it| (*it).to_owned())
+        };
+        match texts.as_slice() {
+            ["az", "account", "set", ..] => {
+                self.subscription = after(&["--subscription", "-s", "--name", "-n"]);
+            }
+            ["az", "configure", ..] | ["az", "config", "set", ..] => {
+                for it in &texts {
+                    let it = it.trim_start_matches("defaults.");
+                    if let Some(group) = it.strip_prefix("group=") {
+                        self.group = Some(group.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a filter makes of its input.
+fn filtered(texts: &[&str], input: Option<String>) -> String {
+    match texts {
+        [
+            "cat" | "head" | "tail" | "xargs" | "ConvertFrom-Json" | "sort" | "grep" | "Out-String",
+            ..,
+        ]
+        | ["sed", "s/\\r//" | "s/\\r$$//" | "s/\"//g"] => input.unwrap_or_else(|| mark("")),
+        ["tr", rest @ ..] => {
+            let input = input.unwrap_or_else(|| mark(""));
+            let lower = rest.first().is_some_and(|it| it.contains("upper") || it.contains("A-Z"));
+            if lower && !unknown(&input) { input.to_lowercase() } else { input }
+        }
+        ["seq", rest @ ..] if rest.iter().all(|it| it.parse::<u32>().is_ok()) => {
+            let numbers: Vec<u32> = rest.iter().filter_map(|it| it.parse().ok()).collect();
+            let from = if numbers.len() > 1 { numbers[0] } else { 1 };
+            let to = numbers.last().copied().unwrap_or(0).min(from.saturating_add(2_000));
+            (from..=to).map(|it| it.to_string()).collect::<Vec<_>>().join(" ")
+        }
+        ["cut", rest @ ..] => cut(&input.unwrap_or_else(|| mark("")), rest),
+        ["jq", rest @ ..] => {
+            let path = rest.iter().find(|it| it.starts_with('.')).copied().unwrap_or(".");
+            let name = path.trim_start_matches('.').trim_matches('"');
+            match input {
+                Some(it) if name.is_empty() => it,
+                Some(it) if marked(it.trim()).is_some() => field(&it, name),
+                Some(_) | None => mark(name.rsplit('.').next().unwrap_or_default()),
+            }
+        }
+        _ => mark(""),
+    }
+}
+
+/// `cut -d: -f1`.
+fn cut(text: &str, options: &[&str]) -> String {
+    let value = |flag: &str| {
+        let at = options.iter().position(|it| it.starts_with(flag))?;
+        let own = options[at].get(flag.len()..).filter(|it| !it.is_empty());
+        own.or_else(|| options.get(at + 1).copied())
+    };
+    let number = value("-f").and_then(|it| it.parse::<usize>().ok());
+    match (value("-d"), number) {
+        (Some(sign), Some(number)) if !unknown(text) && !sign.is_empty() => {
+            text.split(sign).nth(number.saturating_sub(1)).unwrap_or_default().to_owned()
+        }
+        _ => mark("part"),
+    }
+}

@@ -1,0 +1,160 @@
+//! Statements of cmd.
+
+use super::read::Reader;
+use super::{Kind, Link, Op, Part, Raw, Set, Simple, Stmt};
+
+impl Reader<'_> {
+    pub(super) fn cmd(&mut self) -> Option<Kind> {
+        let rest = self.rest();
+        if rest.starts_with(':') || self.keyword("setlocal") || self.keyword("endlocal") {
+            self.bump(self.line_end() - self.at);
+            return None;
+        }
+        if self.take("set") {
+            return Some(Kind::Simple(self.cmd_set()));
+        }
+        if self.take("if") {
+            return Some(self.cmd_if());
+        }
+        if self.take("for") {
+            return Some(self.cmd_for());
+        }
+        if self.take("call") || self.take("do") {
+            return None;
+        }
+        if self.starts("(") {
+            return Some(Kind::Group(self.cmd_block()));
+        }
+        Some(Kind::Simple(self.simple()))
+    }
+
+    /// `( … )`, or the one command that follows.
+    pub(super) fn cmd_block(&mut self) -> Vec<Stmt> {
+        self.blanks();
+        if self.eat("(") {
+            let body = self.list(&[")"]);
+            self.eat(")");
+            return body;
+        }
+        let mut body = Vec::new();
+        self.statement(Link::Next, &mut body);
+        // `do call az …`.
+        if body.is_empty() {
+            self.blanks();
+            self.statement(Link::Next, &mut body);
+        }
+        body
+    }
+
+    /// `set NAME=value`, `set "NAME=value"`.
+    pub(super) fn cmd_set(&mut self) -> Simple {
+        self.blanks();
+        let mut line = self.text.get(self.at..self.line_end()).unwrap_or_default().trim_end();
+        let quoted = line.starts_with('"');
+        if quoted {
+            line = line.rfind('"').map_or(line, |it| &line[..it]);
+            self.bump(1);
+            line = line.get(1..).unwrap_or_default();
+        } else if let Some(end) = [" & ", "&&", ")"].iter().filter_map(|it| line.find(it)).min() {
+            line = &line[..end];
+        }
+        let asks = line.to_ascii_lowercase().starts_with("/p ");
+        let skip =
+            if line.starts_with('/') { line.find(' ').map_or(line.len(), |it| it + 1) } else { 0 };
+        let assignment = line.get(skip..).unwrap_or_default();
+        let Some((name, value)) = assignment.split_once('=') else {
+            self.bump(self.line_end() - self.at);
+            return Simple::default();
+        };
+        let at = self.at + skip + name.len() + 1;
+        let mut inner = Reader::new(value, self.shell);
+        (inner.depth, inner.base) = (self.depth + 1, self.base + at);
+        let mut parts = Vec::new();
+        if asks {
+            parts.push(Part::Var { name: "1".to_owned(), op: Op::Plain, quoted: true });
+        } else {
+            inner.quoted(&[], &mut parts);
+            parts.iter_mut().for_each(|it| {
+                if let Part::Text(text) = it {
+                    *text = text.replace('"', "");
+                }
+            });
+        }
+        let span = self.base + at..self.base + at + value.len();
+        let name = name.trim().to_owned();
+        self.bump(line.len() + usize::from(quoted));
+        let value = vec![Raw { parts, span }];
+        let (list, keys) = (false, Vec::new());
+        let set = Set { name, key: None, append: false, list, exported: false, value, keys };
+        Simple { sets: vec![set], ..Simple::default() }
+    }
+
+    pub(super) fn cmd_if(&mut self) -> Kind {
+        let start = self.at;
+        let mut words = Vec::new();
+        self.blanks();
+        let negated = self.take("/i") && {
+            self.blanks();
+            false
+        } || self.take("not");
+        // `exist FILE`, `defined NAME`, `errorlevel N`, `"a"=="b"`.
+        self.blanks();
+        let mut one = |this: &mut Self| this.word().into_iter().for_each(|it| words.push(it));
+        let named = ["exist", "defined", "errorlevel"].iter().any(|it| self.keyword(it));
+        one(self);
+        self.blanks();
+        if named {
+            one(self);
+        } else if self.starts("==")
+            || ["equ", "neq", "gtr", "lss"].iter().any(|it| self.keyword(it))
+        {
+            one(self);
+            self.blanks();
+            one(self);
+        }
+        if negated {
+            words.clear();
+        }
+        let kind = Kind::Simple(Simple { words, ..Simple::default() });
+        let condition = Stmt { link: Link::Next, span: self.span(start), kind };
+        let mut arms = vec![(vec![condition], self.cmd_block())];
+        self.blanks();
+        if self.take("else") {
+            arms.push((Vec::new(), self.cmd_block()));
+        }
+        Kind::If(arms)
+    }
+
+    /// `for %%c in (a b) do …`, `for /f %%i in ('command') do …`.
+    pub(super) fn cmd_for(&mut self) -> Kind {
+        self.blanks();
+        let answer = self.keyword("/f");
+        let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
+        let head = line.split_once(" in ").or_else(|| line.split_once(" IN "));
+        let head = head.map_or(line, |it| it.0);
+        let name: String = head.rsplit('%').next().unwrap_or_default().trim().to_owned();
+        self.bump((head.len() + 4).min(line.len()));
+        self.blanks();
+        let mut items = Vec::new();
+        let start = self.at;
+        if answer && self.starts("(") {
+            let inside = self.rest().get(1..).unwrap_or_default().trim_start_matches([' ', '`']);
+            let quote = if inside.starts_with('\'') { '\'' } else { '`' };
+            let inside = inside.trim_start_matches(quote);
+            let from = self.text.len() - inside.len();
+            let end = inside.find(&[quote, ')'][..].iter().collect::<String>()).unwrap_or(0);
+            let mut inner = Reader::new(&inside[..end], self.shell);
+            (inner.depth, inner.base) = (self.depth + 1, self.base + from);
+            let body = inner.script();
+            let text = format!("$({})", &inside[..end]);
+            self.bump(from + end + 2 - start);
+            let parts = vec![Part::Run { body, text, field: None, quoted: true }];
+            items.push(Raw { parts, span: self.span(start) });
+        } else if self.eat("(") {
+            self.entries(&mut items, &mut Vec::new());
+        }
+        self.blanks();
+        self.take("do");
+        Kind::For { name, items, body: self.cmd_block() }
+    }
+}

@@ -1,0 +1,245 @@
+//! Loops and conditions: what is known to run, what may, and what is passed over.
+
+use std::ops::Range;
+
+use super::expand::{glob, named};
+use super::run::{MOST_ROUNDS, Run, unknown};
+use super::{Kind, Note, Raw, Shell, Simple, Stmt, TOOLS, Value};
+
+impl Run<'_> {
+    pub(super) fn repeat(&mut self, name: &str, items: &[Raw], body: &[Stmt]) {
+        self.seen.clear();
+        let mut found = Vec::new();
+        for raw in items {
+            let fields = self.fields(raw);
+            found.extend(fields.iter().flat_map(|it| super::expand::braces(it)));
+        }
+        let slot = self.slot(name);
+        let seen = std::mem::take(&mut self.seen);
+        self.made_of.entry(name.to_owned()).or_default().extend(seen);
+        if found.is_empty() {
+            found.push(format!("${{{}}}", super::variable_name(name)));
+        }
+        self.depth += 1;
+        for text in found.into_iter().take(MOST_ROUNDS) {
+            let text = named(&text, &super::variable_name(name));
+            self.vars.insert(slot.clone(), Value::Text(text));
+            self.list(body);
+        }
+        self.depth -= 1;
+    }
+
+    pub(super) fn repeat_while(
+        &mut self,
+        condition: &[Stmt],
+        body: &[Stmt],
+        from: &Simple,
+        input: Option<String>,
+    ) {
+        let lines = input.or_else(|| from.body.as_ref().map(|it| self.text(it)));
+        let lines = lines.or_else(|| {
+            let name = from.from.as_ref().map(|it| self.text(it))?;
+            self.file(&name)
+        });
+        self.depth += 1;
+        let reads = condition.iter().find_map(|it| match &it.kind {
+            Kind::Simple(simple) if simple.words.len() > 1 => Some(simple),
+            _ => None,
+        });
+        match (lines, reads) {
+            (Some(lines), Some(reads)) => {
+                for line in lines.lines().filter(|it| !it.trim().is_empty()).take(MOST_ROUNDS) {
+                    self.simple(reads, Some(line.to_owned()));
+                    self.list(body);
+                }
+            }
+            _ => {
+                self.list(condition);
+                self.list(body);
+            }
+        }
+        self.depth -= 1;
+    }
+
+    /// Runs the arm that is known to run, or all that may.
+    pub(super) fn condition(&mut self, arms: &[(Vec<Stmt>, Vec<Stmt>)], span: &Range<usize>) {
+        self.depth += 1;
+        let mut open = Vec::new();
+        let mut complete = false;
+        for (condition, body) in arms {
+            self.assumed = None;
+            let known = if condition.is_empty() { Some(true) } else { self.list(condition) };
+            let assumed = self.assumed.take();
+            match known {
+                Some(false) => {
+                    self.assumed = assumed;
+                    self.skipped(body);
+                    self.assumed = None;
+                }
+                Some(true) => {
+                    open.push(body);
+                    complete = true;
+                    break;
+                }
+                None => open.push(body),
+            }
+        }
+        match open.as_slice() {
+            [body] if complete => {
+                self.list(body);
+            }
+            bodies => self.arms(bodies, complete, span),
+        }
+        self.depth -= 1;
+    }
+
+    pub(super) fn arms(&mut self, bodies: &[&Vec<Stmt>], complete: bool, span: &Range<usize>) {
+        self.branches += 1;
+        let (id, outer) = (self.branches, self.branch);
+        let before = self.vars.clone();
+        let mut ends = Vec::new();
+        for (arm, body) in bodies.iter().enumerate() {
+            self.vars = before.clone();
+            self.branch = Some((id, arm));
+            self.list(body);
+            ends.push(std::mem::take(&mut self.vars));
+        }
+        self.branch = outer;
+        let place = self.place(span);
+        let mut merged = before.clone();
+        for end in &ends {
+            for (name, value) in end {
+                let old = before.get(name);
+                if old == Some(value) {
+                    continue;
+                }
+                // Without an `else` the script may go by, and what was set stays.
+                let taken = merged.get(name).cloned();
+                if (taken.as_ref() == old && complete) || taken.is_none() {
+                    merged.insert(name.clone(), value.clone());
+                } else if taken.as_ref() != Some(value) {
+                    let text = match value {
+                        Value::Text(it) => it.clone(),
+                        Value::List(it) => {
+                            it.iter().map(|it| it.1.as_str()).collect::<Vec<_>>().join(" ")
+                        }
+                    };
+                    self.others.push((name.clone(), place.clone(), format!("{name}={text}")));
+                }
+            }
+        }
+        self.vars = merged;
+    }
+
+    /// What was passed over because a variable is not set: said, where it counts.
+    pub(super) fn skipped(&mut self, list: &[Stmt]) {
+        let Some(name) = self.assumed.clone() else { return };
+        for it in list {
+            let text = self.piece.text.get(it.span.clone()).unwrap_or_default();
+            let counts = match &it.kind {
+                Kind::Simple(it) => {
+                    !it.sets.is_empty()
+                        || TOOLS.iter().any(|tool| text.contains(&format!("{tool} ")))
+                }
+                Kind::Group(_) | Kind::If(_) | Kind::For { .. } => text.contains("az "),
+                _ => false,
+            };
+            if counts && self.fixed.is_none() {
+                let why = format!("`{name}` is not set in this script, so another branch is taken");
+                self.notes.push(Note::Branch(self.place(&it.span), why, text.to_owned()));
+            }
+        }
+    }
+
+    /// `[ … ]` and `case`: whether it holds, where that is known.
+    pub(super) fn test(&mut self, first: &str, rest: &[String]) -> Option<bool> {
+        if first == "case" {
+            let [word, pattern] = rest else { return None };
+            if unknown(word) {
+                return None;
+            }
+            return Some(
+                pattern.split('|').any(|it| glob(it.trim().trim_matches(['"', '\'']), word)),
+            );
+        }
+        let words: Vec<String> =
+            rest.iter().filter(|it| !matches!(it.as_str(), "]" | "]]")).cloned().collect();
+        if words.iter().any(|it| matches!(it.as_str(), "&&" | "||" | "-a" | "-o")) {
+            return None;
+        }
+        if let [not, rest @ ..] = words.as_slice()
+            && not == "!"
+        {
+            return self.compare(rest).map(|it| !it);
+        }
+        self.compare(&words)
+    }
+
+    pub(super) fn compare(&mut self, words: &[String]) -> Option<bool> {
+        let empty = |this: &mut Self, word: &str| {
+            if let Some(name) = word.strip_prefix("${").and_then(|it| it.strip_suffix('}'))
+                && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+                && !this.answers.contains(name)
+            {
+                this.assumed = Some(name.to_owned());
+                return Some(true);
+            }
+            if unknown(word) { None } else { Some(word.is_empty()) }
+        };
+        match words {
+            [op, word] if op == "-z" => empty(self, word),
+            [op, word] if op == "-n" => empty(self, word).map(|it| !it),
+            [op, word] if op.eq_ignore_ascii_case("-not") => empty(self, word),
+            [op] if op == "-z" => Some(true),
+            [op] if op == "-n" => Some(false),
+            [word] if self.piece.shell == Shell::Bash => empty(self, word).map(|it| !it),
+            [left, op, right] => {
+                let equal = match op.to_lowercase().as_str() {
+                    "=" | "==" | "-eq" => true,
+                    "!=" | "-ne" => false,
+                    _ => return None,
+                };
+                let text = |this: &mut Self, word: &str| match empty(this, word) {
+                    None => None,
+                    Some(true) => Some(String::new()),
+                    Some(false) => Some(word.to_owned()),
+                };
+                let (left, right) = (text(self, left)?, text(self, right)?);
+                let same = match self.piece.shell {
+                    Shell::Bash => glob(&right, &left),
+                    Shell::Power | Shell::Cmd => left.eq_ignore_ascii_case(&right),
+                };
+                Some(same == equal)
+            }
+            _ => None,
+        }
+    }
+
+    /// `read a b`: from a line that is known, or from whoever runs the script.
+    pub(super) fn read(&mut self, rest: &[String], line: Option<&str>) {
+        let names: Vec<&String> = rest
+            .iter()
+            .filter(|it| {
+                !it.starts_with('-') && it.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+            })
+            .collect();
+        let separators = match self.vars.get("IFS") {
+            Some(Value::Text(it)) if !it.is_empty() => it.clone(),
+            _ => " \t".to_owned(),
+        };
+        let mut left = line.map(str::trim);
+        for (at, name) in names.iter().enumerate() {
+            let text = match left {
+                None => format!("${{{}}}", super::variable_name(name)),
+                Some(text) if at + 1 == names.len() => text.to_owned(),
+                Some(text) => {
+                    let (head, tail) =
+                        text.split_once(|it| separators.contains(it)).unwrap_or((text, ""));
+                    left = Some(tail.trim_start());
+                    head.to_owned()
+                }
+            };
+            self.vars.insert((*name).clone(), Value::Text(text));
+        }
+    }
+}

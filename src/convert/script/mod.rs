@@ -1,0 +1,258 @@
+//! Scripts → the commands that they would run: a reader for three shells, and an interpreter that
+//! follows what is known without running anything.
+//!
+//! What cannot be known (a positional, the answer of a program) becomes a variable with a name.
+//! Texts come out in the manifest's notation: `${NAME}` is a variable, `$$` a dollar sign.
+
+pub(super) mod answer;
+mod aside;
+mod cmd;
+mod expand;
+mod flow;
+mod powershell;
+mod read;
+mod run;
+mod shells;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub(super) use run::run;
+
+/// A word of a command, as its program would get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub text: String,
+    pub span: Range<usize>,
+}
+
+/// A command of `az`, `oc` or `kubectl`, with the text on its standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub words: Vec<Word>,
+    pub body: Option<String>,
+    /// Which arm of which condition it stands in, where nobody knows which arm runs.
+    pub branch: Option<(usize, usize)>,
+    /// Files that it names, where they can be read.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Call {
+    /// A command that no shell wrote: each of its words stands at the same place.
+    pub(super) fn new<T: Into<String>>(
+        words: impl IntoIterator<Item = T>,
+        span: &Range<usize>,
+    ) -> Self {
+        let word = |text: T| Word { text: text.into(), span: span.clone() };
+        let words = words.into_iter().map(word).collect();
+        Self { words, body: None, branch: None, files: BTreeMap::new() }
+    }
+}
+
+/// What a text holds for an import, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    Call(Call),
+    /// `# amlplan: PATH = VALUE`: what no command can say.
+    Directive(Word),
+    /// `system:serviceaccount:NAMESPACE:NAME` in a list.
+    Account(Word),
+    /// `oc edit scc NAME` in the middle of a sentence.
+    EditScc(Word),
+}
+
+/// What the reader of a script should be told, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Note {
+    /// Something the text says wrongly, and what it was taken for.
+    Slip(Range<usize>, String),
+    /// A variable that stands for what is not known: its name, and why.
+    Unknown(Range<usize>, String, String),
+    /// Another branch of the script than the one taken: why, and its text.
+    Branch(Range<usize>, String, String),
+    /// What was not read.
+    Left(Range<usize>, String),
+    /// What was left out because amlplan does it by itself.
+    Aside(Range<usize>, String),
+}
+
+/// Which shell a text is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shell {
+    Bash,
+    Power,
+    Cmd,
+}
+
+/// A stretch of shell text out of some file.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub shell: Shell,
+    pub text: String,
+    /// Where its parts stand in the sources: offset here, offset there, ascending.
+    pub anchors: Vec<(usize, usize)>,
+}
+
+impl Piece {
+    /// A whole text that begins at this place of the sources.
+    pub(super) fn whole(shell: Shell, text: &str, base: usize) -> Self {
+        Self { shell, text: text.to_owned(), anchors: vec![(0, base)] }
+    }
+
+    /// The place in the sources of a stretch of this text.
+    fn place(&self, span: &Range<usize>) -> Range<usize> {
+        let at = |offset: usize| {
+            let index = self.anchors.partition_point(|it| it.0 <= offset).saturating_sub(1);
+            let (here, there) = self.anchors.get(index).copied().unwrap_or_default();
+            there + (offset - here.min(offset))
+        };
+        let start = at(span.start);
+        start..at(span.end).max(start)
+    }
+}
+
+/// A word as it is written.
+#[derive(Debug, Clone, Default)]
+struct Raw {
+    parts: Vec<Part>,
+    span: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    /// Text as it stands.
+    Text(String),
+    Var {
+        name: String,
+        op: Op,
+        quoted: bool,
+    },
+    /// `$(…)`: its statements, and how it is written.
+    Run {
+        body: Vec<Stmt>,
+        text: String,
+        /// What is taken of the answer: `.id` behind it.
+        field: Option<String>,
+        quoted: bool,
+    },
+}
+
+/// What `${…}` does with a variable.
+#[derive(Debug, Clone)]
+enum Op {
+    Plain,
+    /// `:-`, `-`, `:=`.
+    Default(Raw),
+    /// `:+`.
+    Instead(Raw),
+    Lower,
+    Upper,
+    /// `[@]`.
+    All,
+    /// `![@]`.
+    Keys,
+    /// `[key]`.
+    Item(Raw),
+    /// `%`, `%%`, `#`, `##` and a pattern.
+    Trim(&'static str, Raw),
+    /// `/from/to`.
+    Replace(Raw, Raw),
+    /// Anything else.
+    Other,
+}
+
+#[derive(Debug, Clone)]
+struct Set {
+    name: String,
+    key: Option<Raw>,
+    append: bool,
+    /// Whether the value is a list: `(a b)`, `@("a", "b")`.
+    list: bool,
+    exported: bool,
+    value: Vec<Raw>,
+    /// `[key]=` of the list's entries, where they have any.
+    keys: Vec<Option<String>>,
+}
+
+/// How a statement hangs on the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Next,
+    And,
+    Or,
+    Pipe,
+}
+
+#[derive(Debug, Clone)]
+struct Stmt {
+    link: Link,
+    span: Range<usize>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Simple(Simple),
+    /// Arms of condition and body; without a condition it is `else`. `case` has conditions that
+    /// nobody knows.
+    If(Vec<(Vec<Stmt>, Vec<Stmt>)>),
+    For {
+        name: String,
+        items: Vec<Raw>,
+        body: Vec<Stmt>,
+    },
+    While {
+        condition: Vec<Stmt>,
+        body: Vec<Stmt>,
+        /// `done < FILE`, `done <<EOF`.
+        input: Simple,
+    },
+    Function {
+        name: String,
+        params: Vec<Set>,
+        body: Vec<Stmt>,
+    },
+    Group(Vec<Stmt>),
+    /// What stands between the lines for us.
+    Aside(Item),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Simple {
+    sets: Vec<Set>,
+    words: Vec<Raw>,
+    /// A here-document or here-string.
+    body: Option<Raw>,
+    /// `> FILE`.
+    to: Option<Raw>,
+    /// `< FILE`.
+    from: Option<Raw>,
+}
+
+/// What a variable holds, in the manifest's notation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Text(String),
+    /// Entries with their keys.
+    List(Vec<(String, String)>),
+}
+
+/// What is known before a script begins: variables of a pipeline, files beside it.
+pub(super) struct World<'a> {
+    pub variables: &'a BTreeMap<String, String>,
+    pub files: &'a dyn Fn(&str) -> Option<String>,
+}
+
+const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
+
+/// Upper-case letters, digits and underscores: the name of a variable made of any text.
+pub(super) fn variable_name(text: &str) -> String {
+    let upper = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' };
+    let name: String = text.chars().take(60).map(upper).collect();
+    let name = name.trim_matches('_');
+    match name.chars().next() {
+        None => "VALUE".to_owned(),
+        Some(first) if first.is_ascii_digit() => format!("V{name}"),
+        Some(_) => name.to_owned(),
+    }
+}

@@ -1,0 +1,318 @@
+//! Statements of PowerShell.
+
+use super::read::Reader;
+use super::shells::{BLOCK, plain};
+use super::{Kind, Link, Op, Part, Raw, Set, Simple, Stmt};
+
+impl Reader<'_> {
+    pub(super) fn powershell(&mut self) -> Option<Kind> {
+        if self.take("if") {
+            return Some(self.braced_if());
+        }
+        if self.take("foreach") || self.take("for") {
+            return Some(self.foreach());
+        }
+        if self.take("while") || self.take("switch") {
+            let condition = self.condition();
+            let body = self.braced();
+            return Some(Kind::While { condition, body, input: Simple::default() });
+        }
+        if ["try", "do", "finally", "catch", "process", "begin", "end", "else"]
+            .iter()
+            .any(|it| self.take(it))
+        {
+            while self.at < self.text.len() && !self.starts("{") && !self.starts("\n") {
+                self.bump(self.peek().map_or(1, char::len_utf8));
+            }
+            return Some(Kind::Group(self.braced()));
+        }
+        if self.take("function") {
+            self.blanks();
+            let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+            self.lines();
+            let mut params = if self.starts("(") { self.params() } else { Vec::new() };
+            self.lines();
+            let body = self.braced();
+            let body = body.into_iter().filter_map(|it| match it.kind {
+                Kind::Function { name, params: own, .. } if name == "param" => {
+                    params.extend(own);
+                    None
+                }
+                _ => Some(it),
+            });
+            let body = body.collect();
+            return Some(Kind::Function { name, params, body });
+        }
+        if self.take("param") {
+            self.lines();
+            let params = self.params();
+            return Some(Kind::Function { name: "param".to_owned(), params, body: Vec::new() });
+        }
+        if self.take("return") {
+            return None;
+        }
+        if self.starts("{") {
+            return Some(Kind::Group(self.braced()));
+        }
+        if self.starts("[") {
+            // `[CmdletBinding()]`, `[string]$x`.
+            self.bump(self.rest().find(']').map_or(1, |it| it + 1));
+            return None;
+        }
+        if self.starts("$")
+            && let Some(set) = self.powershell_set()
+        {
+            return Some(Kind::Simple(Simple { sets: vec![set], ..Simple::default() }));
+        }
+        if self.starts("(") {
+            return Some(Kind::Group(self.parentheses(true).0));
+        }
+        Some(Kind::Simple(self.simple()))
+    }
+
+    /// `{ … }`, also on the next line.
+    pub(super) fn braced(&mut self) -> Vec<Stmt> {
+        self.lines();
+        if !self.eat("{") {
+            return Vec::new();
+        }
+        let body = self.list(BLOCK);
+        self.eat("}");
+        body
+    }
+
+    /// `( … )` as one condition.
+    pub(super) fn condition(&mut self) -> Vec<Stmt> {
+        self.lines();
+        if self.starts("(") { self.parentheses(true).0 } else { Vec::new() }
+    }
+
+    pub(super) fn braced_if(&mut self) -> Kind {
+        let mut arms = vec![(self.condition(), self.braced())];
+        loop {
+            let at = self.at;
+            self.lines();
+            if self.take("elseif") {
+                arms.push((self.condition(), self.braced()));
+            } else if self.take("else") {
+                arms.push((Vec::new(), self.braced()));
+            } else {
+                self.at = at;
+                return Kind::If(arms);
+            }
+        }
+    }
+
+    pub(super) fn foreach(&mut self) -> Kind {
+        self.lines();
+        self.eat("(");
+        self.lines();
+        let name = self.rest().strip_prefix('$').map(|it| {
+            it.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect::<String>()
+        });
+        let name = name.unwrap_or_default();
+        self.bump(1 + name.len());
+        self.lines();
+        let mut items = Vec::new();
+        if self.take("in") {
+            self.blanks();
+            self.values(&mut items, &mut Vec::new());
+        }
+        while self.at < self.text.len() && !self.starts("{") {
+            self.bump(self.peek().map_or(1, char::len_utf8));
+        }
+        Kind::For { name, items, body: self.braced() }
+    }
+
+    /// `( [string]$Name = "x", … )`.
+    pub(super) fn params(&mut self) -> Vec<Set> {
+        let mut params = Vec::new();
+        self.eat("(");
+        self.open.push(&["),"]);
+        while self.at < self.text.len() && !self.eat(")") {
+            if self.starts("[") {
+                let mut depth = 0_usize;
+                let end = self.rest().find(|it| {
+                    depth = match it {
+                        '[' | '(' => depth + 1,
+                        ']' | ')' => depth.saturating_sub(1),
+                        _ => depth,
+                    };
+                    depth == 0
+                });
+                self.bump(end.map_or(1, |it| it + 1));
+                continue;
+            }
+            if !self.starts("$") {
+                self.bump(self.peek().map_or(1, char::len_utf8));
+                continue;
+            }
+            let mut found = Vec::new();
+            let at = self.at;
+            self.dollar(false, &mut found);
+            let Some(Part::Var { name, .. }) = found.into_iter().next() else { continue };
+            self.lines();
+            let mut value = Vec::new();
+            let mut list = false;
+            if self.eat("=") {
+                self.lines();
+                list = self.values(&mut value, &mut Vec::new());
+            }
+            if value.is_empty() {
+                let parts = vec![Part::Var { name: "1".to_owned(), op: Op::Plain, quoted: true }];
+                value.push(Raw { parts, span: self.span(at) });
+            }
+            let keys = Vec::new();
+            params.push(Set { name, key: None, append: false, list, exported: false, value, keys });
+        }
+        self.open.pop();
+        params
+    }
+
+    /// `$name = …`.
+    pub(super) fn powershell_set(&mut self) -> Option<Set> {
+        let at = self.at;
+        let mut found = Vec::new();
+        self.dollar(false, &mut found);
+        let name = match found.into_iter().next() {
+            Some(Part::Var { name, op: Op::Plain, .. }) => name,
+            _ => String::new(),
+        };
+        let key = self.rest().strip_prefix('[').and_then(|it| it.split_once(']'));
+        let key = key.map(|it| it.0.trim_matches(['"', '\'']).to_owned());
+        let key = key.filter(|it| it.len() < 200 && !it.contains('\n'));
+        if let Some(key) = &key {
+            let skip = self.rest().find(']').unwrap_or(key.len());
+            self.bump(skip + 1);
+        }
+        self.blanks();
+        let append = self.eat("+=");
+        if name.is_empty() || !(append || (self.starts("=") && self.eat("="))) {
+            self.at = at;
+            return None;
+        }
+        self.lines();
+        let (mut value, mut keys) = (Vec::new(), Vec::new());
+        let list = self.values(&mut value, &mut keys);
+        let exported = self.text[at..].get(..5).is_some_and(|it| it.eq_ignore_ascii_case("$env:"));
+        let key = key.map(|it| Raw { parts: vec![Part::Text(it)], span: self.span(at) });
+        Some(Set { name, key, append, list, exported, value, keys })
+    }
+
+    /// The right side of an assignment in PowerShell; whether it is a list.
+    pub(super) fn values(&mut self, value: &mut Vec<Raw>, keys: &mut Vec<Option<String>>) -> bool {
+        let start = self.at;
+        if self.eat("@(") {
+            self.entries(value, keys);
+            return true;
+        }
+        if self.eat("@{") {
+            self.table(value, keys);
+            return true;
+        }
+        if let Some(raw) = self.here_string() {
+            value.push(raw);
+            return false;
+        }
+        let expression = self.rest().starts_with(['"', '\'', '$', '[', '“'])
+            || self.rest().starts_with(|it: char| it.is_ascii_digit());
+        if !expression {
+            let parenthesised = self.starts("(");
+            let from = self.at;
+            let mut body = Vec::new();
+            if parenthesised {
+                body = self.parentheses(true).0;
+            } else {
+                let mut link = Link::Next;
+                loop {
+                    self.statement(link, &mut body);
+                    link = self.link();
+                    if link != Link::Pipe {
+                        break;
+                    }
+                }
+            }
+            let field = self.field();
+            let text = format!(
+                "$({})",
+                self.text.get(from..self.at).unwrap_or_default().trim_matches(['(', ')'])
+            );
+            let parts = vec![Part::Run { body, text, field, quoted: true }];
+            value.push(Raw { parts, span: self.span(start) });
+            return false;
+        }
+        let mut list = false;
+        self.open.push(&["),"]);
+        loop {
+            self.blanks();
+            if self.starts("[") {
+                self.bump(self.rest().find(']').map_or(1, |it| it + 1));
+            }
+            let Some(mut word) = self.word() else { break };
+            self.blanks();
+            while self.eat("+ ") {
+                self.lines();
+                let Some(next) = self.word() else { break };
+                word.parts.extend(next.parts);
+                self.blanks();
+            }
+            value.push(word);
+            if !self.eat(",") {
+                break;
+            }
+            list = true;
+            self.lines();
+        }
+        self.open.pop();
+        list
+    }
+
+    /// `@"…"@`, whose ends stand on lines of their own.
+    fn here_string(&mut self) -> Option<Raw> {
+        let start = self.at;
+        for quote in ['"', '\''] {
+            let (open, close) = (format!("@{quote}"), format!("\n{quote}@"));
+            if let Some(inside) = self.rest().strip_prefix(&open) {
+                let end = inside.find(&close).unwrap_or(inside.len());
+                let text = inside[..end].trim_start_matches(['\r', '\n']).to_owned();
+                self.bump(end + open.len() + close.len());
+                let mut parts = vec![Part::Text(text.clone())];
+                if quote == '"' {
+                    parts.clear();
+                    let mut inner = Reader::new(&text, self.shell);
+                    inner.depth = self.depth + 1;
+                    inner.quoted(&[], &mut parts);
+                }
+                return Some(Raw { parts, span: self.span(start) });
+            }
+        }
+        None
+    }
+
+    /// `@{ key = "value"; … }`.
+    pub(super) fn table(&mut self, value: &mut Vec<Raw>, keys: &mut Vec<Option<String>>) {
+        loop {
+            self.lines();
+            while self.eat(";") || self.eat("\n") {
+                self.lines();
+            }
+            if self.at >= self.text.len() || self.eat("}") {
+                return;
+            }
+            let rest = self.rest();
+            let Some((key, _)) = rest.split_once('=').filter(|it| it.0.len() < 200) else {
+                self.bump(1);
+                continue;
+            };
+            self.bump(key.len() + 1);
+            self.blanks();
+            match self.word() {
+                Some(word) => {
+                    value.push(word);
+                    keys.push(Some(key.trim().trim_matches(['"', '\'']).to_owned()));
+                }
+                None => self.bump(self.peek().map_or(1, char::len_utf8)),
+            }
+        }
+    }
+}

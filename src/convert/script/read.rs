@@ -1,0 +1,582 @@
+//! Characters → words: quotes, variables, substitutions, placeholders and continuation lines of
+//! three shells, with the errors that word processors and haste put into them.
+
+use std::ops::Range;
+
+use super::{Note, Op, Part, Raw, Shell, Stmt};
+
+/// Nesting beyond this is no script.
+const DEEPEST: usize = 40;
+
+/// Reads one text.
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    pub(super) shell: Shell,
+    pub(super) depth: usize,
+    /// Added to places: where this text stands in the piece.
+    pub(super) base: usize,
+    pub(super) notes: Vec<Note>,
+    /// A here-document behind the current line: where its line ends, and where it ends itself.
+    pub(super) hole: Option<(usize, usize)>,
+    /// What ends the lists that are open.
+    pub(super) open: Vec<&'static [&'static str]>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str, shell: Shell) -> Self {
+        let (notes, open) = (Vec::new(), Vec::new());
+        Self { text, at: 0, shell, depth: 0, base: 0, notes, hole: None, open }
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    pub(super) fn starts(&self, text: &str) -> bool {
+        self.rest().starts_with(text)
+    }
+
+    /// Goes on by so many bytes; over a here-document if its line ends here.
+    pub(super) fn bump(&mut self, length: usize) {
+        let mut to = (self.at + length).min(self.text.len());
+        if let Some((line, end)) = self.hole.filter(|it| self.at <= it.0 && to > it.0) {
+            to = end.max(line + 1).min(self.text.len());
+            self.hole = None;
+        }
+        self.at = self.text.ceil_char_boundary(to);
+    }
+
+    pub(super) fn eat(&mut self, text: &str) -> bool {
+        let found = self.starts(text);
+        if found {
+            self.bump(text.len());
+        }
+        found
+    }
+
+    pub(super) fn span(&self, start: usize) -> Range<usize> {
+        self.base + start..self.base + self.at.max(start)
+    }
+
+    pub(super) fn line_end(&self) -> usize {
+        self.rest().find('\n').map_or(self.text.len(), |it| self.at + it)
+    }
+
+    fn slip(&mut self, start: usize, end: usize, message: String) {
+        self.notes.push(Note::Slip(self.base + start..self.base + end, message));
+    }
+
+    /// Over blanks and continuation lines.
+    pub(super) fn blanks(&mut self) {
+        loop {
+            let rest = self.rest();
+            if let Some(length) = continuation(rest) {
+                self.bump(length);
+                // A console shows `> ` before the lines that go on.
+                let rest = self.rest().trim_start_matches([' ', '\t']);
+                if rest.starts_with("> ") && self.shell != Shell::Cmd {
+                    self.bump(self.rest().len() - rest.len() + 2);
+                }
+                continue;
+            }
+            match rest.chars().next() {
+                Some(it @ (' ' | '\t' | '\r' | '\u{a0}' | '\u{1}'..='\u{3}')) => {
+                    self.bump(it.len_utf8());
+                }
+                Some(_) | None => return,
+            }
+        }
+    }
+
+    /// One word; `None` where none begins.
+    pub(super) fn word(&mut self) -> Option<Raw> {
+        let start = self.at;
+        let mut parts = Vec::new();
+        while let Some(next) = self.peek() {
+            if self.ends_word(next, start) {
+                break;
+            }
+            self.piece(next, &mut parts);
+        }
+        (self.at > start).then(|| Raw { parts, span: self.span(start) })
+    }
+
+    fn ends_word(&self, next: char, start: usize) -> bool {
+        let rest = self.rest();
+        let glued = |sign: char| rest.starts_with(&[sign, sign][..]);
+        match next {
+            ' ' | '\t' | '\r' | '\n' | ';' | '|' | '\u{1}'..='\u{3}' => true,
+            '&' => {
+                let after = rest[1..].chars().next();
+                after.is_none_or(|it| it.is_whitespace() || it == '&' || it == '>')
+            }
+            '(' => self.shell != Shell::Cmd && !glued('$'),
+            ')' => self.shell != Shell::Cmd || self.open.iter().any(|it| it.contains(&")")),
+            '{' | '}' => self.shell == Shell::Power,
+            ',' => self.shell == Shell::Power && self.in_list(),
+            '>' => self.at > start,
+            '`' | '^' | '\\' => continuation(rest).is_some(),
+            // `<placeholder>--option`, where the blank is missing.
+            '-' => rest.starts_with("--") && self.text[start..self.at].ends_with('>'),
+            _ => false,
+        }
+    }
+
+    /// Inside `@( … )`, where commas part entries.
+    fn in_list(&self) -> bool {
+        self.open.last().is_some_and(|it| *it == ["),"])
+    }
+
+    fn piece(&mut self, next: char, parts: &mut Vec<Part>) {
+        let bash = self.shell == Shell::Bash;
+        match next {
+            '\'' if self.shell != Shell::Cmd && self.opens_quote(parts) => {
+                self.bump(1);
+                let inside = self.rest();
+                let mut text = String::new();
+                let mut rest = inside;
+                loop {
+                    let length = rest.find('\'').unwrap_or(rest.len());
+                    text.push_str(&rest[..length]);
+                    rest = rest.get(length + 1..).unwrap_or_default();
+                    if self.shell == Shell::Power && rest.starts_with('\'') {
+                        text.push('\'');
+                        rest = &rest[1..];
+                        continue;
+                    }
+                    break;
+                }
+                self.bump(inside.len() - rest.len());
+                parts.push(Part::Text(text));
+            }
+            '"' => {
+                self.bump(1);
+                self.quoted(&['"'], parts);
+            }
+            '“' | '”' => {
+                let message = "typographic quotes, taken for plain ones".to_owned();
+                self.slip(self.at, self.at + next.len_utf8(), message);
+                self.bump(next.len_utf8());
+                self.quoted(&['“', '”'], parts);
+            }
+            '<' => self.angle(parts),
+            '$' => self.dollar(false, parts),
+            '%' | '!' if self.shell == Shell::Cmd => self.percent(next, parts),
+            '`' if bash => self.backquoted(false, parts),
+            '`' | '^' if !bash => {
+                let own = (next == '^') == (self.shell == Shell::Cmd);
+                if !own {
+                    push(parts, next);
+                }
+                self.bump(1);
+                if let Some(next) = self.peek().filter(|it| own && !it.is_whitespace()) {
+                    push(parts, next);
+                    self.bump(next.len_utf8());
+                }
+            }
+            '\\' if bash => {
+                self.bump(1);
+                // `C:\certs` and the like: only signs are escaped in practice.
+                match self.peek().filter(|it| !it.is_alphanumeric()) {
+                    None => push(parts, '\\'),
+                    Some(escaped) => {
+                        push(parts, escaped);
+                        self.bump(escaped.len_utf8());
+                    }
+                }
+            }
+            other => {
+                push(parts, other);
+                self.bump(other.len_utf8());
+            }
+        }
+    }
+
+    /// An apostrophe inside a word opens a quotation only where the same line closes it.
+    fn opens_quote(&self, parts: &[Part]) -> bool {
+        let inside =
+            matches!(parts.last(), Some(Part::Text(it)) if it.ends_with(char::is_alphanumeric));
+        let line = self.rest().split('\n').next().unwrap_or_default();
+        let letter = line[1..].starts_with(char::is_alphabetic);
+        !(inside && letter) || line[1..].contains('\'')
+    }
+
+    /// The inside of double quotes, up to and over the closing one.
+    pub(super) fn quoted(&mut self, close: &[char], parts: &mut Vec<Part>) {
+        // Quotes make an empty word a word.
+        parts.push(Part::Text(String::new()));
+        while let Some(next) = self.peek() {
+            let rest = self.rest();
+            match next {
+                it if close.contains(&it) => {
+                    self.bump(it.len_utf8());
+                    let doubled = self.shell == Shell::Power && it == '"' && self.starts("\"");
+                    if !doubled {
+                        return;
+                    }
+                    push(parts, '"');
+                    self.bump(1);
+                }
+                '$' => self.dollar(true, parts),
+                '%' | '!' if self.shell == Shell::Cmd => self.percent(next, parts),
+                '\\' if self.shell == Shell::Bash && rest.starts_with("\\\n") => self.bump(2),
+                '\\' if self.shell != Shell::Power => {
+                    self.bump(1);
+                    match self.peek() {
+                        Some(it) if "\"\\`$".contains(it) => {
+                            push(parts, it);
+                            self.bump(1);
+                        }
+                        Some(_) | None => push(parts, '\\'),
+                    }
+                }
+                '`' if self.shell == Shell::Power => {
+                    self.bump(1);
+                    if let Some(it) = self.peek() {
+                        push(parts, if matches!(it, 'n' | 'r' | 't') { ' ' } else { it });
+                        self.bump(it.len_utf8());
+                    }
+                }
+                '`' if self.shell == Shell::Bash => self.backquoted(true, parts),
+                other => {
+                    push(parts, if other.is_control() && other != '\n' { ' ' } else { other });
+                    self.bump(other.len_utf8());
+                }
+            }
+        }
+    }
+
+    /// `<name>` of documentation, `<(command)`, or a mere sign.
+    fn angle(&mut self, parts: &mut Vec<Part>) {
+        let rest = self.rest();
+        if rest.starts_with("<(") {
+            self.bump(1);
+            let (_, text) = self.parentheses(false);
+            let text = format!("<{text}");
+            parts.push(Part::Run { body: Vec::new(), text, field: None, quoted: true });
+            return;
+        }
+        let Some(length) = placeholder(rest) else {
+            push(parts, '<');
+            self.bump(1);
+            return;
+        };
+        parts.push(Part::Text(rest[..length].to_owned()));
+        self.bump(length);
+        if self.starts("--") {
+            let option = self.rest().split_whitespace().next().unwrap_or_default();
+            let message = format!("the blank before `{option}` is missing");
+            self.slip(self.at, self.at + option.len(), message);
+        }
+    }
+
+    /// `` `…` ``, where it closes before the paragraph ends.
+    fn backquoted(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let inside = self.rest().get(1..).unwrap_or_default();
+        let end = inside.find('`').filter(|end| *end > 0 && !inside[..*end].contains("\n\n"));
+        let Some(end) = end.filter(|_| self.depth < DEEPEST) else {
+            self.bump(1);
+            return;
+        };
+        let text = &inside[..end];
+        let body = self.inner(text, self.at + 1);
+        let text = format!("$({text})");
+        parts.push(Part::Run { body, text, field: None, quoted });
+        self.bump(end + 2);
+    }
+
+    /// The statements of a text that stands at this place.
+    fn inner(&mut self, text: &str, at: usize) -> Vec<Stmt> {
+        let mut inner = Reader::new(text, self.shell);
+        inner.depth = self.depth + 1;
+        inner.base = self.base + at;
+        let body = inner.script();
+        self.notes.append(&mut inner.notes);
+        body
+    }
+
+    pub(super) fn dollar(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let rest = self.rest();
+        if rest.starts_with("${{") || rest.starts_with("$[[") {
+            let close = if rest.starts_with("${{") { "}}" } else { "]]" };
+            let length = rest.find(close).map_or(3, |it| it + 2);
+            let inside = rest.get(3..length.saturating_sub(2).max(3)).unwrap_or_default();
+            let name = format!("{{{}", inside.trim());
+            parts.push(Part::Var { name, op: Op::Plain, quoted: true });
+            self.bump(length);
+        } else if rest.starts_with("$((") {
+            let length = rest.find("))").map_or(rest.len(), |it| it + 2);
+            parts.push(Part::Var { name: "COUNT".to_owned(), op: Op::Other, quoted });
+            self.bump(length);
+        } else if rest.starts_with("$(") {
+            if self.depth >= DEEPEST {
+                self.bump(2);
+                return;
+            }
+            self.bump(1);
+            let (body, text) = self.parentheses(true);
+            let field = self.field();
+            parts.push(Part::Run { body, text: format!("${text}"), field, quoted });
+        } else if rest.starts_with("${") {
+            self.braced_variable(quoted, parts);
+        } else {
+            self.named(quoted, parts);
+        }
+    }
+
+    /// `.name` behind an expression of PowerShell.
+    pub(super) fn field(&mut self) -> Option<String> {
+        let after = self.rest().strip_prefix('.').filter(|_| self.shell == Shell::Power)?;
+        let name: String = after.chars().take_while(char::is_ascii_alphanumeric).collect();
+        if name.is_empty() || after[name.len()..].starts_with('(') {
+            return None;
+        }
+        self.bump(1 + name.len());
+        Some(name)
+    }
+
+    fn named(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let after = self.rest().get(1..).unwrap_or_default();
+        let scope = after.find(':').filter(|it| {
+            let scopes = ["env", "script", "global", "local", "using"];
+            scopes.iter().any(|scope| after[..*it].eq_ignore_ascii_case(scope))
+        });
+        let scope = scope.map_or(0, |it| it + 1);
+        let name = &after[scope..];
+        let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+        let mut end = name.find(|it: char| !letter(it)).unwrap_or(name.len());
+        let sign = name.starts_with(['@', '*', '#', '?']) && self.shell == Shell::Bash;
+        if name.starts_with(|it: char| it.is_ascii_digit()) || (end == 0 && sign) {
+            end = 1;
+        }
+        if end == 0 {
+            push(parts, '$');
+            self.bump(1);
+            return;
+        }
+        let mut name = name[..end].to_owned();
+        self.bump(1 + scope + end);
+        let op = match name.as_str() {
+            "@" | "*" => Op::All,
+            "#" | "?" => {
+                name = "COUNT".to_owned();
+                Op::Other
+            }
+            _ => Op::Plain,
+        };
+        if let Some(field) = (!quoted).then(|| self.field()).flatten() {
+            name.push('.');
+            name.push_str(&field);
+        }
+        parts.push(Part::Var { name, op, quoted });
+    }
+
+    /// `${…}`.
+    fn braced_variable(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let start = self.at;
+        let rest = self.rest();
+        let Some(end) = closing_brace(rest) else {
+            push(parts, '$');
+            self.bump(1);
+            return;
+        };
+        let inside = &rest[2..end];
+        let indirect = inside.starts_with('!');
+        let body = inside.trim_start_matches(['!', '#']);
+        let body = body.strip_prefix("env:").unwrap_or(body);
+        let letter = |it: char| it.is_ascii_alphanumeric() || "_@*".contains(it);
+        let length = body.find(|it: char| !letter(it)).unwrap_or(body.len());
+        let (name, tail) = body.split_at(length);
+        let at = start + 2 + (inside.len() - tail.len());
+        let op = match () {
+            () if inside.starts_with('#') => Op::Other,
+            () if indirect && tail.starts_with("[") => Op::Keys,
+            () if indirect => Op::Other,
+            () if ["@", "*"].contains(&name) && tail.is_empty() => Op::All,
+            () => self.operation(tail, at),
+        };
+        let name = if name.is_empty() { "VALUE" } else { name };
+        parts.push(Part::Var { name: name.to_owned(), op, quoted });
+        self.bump(end + 1);
+    }
+
+    fn operation(&mut self, tail: &str, at: usize) -> Op {
+        let mut raw = |text: &str, skipped: usize| {
+            let mut inner = Reader::new(text, self.shell);
+            (inner.depth, inner.base) = (self.depth + 1, self.base + at + skipped);
+            let mut parts = Vec::new();
+            if inner.depth < DEEPEST {
+                // The text has no closing quote of its own, so the end of it ends it.
+                let bare = text.len() > 1 && text.starts_with(['"', '\'']);
+                if bare {
+                    parts.extend(inner.word().map(|it| it.parts).unwrap_or_default())
+                } else {
+                    inner.quoted(&[], &mut parts)
+                }
+            }
+            self.notes.append(&mut inner.notes);
+            Raw { parts, span: self.base + at..self.base + at + tail.len() }
+        };
+        if tail.is_empty() {
+            return Op::Plain;
+        }
+        for sign in [":-", ":=", "-", "="] {
+            if let Some(it) = tail.strip_prefix(sign) {
+                return Op::Default(raw(it, sign.len()));
+            }
+        }
+        for sign in [":+", "+"] {
+            if let Some(it) = tail.strip_prefix(sign) {
+                return Op::Instead(raw(it, sign.len()));
+            }
+        }
+        match tail {
+            "," | ",," => return Op::Lower,
+            "^" | "^^" => return Op::Upper,
+            "[@]" | "[*]" => return Op::All,
+            it if it.starts_with(":?") || it.starts_with('?') => return Op::Plain,
+            _ => {}
+        }
+        if let Some(key) = tail.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            return Op::Item(raw(key, 1));
+        }
+        for sign in ["%%", "%", "##", "#"] {
+            if let Some(it) = tail.strip_prefix(sign) {
+                return Op::Trim(sign, raw(it, sign.len()));
+            }
+        }
+        match tail.strip_prefix('/').map(|it| it.strip_prefix('/').unwrap_or(it)) {
+            Some(it) => {
+                let (from, to) = it.split_once('/').unwrap_or((it, ""));
+                Op::Replace(raw(from, 1), raw(to, 2 + from.len()))
+            }
+            None => Op::Other,
+        }
+    }
+
+    /// `%NAME%`, `%%i`, `%1`, `!NAME!`.
+    fn percent(&mut self, sign: char, parts: &mut Vec<Part>) {
+        let after = self.rest().get(1..).unwrap_or_default();
+        let letter = |it: &char| it.is_ascii_alphanumeric() || *it == '_';
+        let name: String = after.chars().take_while(letter).collect();
+        let doubled = after.strip_prefix('%').map(|it| it.chars().take_while(letter).take(1));
+        let doubled: String = doubled.into_iter().flatten().collect();
+        let (name, length) = if sign == '%' && !doubled.is_empty() {
+            (doubled, 3)
+        } else if !name.is_empty() && after[name.len()..].starts_with(sign) {
+            let length = name.len() + 2;
+            (name, length)
+        } else if sign == '%' && name.starts_with(|it: char| it.is_ascii_digit()) {
+            (name[..1].to_owned(), 2)
+        } else {
+            push(parts, sign);
+            self.bump(1);
+            return;
+        };
+        parts.push(Part::Var { name, op: Op::Plain, quoted: true });
+        self.bump(length);
+    }
+
+    /// `(…)` that begins here: its statements, and the text of it.
+    pub(super) fn parentheses(&mut self, read: bool) -> (Vec<Stmt>, String) {
+        let start = self.at;
+        self.bump(1);
+        self.depth += 1;
+        let body = if read && self.depth < DEEPEST {
+            let body = self.list(&[")"]);
+            self.eat(")");
+            body
+        } else {
+            let mut depth = 1_usize;
+            let end = self.rest().find(|it| {
+                depth = match it {
+                    '(' => depth + 1,
+                    ')' => depth - 1,
+                    _ => depth,
+                };
+                depth == 0
+            });
+            self.bump(end.map_or(self.rest().len(), |it| it + 1));
+            Vec::new()
+        };
+        self.depth -= 1;
+        (body, self.text.get(start..self.at).unwrap_or_default().to_owned())
+    }
+
+    /// The here-document of this line whose delimiter is next: its text.
+    pub(super) fn here_document(&mut self) -> Option<Raw> {
+        let tabs = self.eat("-");
+        self.blanks();
+        let plain = !self.starts("'") && !self.starts("\"") && !self.starts("\\");
+        let from = self.at;
+        self.word()?;
+        let delimiter = self.text.get(from..self.at).unwrap_or_default();
+        let delimiter = delimiter.trim_matches(['\'', '"', '\\']);
+        let line = self.line_end();
+        let start = self.hole.filter(|it| it.0 == line).map_or(line + 1, |it| it.1);
+        let mut end = start.min(self.text.len());
+        let mut body = String::new();
+        for each in self.text.get(end..).unwrap_or_default().split_inclusive('\n') {
+            end += each.len();
+            // Indented as a whole, it may stand in a block of YAML.
+            if each.trim() == delimiter {
+                break;
+            }
+            body.push_str(if tabs { each.trim_start_matches('\t') } else { each });
+        }
+        self.hole = Some((line, end));
+        let mut parts = vec![Part::Text(body.clone())];
+        if plain && self.depth < DEEPEST {
+            parts.clear();
+            let mut inner = Reader::new(&body, self.shell);
+            (inner.depth, inner.base) = (self.depth + 1, self.base + start);
+            inner.quoted(&[], &mut parts);
+        }
+        Some(Raw { parts, span: self.base + start.min(end)..self.base + end })
+    }
+}
+
+pub(super) fn push(parts: &mut Vec<Part>, it: char) {
+    match parts.last_mut() {
+        Some(Part::Text(text)) => text.push(it),
+        _ => parts.push(Part::Text(it.to_string())),
+    }
+}
+
+/// The length of a continuation mark and the end of line behind it.
+fn continuation(rest: &str) -> Option<usize> {
+    let after = rest.strip_prefix(['\\', '`', '^'])?;
+    let blank = after.trim_start_matches([' ', '\t', '\r']);
+    blank.starts_with('\n').then(|| rest.len() - blank.len() + 1)
+}
+
+/// The length of `<a few words>`, and not of a redirection.
+pub(super) fn placeholder(rest: &str) -> Option<usize> {
+    let near = rest.get(..rest.floor_char_boundary(200)).unwrap_or_default();
+    let end = near.find('>')?;
+    let inside = near.get(1..end)?;
+    let good = inside.starts_with(|it: char| it.is_alphanumeric() || it == '_')
+        && !inside.ends_with(char::is_whitespace)
+        && !inside.contains(['\n', '<', '"', '$', '|', '&', ';']);
+    good.then_some(end + 1)
+}
+
+/// Where the brace of `${…` closes, from the dollar on.
+fn closing_brace(rest: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, it) in rest.char_indices().take(2_000) {
+        match it {
+            '{' => depth += 1,
+            '}' if depth == 1 => return Some(at),
+            '}' => depth -= 1,
+            '\n' => return None,
+            _ => {}
+        }
+    }
+    None
+}

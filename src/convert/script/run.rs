@@ -1,0 +1,567 @@
+//! The interpreter: follows assignments, loops, functions and conditions as far as they are known,
+//! and writes down every command of `az`, `oc` and `kubectl` with its words resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::expand::named;
+use super::read::Reader;
+use super::{
+    Call, Item, Kind, Link, Note, Piece, Raw, Set, Shell, Simple, Stmt, TOOLS, Value, Word, World,
+};
+
+/// A script that goes on for longer is cut off, with a note.
+const MOST_STEPS: usize = 30_000;
+const DEEPEST: usize = 24;
+pub(super) const MOST_ROUNDS: usize = 2_000;
+/// Commands that only talk of commands.
+const TALK: [&str; 14] = [
+    "echo",
+    "printf",
+    "which",
+    "type",
+    "hash",
+    "pip",
+    "pip3",
+    "brew",
+    "apt",
+    "apt-get",
+    "snap",
+    "write-host",
+    "write-output",
+    "alias",
+];
+
+type Function = (Rc<Vec<Set>>, Rc<Vec<Stmt>>);
+
+/// What a script does, as far as anybody can know without running it.
+pub(super) struct Run<'a> {
+    pub(super) piece: &'a Piece,
+    pub(super) world: &'a World<'a>,
+    pub(super) vars: BTreeMap<String, Value>,
+    pub(super) exported: BTreeSet<String>,
+    pub(super) functions: BTreeMap<String, Function>,
+    called: BTreeSet<String>,
+    /// Files that the script writes itself.
+    pub(super) files: BTreeMap<String, String>,
+    pub(super) args: Option<Vec<String>>,
+    pub(super) out: Vec<Item>,
+    pub(super) notes: Vec<Note>,
+    pub(super) branch: Option<(usize, usize)>,
+    pub(super) branches: usize,
+    pub(super) steps: usize,
+    pub(super) depth: usize,
+    /// Where everything is said to be, inside of `eval` and files that are read in.
+    pub(super) fixed: Option<Range<usize>>,
+    /// A variable that nobody sets, on whose absence the last condition relied.
+    pub(super) assumed: Option<String>,
+    /// Inside `$( … )`: questions are no commands there.
+    pub(super) asking: bool,
+    /// What a value was made of: variable → variables.
+    pub(super) made_of: BTreeMap<String, BTreeSet<String>>,
+    pub(super) seen: BTreeSet<String>,
+    pub(super) used: BTreeSet<String>,
+    /// Variables that stand for what only a run of the script would know.
+    pub(super) answers: BTreeSet<String>,
+    /// Other values of variables, from branches not taken.
+    pub(super) others: Vec<(String, Range<usize>, String)>,
+    pub(super) subscription: Option<String>,
+    pub(super) group: Option<String>,
+}
+
+/// The commands of a piece of a script, in their order, and what to say about it.
+pub(in super::super) fn run(piece: &Piece, world: &World<'_>) -> (Vec<Item>, Vec<Note>) {
+    let mut reader = Reader::new(&piece.text, piece.shell);
+    let script = reader.script();
+    let notes = std::mem::take(&mut reader.notes);
+    let mut run = Run {
+        piece,
+        world,
+        vars: BTreeMap::new(),
+        exported: BTreeSet::new(),
+        functions: BTreeMap::new(),
+        called: BTreeSet::new(),
+        files: BTreeMap::new(),
+        args: None,
+        out: Vec::new(),
+        notes: Vec::new(),
+        branch: None,
+        branches: 0,
+        steps: 0,
+        depth: 0,
+        fixed: None,
+        assumed: None,
+        asking: false,
+        made_of: BTreeMap::new(),
+        seen: BTreeSet::new(),
+        used: BTreeSet::new(),
+        answers: BTreeSet::new(),
+        others: Vec::new(),
+        subscription: None,
+        group: None,
+    };
+    run.functions(&script);
+    run.list(&script);
+    let uncalled: Vec<(String, Function)> = run
+        .functions
+        .iter()
+        .filter(|(name, _)| !run.called.contains(*name))
+        .map(|(name, it)| (name.clone(), it.clone()))
+        .collect();
+    for (name, function) in uncalled {
+        if !run.called.contains(&name) {
+            run.args = None;
+            run.call(&name, &function, None);
+        }
+    }
+    for note in notes {
+        let note = match note {
+            Note::Slip(span, it) => Note::Slip(piece.place(&span), it),
+            other => other,
+        };
+        run.notes.push(note);
+    }
+    run.finish()
+}
+
+impl Run<'_> {
+    /// What was taken and what was not, for values that commands use.
+    fn finish(mut self) -> (Vec<Item>, Vec<Note>) {
+        let mut used = std::mem::take(&mut self.used);
+        let mut open: Vec<String> = used.iter().cloned().collect();
+        while let Some(name) = open.pop() {
+            for it in self.made_of.get(&name).into_iter().flatten() {
+                if used.insert(it.clone()) {
+                    open.push(it.clone());
+                }
+            }
+        }
+        for (name, span, text) in std::mem::take(&mut self.others) {
+            if used.contains(&name) {
+                let why = format!("`{name}` has another value in another branch");
+                self.notes.push(Note::Branch(span, why, text));
+            }
+        }
+        if self.steps > MOST_STEPS {
+            let why = "the script goes on for too long to be followed".to_owned();
+            self.notes.push(Note::Left(self.piece.place(&(0..0)), why));
+        }
+        (self.out, self.notes)
+    }
+
+    pub(super) fn place(&self, span: &Range<usize>) -> Range<usize> {
+        self.fixed.clone().unwrap_or_else(|| self.piece.place(span))
+    }
+
+    /// Functions may be called before they are defined further down.
+    pub(super) fn functions(&mut self, list: &[Stmt]) {
+        for it in list {
+            if let Kind::Function { name, params, body } = &it.kind {
+                if name == "param" {
+                    continue;
+                }
+                self.functions(body);
+                let function = (Rc::new(params.clone()), Rc::new(body.clone()));
+                self.functions.insert(name.to_lowercase(), function);
+            }
+        }
+    }
+
+    /// Runs statements; whether the last one succeeded, where that is known.
+    pub(super) fn list(&mut self, list: &[Stmt]) -> Option<bool> {
+        let mut last = None;
+        let mut at = 0;
+        while let Some(first) = list.get(at) {
+            let pipe = list[at + 1..].iter().take_while(|it| it.link == Link::Pipe).count();
+            let pipeline = &list[at..=at + pipe];
+            at += pipe + 1;
+            self.steps += 1;
+            if self.steps > MOST_STEPS || self.depth > DEEPEST {
+                return None;
+            }
+            let skipped = match first.link {
+                Link::And => last == Some(false),
+                Link::Or => last == Some(true),
+                Link::Next | Link::Pipe => {
+                    self.assumed = None;
+                    false
+                }
+            };
+            if skipped {
+                self.skipped(pipeline);
+                continue;
+            }
+            last = self.pipeline(pipeline);
+        }
+        last
+    }
+
+    pub(super) fn pipeline(&mut self, pipeline: &[Stmt]) -> Option<bool> {
+        let mut input = None;
+        let mut last = None;
+        for (at, it) in pipeline.iter().enumerate() {
+            if let (Kind::Simple(simple), true) = (&it.kind, at + 1 < pipeline.len()) {
+                let before = input.take();
+                input = self.output(simple, before.as_deref());
+                if input.is_some() {
+                    continue;
+                }
+            }
+            last = self.statement(it, input.take());
+        }
+        if pipeline.len() > 1 { None } else { last }
+    }
+
+    /// What `cat` and `echo` hand on.
+    pub(super) fn output(&mut self, simple: &Simple, input: Option<&str>) -> Option<String> {
+        let words = self.words(&simple.words);
+        match words.first().map(|it| it.text.as_str()) {
+            Some("cat") if simple.body.is_some() => simple.body.as_ref().map(|it| self.text(it)),
+            Some("cat") if words.len() == 2 => self.file(&words[1].text),
+            Some("cat" | "tee") => input.map(str::to_owned),
+            Some("echo" | "printf") => {
+                let texts = words.iter().skip(1).map(|it| it.text.as_str());
+                let texts = texts.filter(|it| !it.starts_with('-') && !it.starts_with("%s"));
+                Some(texts.collect::<Vec<_>>().join(" ").replace("\\n", "\n"))
+            }
+            _ => None,
+        }
+    }
+
+    /// A file that the script wrote, or one that is there.
+    pub(super) fn file(&self, name: &str) -> Option<String> {
+        let plain = |it: &str| it.trim_start_matches("./").to_owned();
+        let own = self.files.get(&plain(name)).cloned();
+        own.or_else(|| (self.world.files)(name))
+    }
+
+    pub(super) fn statement(&mut self, it: &Stmt, input: Option<String>) -> Option<bool> {
+        match &it.kind {
+            Kind::Simple(simple) => self.simple(simple, input),
+            Kind::If(arms) => {
+                self.condition(arms, &it.span);
+                None
+            }
+            Kind::For { name, items, body } => {
+                self.repeat(name, items, body);
+                None
+            }
+            Kind::While { condition, body, input: from } => {
+                self.repeat_while(condition, body, from, input);
+                None
+            }
+            Kind::Function { name, params, .. } if name == "param" => {
+                self.bind(params, &[]);
+                None
+            }
+            Kind::Function { .. } => None,
+            Kind::Group(body) => {
+                self.depth += 1;
+                let last = self.list(body);
+                self.depth -= 1;
+                last
+            }
+            Kind::Aside(item) => {
+                let word = |it: &Word| Word { text: it.text.clone(), span: self.place(&it.span) };
+                let item = match item {
+                    Item::Directive(it) => Item::Directive(word(it)),
+                    Item::Account(it) => Item::Account(word(it)),
+                    Item::EditScc(it) => Item::EditScc(word(it)),
+                    Item::Call(it) => Item::Call(it.clone()),
+                };
+                self.out.push(item);
+                None
+            }
+        }
+    }
+
+    pub(super) fn simple(&mut self, it: &Simple, input: Option<String>) -> Option<bool> {
+        self.seen.clear();
+        let words = self.words(&it.words);
+        let before = (!words.is_empty()).then(|| self.vars.clone());
+        let seen = std::mem::take(&mut self.seen);
+        for set in &it.sets {
+            self.set(set);
+        }
+        self.seen = seen;
+        let body = it.body.as_ref().map(|it| self.text(it)).or(input);
+        let body = body.or_else(|| {
+            let name = it.from.as_ref().map(|it| self.text(it))?;
+            self.file(&name)
+        });
+        if let Some(to) = it.to.as_ref().map(|it| self.text(it))
+            && let Some(text) = self.output(it, body.as_deref())
+        {
+            self.files.insert(to.trim_start_matches("./").to_owned(), text);
+        }
+        let last = self.command(words, body);
+        if let Some(before) = before.filter(|_| !it.sets.is_empty()) {
+            self.vars = before;
+        }
+        last
+    }
+
+    fn set(&mut self, set: &Set) {
+        self.seen.clear();
+        if set.exported {
+            self.exported.insert(set.name.clone());
+        }
+        let fresh = if set.list {
+            let mut entries = Vec::new();
+            for (index, raw) in set.value.iter().enumerate() {
+                let key = set.keys.get(index).cloned().flatten();
+                for text in self.fields(raw) {
+                    let number = entries.len().to_string();
+                    entries.push((key.clone().unwrap_or(number), text));
+                }
+            }
+            Value::List(entries)
+        } else {
+            let text = set.value.first().map(|it| self.text(it)).unwrap_or_default();
+            let own = if self.exported.contains(&set.name) || self.piece.shell == Shell::Cmd {
+                set.name.clone()
+            } else {
+                super::variable_name(&set.name)
+            };
+            let value = named(&text, &own);
+            if value != text {
+                self.answers.insert(own);
+            }
+            Value::Text(value)
+        };
+        let key = set.key.as_ref().map(|it| self.text(it));
+        let seen = std::mem::take(&mut self.seen);
+        self.made_of.entry(set.name.clone()).or_default().extend(seen);
+        if let (Some(what), Value::Text(text)) = (set.name.strip_prefix("AZURE_DEFAULTS_"), &fresh)
+        {
+            let setting = format!("{}={text}", what.to_lowercase());
+            let call = Call::new(["az", "configure", "--defaults", &setting], &self.place(&(0..0)));
+            self.remember(&call.words);
+            self.out.push(Item::Call(call));
+        }
+        let slot = self.slot(&set.name);
+        let old = self.vars.get(&slot).cloned();
+        let value = match (old, key, set.append, fresh) {
+            (Some(Value::List(mut list)), Some(key), _, Value::Text(it)) => {
+                list.retain(|(own, _)| *own != key);
+                list.push((key, it));
+                Value::List(list)
+            }
+            (_, Some(key), _, Value::Text(it)) => Value::List(vec![(key, it)]),
+            (Some(Value::List(mut list)), None, true, fresh) => {
+                let more = match fresh {
+                    Value::List(more) => more.into_iter().map(|it| it.1).collect(),
+                    Value::Text(it) => vec![it],
+                };
+                for it in more {
+                    list.push((list.len().to_string(), it));
+                }
+                Value::List(list)
+            }
+            (Some(Value::Text(old)), None, true, Value::Text(it)) if old.len() < 100_000 => {
+                Value::Text(old + &it)
+            }
+            (_, _, _, fresh) => fresh,
+        };
+        self.vars.insert(slot, value);
+    }
+
+    /// The name that a variable is kept under: only bash tells `A` from `a`.
+    pub(super) fn slot(&self, name: &str) -> String {
+        match self.piece.shell {
+            Shell::Bash => name.to_owned(),
+            Shell::Power | Shell::Cmd => name.to_lowercase(),
+        }
+    }
+
+    pub(super) fn words(&mut self, raws: &[Raw]) -> Vec<Word> {
+        let mut words = Vec::new();
+        for raw in raws {
+            let span = self.place(&raw.span);
+            for text in self.fields(raw) {
+                words.push(Word { text, span: span.clone() });
+            }
+        }
+        words
+    }
+
+    fn command(&mut self, mut words: Vec<Word>, body: Option<String>) -> Option<bool> {
+        while words.first().is_some_and(|it| {
+            ["time", "sudo", "exec", "command", "nohup", "&", "."].contains(&it.text.as_str())
+                && it.text != "."
+        }) {
+            words.remove(0);
+        }
+        let first = words.first()?.text.to_lowercase();
+        let rest: Vec<String> = words.iter().skip(1).map(|it| it.text.clone()).collect();
+        match first.as_str() {
+            "!" => {
+                let found = self.command(words.split_off(1), body);
+                return found.map(|it| !it);
+            }
+            "[" | "[[" | "test" | "case" => return self.test(&first, &rest),
+            "true" | ":" => return Some(true),
+            "false" => return Some(false),
+            "shift" => {
+                if let Some(args) = self.args.as_mut().filter(|it| !it.is_empty()) {
+                    args.remove(0);
+                }
+                return None;
+            }
+            "read" => {
+                self.read(&rest, body.as_deref());
+                return None;
+            }
+            "eval" | "bash" | "sh" | "pwsh" | "powershell" | "source" | "." => {
+                self.text_as_script(&first, &rest, &words[0].span.clone());
+                return None;
+            }
+            _ => {}
+        }
+        if let Some(function) = self.functions.get(&first).cloned() {
+            let before = self.out.len();
+            if self.depth < DEEPEST {
+                self.call(&first, &function, Some(rest));
+            }
+            if self.out.len() > before {
+                return None;
+            }
+        }
+        if TALK.contains(&first.as_str()) {
+            return None;
+        }
+        if self.piece.shell == Shell::Power && words.len() <= 4 {
+            let texts: Vec<String> = words.iter().map(|it| it.text.clone()).collect();
+            let found = self.compare(&texts);
+            if found.is_some() {
+                return found;
+            }
+        }
+        let base = |text: &str| {
+            text.rsplit(['/', '\\'])
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(".cmd")
+                .trim_end_matches(".exe")
+                .to_owned()
+        };
+        let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()))?;
+        let plain = words.get(tool + 1).is_some_and(|it| !it.text.starts_with('-') || tool == 0);
+        if plain && tool < 8 {
+            let mut words = words.split_off(tool);
+            words[0].text = base(&words[0].text);
+            self.emit(words, body);
+        }
+        None
+    }
+
+    fn emit(&mut self, mut words: Vec<Word>, body: Option<String>) {
+        let question = words.iter().take(5).any(|it| {
+            matches!(
+                it.text.as_str(),
+                "show" | "list" | "version" | "get" | "get-credentials" | "exists"
+            )
+        });
+        if self.asking && question {
+            return;
+        }
+        let seen: Vec<String> = self.seen.iter().cloned().collect();
+        self.used.extend(seen);
+        self.resolve(&mut words);
+        self.remember(&words);
+        let branch = self.branch;
+        let files = self.named_files(&words);
+        self.out.push(Item::Call(Call { words, body, branch, files }));
+    }
+
+    /// The files behind `-f`, `--file`, `--config-file` and their kin.
+    fn named_files(&self, words: &[Word]) -> BTreeMap<String, String> {
+        let names = words.windows(2).filter_map(|it| {
+            let option = it[0].text.as_str();
+            (option == "-f"
+                || (option.starts_with("--") && option.ends_with("file"))
+                || option == "--filename")
+                .then_some(&it[1].text)
+        });
+        names.filter_map(|it| Some((it.clone(), self.file(it)?))).collect()
+    }
+
+    /// Text that is a script itself: `eval`, `bash -c`, `source`.
+    fn text_as_script(&mut self, first: &str, rest: &[String], span: &Range<usize>) {
+        let dashed =
+            rest.iter().position(|it| it.starts_with('-') && it.to_lowercase().contains('c'));
+        let (text, shell) = match (first, dashed) {
+            ("eval", _) => (rest.join(" "), self.piece.shell),
+            ("source" | ".", _) => match rest.first().and_then(|it| self.file(it)) {
+                Some(text) => (text, Shell::Bash),
+                None => return,
+            },
+            (_, Some(at)) => match rest.get(at + 1) {
+                Some(text) => {
+                    (text.clone(), if first.starts_with('p') { Shell::Power } else { Shell::Bash })
+                }
+                None => return,
+            },
+            (_, None) => return,
+        };
+        let text = if matches!(first, "source" | ".") { text } else { text.replace("$$", "\\$") };
+        if self.depth >= DEEPEST || text.len() > 200_000 || shell != self.piece.shell {
+            return;
+        }
+        let script = Reader::new(&text, shell).script();
+        let before = self.fixed.replace(span.clone());
+        self.depth += 4;
+        self.functions(&script);
+        self.list(&script);
+        self.depth -= 4;
+        self.fixed = before;
+    }
+
+    pub(super) fn call(
+        &mut self,
+        name: &str,
+        (params, body): &Function,
+        args: Option<Vec<String>>,
+    ) {
+        self.called.insert(name.to_owned());
+        self.depth += 2;
+        if !params.is_empty() {
+            self.bind(params, args.as_deref().unwrap_or_default());
+        }
+        let before = std::mem::replace(&mut self.args, args);
+        self.list(body);
+        self.args = before;
+        self.depth -= 2;
+    }
+
+    /// Parameters of PowerShell: by name, by place, or by default.
+    fn bind(&mut self, params: &[Set], args: &[String]) {
+        let mut places = Vec::new();
+        let mut by_name = BTreeMap::new();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.strip_prefix('-') {
+                Some(name) => {
+                    by_name.insert(name.to_lowercase(), args.next().cloned().unwrap_or_default());
+                }
+                None => places.push(arg.clone()),
+            }
+        }
+        let mut places = places.into_iter();
+        for param in params {
+            let given = by_name.remove(&param.name.to_lowercase()).or_else(|| places.next());
+            match given {
+                Some(text) => {
+                    self.vars.insert(self.slot(&param.name), Value::Text(text));
+                }
+                None => self.set(param),
+            }
+        }
+    }
+}
+
+/// Whether a text holds something that only a run of the script would know.
+pub(super) fn unknown(text: &str) -> bool {
+    text.contains(['\u{1}', '<']) || text.contains("${")
+}

@@ -1,0 +1,473 @@
+//! Words → statements of bash, PowerShell and cmd. Lenient: a keyword without its end takes what
+//! follows, a stray one is passed over, and prose between the lines does no harm.
+
+use super::read::{Reader, push};
+use super::{Kind, Link, Part, Raw, Set, Shell, Simple, Stmt};
+
+type Ends = &'static [&'static str];
+
+pub(super) const BLOCK: Ends = &["}"];
+const WORDS: [&str; 9] = ["then", "elif", "else", "fi", "do", "done", "esac", ";;", "}"];
+/// More than this in one text is no script.
+const MOST: usize = 60_000;
+
+impl Reader<'_> {
+    /// The whole text.
+    pub(super) fn script(&mut self) -> Vec<Stmt> {
+        let mut all = Vec::new();
+        while self.at < self.text.len() && all.len() < MOST {
+            all.append(&mut self.list(&[]));
+            // What ends nothing is passed over.
+            self.bump(1);
+        }
+        all
+    }
+
+    /// Statements up to one of these ends, or to the end of anything around.
+    pub(super) fn list(&mut self, ends: Ends) -> Vec<Stmt> {
+        self.open.push(ends);
+        self.depth += 1;
+        let mut all: Vec<Stmt> = Vec::new();
+        let mut link = Link::Next;
+        loop {
+            self.space(&mut all);
+            if self.at >= self.text.len() || self.at_end() {
+                break;
+            }
+            let start = self.at;
+            if all.len() < MOST {
+                self.statement(link, &mut all);
+            }
+            link = self.link();
+            if self.at == start {
+                self.bump(self.peek().map_or(1, char::len_utf8));
+            }
+        }
+        self.depth -= 1;
+        self.open.pop();
+        all
+    }
+
+    /// What follows a statement.
+    pub(super) fn link(&mut self) -> Link {
+        self.blanks();
+        if self.starts(";;") {
+            return Link::Next;
+        }
+        for (sign, link) in [("&&", Link::And), ("||", Link::Or), ("|", Link::Pipe)] {
+            if self.eat(sign) {
+                self.eat("&");
+                while self.peek().is_some_and(char::is_whitespace) {
+                    self.bump(1);
+                }
+                self.blanks();
+                return link;
+            }
+        }
+        Link::Next
+    }
+
+    /// Over blank lines, comments and the signs between statements; what stands between the lines
+    /// for us is kept.
+    pub(super) fn space(&mut self, all: &mut Vec<Stmt>) {
+        loop {
+            let begins = self.at == 0 || self.text[..self.at].ends_with('\n');
+            if begins && self.depth == 1 {
+                self.prompt(all);
+            }
+            self.blanks();
+            let rest = self.rest();
+            let comment = rest.starts_with('#')
+                || (self.shell == Shell::Cmd && (rest.starts_with("::") || self.keyword("rem")));
+            if rest.starts_with("<#") && self.shell == Shell::Power {
+                self.bump(rest.find("#>").map_or(rest.len(), |it| it + 2));
+            } else if comment {
+                self.directive(all);
+                self.bump(self.line_end() - self.at);
+            } else if rest.starts_with(";;") && self.expected(";;") {
+                return;
+            } else if rest.starts_with(['\n', ';', '&', '@']) && !rest.starts_with("@(") {
+                self.bump(1);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Whether this word stands here by itself.
+    pub(super) fn keyword(&self, word: &str) -> bool {
+        let Some(head) = self.rest().get(..word.len()) else { return false };
+        let same = match self.shell {
+            Shell::Bash => head == word,
+            Shell::Power | Shell::Cmd => head.eq_ignore_ascii_case(word),
+        };
+        let after = self.rest().get(word.len()..).and_then(|it| it.chars().next());
+        let sign = !word.starts_with(char::is_alphabetic);
+        same && (sign || after.is_none_or(|it| !(it.is_alphanumeric() || "_-.=/:".contains(it))))
+    }
+
+    pub(super) fn take(&mut self, word: &str) -> bool {
+        let found = self.keyword(word);
+        if found {
+            self.bump(word.len());
+        }
+        found
+    }
+
+    pub(super) fn expected(&self, word: &str) -> bool {
+        self.open.iter().any(|it| it.contains(&word))
+    }
+
+    /// At the end of something that is open; an end of nothing is passed over.
+    pub(super) fn at_end(&mut self) -> bool {
+        if self.starts(")") {
+            return self.expected(")") || self.expected("),");
+        }
+        match WORDS.iter().copied().find(|it| self.keyword(it)) {
+            None => false,
+            Some(word) if self.expected(word) => true,
+            Some("}") | Some(_) if self.shell != Shell::Bash => false,
+            Some(word) => {
+                self.bump(word.len());
+                self.at_end()
+            }
+        }
+    }
+
+    /// Over blanks and ends of lines.
+    pub(super) fn lines(&mut self) {
+        self.blanks();
+        while self.starts("\n") || self.starts("\r") {
+            self.bump(1);
+            self.blanks();
+        }
+    }
+
+    pub(super) fn statement(&mut self, link: Link, all: &mut Vec<Stmt>) {
+        let start = self.at;
+        let kind = if self.depth > 60 {
+            Some(Kind::Simple(self.simple()))
+        } else {
+            match self.shell {
+                Shell::Bash => self.bash(),
+                Shell::Power => self.powershell(),
+                Shell::Cmd => self.cmd(),
+            }
+        };
+        if let Some(kind) = kind {
+            all.push(Stmt { link, span: self.span(start), kind });
+        }
+    }
+
+    fn bash(&mut self) -> Option<Kind> {
+        if self.starts("((") {
+            self.bump(self.rest().find("))").map_or(2, |it| it + 2));
+            return None;
+        }
+        if self.starts("(") {
+            return Some(Kind::Group(self.parentheses(true).0));
+        }
+        if self.take("{") {
+            return Some(self.block());
+        }
+        if let Some(name) = self.function_name() {
+            self.lines();
+            let body = if self.eat("{") { self.list(BLOCK) } else { Vec::new() };
+            self.eat("}");
+            return Some(Kind::Function { name, params: Vec::new(), body });
+        }
+        if self.take("if") {
+            return Some(self.bash_if());
+        }
+        if self.take("case") {
+            return Some(self.case());
+        }
+        if self.take("while") || self.take("until") {
+            let condition = self.list(&["do"]);
+            self.take("do");
+            let body = self.list(&["done"]);
+            self.take("done");
+            let input = self.simple();
+            return Some(Kind::While { condition, body, input });
+        }
+        let from = self.at;
+        if self.take("for") || self.take("select") {
+            self.blanks();
+            if self.starts("((") {
+                self.bump(self.rest().find("))").map_or(2, |it| it + 2));
+            }
+            let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+            self.lines();
+            let listed = self.take("in");
+            let items = if listed { self.simple().words } else { Vec::new() };
+            self.space(&mut Vec::new());
+            if self.take("do") || self.starts("{") {
+                self.eat("{");
+                let body = self.list(&["done"]);
+                self.take("done");
+                return Some(Kind::For { name, items, body });
+            }
+            // `for` began a sentence.
+            self.at = from;
+        }
+        if ["time", "do", "then"].iter().any(|it| self.take(it)) {
+            return None;
+        }
+        Some(Kind::Simple(self.simple()))
+    }
+
+    pub(super) fn block(&mut self) -> Kind {
+        let body = self.list(BLOCK);
+        self.eat("}");
+        Kind::Group(body)
+    }
+
+    /// `name() {` or `function name {`.
+    fn function_name(&mut self) -> Option<String> {
+        let word = self.take("function");
+        self.blanks();
+        let rest = self.rest();
+        let letter = |it: char| it.is_ascii_alphanumeric() || "_-:.".contains(it);
+        let length = rest.find(|it| !letter(it)).unwrap_or(rest.len());
+        let name = rest[..length].to_owned();
+        let after = rest[length..].trim_start_matches([' ', '\t']);
+        let parentheses = after.strip_prefix('(').map(str::trim_start);
+        let parentheses = parentheses.and_then(|it| it.strip_prefix(')'));
+        let after = match parentheses {
+            Some(after) => after,
+            None if word => after,
+            None => return None,
+        };
+        if name.is_empty() {
+            return None;
+        }
+        self.bump(rest.len() - after.len());
+        Some(name)
+    }
+
+    fn bash_if(&mut self) -> Kind {
+        let mut arms = Vec::new();
+        loop {
+            let condition = self.list(&["then", "fi"]);
+            self.take("then");
+            arms.push((condition, self.list(&["elif", "else", "fi"])));
+            if self.take("elif") {
+                continue;
+            }
+            if self.take("else") {
+                arms.push((Vec::new(), self.list(&["fi"])));
+            }
+            self.take("fi");
+            return Kind::If(arms);
+        }
+    }
+
+    fn case(&mut self) -> Kind {
+        self.blanks();
+        let word = self.word().unwrap_or_default();
+        self.lines();
+        self.take("in");
+        let mut arms = Vec::new();
+        loop {
+            self.space(&mut Vec::new());
+            while self.eat(";;") || self.eat(";&") {
+                self.space(&mut Vec::new());
+            }
+            if self.at >= self.text.len() || self.take("esac") || arms.len() > 200 {
+                return Kind::If(arms);
+            }
+            self.eat("(");
+            let at = self.at;
+            let line = self.text.get(at..self.line_end()).unwrap_or_default();
+            let Some(length) = line.find(')') else {
+                self.bump(line.len() + 1);
+                continue;
+            };
+            let pattern = Raw { parts: vec![Part::Text(line[..length].to_owned())], span: at..at };
+            self.bump(length + 1);
+            let body = self.list(&[";;", "esac"]);
+            let name = |text: &str| Raw { parts: vec![Part::Text(text.to_owned())], span: at..at };
+            let words = vec![name("case"), word.clone(), pattern];
+            let kind = Kind::Simple(Simple { words, ..Simple::default() });
+            let condition = Stmt { link: Link::Next, span: self.span(at), kind };
+            arms.push((vec![condition], body));
+        }
+    }
+
+    /// Words, assignments and redirections up to the end of the command.
+    pub(super) fn simple(&mut self) -> Simple {
+        let mut simple = Simple::default();
+        let mut declares = false;
+        loop {
+            self.blanks();
+            let rest = self.rest();
+            if rest.is_empty() || rest.starts_with(['\n', ';', '|']) || rest.starts_with("&&") {
+                return simple;
+            }
+            let ends_block = self.shell == Shell::Power && rest.starts_with(['}', '{']);
+            if ends_block || (rest.starts_with(')') && self.at_end()) {
+                return simple;
+            }
+            // A comment behind a command.
+            if rest.starts_with('#') {
+                self.bump(self.line_end() - self.at);
+                return simple;
+            }
+            if self.redirection(&mut simple) {
+                continue;
+            }
+            if simple.words.is_empty()
+                && self.shell != Shell::Power
+                && let Some(set) = self.assignment(declares)
+            {
+                simple.sets.push(set);
+                continue;
+            }
+            let from = self.at;
+            let Some(word) = self.word() else {
+                // `(`, `&` and stray signs.
+                if self.starts("&") {
+                    return simple;
+                }
+                self.bump(self.peek().map_or(1, char::len_utf8));
+                continue;
+            };
+            let text = self.text.get(from..self.at).unwrap_or_default();
+            let first = simple.words.is_empty() && self.shell == Shell::Bash;
+            let declaring = ["export", "local", "declare", "readonly", "typeset", "set"];
+            if first && declaring.contains(&text) {
+                declares = text == "export" || declares;
+                continue;
+            }
+            if first && text.starts_with('-') && self.shell == Shell::Bash {
+                // `declare -A`.
+                continue;
+            }
+            simple.words.push(word);
+        }
+    }
+
+    pub(super) fn redirection(&mut self, simple: &mut Simple) -> bool {
+        let rest = self.rest();
+        let digits = rest.find(|it: char| !it.is_ascii_digit()).unwrap_or(0);
+        let sign = &rest[digits..];
+        if digits > 1 || (digits == 1 && !sign.starts_with('>')) {
+            return false;
+        }
+        if sign.starts_with("&>") || sign.starts_with('>') {
+            let length = sign.find(|it: char| !">&|".contains(it)).unwrap_or(sign.len());
+            self.bump(digits + length);
+            self.blanks();
+            let to = self.word();
+            // Errors go elsewhere.
+            if digits == 0 && sign.starts_with('>') {
+                simple.to = to;
+            }
+            return true;
+        }
+        if sign.starts_with("<<<") {
+            self.bump(3);
+            self.blanks();
+            simple.body = self.word();
+            return true;
+        }
+        if sign.starts_with("<<") {
+            self.bump(2);
+            simple.body = self.here_document();
+            return true;
+        }
+        let file = sign.starts_with('<') && !sign.starts_with("<(");
+        if file && super::read::placeholder(sign).is_none() {
+            self.bump(1);
+            self.blanks();
+            simple.from = self.word();
+            return true;
+        }
+        false
+    }
+
+    /// `NAME=`, `NAME+=`, `NAME[key]=` and the value.
+    pub(super) fn assignment(&mut self, exported: bool) -> Option<Set> {
+        if self.shell == Shell::Cmd {
+            return None;
+        }
+        let rest = self.rest();
+        let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+        let length = rest.find(|it| !letter(it))?;
+        let name = rest[..length].to_owned();
+        let mut after = &rest[length..];
+        if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {
+            return None;
+        }
+        let mut key = None;
+        if let Some(inside) = after.strip_prefix('[') {
+            let end = inside.find("]=").or_else(|| inside.find("]+="))?;
+            if inside[..end].contains(char::is_whitespace) {
+                return None;
+            }
+            let mut parts = Vec::new();
+            let mut inner = Reader::new(&inside[..end], self.shell);
+            inner.depth = self.depth + 1;
+            inner.quoted(&[], &mut parts);
+            key = Some(Raw { parts, span: self.span(self.at) });
+            after = &inside[end + 1..];
+        }
+        let append = after.starts_with("+=");
+        after = after.strip_prefix('+').unwrap_or(after).strip_prefix('=')?;
+        self.bump(rest.len() - after.len());
+        let (mut value, mut keys) = (Vec::new(), Vec::new());
+        let list = self.eat("(");
+        if list {
+            self.entries(&mut value, &mut keys);
+        } else {
+            let at = self.at;
+            value.push(self.word().unwrap_or(Raw { parts: Vec::new(), span: self.span(at) }));
+        }
+        Some(Set { name, key, append, list, exported, value, keys })
+    }
+
+    /// The entries of a list, over its closing parenthesis.
+    pub(super) fn entries(&mut self, value: &mut Vec<Raw>, keys: &mut Vec<Option<String>>) {
+        self.open.push(&["),"]);
+        loop {
+            self.lines();
+            while self.eat(",") || self.eat(";") || self.eat("\n") {
+                self.lines();
+            }
+            if self.starts("#") {
+                self.bump(self.line_end() - self.at);
+                continue;
+            }
+            if self.at >= self.text.len() || self.eat(")") {
+                break;
+            }
+            let rest = self.rest();
+            let key = rest.strip_prefix('[').and_then(|it| it.split_once("]="));
+            let key = key.map(|it| it.0).filter(|it| !it.contains('\n')).map(str::to_owned);
+            if let Some(key) = &key {
+                self.bump(key.len() + 3);
+            }
+            match self.word() {
+                Some(word) => {
+                    value.push(word);
+                    keys.push(key.map(|it| it.trim_matches(['"', '\'']).to_owned()));
+                }
+                None => self.bump(self.peek().map_or(1, char::len_utf8)),
+            }
+        }
+        self.open.pop();
+    }
+}
+
+/// The text of a word without variables.
+pub(super) fn plain(raw: &Raw) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in &raw.parts {
+        let Part::Text(text) = part else { return None };
+        text.chars().for_each(|it| push(&mut parts, it));
+    }
+    match parts.into_iter().next() {
+        Some(Part::Text(text)) => Some(text),
+        _ => None,
+    }
+}

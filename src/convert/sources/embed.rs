@@ -1,0 +1,301 @@
+//! Scripts inside of other texts: fences of Markdown, cells of notebooks, steps of pipelines.
+
+use std::collections::BTreeMap;
+
+use crate::model::Json;
+
+use super::super::script::{Note, Piece, Shell};
+
+/// Whether a text may hold a command at all.
+fn holds_command(text: &str) -> bool {
+    ["az ", "oc ", "kubectl "].iter().any(|it| text.contains(it))
+}
+
+/// The fences of a page, and the lines outside of them that are commands, or list accounts. Of
+/// fences for several shells, those that hold the most commands.
+pub(super) fn markdown(text: &str, base: usize, notes: &mut Vec<Note>) -> Vec<Piece> {
+    let shells = [Shell::Bash, Shell::Power, Shell::Cmd];
+    let mut masked: Vec<String> = vec![String::with_capacity(text.len()); 3];
+    let mut counts = [0_usize; 3];
+    let mut fence: Option<Option<usize>> = None;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim_start();
+        let blank: String = line.bytes().map(|it| if it == b'\n' { '\n' } else { ' ' }).collect();
+        let mut keep = None;
+        if let Some(info) =
+            trimmed.strip_prefix("```").filter(|it| fence.is_some() || !it.trim_end().contains('`'))
+        {
+            fence = if fence.is_some() { None } else { Some(shell_of(info.trim())) };
+        } else {
+            keep = match fence {
+                Some(shell) => shell,
+                None => outside(trimmed).then_some(0),
+            };
+        }
+        for (index, text) in masked.iter_mut().enumerate() {
+            let kept = keep == Some(index);
+            counts[index] += usize::from(kept && fence.is_some() && trimmed.contains("az "));
+            text.push_str(if kept { line } else { &blank });
+        }
+    }
+    let best = (0..3).max_by_key(|it| (counts[*it], 3 - it)).unwrap_or(0);
+    let left: usize = (0..3).filter(|it| *it != best).map(|it| counts[it]).sum();
+    if left > 0 {
+        let why = format!(
+            "{left} lines for other shells are taken for the same commands again and left out"
+        );
+        notes.push(Note::Left(base..base + 1, why));
+    }
+    let piece = |index: usize| Piece::whole(shells[index], &masked[index], base);
+    let mut out = vec![piece(best)];
+    if best != 0 && masked[0].trim() != "" && counts[0] == 0 {
+        out.insert(0, piece(0));
+    }
+    out
+}
+
+fn outside(line: &str) -> bool {
+    let tool =
+        line.split_whitespace().next().is_some_and(|it| ["az", "oc", "kubectl"].contains(&it));
+    tool || line.contains("system:serviceaccount:") || line.contains("oc edit scc")
+}
+
+/// Which of the three shells a fence is for; `None` for other languages.
+fn shell_of(info: &str) -> Option<usize> {
+    let word =
+        info.trim_start_matches(['{', '.']).split([' ', '}', ',', '{']).next().unwrap_or_default();
+    match word.to_lowercase().as_str() {
+        ""
+        | "bash"
+        | "sh"
+        | "shell"
+        | "azurecli"
+        | "azurecli-interactive"
+        | "console"
+        | "zsh"
+        | "cli"
+        | "bash-interactive"
+        | "terminal"
+        | "text" => Some(0),
+        "powershell" | "pwsh" | "azurepowershell" | "powershell-interactive" | "ps1" => Some(1),
+        "cmd" | "bat" | "batch" => Some(2),
+        _ => None,
+    }
+}
+
+/// The cells of a notebook that call programs.
+pub(super) fn notebook(text: &str, base: usize) -> Vec<Piece> {
+    let Ok(document) = serde_json::from_str::<Json>(text) else { return Vec::new() };
+    let mut piece = Piece { shell: Shell::Bash, text: String::new(), anchors: Vec::new() };
+    let mut from = 0;
+    let cells = document.get("cells").and_then(Json::as_array).into_iter().flatten();
+    for cell in cells.filter(|it| it.get("cell_type").and_then(Json::as_str) == Some("code")) {
+        let source = cell.get("source");
+        let lines: Vec<String> = match source {
+            Some(Json::String(it)) => it.split_inclusive('\n').map(str::to_owned).collect(),
+            Some(Json::Array(it)) => {
+                it.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+            }
+            _ => continue,
+        };
+        let shell_cell =
+            lines.first().is_some_and(|it| it.starts_with("%%bash") || it.starts_with("%%sh"));
+        let mut goes_on = false;
+        for line in &lines {
+            // Where the line stands in the file, as JSON writes it.
+            let written = Json::from(line.trim_end_matches('\n')).to_string();
+            let written = written.trim_matches('"');
+            let at = text.get(from..).and_then(|it| it.find(written)).map_or(from, |it| from + it);
+            from = at;
+            let trimmed = line.trim_start();
+            let command = trimmed.strip_prefix('!').or_else(|| trimmed.strip_prefix("%sx "));
+            let set = python_set(trimmed);
+            let kept = match (command, set) {
+                (Some(it), _) => it.to_owned(),
+                (None, _) if goes_on || shell_cell => line.clone(),
+                (None, Some(set)) => set,
+                (None, None) => continue,
+            };
+            goes_on = (command.is_some() || goes_on) && line.trim_end().ends_with('\\');
+            piece.anchors.push((piece.text.len(), base + at));
+            // `{name}` is a variable of Python there.
+            piece.text.push_str(&if command.is_some() || goes_on || line.contains('{') {
+                braced(&kept)
+            } else {
+                kept
+            });
+            if !piece.text.ends_with('\n') {
+                piece.text.push('\n');
+            }
+        }
+    }
+    if piece.anchors.is_empty() { Vec::new() } else { vec![piece] }
+}
+
+/// `name = "text"` of Python, as the shell would say it.
+fn python_set(line: &str) -> Option<String> {
+    let (name, value) = line.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim().trim_start_matches('f'));
+    let good = !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
+    let quote = value.chars().next().filter(|it| ['"', '\''].contains(it))?;
+    let inside = value.get(1..)?.split(quote).next()?;
+    (good && !inside.contains(['$', '\\', '"'])).then(|| format!("{name}=\"{}\"\n", braced(inside)))
+}
+
+/// `{name}` → `${name}`.
+fn braced(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        let (head, tail) = rest.split_at(at);
+        out.push_str(head);
+        let name: String =
+            tail[1..].chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
+        if !name.is_empty() && tail[1 + name.len()..].starts_with('}') && !head.ends_with('$') {
+            out.push('$');
+        }
+        out.push('{');
+        rest = &tail[1..];
+    }
+    out + rest
+}
+
+/// Names that `variables:` and `env:` of a pipeline set, and defaults of its parameters.
+pub(super) fn variables(document: &Json, out: &mut BTreeMap<String, String>) {
+    let text = |it: &Json| match it {
+        Json::String(it) => Some(it.clone()),
+        Json::Bool(_) | Json::Number(_) => Some(it.to_string()),
+        _ => None,
+    };
+    let mut put = |name: &str, value: &Json| {
+        if let Some(value) =
+            text(value).filter(|it| !it.contains("${{") && !it.contains("$(") && !it.contains("$["))
+        {
+            out.entry(name.to_owned()).or_insert_with(|| value.replace('$', "$$"));
+        }
+    };
+    match document {
+        Json::Object(map) => {
+            for (key, value) in map {
+                match (key.as_str(), value) {
+                    ("variables" | "env" | "environment", Json::Object(own)) => {
+                        own.iter().for_each(|(name, it)| {
+                            // GitLab: `{value: x, description: y}`.
+                            put(name, it.get("value").unwrap_or(it));
+                        });
+                    }
+                    ("variables" | "parameters", Json::Array(list)) => {
+                        for it in list {
+                            let name = it.get("name").and_then(Json::as_str);
+                            let value = it.get("value").or_else(|| it.get("default"));
+                            if let (Some(name), Some(value)) = (name, value) {
+                                put(name, value);
+                            }
+                        }
+                    }
+                    ("inputs", Json::Object(own)) => {
+                        for (name, it) in own {
+                            if let Some(value) = it.get("default") {
+                                put(name, value);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            map.values().for_each(|it| variables(it, out));
+        }
+        Json::Array(list) => list.iter().for_each(|it| variables(it, out)),
+        _ => {}
+    }
+}
+
+/// The texts of a YAML file that hold commands, each as a script of its own.
+pub(super) fn yaml(text: &str, base: usize) -> Vec<Piece> {
+    let mut out = Vec::new();
+    let mut lines: Vec<(usize, &str)> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        lines.push((at, line));
+        at += line.len();
+    }
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let power = text.contains("scriptType: ps")
+        || text.contains("scriptType: 'ps")
+        || text.contains("shell: pwsh")
+        || text.contains("shell: powershell");
+    let batch = text.contains("scriptType: batch") || text.contains("shell: cmd");
+    let mut index = 0;
+    while let Some((start, line)) = lines.get(index).copied() {
+        index += 1;
+        let body = line.trim_end();
+        let own = indent(line);
+        let content = body.trim_start_matches([' ', '-']);
+        let (key, value) = match content.split_once(": ") {
+            Some((key, value)) if !key.contains(' ') => (key, value.trim()),
+            _ => match content.strip_suffix(':') {
+                Some(key) if !key.contains(' ') => (key, ""),
+                _ => ("", content),
+            },
+        };
+        let shell = match key.to_lowercase().as_str() {
+            "pwsh" | "powershell" => Shell::Power,
+            "inlinescript" | "script" | "run" | "inline" if power => Shell::Power,
+            "inlinescript" | "script" | "run" if batch => Shell::Cmd,
+            _ => Shell::Bash,
+        };
+        let mark = value.split_whitespace().next().unwrap_or_default();
+        let block = mark.starts_with(['|', '>']) && mark.len() <= 3;
+        let from = start + line.len();
+        let deeper = lines[index..]
+            .iter()
+            .take_while(|(_, it)| it.trim().is_empty() || indent(it) > own)
+            .count();
+        let end = lines.get(index + deeper).map_or(text.len(), |it| it.0);
+        if block {
+            index += deeper;
+            let script = text.get(from..end).unwrap_or_default();
+            let folded = mark.starts_with('>');
+            push(&mut out, shell, script, folded, base + from);
+        } else if !value.is_empty() && !value.starts_with('#') {
+            // A plain or quoted text, which may go on in deeper lines that are no keys.
+            let begin = start + body.len() - value.len();
+            let goes_on = !key.is_empty()
+                || content.starts_with("az ")
+                || body.trim_start().starts_with("- ");
+            let more = lines[index..index + deeper]
+                .iter()
+                .take_while(|(_, it)| goes_on && !is_key(it))
+                .count();
+            let stop = lines.get(index + more).map_or(text.len(), |it| it.0);
+            index += more;
+            let script = text.get(begin..stop).unwrap_or_default();
+            let quote = script.chars().next().filter(|it| ['"', '\''].contains(it));
+            let inner = script.trim_end();
+            let quoted = quote.filter(|it| inner.len() > 1 && inner.ends_with(*it));
+            match quoted {
+                Some(_) => {
+                    push(&mut out, shell, &inner[1..inner.len() - 1], true, base + begin + 1)
+                }
+                None => push(&mut out, shell, script, true, base + begin),
+            }
+        }
+    }
+    out
+}
+
+fn is_key(line: &str) -> bool {
+    let line = line.trim_start_matches([' ', '-']);
+    let key = line.split(':').next().unwrap_or_default();
+    line.contains(':') && !key.contains([' ', '=', '/', '$']) && !key.starts_with('-')
+}
+
+fn push(out: &mut Vec<Piece>, shell: Shell, script: &str, folded: bool, at: usize) {
+    if !holds_command(script) {
+        // Assignments in one step do not reach the next.
+        return;
+    }
+    let text = if folded { script.trim_end().replace('\n', " ") } else { script.to_owned() };
+    // `$(name)` of Azure Pipelines is a variable, and not a program.
+    out.push(Piece::whole(shell, &text, at));
+}

@@ -1,0 +1,414 @@
+//! Terraform's own language → commands: resources of extensions, computes and roles, and what
+//! `local-exec` runs.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use hcl_edit::Span as _;
+use hcl_edit::expr::{Expression, ObjectKey, TraversalOperator};
+use hcl_edit::structure::{Block, Body, Structure};
+use hcl_edit::template::{Element, StringTemplate};
+
+use super::super::script::{Note, Piece, Shell, World, answer::NO_SUBSCRIPTION, variable_name};
+use super::{Found, arm};
+use crate::model::Json;
+use crate::source::Source;
+
+/// Nesting beyond this is refused before the parser sees it.
+const DEEPEST: usize = 60;
+/// Types of resources whose ids others refer to.
+const TYPES: [(&str, &str); 8] = [
+    ("azurerm_kubernetes_cluster", "Microsoft.ContainerService/managedClusters"),
+    ("azurerm_arc_kubernetes_cluster", "Microsoft.Kubernetes/connectedClusters"),
+    ("azurerm_arc_kubernetes_provisioned_cluster", "Microsoft.Kubernetes/connectedClusters"),
+    ("azurerm_machine_learning_workspace", "Microsoft.MachineLearningServices/workspaces"),
+    ("azurerm_user_assigned_identity", "Microsoft.ManagedIdentity/userAssignedIdentities"),
+    ("azurerm_container_registry", "Microsoft.ContainerRegistry/registries"),
+    ("azurerm_storage_account", "Microsoft.Storage/storageAccounts"),
+    ("azurerm_key_vault", "Microsoft.KeyVault/vaults"),
+];
+
+/// Reads files that belong together.
+pub(super) fn read(files: &[(usize, Arc<Source>)], world: &World<'_>, out: &mut Found) {
+    let mut bodies = Vec::new();
+    for (base, source) in files {
+        let parsed = if nesting(&source.text) > DEEPEST {
+            Err("it is nested too deeply".to_owned())
+        } else {
+            hcl_edit::parser::parse_body(&source.text).map_err(|it| it.message().to_owned())
+        };
+        match parsed {
+            Ok(body) => bodies.push((*base, source, body)),
+            Err(error) => {
+                let why = format!("this is not Terraform that can be read: {error}");
+                out.notes.push(Note::Left(*base..*base + 1, why));
+            }
+        }
+    }
+    let mut scope = Scope::default();
+    for (_, source, body) in &bodies {
+        scope.define(body, source.path.extension().is_some_and(|it| it == "tfvars"));
+    }
+    for (base, source, body) in &bodies {
+        for block in body.blocks() {
+            let span = block.span().unwrap_or(0..0);
+            let end = source.text.get(span.start..).and_then(|it| it.find('\n')).unwrap_or(60);
+            let place = base + span.start..base + span.start + end.min(120);
+            scope.block(block, &place, world, out);
+        }
+    }
+}
+
+/// How deep brackets nest.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for it in text.bytes() {
+        match it {
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            // Signs before an operand nest as well.
+            b'!' | b'-' => most = most.max(depth),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    let signs = text.split(|it| !matches!(it, '!' | '-' | ' ')).map(str::len).max().unwrap_or(0);
+    if signs > 4_000 { usize::MAX } else { most }
+}
+
+/// What names stand for.
+#[derive(Default)]
+struct Scope {
+    variables: BTreeMap<String, Json>,
+    locals: BTreeMap<String, Expression>,
+    /// `TYPE.NAME` → attributes, as far as they are expressions.
+    resources: BTreeMap<String, BTreeMap<String, Expression>>,
+    each: Option<(String, Json)>,
+}
+
+impl Scope {
+    fn define(&mut self, body: &Body, values: bool) {
+        for structure in body {
+            match structure {
+                Structure::Attribute(it) if values => {
+                    let value = self.json(&it.value, 0);
+                    self.variables.insert(it.key.to_string(), value);
+                }
+                Structure::Attribute(_) => {}
+                Structure::Block(block) => self.define_block(block),
+            }
+        }
+    }
+
+    fn define_block(&mut self, block: &Block) {
+        let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
+        match (block.ident.as_str(), labels.as_slice()) {
+            ("variable", [name]) => {
+                if let Some(it) = block.body.get_attribute("default") {
+                    let value = self.json(&it.value, 0);
+                    self.variables.entry((*name).to_owned()).or_insert(value);
+                }
+            }
+            ("locals", []) => {
+                for it in block.body.attributes() {
+                    self.locals.insert(it.key.to_string(), it.value.clone());
+                }
+            }
+            ("resource" | "data", [kind, name]) => {
+                let attributes =
+                    block.body.attributes().map(|it| (it.key.to_string(), it.value.clone()));
+                self.resources.insert(format!("{kind}.{name}"), attributes.collect());
+            }
+            _ => {}
+        }
+    }
+
+    fn block(&mut self, block: &Block, place: &Range<usize>, world: &World<'_>, out: &mut Found) {
+        let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
+        let ("resource", [kind, _]) = (block.ident.as_str(), labels.as_slice()) else { return };
+        let each = block.body.get_attribute("for_each").map(|it| self.json(&it.value, 0));
+        let entries: Vec<Option<(String, Json)>> = match each {
+            Some(Json::Array(list)) => list
+                .into_iter()
+                .map(|it| Some((it.as_str().unwrap_or_default().to_owned(), it)))
+                .collect(),
+            Some(Json::Object(map)) => map.into_iter().map(Some).collect(),
+            Some(_) => {
+                let value = Json::from("${EACH}");
+                vec![Some(("${EACH}".to_owned(), value))]
+            }
+            None => vec![None],
+        };
+        for entry in entries.into_iter().take(2_000) {
+            self.each = entry;
+            self.resource(kind, block, place, world, out);
+        }
+        self.each = None;
+    }
+
+    fn resource(
+        &self,
+        kind: &str,
+        block: &Block,
+        place: &Range<usize>,
+        world: &World<'_>,
+        out: &mut Found,
+    ) {
+        for provisioner in block.body.get_blocks("provisioner") {
+            let command =
+                provisioner.body.get_attribute("command").map(|it| self.json(&it.value, 0));
+            if let Some(Json::String(text)) = command {
+                let interpreter = provisioner
+                    .body
+                    .get_attribute("interpreter")
+                    .map(|it| self.json(&it.value, 0).to_string().to_lowercase());
+                let power =
+                    interpreter.is_some_and(|it| it.contains("pwsh") || it.contains("powershell"));
+                let shell = if power { Shell::Power } else { Shell::Bash };
+                let text = text.replace("$$", "\\$");
+                let piece = Piece { shell, anchors: vec![(0, place.start)], text };
+                let mut own = Found::default();
+                own.script(&piece, world);
+                // The places are those of the whole resource.
+                for item in &mut own.items {
+                    if let super::Item::Call(call) = item {
+                        call.words.iter_mut().for_each(|it| it.span = place.clone());
+                    }
+                }
+                out.items.append(&mut own.items);
+                out.notes.append(&mut own.notes);
+            }
+        }
+        let values = self.body(&block.body, 0);
+        if kind == "azurerm_resource_provider_registration" {
+            if let Some(name) = values.get("name").and_then(Json::as_str) {
+                out.call(super::Call::new(
+                    ["az", "provider", "register", "--namespace", name],
+                    place,
+                ));
+            }
+            return;
+        }
+        if kind == "kubernetes_manifest" || kind == "kubectl_manifest" {
+            let body = values.get("manifest").or_else(|| values.get("yaml_body"));
+            let mut call = super::Call::new(["kubectl", "apply", "-f", "-"], place);
+            call.body = body.map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
+            if call.body.as_deref().is_some_and(|it| it.contains("InstanceType")) {
+                out.call(call);
+            }
+            return;
+        }
+        if let Some(resource) = arm::renamed(kind, &values) {
+            let calls = arm::notated(&resource, place, &mut out.notes);
+            calls.into_iter().for_each(|it| out.call(it));
+        }
+    }
+
+    fn body(&self, body: &Body, depth: usize) -> Json {
+        let mut map = serde_json::Map::new();
+        if depth > DEEPEST {
+            return Json::Null;
+        }
+        for structure in body {
+            match structure {
+                Structure::Attribute(it) => {
+                    map.insert(it.key.to_string(), self.json(&it.value, depth + 1));
+                }
+                Structure::Block(it) => {
+                    map.insert(it.ident.to_string(), self.body(&it.body, depth + 1));
+                }
+            }
+        }
+        Json::Object(map)
+    }
+
+    /// An expression as far as it is known; texts are in the manifest's notation.
+    fn json(&self, it: &Expression, depth: usize) -> Json {
+        if depth > DEEPEST {
+            return Json::from("${VALUE}");
+        }
+        match it {
+            Expression::Null(_) => Json::Null,
+            Expression::Bool(it) => Json::from(*it.value()),
+            Expression::Number(it) => {
+                serde_json::from_str(&it.value().to_string()).unwrap_or(Json::Null)
+            }
+            Expression::String(it) => Json::from(it.value().replace('$', "$$")),
+            Expression::Array(it) => {
+                Json::Array(it.iter().map(|it| self.json(it, depth + 1)).collect())
+            }
+            Expression::Object(it) => {
+                let entries = it.iter().map(|(key, value)| {
+                    let key = match key {
+                        ObjectKey::Ident(it) => it.to_string(),
+                        ObjectKey::Expression(it) => self.text(it, depth + 1),
+                    };
+                    (key, self.json(value.expr(), depth + 1))
+                });
+                Json::Object(entries.collect())
+            }
+            Expression::StringTemplate(it) => self.template(it, depth),
+            Expression::HeredocTemplate(it) => {
+                let texts = it.template.iter().map(|it| self.element(it, depth));
+                Json::from(texts.collect::<String>())
+            }
+            Expression::Parenthesis(it) => self.json(it.inner(), depth + 1),
+            Expression::Conditional(it) => self.json(&it.true_expr, depth + 1),
+            Expression::FuncCall(it) => {
+                let args: Vec<Json> = it.args.iter().map(|it| self.json(it, depth + 1)).collect();
+                let first = args.first().cloned().unwrap_or(Json::Null);
+                match it.name.name.as_str() {
+                    "jsonencode" | "tostring" | "toset" | "tolist" | "tomap" | "trimspace"
+                    | "yamlencode" => first,
+                    "lower" => match first {
+                        Json::String(it) if !it.contains("${") => Json::from(it.to_lowercase()),
+                        other => other,
+                    },
+                    "coalesce" | "try" => {
+                        args.into_iter().find(|it| !it.is_null()).unwrap_or(Json::Null)
+                    }
+                    "merge" => {
+                        let maps = args.into_iter().filter_map(|it| match it {
+                            Json::Object(map) => Some(map),
+                            _ => None,
+                        });
+                        Json::Object(maps.flatten().collect())
+                    }
+                    "format" => {
+                        let mut text = first.as_str().unwrap_or_default().to_owned();
+                        for it in args.iter().skip(1) {
+                            let it = it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+                            text = text.replacen("%s", &it, 1);
+                        }
+                        Json::from(text)
+                    }
+                    other => Json::from(format!("${{{}}}", variable_name(other))),
+                }
+            }
+            Expression::Variable(_) | Expression::Traversal(_) => self.reference(it, depth),
+            Expression::UnaryOp(_) | Expression::BinaryOp(_) | Expression::ForExpr(_) => {
+                Json::from("${VALUE}")
+            }
+        }
+    }
+
+    fn text(&self, it: &Expression, depth: usize) -> String {
+        match self.json(it, depth) {
+            Json::String(it) => it,
+            Json::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    fn template(&self, it: &StringTemplate, depth: usize) -> Json {
+        Json::from(it.iter().map(|it| self.element(it, depth)).collect::<String>())
+    }
+
+    fn element(&self, it: &Element, depth: usize) -> String {
+        match it {
+            Element::Literal(it) => it.value().replace('$', "$$"),
+            Element::Interpolation(it) => self.text(&it.expr, depth + 1),
+            Element::Directive(_) => "${VALUE}".to_owned(),
+        }
+    }
+
+    /// `var.x`, `local.x`, `each.value.x`, `azurerm_….name.id`.
+    fn reference(&self, it: &Expression, depth: usize) -> Json {
+        let mut path: Vec<String> = Vec::new();
+        match it {
+            Expression::Variable(it) => path.push(it.to_string()),
+            Expression::Traversal(it) => {
+                path.push(self.root(&it.expr));
+                path.extend(it.operators.iter().filter_map(|it| {
+                    match it.value() {
+                        TraversalOperator::GetAttr(it) => Some(it.to_string()),
+                        TraversalOperator::Index(it) => match it {
+                            Expression::String(it) => Some(it.value().clone()),
+                            other => Some(self.text(other, depth + 1))
+                                .filter(|it| it.parse::<u32>().is_err()),
+                        },
+                        _ => None,
+                    }
+                }));
+            }
+            _ => {}
+        }
+        if path.first().is_some_and(|it| it == "data") {
+            path.remove(0);
+        }
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        let last = names.last().copied().unwrap_or("value");
+        let unknown = || Json::from(format!("${{{}}}", variable_name(last)));
+        let inside = |value: &Json, rest: &[&str]| {
+            rest.iter()
+                .try_fold(value.clone(), |value, name| value.get(*name).cloned())
+                .unwrap_or_else(unknown)
+        };
+        match names.as_slice() {
+            ["var", name, rest @ ..] => match self.variables.get(*name) {
+                Some(it) if !it.is_null() && it.as_str() != Some("") => inside(it, rest),
+                _ => unknown(),
+            },
+            ["local", name, rest @ ..] => match self.locals.get(*name) {
+                Some(it) => inside(&self.json(it, depth + 1), rest),
+                None => unknown(),
+            },
+            ["each", "key"] => {
+                self.each.as_ref().map_or_else(unknown, |it| Json::from(it.0.clone()))
+            }
+            ["each", "value", rest @ ..] => {
+                self.each.as_ref().map_or_else(unknown, |it| inside(&it.1, rest))
+            }
+            ["azurerm_client_config" | "azurerm_subscription", _, "subscription_id"] => {
+                Json::from(NO_SUBSCRIPTION)
+            }
+            [kind, name, field, ..] => {
+                self.attribute(kind, name, field, &names, depth).unwrap_or_else(unknown)
+            }
+            _ => unknown(),
+        }
+    }
+
+    fn root(&self, it: &Expression) -> String {
+        match it {
+            Expression::Variable(it) => it.to_string(),
+            _ => "value".to_owned(),
+        }
+    }
+
+    /// An attribute of a resource of these files.
+    fn attribute(
+        &self,
+        kind: &str,
+        name: &str,
+        field: &str,
+        names: &[&str],
+        depth: usize,
+    ) -> Option<Json> {
+        let found = self.resources.get(&format!("{kind}.{name}"));
+        if matches!(kind, "azapi_resource") && names.contains(&"identity") {
+            let name = found?.get("name")?;
+            return Some(Json::from(format!("compute/{}", self.text(name, depth + 1))));
+        }
+        if kind.ends_with("_cluster_extension") && names.last() == Some(&"principal_id") {
+            return Some(Json::from("extension"));
+        }
+        if let Some(it) = found.and_then(|it| it.get(field)) {
+            return Some(self.json(it, depth + 1));
+        }
+        if field != "id" {
+            return None;
+        }
+        let azure = TYPES.iter().find(|it| it.0 == kind)?.1;
+        let get = |field: &str, own: &str| match found.and_then(|it| it.get(field)) {
+            Some(it) => self.text(it, depth + 1),
+            None => format!("${{{}}}", variable_name(own)),
+        };
+        let (group, name) =
+            (get("resource_group_name", "resource_group"), get("name", &format!("{name} name")));
+        Some(Json::from(format!(
+            "/subscriptions/{NO_SUBSCRIPTION}/resourceGroups/{group}/providers/{azure}/{name}"
+        )))
+    }
+}
