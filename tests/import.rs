@@ -249,6 +249,29 @@ async fn what_was_changed_by_hand_is_declared_rather_than_undone() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subscription_becomes_a_fleet_with_an_empty_plan() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let sandbox = world(folder.path(), ARC, "k3s");
+    let writer = writer(&sandbox);
+    extension(&writer, ARC, json!({"enableTraining": "true"}), json!({})).await;
+    compute(&writer, ARC, "k8s-compute", json!({"type": "SystemAssigned"})).await;
+    sandbox.save().expect("a test fixture");
+    let cluster = cluster(ARC);
+    let subscription = cluster.split('/').nth(2).expect("a test fixture");
+    let state = format!("--sandbox={}", folder.path().join("state.json").display());
+    let done = amlplan(&["import", "--subscription", subscription, &state]);
+    let manifest = text(&done.stdout);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    for part in ["kind: Fleet", "defaults:", "name: Edge01", "name: k8s-compute"] {
+        assert!(manifest.contains(part), "{part}\n{manifest}");
+    }
+    plans_empty(folder.path(), &manifest);
+    let wrong = amlplan(&["import", "--subscription", subscription, "--cloud", "Nowhere", &state]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("unknown-cloud"), "{}", text(&wrong.stderr));
+}
+
 #[test]
 fn what_apply_made_of_every_shipped_manifest_imports_and_plans_empty() {
     for path in manifests() {

@@ -471,6 +471,8 @@ impl Draft {
             return self.ignore(&path, "amlplan does not know this setting");
         }
         let Some(extension) = &mut self.cluster.extension else { return false };
+        // Values of the chart that no page lists are passed on, as whoever installed this did.
+        extension.allow_unknown_settings |= catalog::setting(key).is_none() && !derived;
         let wanted = setting(key, live);
         let settings = &mut extension.configuration_settings;
         if settings.insert(key.clone(), wanted.clone()) == Some(wanted) {

@@ -7,6 +7,7 @@ mod attach;
 mod draft;
 mod install;
 mod options;
+mod profile;
 mod read;
 mod values;
 

@@ -1,6 +1,6 @@
 //! What a command inside `$( … )` would print, where its words say it.
 
-use super::expand::{mark, marked};
+use super::marks::{mark, marked};
 use super::run::{Run, unknown};
 use super::{Kind, Link, Shell, Simple, Stmt, Word};
 
@@ -192,7 +192,7 @@ impl Run<'_> {
         let group = group.unwrap_or_else(|| "${RESOURCE_GROUP}".to_owned());
         let subscription = option(&["--subscription"]).or_else(|| self.subscription.clone());
         let subscription = subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned());
-        let named = |it: String, own: &str| super::expand::named(&it, own);
+        let named = |it: String, own: &str| super::marks::named(&it, own);
         let (name, group) = (named(name, "CLUSTER_NAME"), named(group, "RESOURCE_GROUP"));
         let id =
             format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind}/{name}");

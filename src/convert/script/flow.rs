@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::expand::{glob, named};
+use super::marks::{glob, named};
 use super::run::{MOST_ROUNDS, Run, unknown};
 use super::{Kind, Note, Raw, Shell, Simple, Stmt, TOOLS, Value};
 
@@ -12,7 +12,7 @@ impl Run<'_> {
         let mut found = Vec::new();
         for raw in items {
             let fields = self.fields(raw);
-            found.extend(fields.iter().flat_map(|it| super::expand::braces(it)));
+            found.extend(fields.iter().flat_map(|it| super::marks::braces(it)));
         }
         let slot = self.slot(name);
         let seen = std::mem::take(&mut self.seen);

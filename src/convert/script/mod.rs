@@ -6,13 +6,17 @@
 
 pub(super) mod answer;
 mod aside;
+mod bash;
 mod cmd;
+mod command;
 mod expand;
 mod flow;
+mod marks;
 mod powershell;
 mod read;
 mod run;
 mod shells;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

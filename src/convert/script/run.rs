@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::expand::named;
+use super::marks::named;
 use super::read::Reader;
 use super::{
-    Call, Item, Kind, Link, Note, Piece, Raw, Set, Shell, Simple, Stmt, TOOLS, Value, Word, World,
+    Call, Item, Kind, Link, Note, Piece, Raw, Set, Shell, Simple, Stmt, Value, Word, World,
 };
 
 /// A script that goes on for longer is cut off, with a note.
 const MOST_STEPS: usize = 30_000;
-const DEEPEST: usize = 24;
+pub(super) const DEEPEST: usize = 24;
 pub(super) const MOST_ROUNDS: usize = 2_000;
 /// Commands that only talk of commands.
-const TALK: [&str; 14] = [
+pub(super) const TALK: [&str; 14] = [
     "echo",
     "printf",
     "which",
@@ -33,7 +33,7 @@ const TALK: [&str; 14] = [
     "alias",
 ];
 
-type Function = (Rc<Vec<Set>>, Rc<Vec<Stmt>>);
+pub(super) type Function = (Rc<Vec<Set>>, Rc<Vec<Stmt>>);
 
 /// What a script does, as far as anybody can know without running it.
 pub(super) struct Run<'a> {
@@ -42,7 +42,7 @@ pub(super) struct Run<'a> {
     pub(super) vars: BTreeMap<String, Value>,
     pub(super) exported: BTreeSet<String>,
     pub(super) functions: BTreeMap<String, Function>,
-    called: BTreeSet<String>,
+    pub(super) called: BTreeSet<String>,
     /// Files that the script writes itself.
     pub(super) files: BTreeMap<String, String>,
     pub(super) args: Option<Vec<String>>,
@@ -302,7 +302,7 @@ impl Run<'_> {
         last
     }
 
-    fn set(&mut self, set: &Set) {
+    pub(super) fn set(&mut self, set: &Set) {
         self.seen.clear();
         if set.exported {
             self.exported.insert(set.name.clone());
@@ -384,180 +384,6 @@ impl Run<'_> {
             }
         }
         words
-    }
-
-    fn command(&mut self, mut words: Vec<Word>, body: Option<String>) -> Option<bool> {
-        while words.first().is_some_and(|it| {
-            ["time", "sudo", "exec", "command", "nohup", "&", "."].contains(&it.text.as_str())
-                && it.text != "."
-        }) {
-            words.remove(0);
-        }
-        let first = words.first()?.text.to_lowercase();
-        let rest: Vec<String> = words.iter().skip(1).map(|it| it.text.clone()).collect();
-        match first.as_str() {
-            "!" => {
-                let found = self.command(words.split_off(1), body);
-                return found.map(|it| !it);
-            }
-            "[" | "[[" | "test" | "case" => return self.test(&first, &rest),
-            "true" | ":" => return Some(true),
-            "false" => return Some(false),
-            "shift" => {
-                if let Some(args) = self.args.as_mut().filter(|it| !it.is_empty()) {
-                    args.remove(0);
-                }
-                return None;
-            }
-            "read" => {
-                self.read(&rest, body.as_deref());
-                return None;
-            }
-            "eval" | "bash" | "sh" | "pwsh" | "powershell" | "source" | "." => {
-                self.text_as_script(&first, &rest, &words[0].span.clone());
-                return None;
-            }
-            _ => {}
-        }
-        if let Some(function) = self.functions.get(&first).cloned() {
-            let before = self.out.len();
-            if self.depth < DEEPEST {
-                self.call(&first, &function, Some(rest));
-            }
-            if self.out.len() > before {
-                return None;
-            }
-        }
-        if TALK.contains(&first.as_str()) {
-            return None;
-        }
-        if self.piece.shell == Shell::Power && words.len() <= 4 {
-            let texts: Vec<String> = words.iter().map(|it| it.text.clone()).collect();
-            let found = self.compare(&texts);
-            if found.is_some() {
-                return found;
-            }
-        }
-        let base = |text: &str| {
-            text.rsplit(['/', '\\'])
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(".cmd")
-                .trim_end_matches(".exe")
-                .to_owned()
-        };
-        let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()))?;
-        let plain = words.get(tool + 1).is_some_and(|it| !it.text.starts_with('-') || tool == 0);
-        if plain && tool < 8 {
-            let mut words = words.split_off(tool);
-            words[0].text = base(&words[0].text);
-            self.emit(words, body);
-        }
-        None
-    }
-
-    fn emit(&mut self, mut words: Vec<Word>, body: Option<String>) {
-        let question = words.iter().take(5).any(|it| {
-            matches!(
-                it.text.as_str(),
-                "show" | "list" | "version" | "get" | "get-credentials" | "exists"
-            )
-        });
-        if self.asking && question {
-            return;
-        }
-        let seen: Vec<String> = self.seen.iter().cloned().collect();
-        self.used.extend(seen);
-        self.resolve(&mut words);
-        self.remember(&words);
-        let branch = self.branch;
-        let files = self.named_files(&words);
-        self.out.push(Item::Call(Call { words, body, branch, files }));
-    }
-
-    /// The files behind `-f`, `--file`, `--config-file` and their kin.
-    fn named_files(&self, words: &[Word]) -> BTreeMap<String, String> {
-        let names = words.windows(2).filter_map(|it| {
-            let option = it[0].text.as_str();
-            (option == "-f"
-                || (option.starts_with("--") && option.ends_with("file"))
-                || option == "--filename")
-                .then_some(&it[1].text)
-        });
-        names.filter_map(|it| Some((it.clone(), self.file(it)?))).collect()
-    }
-
-    /// Text that is a script itself: `eval`, `bash -c`, `source`.
-    fn text_as_script(&mut self, first: &str, rest: &[String], span: &Range<usize>) {
-        let dashed =
-            rest.iter().position(|it| it.starts_with('-') && it.to_lowercase().contains('c'));
-        let (text, shell) = match (first, dashed) {
-            ("eval", _) => (rest.join(" "), self.piece.shell),
-            ("source" | ".", _) => match rest.first().and_then(|it| self.file(it)) {
-                Some(text) => (text, Shell::Bash),
-                None => return,
-            },
-            (_, Some(at)) => match rest.get(at + 1) {
-                Some(text) => {
-                    (text.clone(), if first.starts_with('p') { Shell::Power } else { Shell::Bash })
-                }
-                None => return,
-            },
-            (_, None) => return,
-        };
-        let text = if matches!(first, "source" | ".") { text } else { text.replace("$$", "\\$") };
-        if self.depth >= DEEPEST || text.len() > 200_000 || shell != self.piece.shell {
-            return;
-        }
-        let script = Reader::new(&text, shell).script();
-        let before = self.fixed.replace(span.clone());
-        self.depth += 4;
-        self.functions(&script);
-        self.list(&script);
-        self.depth -= 4;
-        self.fixed = before;
-    }
-
-    pub(super) fn call(
-        &mut self,
-        name: &str,
-        (params, body): &Function,
-        args: Option<Vec<String>>,
-    ) {
-        self.called.insert(name.to_owned());
-        self.depth += 2;
-        if !params.is_empty() {
-            self.bind(params, args.as_deref().unwrap_or_default());
-        }
-        let before = std::mem::replace(&mut self.args, args);
-        self.list(body);
-        self.args = before;
-        self.depth -= 2;
-    }
-
-    /// Parameters of PowerShell: by name, by place, or by default.
-    fn bind(&mut self, params: &[Set], args: &[String]) {
-        let mut places = Vec::new();
-        let mut by_name = BTreeMap::new();
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            match arg.strip_prefix('-') {
-                Some(name) => {
-                    by_name.insert(name.to_lowercase(), args.next().cloned().unwrap_or_default());
-                }
-                None => places.push(arg.clone()),
-            }
-        }
-        let mut places = places.into_iter();
-        for param in params {
-            let given = by_name.remove(&param.name.to_lowercase()).or_else(|| places.next());
-            match given {
-                Some(text) => {
-                    self.vars.insert(self.slot(&param.name), Value::Text(text));
-                }
-                None => self.set(param),
-            }
-        }
     }
 }
 

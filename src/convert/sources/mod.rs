@@ -3,6 +3,7 @@
 mod arm;
 mod embed;
 mod expression;
+mod shapes;
 mod terraform;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use crate::source::Source;
 
 use super::script::{self, Call, Item, Note, Piece, Shell, World};
 
-pub(super) use arm::compute_words;
+pub(super) use shapes::compute_words;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

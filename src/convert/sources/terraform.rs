@@ -11,7 +11,7 @@ use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::{Element, StringTemplate};
 
 use super::super::script::{Note, Piece, Shell, World, answer::NO_SUBSCRIPTION, variable_name};
-use super::{Found, arm};
+use super::{Found, arm, shapes};
 use crate::model::Json;
 use crate::source::Source;
 
@@ -199,7 +199,7 @@ impl Scope {
             }
             return;
         }
-        if let Some(resource) = arm::renamed(kind, &values) {
+        if let Some(resource) = shapes::renamed(kind, &values) {
             let calls = arm::notated(&resource, place, &mut out.notes);
             calls.into_iter().for_each(|it| out.call(it));
         }

@@ -1,0 +1,119 @@
+//! Which profile the commands are of, and what they say in the words of the other one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::draft::{Draft, Drafts, Finished};
+use super::{Findings, derived_registrations};
+use crate::catalog::{self, ProfileName};
+use crate::language::{ClusterType, Extension, Profile};
+
+/// The profile that a draft can only be in. Scripts of the months between mix keys of both: what
+/// only today's knows decides, and [`renew`] translates the rest.
+pub(super) fn evidence(draft: &Draft) -> Option<Profile> {
+    let extension = draft.extension.as_ref()?;
+    let settings = &extension.configuration_settings;
+    let keys = settings.keys().chain(extension.configuration_protected_settings.keys());
+    let facts: Vec<_> = keys.filter_map(|it| catalog::setting(it)).collect();
+    let only = |profile: ProfileName| facts.iter().any(|it| it.profiles == [profile]);
+    if only(ProfileName::Ga) {
+        return Some(Profile::Ga);
+    }
+    if only(ProfileName::Preview) {
+        return Some(Profile::Preview);
+    }
+    let inference = settings.get("enableInference").is_some_and(crate::language::Setting::is_true);
+    let listed = |name: &str| draft.accounts.iter().any(|it| it.ends_with(name));
+    if inference || listed(":azureml-fe") || listed(":cluster-status-reporter") {
+        return Some(Profile::Preview);
+    }
+    listed(":azureml-fe-v2").then_some(Profile::Ga)
+}
+
+/// Keys of the other profile, translated by what the catalog says of them.
+pub(super) fn renew(
+    extension: &mut Extension,
+    places: &BTreeMap<String, Range<usize>>,
+    findings: &mut Findings,
+) {
+    use crate::language::Setting;
+    let profile = super::catalog_profile(extension.profile);
+    let old: Vec<String> = extension
+        .configuration_settings
+        .keys()
+        .filter(|it| catalog::setting(it).is_some_and(|it| !it.in_profile(profile)))
+        .cloned()
+        .collect();
+    for key in old {
+        let Some(fact) = catalog::setting(&key) else { continue };
+        let Some(value) = extension.configuration_settings.remove(&key) else { continue };
+        let place = places.get(&format!("extension.configurationSettings.{key}"));
+        let span = place.cloned().unwrap_or(0..0);
+        let replacement = fact.replaced_by.as_ref();
+        let new = replacement.and_then(|it| it.key.clone());
+        let message = match (new, key.as_str()) {
+            (Some(new), _) => {
+                let invert = replacement.is_some_and(|it| it.invert);
+                let value = if invert { Setting::Bool(!value.is_true()) } else { value };
+                let message =
+                    format!("`{key}` is `{new}` in profile {}", extension.profile.as_str());
+                extension.configuration_settings.entry(new).or_insert(value);
+                message
+            }
+            (None, "privateEndpointNodeport" | "privateEndpointILB") if value.is_true() => {
+                let (kind, name) =
+                    if key.ends_with("ILB") { ("LoadBalancer", "azure") } else { ("NodePort", "") };
+                let settings = &mut extension.configuration_settings;
+                settings
+                    .entry("inferenceRouterServiceType".into())
+                    .or_insert(Setting::Text(kind.into()));
+                if !name.is_empty() {
+                    settings
+                        .entry("internalLoadBalancerProvider".into())
+                        .or_insert(Setting::Text(name.into()));
+                }
+                format!(
+                    "`{key}` is `inferenceRouterServiceType: {kind}` in profile {}",
+                    extension.profile.as_str()
+                )
+            }
+            (None, _) => {
+                let advice =
+                    replacement.map_or("this profile does not have it", |it| it.advice.as_str());
+                format!("`{key}` is left out: {advice}")
+            }
+        };
+        findings.push(("az-slip", crate::source::Severity::Warning), span, message, "");
+    }
+}
+
+/// Names registrations only where they are more than what the manifests derive: on the first
+/// cluster, those of AKS on the first AKS cluster.
+pub(super) fn registrations(drafts: &Drafts, finished: &mut [Finished]) {
+    let mut derived = BTreeSet::new();
+    for it in finished.iter() {
+        let (features, providers) = derived_registrations(&it.cluster);
+        derived.extend(features.into_iter().chain(providers));
+    }
+    let first_aks =
+        finished.iter().position(|it| it.cluster.cluster.kind == ClusterType::ManagedClusters);
+    for name in drafts.features.iter().chain(&drafts.providers) {
+        let aks = name.starts_with("Microsoft.ContainerService");
+        let at = first_aks.filter(|_| aks).unwrap_or(0);
+        let Some(Finished { cluster, .. }) = finished.get_mut(at) else { continue };
+        let (features, providers) = derived_registrations(cluster);
+        let explicit = (!cluster.features.is_empty(), !cluster.providers.is_empty());
+        let (list, own, explicit) = if name.contains('/') {
+            (&mut cluster.features, features, explicit.0)
+        } else {
+            (&mut cluster.providers, providers, explicit.1)
+        };
+        if derived.contains(name.as_str()) || list.contains(name) {
+            continue;
+        }
+        if !explicit {
+            list.extend(own.into_iter().map(str::to_owned));
+        }
+        list.push(name.clone());
+    }
+}

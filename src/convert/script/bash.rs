@@ -1,0 +1,142 @@
+//! Statements of bash.
+
+use super::read::Reader;
+use super::shells::{BLOCK, plain};
+use super::{Kind, Link, Part, Raw, Simple, Stmt};
+
+impl Reader<'_> {
+    pub(super) fn bash(&mut self) -> Option<Kind> {
+        if self.starts("((") {
+            self.bump(self.rest().find("))").map_or(2, |it| it + 2));
+            return None;
+        }
+        if self.starts("(") {
+            return Some(Kind::Group(self.parentheses(true).0));
+        }
+        if self.take("{") {
+            return Some(self.block());
+        }
+        if let Some(name) = self.function_name() {
+            self.lines();
+            let body = if self.eat("{") { self.list(BLOCK) } else { Vec::new() };
+            self.eat("}");
+            return Some(Kind::Function { name, params: Vec::new(), body });
+        }
+        if self.take("if") {
+            return Some(self.bash_if());
+        }
+        if self.take("case") {
+            return Some(self.case());
+        }
+        if self.take("while") || self.take("until") {
+            let condition = self.list(&["do"]);
+            self.take("do");
+            let body = self.list(&["done"]);
+            self.take("done");
+            let input = self.simple();
+            return Some(Kind::While { condition, body, input });
+        }
+        let from = self.at;
+        if self.take("for") || self.take("select") {
+            self.blanks();
+            if self.starts("((") {
+                self.bump(self.rest().find("))").map_or(2, |it| it + 2));
+            }
+            let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+            self.lines();
+            let listed = self.take("in");
+            let items = if listed { self.simple().words } else { Vec::new() };
+            self.space(&mut Vec::new());
+            if self.take("do") || self.starts("{") {
+                self.eat("{");
+                let body = self.list(&["done"]);
+                self.take("done");
+                return Some(Kind::For { name, items, body });
+            }
+            // `for` began a sentence.
+            self.at = from;
+        }
+        if ["time", "do", "then"].iter().any(|it| self.take(it)) {
+            return None;
+        }
+        Some(Kind::Simple(self.simple()))
+    }
+
+    pub(super) fn block(&mut self) -> Kind {
+        let body = self.list(BLOCK);
+        self.eat("}");
+        Kind::Group(body)
+    }
+
+    /// `name() {` or `function name {`.
+    pub(super) fn function_name(&mut self) -> Option<String> {
+        let word = self.take("function");
+        self.blanks();
+        let rest = self.rest();
+        let letter = |it: char| it.is_ascii_alphanumeric() || "_-:.".contains(it);
+        let length = rest.find(|it| !letter(it)).unwrap_or(rest.len());
+        let name = rest[..length].to_owned();
+        let after = rest[length..].trim_start_matches([' ', '\t']);
+        let parentheses = after.strip_prefix('(').map(str::trim_start);
+        let parentheses = parentheses.and_then(|it| it.strip_prefix(')'));
+        let after = match parentheses {
+            Some(after) => after,
+            None if word => after,
+            None => return None,
+        };
+        if name.is_empty() {
+            return None;
+        }
+        self.bump(rest.len() - after.len());
+        Some(name)
+    }
+
+    pub(super) fn bash_if(&mut self) -> Kind {
+        let mut arms = Vec::new();
+        loop {
+            let condition = self.list(&["then", "fi"]);
+            self.take("then");
+            arms.push((condition, self.list(&["elif", "else", "fi"])));
+            if self.take("elif") {
+                continue;
+            }
+            if self.take("else") {
+                arms.push((Vec::new(), self.list(&["fi"])));
+            }
+            self.take("fi");
+            return Kind::If(arms);
+        }
+    }
+
+    pub(super) fn case(&mut self) -> Kind {
+        self.blanks();
+        let word = self.word().unwrap_or_default();
+        self.lines();
+        self.take("in");
+        let mut arms = Vec::new();
+        loop {
+            self.space(&mut Vec::new());
+            while self.eat(";;") || self.eat(";&") {
+                self.space(&mut Vec::new());
+            }
+            if self.at >= self.text.len() || self.take("esac") || arms.len() > 200 {
+                return Kind::If(arms);
+            }
+            self.eat("(");
+            let at = self.at;
+            let line = self.text.get(at..self.line_end()).unwrap_or_default();
+            let Some(length) = line.find(')') else {
+                self.bump(line.len() + 1);
+                continue;
+            };
+            let pattern = Raw { parts: vec![Part::Text(line[..length].to_owned())], span: at..at };
+            self.bump(length + 1);
+            let body = self.list(&[";;", "esac"]);
+            let name = |text: &str| Raw { parts: vec![Part::Text(text.to_owned())], span: at..at };
+            let words = vec![name("case"), word.clone(), pattern];
+            let kind = Kind::Simple(Simple { words, ..Simple::default() });
+            let condition = Stmt { link: Link::Next, span: self.span(at), kind };
+            arms.push((vec![condition], body));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `$NAME`, `${NAME…}`, `$(…)`, `%NAME%` and what pipelines write.
+
+use super::read::{DEEPEST, Reader, closing_brace, push};
+use super::{Op, Part, Raw, Shell};
+
+impl Reader<'_> {
+    pub(super) fn dollar(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let rest = self.rest();
+        if rest.starts_with("${{") || rest.starts_with("$[[") {
+            let close = if rest.starts_with("${{") { "}}" } else { "]]" };
+            let length = rest.find(close).map_or(3, |it| it + 2);
+            let inside = rest.get(3..length.saturating_sub(2).max(3)).unwrap_or_default();
+            let name = format!("{{{}", inside.trim());
+            parts.push(Part::Var { name, op: Op::Plain, quoted: true });
+            self.bump(length);
+        } else if rest.starts_with("$((") {
+            let length = rest.find("))").map_or(rest.len(), |it| it + 2);
+            parts.push(Part::Var { name: "COUNT".to_owned(), op: Op::Other, quoted });
+            self.bump(length);
+        } else if rest.starts_with("$(") {
+            if self.depth >= DEEPEST {
+                self.bump(2);
+                return;
+            }
+            self.bump(1);
+            let (body, text) = self.parentheses(true);
+            let field = self.field();
+            parts.push(Part::Run { body, text: format!("${text}"), field, quoted });
+        } else if rest.starts_with("${") {
+            self.braced_variable(quoted, parts);
+        } else {
+            self.named(quoted, parts);
+        }
+    }
+
+    /// `.name` behind an expression of PowerShell.
+    pub(super) fn field(&mut self) -> Option<String> {
+        let after = self.rest().strip_prefix('.').filter(|_| self.shell == Shell::Power)?;
+        let name: String = after.chars().take_while(char::is_ascii_alphanumeric).collect();
+        if name.is_empty() || after[name.len()..].starts_with('(') {
+            return None;
+        }
+        self.bump(1 + name.len());
+        Some(name)
+    }
+
+    pub(super) fn named(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let after = self.rest().get(1..).unwrap_or_default();
+        let scope = after.find(':').filter(|it| {
+            let scopes = ["env", "script", "global", "local", "using"];
+            scopes.iter().any(|scope| after[..*it].eq_ignore_ascii_case(scope))
+        });
+        let scope = scope.map_or(0, |it| it + 1);
+        let name = &after[scope..];
+        let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+        let mut end = name.find(|it: char| !letter(it)).unwrap_or(name.len());
+        let sign = name.starts_with(['@', '*', '#', '?']) && self.shell == Shell::Bash;
+        if name.starts_with(|it: char| it.is_ascii_digit()) || (end == 0 && sign) {
+            end = 1;
+        }
+        if end == 0 {
+            push(parts, '$');
+            self.bump(1);
+            return;
+        }
+        let mut name = name[..end].to_owned();
+        self.bump(1 + scope + end);
+        let op = match name.as_str() {
+            "@" | "*" => Op::All,
+            "#" | "?" => {
+                name = "COUNT".to_owned();
+                Op::Other
+            }
+            _ => Op::Plain,
+        };
+        if let Some(field) = (!quoted).then(|| self.field()).flatten() {
+            name.push('.');
+            name.push_str(&field);
+        }
+        parts.push(Part::Var { name, op, quoted });
+    }
+
+    /// `${…}`.
+    pub(super) fn braced_variable(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+        let start = self.at;
+        let rest = self.rest();
+        let Some(end) = closing_brace(rest) else {
+            push(parts, '$');
+            self.bump(1);
+            return;
+        };
+        let inside = &rest[2..end];
+        let indirect = inside.starts_with('!');
+        let body = inside.trim_start_matches(['!', '#']);
+        let body = body.strip_prefix("env:").unwrap_or(body);
+        let letter = |it: char| it.is_ascii_alphanumeric() || "_@*".contains(it);
+        let length = body.find(|it: char| !letter(it)).unwrap_or(body.len());
+        let (name, tail) = body.split_at(length);
+        let at = start + 2 + (inside.len() - tail.len());
+        let op = match () {
+            () if inside.starts_with('#') => Op::Other,
+            () if indirect && tail.starts_with("[") => Op::Keys,
+            () if indirect => Op::Other,
+            () if ["@", "*"].contains(&name) && tail.is_empty() => Op::All,
+            () => self.operation(tail, at),
+        };
+        let name = if name.is_empty() { "VALUE" } else { name };
+        parts.push(Part::Var { name: name.to_owned(), op, quoted });
+        self.bump(end + 1);
+    }
+
+    pub(super) fn operation(&mut self, tail: &str, at: usize) -> Op {
+        let mut raw = |text: &str, skipped: usize| {
+            let mut inner = Reader::new(text, self.shell);
+            (inner.depth, inner.base) = (self.depth + 1, self.base + at + skipped);
+            let mut parts = Vec::new();
+            if inner.depth < DEEPEST {
+                // The text has no closing quote of its own, so the end of it ends it.
+                let bare = text.len() > 1 && text.starts_with(['"', '\'']);
+                if bare {
+                    parts.extend(inner.word().map(|it| it.parts).unwrap_or_default())
+                } else {
+                    inner.quoted(&[], &mut parts)
+                }
+            }
+            self.notes.append(&mut inner.notes);
+            Raw { parts, span: self.base + at..self.base + at + tail.len() }
+        };
+        if tail.is_empty() {
+            return Op::Plain;
+        }
+        for sign in [":-", ":=", "-", "="] {
+            if let Some(it) = tail.strip_prefix(sign) {
+                return Op::Default(raw(it, sign.len()));
+            }
+        }
+        for sign in [":+", "+"] {
+            if let Some(it) = tail.strip_prefix(sign) {
+                return Op::Instead(raw(it, sign.len()));
+            }
+        }
+        match tail {
+            "," | ",," => return Op::Lower,
+            "^" | "^^" => return Op::Upper,
+            "[@]" | "[*]" => return Op::All,
+            it if it.starts_with(":?") || it.starts_with('?') => return Op::Plain,
+            _ => {}
+        }
+        if let Some(key) = tail.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            return Op::Item(raw(key, 1));
+        }
+        for sign in ["%%", "%", "##", "#"] {
+            if let Some(it) = tail.strip_prefix(sign) {
+                return Op::Trim(sign, raw(it, sign.len()));
+            }
+        }
+        match tail.strip_prefix('/').map(|it| it.strip_prefix('/').unwrap_or(it)) {
+            Some(it) => {
+                let (from, to) = it.split_once('/').unwrap_or((it, ""));
+                Op::Replace(raw(from, 1), raw(to, 2 + from.len()))
+            }
+            None => Op::Other,
+        }
+    }
+
+    /// `%NAME%`, `%%i`, `%1`, `!NAME!`.
+    pub(super) fn percent(&mut self, sign: char, parts: &mut Vec<Part>) {
+        let after = self.rest().get(1..).unwrap_or_default();
+        let letter = |it: &char| it.is_ascii_alphanumeric() || *it == '_';
+        let name: String = after.chars().take_while(letter).collect();
+        let doubled = after.strip_prefix('%').map(|it| it.chars().take_while(letter).take(1));
+        let doubled: String = doubled.into_iter().flatten().collect();
+        let (name, length) = if sign == '%' && !doubled.is_empty() {
+            (doubled, 3)
+        } else if !name.is_empty() && after[name.len()..].starts_with(sign) {
+            let length = name.len() + 2;
+            (name, length)
+        } else if sign == '%' && name.starts_with(|it: char| it.is_ascii_digit()) {
+            (name[..1].to_owned(), 2)
+        } else {
+            push(parts, sign);
+            self.bump(1);
+            return;
+        };
+        parts.push(Part::Var { name, op: Op::Plain, quoted: true });
+        self.bump(length);
+    }
+}
