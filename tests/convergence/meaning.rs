@@ -205,7 +205,8 @@ fn label_nodes(life: &Life<'_>) {
         node["metadata"]["labels"]["nvidia.com/gpu.present"] = value!("true");
         let name = node["metadata"]["name"].as_str().expect("a name");
         let at = format!("{CLUSTER} /api/v1/nodes/{name}");
-        state.push_str(&format!("{}\n", value!([["object", at, node]])));
+        state.push_str(&value!([["object", at, node]]).to_string());
+        state.push('\n');
     }
     std::fs::write(path, state).expect("the state");
 }
