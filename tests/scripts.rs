@@ -156,6 +156,7 @@ stories! {
     graph_show_and_explain,
     without_kubernetes,
     credentials_stay_home,
+    what_a_manifest_no_longer_names,
 }
 
 #[test]

@@ -58,7 +58,14 @@ impl Frontier {
                 if waiting.contains_key(&need_made)
                     && let Some(blockers) = waiting.get_mut(&make)
                 {
-                    blockers.insert(need_made);
+                    blockers.insert(need_made.clone());
+                }
+                // What has to be gone first: another extension of the cluster.
+                if !waiting.contains_key(&need_made)
+                    && waiting.contains_key(&need_removed)
+                    && let Some(blockers) = waiting.get_mut(&make)
+                {
+                    blockers.insert(need_removed.clone());
                 }
                 // What stands on something goes before it.
                 if own && let Some(blockers) = waiting.get_mut(&need_removed) {

@@ -75,7 +75,7 @@ impl Context {
             index: plan.steps.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect(),
             needed: plan.steps.iter().flat_map(|it| it.depends_on.iter().cloned()).collect(),
             plan: plan.clone(),
-            desired: desired.clone(),
+            desired: desired.with_orphans(),
             clients: clients.clone(),
             arm,
             clusters: clients.clusters.iter().map(|(k, it)| (k.clone(), writer(it))).collect(),

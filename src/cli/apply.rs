@@ -23,13 +23,14 @@ pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Fai
     {
         return saved(path, args, context).await;
     }
-    let observed = context.observe(&args.files, &args.how.target, false).await?;
+    let mut observed = context.observe_all(&args.files, &args.how.target, false).await?;
+    observed.desired.adopt = args.adopt;
     let plan = context.plan(&observed, Mode::Apply);
     carry_out(plan, observed, &args.how, true, context).await
 }
 
 pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exit, Failure> {
-    let observed = context.observe(&args.files.files, &args.how.target, true).await?;
+    let observed = context.observe_all(&args.files.files, &args.how.target, true).await?;
     let plan = context.plan(&observed, Mode::Destroy);
     carry_out(plan, observed, &args.how, true, context).await
 }

@@ -182,6 +182,10 @@ pub(super) struct ApplyArgs {
     /// Manifests, folders of manifests, or one saved plan
     #[arg(value_name = "FILE|PLAN")]
     pub(super) files: Vec<PathBuf>,
+    /// Mark what is there already as made by this manifest, so that it is removed when the
+    /// manifest no longer names it
+    #[arg(long)]
+    pub(super) adopt: bool,
     #[command(flatten)]
     pub(super) how: ApplyFlags,
 }

@@ -204,7 +204,28 @@ impl Context {
     /// Everything live that the desired state is about.
     pub(super) async fn snapshot(&self, desired: &Desired, clients: &Clients) -> Snapshot {
         let parallelism = self.global.parallelism.get();
-        observe::snapshot(desired, clients, parallelism).await
+        observe::snapshot(&desired.with_orphans(), clients, parallelism).await
+    }
+
+    /// Manifest to snapshot, and what the manifest made and no longer names.
+    pub(super) async fn observe_all(
+        &self,
+        files: &[PathBuf],
+        targets: &[String],
+        reverse: bool,
+    ) -> Result<Observed, Failure> {
+        let mut observed = self.observe(files, targets, reverse).await?;
+        let Observed { desired, clients, live, warnings } = &mut observed;
+        if targets.is_empty() {
+            let parallelism = self.global.parallelism.get();
+            let failed = observe::search(desired, live, clients, parallelism).await;
+            warnings.extend(failed.iter().map(|error| {
+                let message = format!("not searched for what is no longer declared: {error}");
+                Diagnostic::warning("orphans-unknown", message)
+                    .with_help("nothing there is removed; a Reader of the resource group and the subscription may look")
+            }));
+        }
+        Ok(observed)
     }
 
     /// Manifest, desired state, clients and snapshot: the beginning of every command.

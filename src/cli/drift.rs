@@ -8,7 +8,7 @@ use crate::plan::Mode;
 use crate::render;
 
 pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
-    let observed = context.observe(&args.files.files, &[], false).await?;
+    let observed = context.observe_all(&args.files.files, &[], false).await?;
     let plan = context.plan(&observed, Mode::Apply);
     let places = |key: &Key, path: &Pointer| observed.desired.place(key, path);
     let out = &context.out;
@@ -22,7 +22,9 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     }
     Ok(match () {
         () if plan.errored() => Exit::Error,
-        () if !plan.is_empty() => Exit::Found,
+        () if !plan.is_empty() || plan.steps.iter().any(|it| it.orphan_of().is_some()) => {
+            Exit::Found
+        }
         () if !plan.unread.is_empty() => Exit::Error,
         () => Exit::Done,
     })

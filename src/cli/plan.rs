@@ -39,7 +39,7 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
-    let observed = context.observe(&args.files.files, &args.target, args.destroy).await?;
+    let observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
     let plan = context.plan(&observed, mode);
     if let Some(path) = &args.out {
         let Observed { desired, live, warnings, .. } = &observed;

@@ -109,7 +109,7 @@ fn settings(live: &Json) -> impl Iterator<Item = (&String, &str)> {
     map.into_iter()
         .flatten()
         .filter_map(|(key, value)| Some((key, value.as_str()?)))
-        .filter(|(key, value)| !value.is_empty() && !key.starts_with(FINGERPRINT_PREFIX))
+        .filter(|(key, value)| !value.is_empty() && !key.starts_with("amlplan."))
 }
 
 /// The profile whose settings these are: keys that only one of the two knows decide, and what only

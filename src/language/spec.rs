@@ -534,7 +534,7 @@ pub struct RoleAssignment {
 }
 
 /// What not to watch and what not to destroy.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lifecycle {
     /// Paths in this manifest whose drift is not reported and not undone.
@@ -543,4 +543,14 @@ pub struct Lifecycle {
     /// Parts of this manifest that must not be destroyed: kinds or addresses.
     #[serde(default)]
     pub prevent_destroy: Vec<String>,
+    /// Whether what this manifest made and no longer names is removed; false leaves it, and drift
+    /// reports it as orphan.
+    #[serde(default = "yes")]
+    pub prune: bool,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { ignore_changes: Vec::new(), prevent_destroy: Vec::new(), prune: true }
+    }
 }

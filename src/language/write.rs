@@ -199,6 +199,9 @@ impl Writer {
                 lifecycle.push((key.into(), self.texts(list)));
             }
         }
+        if !it.lifecycle.prune {
+            lifecycle.push(("prune".into(), Yaml::Scalar("false".into())));
+        }
         if !lifecycle.is_empty() {
             top.push(("lifecycle".into(), Yaml::Map(lifecycle)));
         }

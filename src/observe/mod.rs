@@ -1,9 +1,13 @@
 //! DAG → snapshot: all reads, batched and shared; nothing here can write.
 
+mod orphans;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
+
+pub use orphans::search;
 
 use crate::client::ApiError;
 use crate::client::arm;

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Action, Mode, PlanInput, Reason, Step};
 use crate::model::{Json, Key, KindName, Later, Pointer, Value};
+use crate::resource::graph::Orphan;
 use crate::resource::{
     Change, Document, FieldChange, Impact, Kind, Live, Readiness, Request, Resource, Verb,
 };
@@ -38,7 +39,9 @@ pub(super) fn step(
         note: node.reason.clone(),
     };
     let decision = Decision { input, kind, resource: &node.resource, live: &live, decided };
-    if key.kind.read_only() {
+    if let Some(orphan) = &node.orphan {
+        decision.orphan(&mut step, orphan);
+    } else if key.kind.read_only() {
         decision.read_only(&mut step, findings);
     } else if input.mode == Mode::Destroy {
         decision.destroy(&mut step);
@@ -107,6 +110,70 @@ impl Decision<'_> {
         }
     }
 
+    /// What the manifest made and no longer names.
+    fn orphan(&self, step: &mut Step, orphan: &Orphan) {
+        if self.kind.gone(self.live) {
+            return;
+        }
+        step.reasons.push(Reason::NotDeclared(orphan.mark.clone()));
+        if orphan.kept {
+            step.note = Some("left: lifecycle.prune is false".to_owned());
+            return;
+        }
+        if let Err(why) = self.kind.removable(self.live) {
+            step.note = Some(format!("kept: {why}"));
+            return;
+        }
+        step.action = Action::Delete;
+        let empty = step.key.kind == KindName::Namespace && orphan.goes.is_empty();
+        let impact = if empty { Impact::Safe } else { self.kind.removal_impact() };
+        step.impact = self.felt(impact);
+        step.note = (!orphan.goes.is_empty()).then(|| {
+            let (some, more) = orphan.goes.split_at(orphan.goes.len().min(10));
+            let more =
+                if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            format!("with it go {}{more}", some.join(", "))
+        });
+        step.removal = self.requests(Verb::Delete, &self.want(), &[]);
+    }
+
+    /// Who made it is written when it is made, and otherwise only with a change that is made
+    /// anyway, when it moved here from another manifest, or on request.
+    fn mark(&self, step: &mut Step, want: &mut Document) {
+        let (Some(at), Some((own, _))) =
+            (self.kind.mark_at(), self.input.desired.mark(&step.key.scope))
+        else {
+            return;
+        };
+        let document = if step.action.makes() { None } else { self.live.document() };
+        let known = at.read(document);
+        let moved = known.as_ref().filter(|it| **it != own && it.is_for_the_cluster_of(&own));
+        let free = document.is_some() && known.is_none() && self.input.desired.adopt;
+        let writes = match step.action {
+            Action::Create | Action::Replace => true,
+            Action::Update => known.is_none() || moved.is_some(),
+            Action::NoOp => moved.is_some() || free,
+            Action::Read | Action::Delete => false,
+        };
+        if !writes || self.kind.used_as_it_is(self.live).is_some() {
+            return;
+        }
+        if step.action == Action::NoOp {
+            step.action = Action::Update;
+            step.reasons.push(match moved {
+                Some(other) => Reason::Moved(other.name.clone()),
+                None => Reason::Adopted,
+            });
+        }
+        let text = at.write(document, &own);
+        if step.action == Action::Update {
+            let before = at.text(document).map(Json::from);
+            let after = Some(Value::from(text.as_str()));
+            step.changes.push(FieldChange { path: at.pointer(), before, after });
+        }
+        put(&mut want.body, &at.pointer(), text);
+    }
+
     fn apply(&self, step: &mut Step, findings: &mut Diagnostics) {
         let want = self.want();
         match self.kind.readiness(&want, self.live) {
@@ -160,6 +227,12 @@ impl Decision<'_> {
 
     fn with_known(&self, mut want: Document) -> Document {
         want.body = self.fill(&want.body);
+        // A mark that is there stays, whoever's it is, until it is decided otherwise.
+        if let Some(at) = self.kind.mark_at()
+            && let Some(text) = at.text(self.live.document())
+        {
+            put(&mut want.body, &at.pointer(), text.to_owned());
+        }
         for pointer in self.ignored() {
             let live = self.kind.shown(self.live);
             overlay(&mut want.body, live.as_ref(), &pointer);
@@ -265,6 +338,7 @@ impl Decision<'_> {
             Action::Replace | Action::Delete => self.kind.removal_impact(),
         };
         step.impact = self.felt(step.impact);
+        self.mark(step, &mut want);
         let takes_over = |it: &Request| matches!(it, Request::Apply { take_over: true, .. });
         match step.action {
             Action::NoOp | Action::Read => {}
@@ -272,6 +346,7 @@ impl Decision<'_> {
             Action::Update => step.requests = self.requests(Verb::Update, &want, &step.changes),
             Action::Replace => {
                 want = self.with_known(self.kind.want_anew(self.input.live));
+                self.mark(step, &mut want);
                 step.removal = self.requests(Verb::Delete, &want, &step.changes);
                 step.requests = self.requests(Verb::Create, &want, &[]);
             }
@@ -337,6 +412,17 @@ fn is_ignored(ignore: &Pointer, path: &Pointer) -> bool {
         return false;
     };
     path.starts_with(&ignore.parent()) && other.starts_with(&format!("{last}."))
+}
+
+/// Puts a text into a document, with the objects around it.
+fn put(body: &mut Value, at: &Pointer, text: String) {
+    let Some((last, parents)) = at.tokens().split_last() else { return };
+    let mut inside = body;
+    for token in parents {
+        let Value::Object(map) = inside else { return };
+        inside = map.entry(token.clone()).or_insert_with(Value::object);
+    }
+    inside.insert(last.as_str(), text);
 }
 
 /// Puts the live value where a change is ignored, so that a whole document keeps it.

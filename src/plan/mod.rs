@@ -35,6 +35,7 @@ pub struct PlanInput<'a> {
 /// Decides what to do. The same input gives the same plan.
 #[must_use]
 pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let input = &PlanInput { desired: &input.desired.with_orphans(), ..*input };
     let mut plan =
         Plan { mode: input.mode, skipped: input.desired.skipped.clone(), ..Plan::default() };
     let order = match graph::order(input.desired) {

@@ -87,6 +87,12 @@ pub enum Reason {
     CompanionChanged(Key),
     /// The user asked to destroy it.
     Destroy,
+    /// It carries the mark of this manifest, which no longer declares it.
+    NotDeclared(String),
+    /// It carries the mark of another manifest of the same cluster: taken over.
+    Moved(String),
+    /// It carries no mark, and the user asked to adopt such things.
+    Adopted,
 }
 
 /// One step of a plan.
@@ -168,6 +174,17 @@ pub struct Plan {
     pub unread: Vec<Unread>,
     /// Resources that `lifecycle.preventDestroy` protects from what the plan would do.
     pub protected: Vec<Gate>,
+}
+
+impl Step {
+    /// The manifest that made the resource and no longer names it.
+    #[must_use]
+    pub fn orphan_of(&self) -> Option<&str> {
+        self.reasons.iter().find_map(|it| match it {
+            Reason::NotDeclared(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
 }
 
 impl Plan {

@@ -140,7 +140,10 @@ impl<'a> Writer<'a> {
                 Reason::DependencyReplaced(_)
                 | Reason::Unhealthy { .. }
                 | Reason::FeatureRegistered(_)
-                | Reason::CompanionChanged(_) => said.push(values::reason(reason)),
+                | Reason::CompanionChanged(_)
+                | Reason::NotDeclared(_)
+                | Reason::Moved(_)
+                | Reason::Adopted => said.push(values::reason(reason)),
             }
         }
         said.extend(step.note.as_ref().map(|it| format!("why: {it}")));

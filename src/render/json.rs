@@ -133,6 +133,9 @@ fn resource_drift(step: &Step) -> Option<Json> {
 
 /// Terraform's word for why, where it has one.
 fn action_reason(step: &Step) -> Option<&'static str> {
+    if step.action == Action::Delete && step.orphan_of().is_some() {
+        return Some("delete_because_no_resource_config");
+    }
     if step.action != Action::Replace {
         return None;
     }
@@ -144,7 +147,10 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         | Reason::FieldsDiffer
         | Reason::FeatureRegistered(_)
         | Reason::CompanionChanged(_)
-        | Reason::Destroy => None,
+        | Reason::Destroy
+        | Reason::NotDeclared(_)
+        | Reason::Moved(_)
+        | Reason::Adopted => None,
     })
 }
 
@@ -158,6 +164,9 @@ fn reason(reason: &Reason) -> Json {
         Reason::FeatureRegistered(_) => "feature-registered",
         Reason::CompanionChanged(_) => "companion-changed",
         Reason::Destroy => "destroy",
+        Reason::NotDeclared(_) => "no-longer-declared",
+        Reason::Moved(_) => "moved",
+        Reason::Adopted => "adopted",
     };
     json!({"code": code, "message": values::reason(reason)})
 }

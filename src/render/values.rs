@@ -238,7 +238,10 @@ pub(super) fn forced_paths(step: &Step) -> Vec<&Pointer> {
         | Reason::Unhealthy { .. }
         | Reason::FeatureRegistered(_)
         | Reason::CompanionChanged(_)
-        | Reason::Destroy => &[],
+        | Reason::Destroy
+        | Reason::NotDeclared(_)
+        | Reason::Moved(_)
+        | Reason::Adopted => &[],
     });
     paths.collect()
 }
@@ -276,5 +279,8 @@ pub(super) fn reason(reason: &Reason) -> String {
         }
         Reason::CompanionChanged(key) => format!("{key} is new, and so are the keys it gives"),
         Reason::Destroy => "it is to be destroyed".to_owned(),
+        Reason::NotDeclared(name) => format!("no longer declared (mark of {name})"),
+        Reason::Moved(name) => format!("taken over from the manifest {name}"),
+        Reason::Adopted => "adopted: it gets the mark of this manifest".to_owned(),
     }
 }

@@ -42,18 +42,40 @@ impl Companion {
 
     /// Namespaces and workspaces stand by themselves: they have a place and carry the tag.
     const fn stands_alone(&self) -> bool {
+        Self::is_companion(self.key.kind)
+    }
+}
+
+impl Companion {
+    /// Whether a kind is one of a companion.
+    pub(super) const fn is_companion(kind: KindName) -> bool {
         matches!(
-            self.key.kind,
+            kind,
             KindName::RelayNamespace
                 | KindName::ServiceBusNamespace
                 | KindName::LogAnalyticsWorkspace
         )
+    }
+
+    /// The kind of a companion that stands alone, by its type in Azure.
+    pub(super) fn kind_of(resource_type: &str) -> Option<KindName> {
+        let kinds = [
+            (ArmType::RELAY, KindName::RelayNamespace),
+            (ArmType::SERVICE_BUS, KindName::ServiceBusNamespace),
+            (ArmType::LOG_ANALYTICS, KindName::LogAnalyticsWorkspace),
+        ];
+        let found = kinds.into_iter().find(|it| it.0.name.eq_ignore_ascii_case(resource_type));
+        found.map(|(_, kind)| kind)
     }
 }
 
 impl Kind for Companion {
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn mark_at(&self) -> Option<super::mark::MarkAt> {
+        self.stands_alone().then_some(super::mark::TAG)
     }
 
     fn target(&self) -> Target {

@@ -12,7 +12,7 @@ use super::{
     Target, Verb, provisioning_readiness,
 };
 use crate::catalog::ArmType;
-use crate::model::{ArmId, Json, Key, Pointer, Value};
+use crate::model::{ArmId, Json, Key, KindName, Pointer, Value};
 use crate::resource::fields::Same;
 use crate::resource::update::{self, Takes};
 
@@ -51,6 +51,24 @@ pub struct Compute {
     pub default_instance_type: Option<String>,
 }
 
+impl Compute {
+    /// One that was found in a workspace and is to go.
+    pub(super) fn attached(key: Key, id: ArmId, cluster: &ArmId, namespace: String) -> Self {
+        let around = id.up_to("workspaces");
+        Self {
+            key,
+            workspace: super::graph::shared_key(KindName::Workspace, &around),
+            id,
+            cluster_id: cluster.clone(),
+            namespace,
+            identity: ComputeIdentity::None,
+            description: None,
+            tags: BTreeMap::new(),
+            default_instance_type: None,
+        }
+    }
+}
+
 /// Where Azure ML records with which extension an attach succeeded (Azure REST: computes,
 /// Kubernetes properties filled by the server).
 const ATTACHED: [&str; 2] = [
@@ -61,6 +79,10 @@ const ATTACHED: [&str; 2] = [
 impl Kind for Compute {
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn mark_at(&self) -> Option<super::mark::MarkAt> {
+        Some(super::mark::TAG)
     }
 
     fn target(&self) -> Target {

@@ -22,6 +22,10 @@ mod derive;
 /// Azure never returns those.
 pub const FINGERPRINT_PREFIX: &str = "amlplan.fingerprint.";
 
+/// Where an extension carries its mark: it has no tags, and settings of any name are kept.
+pub(super) const MARK_AT: super::mark::MarkAt =
+    super::mark::MarkAt::Own("/properties/configurationSettings/amlplan.mark");
+
 const SETTINGS: &str = "/properties/configurationSettings";
 const PROTECTED: &str = "/properties/configurationProtectedSettings";
 
@@ -71,6 +75,24 @@ pub struct Companions {
 }
 
 impl Extension {
+    /// One that was found in a cluster and is to go.
+    pub(super) fn installed(key: Key, id: ArmId, cluster: &ArmId) -> Self {
+        Self {
+            key,
+            id,
+            cluster_id: cluster.clone(),
+            aks: ArmType::of_cluster(&cluster.resource_type()) == ArmType::MANAGED_CLUSTERS,
+            ga: true,
+            distribution: None,
+            version: None,
+            release_train: String::new(),
+            auto_upgrade_minor_version: true,
+            settings: BTreeMap::new(),
+            protected: BTreeMap::new(),
+            companions: Companions::default(),
+        }
+    }
+
     /// A declared setting, from the plain map first as `az` looks them up; protected ones do not
     /// answer.
     fn setting(&self, key: &str) -> Option<&str> {
@@ -247,6 +269,10 @@ fn fingerprint_key(protected: &str) -> String {
 impl Kind for Extension {
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn mark_at(&self) -> Option<super::mark::MarkAt> {
+        Some(MARK_AT)
     }
 
     fn target(&self) -> Target {

@@ -29,6 +29,12 @@ impl InstanceType {
     /// Group and version of the CRD that the extension brings.
     pub const API_VERSION: &str = "amlarc.azureml.com/v1alpha1";
 
+    /// One of which only the name is known: it is to go.
+    pub(super) fn named(key: Key) -> Self {
+        let none = BTreeMap::new;
+        Self { key, node_selector: none(), requests: none(), limits: none() }
+    }
+
     fn object(&self) -> ObjectRef {
         ObjectRef::cluster(Self::API_VERSION, "InstanceType", "instancetypes", &self.key.name)
     }
@@ -37,6 +43,10 @@ impl InstanceType {
 impl Kind for InstanceType {
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn mark_at(&self) -> Option<super::mark::MarkAt> {
+        Some(super::mark::ANNOTATION)
     }
 
     fn target(&self) -> Target {
@@ -103,7 +113,7 @@ impl Kind for InstanceType {
     }
 
     fn removal_impact(&self) -> Impact {
-        Impact::DisruptsJobs
+        Impact::Safe
     }
 
     fn declared_at(&self, wire: &Pointer) -> Option<Pointer> {

@@ -10,7 +10,9 @@ pub mod fields;
 pub mod graph;
 mod instance_type;
 pub mod live;
+pub mod mark;
 mod namespace;
+pub mod orphans;
 mod read_only;
 mod registration;
 mod request;
@@ -172,6 +174,11 @@ pub trait Kind: Send + Sync {
     /// `Some` with the reason when the live one is used as it is, whatever is wanted: somebody
     /// else's.
     fn used_as_it_is(&self, _live: &Live) -> Option<String> {
+        None
+    }
+
+    /// Where it carries the mark of the manifest that made it; `None` for what cannot carry one.
+    fn mark_at(&self) -> Option<mark::MarkAt> {
         None
     }
 

@@ -31,6 +31,10 @@ impl Kind for Namespace {
         &self.key
     }
 
+    fn mark_at(&self) -> Option<super::mark::MarkAt> {
+        Some(super::mark::ANNOTATION)
+    }
+
     fn target(&self) -> Target {
         Target::Objects(vec![self.object()])
     }

@@ -11,6 +11,10 @@ use crate::model::{ArmId, Json, Key, Later, Pointer, Value};
 use crate::resource::fields::Same;
 use crate::resource::update::{self, Takes};
 
+/// Where an assignment carries its mark: it has no tags.
+pub(super) const MARK_AT: super::mark::MarkAt =
+    super::mark::MarkAt::Word("/properties/description");
+
 /// Whom the role is given to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,6 +69,10 @@ impl RoleAssignment {
 impl Kind for RoleAssignment {
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    fn mark_at(&self) -> Option<super::mark::MarkAt> {
+        Some(MARK_AT)
     }
 
     fn target(&self) -> Target {

@@ -218,7 +218,13 @@ pub(crate) fn slips(address: &str, kind: &str, wanted: &Json) -> Vec<Slip> {
                 // Whose companion it is: without it, it is somebody else's and used as it is.
                 "/tags/created_by",
             ];
-            found.retain(|(at, _)| !unread.contains(&at.as_str()));
+            // Who made it is no field of the manifest.
+            let mark = |at: &str, value: &Json| {
+                at.ends_with("/amlplan-mark")
+                    || at.ends_with("/amlplan.mark")
+                    || value.as_str().is_some_and(|it| it.starts_with("amlplan:"))
+            };
+            found.retain(|(at, value)| !unread.contains(&at.as_str()) && !mark(at, value));
             found.into_iter().map(|(at, value)| slip(&at, other(&at, &value), &at)).collect()
         }
     }

@@ -271,6 +271,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
         lifecycle: Lifecycle {
             ignore_changes: list("lifecycle.ignoreChanges"),
             prevent_destroy: list("lifecycle.preventDestroy"),
+            ..Lifecycle::default()
         },
     };
     if scc_named {

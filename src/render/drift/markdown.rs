@@ -70,7 +70,7 @@ fn row(finding: &Finding<'_>) -> String {
             };
             (code(&finding.path.to_string()), declared, live)
         }
-        Rule::Missing | Rule::Unhealthy | Rule::Unwanted => {
+        Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Orphan => {
             (format!("**{}**", plain(&finding.problem())), String::new(), String::new())
         }
     };

@@ -31,11 +31,18 @@ enum Rule {
     ChangedForGood,
     Unhealthy,
     Unwanted,
+    Orphan,
 }
 
 impl Rule {
-    const ALL: [Self; 5] =
-        [Self::Missing, Self::Changed, Self::ChangedForGood, Self::Unhealthy, Self::Unwanted];
+    const ALL: [Self; 6] = [
+        Self::Missing,
+        Self::Changed,
+        Self::ChangedForGood,
+        Self::Unhealthy,
+        Self::Unwanted,
+        Self::Orphan,
+    ];
 
     const fn id(self) -> &'static str {
         match self {
@@ -44,12 +51,13 @@ impl Rule {
             Self::ChangedForGood => "drift-needs-replacement",
             Self::Unhealthy => "drift-unhealthy",
             Self::Unwanted => "drift-unwanted",
+            Self::Orphan => "drift-orphan",
         }
     }
 
     const fn is_error(self) -> bool {
         match self {
-            Self::Changed => false,
+            Self::Changed | Self::Orphan => false,
             Self::Missing | Self::ChangedForGood | Self::Unhealthy | Self::Unwanted => true,
         }
     }
@@ -61,6 +69,7 @@ impl Rule {
             Self::ChangedForGood => "A field differs and cannot be changed back in place",
             Self::Unhealthy => "A resource is not in the state that apply leaves it in",
             Self::Unwanted => "A resource exists that should not",
+            Self::Orphan => "A resource that the manifest made is no longer declared",
         }
     }
 }
@@ -99,7 +108,7 @@ impl Finding<'_> {
         match rule {
             Rule::Missing => "does not exist".to_owned(),
             Rule::Unwanted => "exists and should not".to_owned(),
-            Rule::Unhealthy => {
+            Rule::Orphan | Rule::Unhealthy => {
                 step.reasons.iter().map(values::reason).collect::<Vec<_>>().join("; ")
             }
             Rule::Changed | Rule::ChangedForGood => match self.items() {
@@ -159,7 +168,7 @@ impl<'a> Report<'a> {
     fn new(plan: &'a Plan, places: Places<'_>) -> Self {
         let made = plan.changing().filter(|it| it.action.makes()).map(|it| &it.key).collect();
         let mut findings: Vec<Finding<'a>> =
-            plan.changing().flat_map(|it| findings_of(it, &made)).collect();
+            plan.steps.iter().flat_map(|it| findings_of(it, &made)).collect();
         for finding in &mut findings {
             finding.place = place(plan, places, &finding.step.key, &finding.path);
         }
@@ -218,6 +227,9 @@ fn findings_of<'a>(step: &'a Step, made: &BTreeSet<&Key>) -> Vec<Finding<'a>> {
         vec![Finding { step, rule, path: Pointer::root(), expected, live, place: None }]
     };
     let document = |it: Option<Value>| it.as_ref().map_or(Json::Null, values::shown);
+    if step.orphan_of().is_some() {
+        return whole(Rule::Orphan, Json::Null, document(values::before(step)));
+    }
     match step.action {
         Action::NoOp | Action::Read => Vec::new(),
         Action::Create => whole(Rule::Missing, document(values::after(step)), Json::Null),
@@ -297,7 +309,7 @@ pub fn human(plan: &Plan, places: Places<'_>, style: &Style) -> String {
                     lines.push(format!("      live:     {}", side(&finding.live)));
                 }
             }
-            Rule::Missing | Rule::Unhealthy | Rule::Unwanted => {
+            Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Orphan => {
                 lines.push(format!("  {symbol} {}{site}", finding.problem()));
             }
         }

@@ -146,6 +146,7 @@ mod tests {
             needs,
             reason: reason.map(str::to_owned),
             declared: None,
+            orphan: None,
         };
         let read = ReadOnly { key: cluster.clone(), id: crate::model::ArmId::provider("s", "x") };
         desired.nodes.insert(cluster.clone(), node(read.into(), BTreeSet::new(), None));

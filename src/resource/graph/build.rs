@@ -77,7 +77,9 @@ impl<'a> Builder<'a> {
         }
         let declared = Some((self.spec.name.clone(), at));
         let needs = needs.iter().cloned().collect();
-        self.desired.nodes.insert(key.clone(), Node { resource, needs, reason: None, declared });
+        self.desired
+            .nodes
+            .insert(key.clone(), Node { resource, needs, reason: None, declared, orphan: None });
         key
     }
 
@@ -152,6 +154,7 @@ impl<'a> Builder<'a> {
             kubeconfig: self.spec.cluster.kubeconfig.as_ref().map(|it| folder.join(it)),
             context: self.spec.cluster.context.clone(),
             kubernetes: self.kubernetes(),
+            prune: self.spec.lifecycle.prune,
         };
         let subscription = azure.subscription.clone();
         let scope = Scope { cloud, tenant: azure.tenant.clone(), subscription, cluster: None };
@@ -554,7 +557,7 @@ impl<'a> Builder<'a> {
 }
 
 /// Workspaces and identities may be shared, so they stand under their subscription.
-fn shared_key(kind: KindName, id: &ArmId) -> Key {
+pub(in crate::resource) fn shared_key(kind: KindName, id: &ArmId) -> Key {
     let group = id.resource_group().unwrap_or_default();
     Key::new(id.subscription(), kind, format!("{group}/{}", id.name()))
 }

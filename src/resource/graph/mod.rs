@@ -14,11 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub(super) use build::shared_key;
 pub use order::{Cycle, critical_path, essential, order};
 
 use crate::language::Origin;
-use crate::model::{ArmId, Key, Pointer};
+use crate::model::{ArmId, Key, KindName, Pointer};
 use crate::resource::Resource;
+use crate::resource::mark::Mark;
 
 /// One resource, what has to be there before it, and where it was declared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +35,20 @@ pub struct Node {
     /// Which declared cluster it comes from, and the path in it.
     #[serde(default)]
     pub declared: Option<(String, Pointer)>,
+    /// For what is marked and no longer declared.
+    #[serde(default)]
+    pub orphan: Option<Orphan>,
+}
+
+/// Why a resource is in the plan although nothing declares it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The manifest whose mark it carries.
+    pub mark: String,
+    /// What is lost with it: pods and claims, by name.
+    pub goes: Vec<String>,
+    /// Whether it is left: `lifecycle.prune` is false.
+    pub kept: bool,
 }
 
 /// How to reach what a scope holds.
@@ -72,6 +88,8 @@ pub struct ClusterAccess {
     pub context: Option<String>,
     /// Whether the Kubernetes API may be used at all.
     pub kubernetes: bool,
+    /// Whether what the manifest made and no longer names is removed.
+    pub prune: bool,
 }
 
 /// The desired state: a DAG of resources by address.
@@ -79,6 +97,12 @@ pub struct ClusterAccess {
 pub struct Desired {
     /// The resources.
     pub nodes: BTreeMap<Key, Node>,
+    /// What carries the mark of a manifest of the run and is not declared any more.
+    #[serde(default)]
+    pub orphans: BTreeMap<Key, Node>,
+    /// Whether things that carry no mark get one although nothing else changes.
+    #[serde(default)]
+    pub adopt: bool,
     /// How to reach each scope.
     pub scopes: BTreeMap<String, Scope>,
     /// What is skipped on request, for people.
@@ -93,6 +117,36 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// The mark of the manifest of a cluster, and whether it prunes.
+    #[must_use]
+    pub fn mark(&self, scope: &str) -> Option<(Mark, bool)> {
+        let cluster = self.scopes.get(scope)?.cluster.as_ref()?;
+        Some((Mark::of(scope, &cluster.id), cluster.prune))
+    }
+
+    /// With orphans as nodes: everything that a plan has a step for.
+    #[must_use]
+    pub fn with_orphans(&self) -> Self {
+        let mut whole = self.clone();
+        for (key, node) in &self.orphans {
+            // What stood on it has to let go of it first: there is one extension at a time, and a
+            // compute that is replaced may have been in the namespace.
+            let above = match key.kind {
+                KindName::Extension => Some(KindName::Extension),
+                KindName::Namespace => Some(KindName::Compute),
+                _ => None,
+            };
+            for other in whole.nodes.values_mut().filter(|it| it.orphan.is_none()) {
+                let own = other.resource.kind().key();
+                if Some(own.kind) == above && own.scope == key.scope {
+                    other.needs.insert(key.clone());
+                }
+            }
+            whole.nodes.insert(key.clone(), node.clone());
+        }
+        whole
+    }
+
     /// The place in a manifest where a field of a resource was written.
     #[must_use]
     pub fn place(&self, key: &Key, wire: &Pointer) -> Option<crate::source::Place> {

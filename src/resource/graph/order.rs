@@ -114,6 +114,7 @@ mod tests {
                     needs: needs.map(|(from, _)| keys[*from].clone()).collect(),
                     reason: None,
                     declared: None,
+                    orphan: None,
                 },
             );
         }

@@ -1,0 +1,81 @@
+//! Looks for what carries the mark of a manifest and is not declared any more.
+
+use std::collections::BTreeSet;
+
+use super::{Clients, ReadError, reads};
+use crate::model::Json;
+use crate::resource::graph::Desired;
+use crate::resource::orphans::{self, Answers};
+use crate::resource::{Read, Snapshot};
+
+/// Adds orphans to what is desired and their live state to the snapshot. Returns why some places
+/// could not be searched: nothing in them is removed.
+pub async fn search(
+    desired: &mut Desired,
+    live: &mut Snapshot,
+    clients: &Clients,
+    parallelism: usize,
+) -> Vec<ReadError> {
+    let mut failed = Vec::new();
+    let mut answers = Answers::new();
+    let wanted = orphans::first_reads(desired, live);
+    ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
+    let wanted = orphans::more_reads(desired, live, &answers);
+    ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
+    let mut found = orphans::find(desired, live, &answers);
+    for (key, lists) in orphans::contents_of(&found, desired) {
+        for list in lists {
+            let answer = clients.read(&key.scope, &list).await;
+            let Some(node) = found.get_mut(&key) else { continue };
+            let Some(orphan) = &mut node.orphan else { continue };
+            match answer {
+                Ok(items) => {
+                    let items = items.as_ref().and_then(Json::as_array).into_iter().flatten();
+                    let text = |it: &Json, at: &str| it.pointer(at)?.as_str().map(str::to_owned);
+                    orphan.goes.extend(items.filter_map(|it| {
+                        let kind = text(it, "/kind")?.to_ascii_lowercase();
+                        Some(format!("{kind} {}", text(it, "/metadata/name")?))
+                    }));
+                }
+                // What cannot be looked into may hold anything.
+                Err(error) => orphan.goes.push(error.to_string()),
+            }
+        }
+    }
+    for (key, node) in &found {
+        match clients.live(&key.scope, &node.resource.kind().reads()).await {
+            Ok(document) => {
+                live.live.insert(key.clone(), document);
+            }
+            Err(error) => {
+                live.unread.insert(key.clone(), error);
+            }
+        }
+    }
+    desired.orphans = found;
+    failed
+}
+
+async fn ask(
+    wanted: BTreeSet<(String, Read)>,
+    clients: &Clients,
+    parallelism: usize,
+    answers: &mut Answers,
+    failed: &mut Vec<ReadError>,
+) {
+    // A cluster that cannot be reached has been told of already.
+    let reachable = |(scope, read): &(String, Read)| match read {
+        Read::Objects(_) | Read::Object(_) => clients.cluster(scope).is_ok(),
+        Read::Arm { .. } | Read::ArmList { .. } => true,
+    };
+    let wanted = wanted.into_iter().filter(reachable).collect();
+    for (asked, answer) in reads(wanted, clients, parallelism).await {
+        match answer {
+            Ok(items) => {
+                let items = items.as_ref().and_then(Json::as_array).cloned();
+                answers.insert(asked, items.unwrap_or_default());
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+}
