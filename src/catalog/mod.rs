@@ -5,12 +5,10 @@
 
 mod accounts;
 mod azure;
-mod checks;
 mod codes;
 mod companions;
 mod components;
 mod endpoints;
-mod errors;
 mod registrations;
 mod settings;
 #[cfg(test)]
@@ -21,8 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
 pub use azure::{ArmType, CloudFacts, cloud, clouds, regions, role, roles};
-pub use checks::{Page, Weight, page, pages};
-pub use codes::{CodePage, codes, explain};
+pub use codes::{CodePage, Speaker, codes, explain, health_code, is_vague, matched, remedy};
 pub use companions::{
     COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,
     SUBSCRIPTION_MAX_DELIVERY, SUBSCRIPTION_TTL, TOPIC_SIZE_MB, TOPIC_SUBSCRIPTIONS, TOPIC_TTL,
@@ -30,7 +27,6 @@ pub use companions::{
 };
 pub use components::{Component, ComponentQuery, Sizing, components, router_replicas, sizing};
 pub use endpoints::{Endpoint, EndpointQuery, endpoints};
-pub use errors::{HealthCode, Remedy, health_code, health_codes, remedies, remedy};
 pub use registrations::{
     Registration, RegistrationQuery, Registrations, RetiredFeature, registrations, retired_features,
 };

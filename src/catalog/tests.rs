@@ -53,7 +53,6 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&str)) {
 #[test]
 fn every_code_has_a_page_and_every_page_a_code() {
     let pages: BTreeSet<&str> = codes().iter().map(|it| it.code.as_str()).collect();
-    assert_eq!(pages.len(), codes().len(), "a code has two pages");
     let mut used = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     // The simulator is no part of the program's own voice.
@@ -63,33 +62,34 @@ fn every_code_has_a_page_and_every_page_a_code() {
             walk(&path, &mut |text| codes_in(text, &pages, &mut used));
         }
     }
-    let source = std::fs::read_to_string(root.join("source.rs")).unwrap();
-    codes_in(source.split("#[cfg(test)]").next().unwrap(), &pages, &mut used);
+    for (file, split) in [("source.rs", "#[cfg(test)]"), ("health/doctor.toml", "\u{0}")] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        codes_in(text.split(split).next().unwrap(), &pages, &mut used);
+    }
     let used: BTreeSet<&str> = used.iter().map(String::as_str).collect();
-    assert_eq!(
-        used.difference(&pages).collect::<Vec<_>>(),
-        Vec::<&&str>::new(),
-        "codes without a page"
-    );
-    assert_eq!(
-        pages.difference(&used).collect::<Vec<_>>(),
-        Vec::<&&str>::new(),
-        "pages without a code"
-    );
+    let without: Vec<_> = used.difference(&pages).collect();
+    assert!(without.is_empty(), "codes without a page: {without:?}");
+    let ours = codes().iter().filter(|it| matches!(it.speaker, Speaker::Own | Speaker::Check));
+    let unused: Vec<_> = ours.filter(|it| !used.contains(it.code.as_str())).collect();
+    assert!(unused.is_empty(), "pages without a code: {unused:?}");
 }
 
 #[test]
-fn pages_are_written_for_readers() {
+fn pages_are_whole_and_unique() {
+    let keys: BTreeSet<_> = codes().iter().map(|it| (&it.code, &it.place)).collect();
+    assert_eq!(keys.len(), codes().len(), "a code has two pages");
     for page in codes() {
-        assert!(
-            page.code
-                .bytes()
-                .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-'),
-            "{}",
-            page.code
-        );
+        let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
+        let word = |it: u8| plain(it) || (page.speaker == Speaker::Kind && it == b'_');
+        let health = !page.place.is_empty() && page.code.starts_with('E');
+        assert!(health || page.code.bytes().all(word), "{}", page.code);
         assert!(!page.severity.is_empty() && !page.summary.ends_with('.'), "{}", page.code);
+        assert!(page.speaker == Speaker::Own || page.source.len() > 3, "{}", page.code);
+        assert!(page.speaker != Speaker::Check || !page.title.is_empty(), "{}", page.code);
         assert_eq!(explain(&page.code.to_uppercase()).unwrap().code, page.code);
+        for it in page.about.iter().filter(|it| !it.starts_with('/')) {
+            assert!(setting(it).is_some(), "{}: {it} is no setting", page.code);
+        }
     }
     assert!(explain("no-such-code").is_none());
 }

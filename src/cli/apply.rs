@@ -271,8 +271,7 @@ fn explainer(desired: &Desired) -> Explain {
         let (status, code) = (failure.status.unwrap_or(0), failure.code.as_deref().unwrap_or(""));
         let remedy = catalog::remedy(failure.api, status, code, &failure.message);
         let mut details = failure.details.clone();
-        let mut help =
-            failure.help.map(str::to_owned).or_else(|| remedy.map(|it| it.advice.clone()));
+        let mut help = failure.help.map(str::to_owned).or_else(|| remedy.map(|it| it.help.clone()));
         let mut field =
             failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
         let at = field.clone().unwrap_or_default();

@@ -130,7 +130,7 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Write a manifest from `az` lines, from live state, or from another profile
     Import(ImportArgs),
-    /// Explain an error code or a setting
+    /// Explain a code, a setting, or any text of an error
     Explain(ExplainArgs),
     /// Print the manifest's JSON Schema
     Schema,
@@ -381,9 +381,13 @@ pub(super) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// An error code or the key of a setting
-    #[arg(value_name = "CODE|SETTING")]
-    pub(super) what: String,
+    /// A code, a setting, a component, a kind of resource, a role, or any text: a line of a health
+    /// report, an error, an event; `-` reads it from standard input
+    #[arg(value_name = "TEXT", required = true)]
+    pub(super) what: Vec<String>,
+    /// Point at the lines of this manifest
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

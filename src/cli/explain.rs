@@ -2,24 +2,47 @@
 
 use std::path::Path;
 
+use std::io::Read as _;
+
 use clap::CommandFactory as _;
 
 use super::Cli;
 use super::args::{CompletionArgs, ExplainArgs};
 use super::exit::{Exit, Failure, Output};
+use crate::language::{LoadOptions, Secrets};
 use crate::source::Diagnostic;
 use crate::{catalog, language, render};
 
+/// A longer text is not read to its end.
+const MOST_BYTES: u64 = 1 << 20;
+
 pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<Exit, Failure> {
-    if let Some(text) = render::explain::page(&args.what) {
-        out.result(&text);
+    let mut text = args.what.join(" ");
+    if text == "-" {
+        text.clear();
+        let read = std::io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text);
+        read.map_err(|it| Failure::error("file-unreadable", format!("standard input: {it}")))?;
+    }
+    let clusters = match &args.file[..] {
+        [] => Vec::new(),
+        files => {
+            let options = LoadOptions { env: &super::context::env, secrets: Secrets::Optional };
+            language::load(files, &options)?.manifest.clusters
+        }
+    };
+    if let Some(page) = render::explain::page(&text, &clusters) {
+        out.result(&page);
         return Ok(Exit::Done);
     }
-    let nearest = catalog::suggest_setting(&args.what);
-    let message = format!("`{}` is neither a code nor a setting that amlplan knows", args.what);
-    let mut finding = Diagnostic::error("unknown-code", message);
-    finding.help = nearest.map(|it| format!("did you mean `{it}`?"));
-    Err(finding.into())
+    let start: String = text.chars().filter(|it| !it.is_control()).take(80).collect();
+    let message = format!("amlplan does not know `{start}`");
+    let help = match catalog::suggest_setting(&text) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`amlplan verify` shows the health report, pods and events of a cluster, \
+                 `amlplan doctor` its prerequisites, `amlplan apply -v` every answer of Azure"
+            .to_owned(),
+    };
+    Err(Diagnostic::error("unknown-code", message).with_help(help).into())
 }
 
 pub(super) fn schema(out: &Output) -> Result<Exit, Failure> {

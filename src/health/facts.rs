@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_facts_parse_and_name_known_settings_roles_and_pages() {
         for it in &FACTS.conflict {
-            assert!(crate::catalog::page(&it.code).is_some(), "{}", it.code);
+            assert!(crate::catalog::explain(&it.code).is_some(), "{}", it.code);
             assert!(crate::catalog::setting(&it.setting).is_some(), "{}", it.setting);
         }
         for it in &FACTS.workspace_role {

@@ -54,19 +54,9 @@ pub const fn keys_for(operation: Verb) -> &'static [&'static str] {
 /// The setting that causes a code of the extension's health check, in the words of a profile.
 #[must_use]
 pub fn setting(code: &str, profile: ProfileName) -> Option<&'static str> {
-    let (ga, preview) = match code {
-        "E40001" => ("inferenceRouterServiceType", "inferenceRouterServiceType"),
-        "E40002" | "E40005" => ("inferenceRouterHA", "inferenceLoadBalancerHA"),
-        "E40003" => ("internalLoadBalancerProvider", "privateEndpointILB"),
-        "E40007" => ("sslCname", "sslCname"),
-        "E45002" => ("installPromOp", "reuseExistingPromOp"),
-        "E45005" => ("scoringFe.enableUpgrade", "scoringFe.enableUpgrade"),
-        _ => return None,
-    };
-    Some(match profile {
-        ProfileName::Ga => ga,
-        ProfileName::Preview => preview,
-    })
+    let about = &catalog::health_code("extension", code)?.about;
+    let of = |it: &&String| catalog::setting(it).is_some_and(|fact| fact.in_profile(profile));
+    about.iter().find(of).map(String::as_str)
 }
 
 /// Every finding of every hook, in the order of the keys.
@@ -113,7 +103,7 @@ fn failed(hook: &str, line: &str) -> Option<Finding> {
         message: message.trim().to_owned(),
         name: or(known.map(|it| &it.name), code),
         cause: or(known.map(|it| &it.summary), "the code is not documented"),
-        remedy: or(known.map(|it| &it.advice), "read the log of pod azureml/healthcheck"),
+        remedy: or(known.map(|it| &it.help), "read the log of pod azureml/healthcheck"),
         setting: setting(code, ProfileName::Ga),
         blocking: known.map_or_else(|| code < "E45000", |it| it.blocking),
     })

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::report::{Finding, Probe, Probed, Status};
+use crate::catalog;
 use crate::catalog::{ComponentQuery, ProfileName, service_accounts};
-use crate::catalog::{Weight, page};
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::resource::graph::{ClusterAccess, Desired, Scope};
 use crate::resource::{Compute, Extension, Read, Resource, SccGrant, Snapshot};
@@ -110,8 +110,8 @@ pub(super) fn check(
     at: &str,
     found: Found,
 ) -> Finding {
-    let page = page(code);
-    let weighty = page.is_none_or(|it| it.severity == Weight::Error);
+    let page = catalog::explain(code);
+    let weighty = page.is_none_or(|it| it.severity.iter().any(|it| it == "error"));
     let (status, message, help) = match found {
         Found::Pass(it) => (Status::Pass, it, None),
         Found::Skipped(it) => (Status::Skipped, it, None),

@@ -117,7 +117,7 @@ fn verdict(readiness: Readiness) -> Found {
             let remedy = catalog::remedy(crate::model::Api::Azure, 0, "", &message);
             let help = remedy.map_or_else(
                 || "amlplan apply tries again; its events tell more".to_owned(),
-                |it| format!("{}: {}", it.summary, it.advice),
+                |it| format!("{}: {}", it.summary, it.help),
             );
             Found::wrong(format!("its state is {state}: {message}"), help)
         }

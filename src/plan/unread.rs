@@ -28,7 +28,7 @@ impl<'a> Unreadable<'a> {
         let Some(error) = self.input.live.unread.get(key) else { return false };
         let ReadError { api, status, code, message, help, .. } = error;
         let (status, code) = (status.unwrap_or(0), code.as_deref().unwrap_or(""));
-        let remedy = || catalog::remedy(*api, status, code, message).map(|it| it.advice.clone());
+        let remedy = || catalog::remedy(*api, status, code, message).map(|it| it.help.clone());
         let help = help.clone().or_else(remedy);
         self.add(key, &error.to_string(), "read-failed", help);
         true

@@ -1,28 +1,255 @@
-//! `amlplan explain`: the page of a code, of a health code, of a remedy or of a setting.
+//! `amlplan explain`: what is known about a word or about any text that a person has in front of
+//! them. One index of words and patterns: the registry of codes, settings, components, kinds, roles.
 
-use crate::catalog::{self, ClusterFamily, ProfileName, SettingFact, SettingKind};
+use std::collections::BTreeSet;
 
-/// Everything known about a code or a setting; `None` when the word is neither.
+use crate::catalog::{
+    self, ClusterFamily, CodePage, ComponentQuery, ProfileName, SettingFact, SettingKind, Speaker,
+};
+use crate::language::Declared;
+use crate::model::Pointer;
+
+/// Something that a text is about.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// How sure it is: the more of the text it stands for, the more.
+    pub rank: usize,
+    /// The word it is known under.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// Everything known about it.
+    pub body: String,
+    /// Settings, or paths of the manifest that begin with `/`, to look at.
+    pub about: Vec<String>,
+}
+
+/// What is said of a whole text is worth more than of a part of it.
+const WHOLE: usize = 10_000;
+const EXACT_CODE: usize = 1_000;
+const SERVICE_CODE: usize = 100;
+const MENTIONED: usize = 1;
+/// Topics that a text is told in full, and in a line each.
+const FULL: usize = 1;
+const MORE: usize = 4;
+
+/// Everything that a word or text is about, the surest first.
 #[must_use]
-pub fn page(word: &str) -> Option<String> {
-    let mut pages: Vec<String> = Vec::new();
-    pages.extend(catalog::explain(word).map(rule));
-    pages.extend(catalog::page(word).map(check_page));
-    let health = catalog::health_codes().iter().filter(|it| it.code.eq_ignore_ascii_case(word));
-    // One code means two things: what it means depends on where it stands.
-    pages.extend(health.map(|it| {
-        let place = match it.place.as_str() {
-            "job" => "in the error of a job",
-            _ => "in the health report of the extension",
-        };
-        section(&format!("{} {} ({place})", it.code, it.name), &[&it.summary, &it.advice])
+pub fn topics(text: &str) -> Vec<Topic> {
+    let text = text.trim();
+    let lower = text.to_lowercase();
+    let tokens: BTreeSet<&str> = text
+        .split(|it: char| !(it.is_alphanumeric() || "-_./".contains(it)))
+        .map(|it| it.trim_matches(['.', '-', '/']))
+        .filter(|it| !it.is_empty())
+        .collect();
+    let said = |word: &str| tokens.iter().any(|it| it.eq_ignore_ascii_case(word));
+    let mut found = Vec::new();
+    for page in catalog::codes() {
+        let rank = rank(page, text, &lower, &said);
+        if rank > 0 {
+            found.push(code(page, rank));
+        }
+    }
+    let settings = tokens.iter().filter_map(|it| Some((*it, catalog::setting(it)?)));
+    found.extend(settings.map(|(word, fact)| Topic {
+        rank: if word == text { WHOLE } else { MENTIONED + word.len() / 8 },
+        name: word.to_owned(),
+        summary: fact.summary.clone(),
+        body: setting(word, fact),
+        about: vec![word.to_owned()],
     }));
-    let remedies = catalog::remedies().iter().filter(|it| {
-        it.id.eq_ignore_ascii_case(word) || it.codes.iter().any(|c| c.eq_ignore_ascii_case(word))
-    });
-    pages.extend(remedies.map(|it| section(word, &[&it.summary, &it.advice])));
-    pages.extend(catalog::setting(word).map(|fact| setting(word, fact)));
-    (!pages.is_empty()).then(|| pages.join("\n"))
+    found.extend(component(text, &tokens));
+    if let Some(guid) = catalog::role(text) {
+        let summary = format!("{text} (built-in role {guid})");
+        let help = "Declare it under roleAssignments: {principal, role, scope}; `amlplan permissions` lists what is needed.";
+        let body = section(&summary, &[help, "Source: Azure docs: built-in roles"]);
+        found.push(Topic { rank: WHOLE, name: text.to_owned(), summary, body, about: vec![] });
+    }
+    found.sort_by(|a, b| b.rank.cmp(&a.rank).then_with(|| a.name.cmp(&b.name)));
+    found
+}
+
+fn rank(page: &CodePage, text: &str, lower: &str, said: &dyn Fn(&str) -> bool) -> usize {
+    if page.code.eq_ignore_ascii_case(text)
+        || page.codes.iter().any(|it| it.eq_ignore_ascii_case(text))
+    {
+        return WHOLE;
+    }
+    // A code of one plain word is no code inside of a sentence.
+    let telling = page.code.contains(['-', '_']) || page.name.len() > 1;
+    let job = lower.contains("job");
+    let elsewhere = match page.place.as_str() {
+        "job" => !job && lower.contains("errorcode"),
+        "extension" => job && !lower.contains("errorcode"),
+        _ => false,
+    };
+    if telling && said(&page.code) {
+        return if elsewhere { SERVICE_CODE } else { EXACT_CODE };
+    }
+    let code = page.codes.iter().filter(|it| said(it)).map(|it| it.len()).max();
+    let code = code.map(|it| if catalog::is_vague(page) { 2 } else { SERVICE_CODE + it });
+    let part = page.matches.iter().filter_map(|it| catalog::matched(it, lower)).max();
+    code.max(part).unwrap_or(0)
+}
+
+fn code(page: &CodePage, rank: usize) -> Topic {
+    let CodePage {
+        code,
+        title,
+        name,
+        place,
+        severity,
+        summary,
+        cause,
+        help,
+        wrong,
+        right,
+        source,
+        ..
+    } = page;
+    let what = match (page.speaker, place.as_str()) {
+        (_, "job") => format!("{name} (in the error of a job)"),
+        (_, "extension") => format!("{name} (in the health report of the extension)"),
+        (Speaker::Check, _) => format!("({}): {title}", severity.join(" or ")),
+        (Speaker::Own, _) => format!("({})", severity.join(" or ")),
+        (Speaker::Kind, _) => "(kind of resource)".to_owned(),
+        (Speaker::Service, _) => String::new(),
+    };
+    let source = if source.is_empty() { String::new() } else { format!("Source: {source}") };
+    let help = if help.is_empty() { String::new() } else { format!("What to do: {help}") };
+    let about: Vec<&str> = page.about.iter().map(|it| it.trim_start_matches('/')).collect();
+    let look = match about.is_empty() {
+        true => String::new(),
+        false => format!("Look at, in the manifest: {}", about.join(", ").replace('/', ".")),
+    };
+    let paragraphs = [
+        summary.as_str(),
+        cause.as_str(),
+        &indented("Instead of", wrong),
+        &indented("write", right),
+        &help,
+        &look,
+        &source,
+    ];
+    Topic {
+        rank,
+        name: code.clone(),
+        summary: summary.clone(),
+        body: section(format!("{code} {what}").trim_end(), &paragraphs),
+        about: page.about.clone(),
+    }
+}
+
+/// The workload of the extension that is meant, by its name or by that of one of its pods.
+fn component(text: &str, tokens: &BTreeSet<&str>) -> Option<Topic> {
+    const RELEASE: &str = "arcml-extension";
+    let mut reasons: Vec<String> = Vec::new();
+    let mut which: Option<(String, &str)> = None;
+    for (profile, aks, scenario) in ProfileName::ALL
+        .into_iter()
+        .flat_map(|it| [(it, true, 1), (it, true, 2), (it, false, 1), (it, false, 2)])
+    {
+        let all = catalog::components(&ComponentQuery {
+            extension: RELEASE,
+            profile,
+            training: scenario & 1 > 0,
+            inference: scenario & 2 > 0,
+            aks,
+            setting: &|_| None,
+        });
+        let of = |it: &catalog::Component| {
+            let rest = |token: &&str| token.strip_prefix(it.name.as_str()).map(str::to_owned);
+            tokens.iter().filter_map(|token| rest(&token.rsplit('/').next().unwrap_or(token))).any(
+                |rest| {
+                    rest.is_empty()
+                        || (rest.starts_with('-') && rest.contains(|c: char| c.is_ascii_digit()))
+                },
+            )
+        };
+        if let Some(it) = all.iter().filter(|it| of(it)).max_by_key(|it| it.name.len()) {
+            let same = which.get_or_insert((it.name.clone(), it.kind));
+            let cluster = if aks { "AKS" } else { "Azure Arc" };
+            let line = format!("  {} on {cluster}: {}", profile.as_str(), it.reason);
+            if same.0 == it.name && !reasons.contains(&line) {
+                reasons.push(line);
+            }
+        }
+    }
+    let (name, kind) = which?;
+    let summary = format!("{kind} {name} of the extension, in namespace azureml");
+    let body = section(
+        &format!("{name} (component)"),
+        &[
+            &summary,
+            &format!("It is there when:\n{}", reasons.join("\n")),
+            "What to do when it is not ready: amlplan verify names the pod, the reason and the line.",
+            "Source: AML docs: deploy extension, components",
+        ],
+    );
+    let rank = if text == name { WHOLE } else { MENTIONED };
+    Some(Topic { rank, name, summary, body, about: vec!["/extension".to_owned()] })
+}
+
+/// What is known about a text: the surest topic in full, with others that are as sure, and the
+/// rest in a line each. With clusters the lines of the manifest that it is about.
+#[must_use]
+pub fn page(text: &str, clusters: &[Declared]) -> Option<String> {
+    let topics = topics(text);
+    let best = topics.first()?.rank;
+    let full = topics.iter().filter(|it| it.rank == best).count().max(FULL);
+    let mut out: Vec<String> = topics.iter().take(full).map(|it| it.body.clone()).collect();
+    let lines: BTreeSet<String> =
+        topics.iter().take(full).flat_map(|topic| lines(topic, clusters)).collect();
+    if !lines.is_empty() {
+        let lines: Vec<String> = lines.into_iter().collect();
+        out.push(format!("In your manifest:\n{}\n", lines.join("\n")));
+    }
+    let names: BTreeSet<&str> = topics.iter().take(full).map(|it| it.name.as_str()).collect();
+    let more: Vec<String> = topics
+        .iter()
+        .skip(full)
+        .filter(|it| !names.contains(it.name.as_str()))
+        .take(MORE)
+        .map(|it| format!("  {}: {}", it.name, it.summary))
+        .collect();
+    if !more.is_empty() {
+        out.push(format!("See also:\n{}\n", more.join("\n")));
+    }
+    Some(out.join("\n"))
+}
+
+/// The lines of manifests that a topic is about, or where one would stand that is not written.
+fn lines(topic: &Topic, clusters: &[Declared]) -> Vec<String> {
+    let mut found = Vec::new();
+    for cluster in clusters {
+        let pointers = topic.about.iter().map(|it| match it.strip_prefix('/') {
+            Some(_) => Pointer::parse(it),
+            None => Pointer::parse("/extension/configurationSettings").join(it),
+        });
+        let pointers: Vec<Pointer> = pointers.collect();
+        let written: Vec<&Pointer> =
+            pointers.iter().filter(|it| cluster.origin.is_written(it)).collect();
+        let site = |it: &Pointer| {
+            let place = cluster.origin.key(it)?;
+            let line = place.line_column().0;
+            let text = place.source.text.lines().nth(line - 1).unwrap_or_default();
+            Some((format!("{}:{line}", place.source.path.display()), text.trim().to_owned()))
+        };
+        if written.is_empty() {
+            let own = pointers.first().and_then(|it| Some((it, site(it)?.0)));
+            found.extend(own.map(|(it, at)| {
+                format!(
+                    "  {} is not written; it would stand at {at}",
+                    it.to_string().trim_start_matches('/').replace('/', ".")
+                )
+            }));
+        }
+        found.extend(
+            written.into_iter().filter_map(site).map(|(at, text)| format!("  {at}: {text}")),
+        );
+    }
+    found
 }
 
 fn section(title: &str, paragraphs: &[&str]) -> String {
@@ -37,26 +264,6 @@ fn indented(label: &str, text: &str) -> String {
     }
     let lines: Vec<String> = text.trim_end().lines().map(|it| format!("    {it}")).collect();
     format!("{label}\n{}", lines.join("\n"))
-}
-
-fn rule(page: &catalog::CodePage) -> String {
-    let source =
-        if page.source.is_empty() { String::new() } else { format!("Source: {}", page.source) };
-    section(
-        &format!("{} ({})", page.code, page.severity.join(" or ")),
-        &[
-            &page.summary,
-            &page.cause,
-            &indented("Instead of", &page.wrong),
-            &indented("write", &page.right),
-            &source,
-        ],
-    )
-}
-
-fn check_page(page: &catalog::Page) -> String {
-    let source = format!("Source: {}", page.source);
-    section(&format!("{}: {}", page.code, page.title), &[&page.summary, &page.explanation, &source])
 }
 
 fn setting(word: &str, fact: &SettingFact) -> String {
@@ -119,17 +326,28 @@ fn kind(kind: &SettingKind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::KindName;
 
     #[test]
     fn a_code_that_means_two_things_gets_both_pages() {
-        let text = page("e45004").unwrap();
+        let text = page("e45004", &[]).unwrap();
         assert!(text.contains("health report") && text.contains("error of a job"), "{text}");
     }
 
     #[test]
     fn a_setting_says_what_a_change_of_it_disrupts() {
-        let text = page("inferenceRouterServiceType").unwrap();
+        let text = page("inferenceRouterServiceType", &[]).unwrap();
         assert!(text.contains("disrupts endpoints"), "{text}");
-        assert_eq!(page("no-such-word"), None);
+        assert_eq!(page("no-such-word", &[]), None);
+    }
+
+    #[test]
+    fn every_kind_and_every_code_has_a_page() {
+        for kind in KindName::ALL {
+            assert_eq!(topics(kind.as_str()).first().map(|it| it.rank), Some(WHOLE), "{kind}");
+        }
+        for it in catalog::codes() {
+            assert!(topics(&it.code).iter().any(|topic| topic.name == it.code), "{}", it.code);
+        }
     }
 }

@@ -167,7 +167,7 @@ fn pods(site: &mut Site<'_>) {
                     format!("{} of {} are not ready: {}", bad.len(), pods.len(), some(&bad));
                 let help = catalog::remedy(crate::model::Api::Azure, 0, "", &message).map_or_else(
                     || format!("kubectl describe pod -n {AZUREML} tells why"),
-                    |it| format!("{}: {}", it.summary, it.advice),
+                    |it| format!("{}: {}", it.summary, it.help),
                 );
                 Found::wrong(message, help)
             }

@@ -151,6 +151,8 @@ fn command(severity: Severity, title: &str, site: Option<Site>, message: &str) -
 }
 
 fn escaped(text: &str) -> String {
+    let text: String =
+        text.chars().filter(|it| !it.is_control() || "\n\r\t".contains(*it)).collect();
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
@@ -196,6 +198,8 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
 
 /// Data of a logging command; a line of the log that begins with `##` would be one too.
 fn vso(text: &str) -> String {
+    let text: String =
+        text.chars().filter(|it| !it.is_control() || "\n\r\t".contains(*it)).collect();
     let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
     let text = text.replace(';', "%3B").replace(']', "%5D");
     text.replace("##", "# #")
@@ -256,6 +260,7 @@ pub(super) fn prometheus(report: &Report) -> String {
 
 /// A label value of Prometheus' text format.
 fn label(text: &str) -> String {
+    let text: String = text.chars().filter(|it| !it.is_control() || *it == '\n').collect();
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

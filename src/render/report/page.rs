@@ -200,7 +200,8 @@ fn markup(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            it if it.is_control() && it != '\n' && it != '\t' => {}
+            '\n' => out.push_str("&#10;"),
+            it if it.is_control() && it != '\t' => {}
             it => out.push(it),
         }
         out
