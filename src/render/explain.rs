@@ -87,10 +87,15 @@ fn rank(page: &CodePage, text: &str, lower: &str, said: &dyn Fn(&str) -> bool) -
     if telling && said(&page.code) {
         return if elsewhere { SERVICE_CODE } else { EXACT_CODE };
     }
-    let code = page.codes.iter().filter(|it| said(it)).map(|it| it.len()).max();
+    let code = page.codes.iter().filter(|it| humped(it) && said(it)).map(|it| it.len()).max();
     let code = code.map(|it| if catalog::is_vague(page) { 2 } else { SERVICE_CODE + it });
     let part = page.matches.iter().filter_map(|it| catalog::matched(it, lower)).max();
     code.max(part).unwrap_or(0)
+}
+
+/// Whether a code of a service is no word that a sentence may hold anyway: `Conflict` is.
+fn humped(code: &str) -> bool {
+    code.chars().skip(1).any(|it| it.is_ascii_uppercase() || it.is_ascii_digit())
 }
 
 fn code(page: &CodePage, rank: usize) -> Topic {
