@@ -125,9 +125,7 @@ impl Decision<'_> {
             return;
         }
         step.action = Action::Delete;
-        let empty = step.key.kind == KindName::Namespace && orphan.goes.is_empty();
-        let impact = if empty { Impact::Safe } else { self.kind.removal_impact() };
-        step.impact = self.felt(impact);
+        step.impact = self.felt(self.kind.removal_impact());
         step.note = (!orphan.goes.is_empty()).then(|| {
             let (some, more) = orphan.goes.split_at(orphan.goes.len().min(10));
             let more =

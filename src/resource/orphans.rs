@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::graph::{Desired, Node, Orphan};
 use super::mark::{Mark, MarkAt};
 use super::{
-    Companion, Compute, Extension, InstanceType, Namespace, Read, Resource, RoleAssignment,
-    Snapshot, Target,
+    Companion, Compute, Extension, InstanceType, Read, Resource, RoleAssignment, Snapshot, Target,
 };
 use crate::catalog::{self, ArmType};
 use crate::model::{ArmId, Json, Key, KindName, ObjectRef};
@@ -23,11 +22,9 @@ fn list(path: String, arm_type: ArmType) -> Read {
     Read::ArmList { path, api_version: arm_type.api_version }
 }
 
-fn all(kind: KindName) -> Read {
-    Read::Objects(match kind {
-        KindName::Namespace => ObjectRef::cluster("v1", "Namespace", "namespaces", ""),
-        _ => ObjectRef::cluster(InstanceType::API_VERSION, "InstanceType", "instancetypes", ""),
-    })
+fn instance_types() -> Read {
+    let all = ObjectRef::cluster(InstanceType::API_VERSION, "InstanceType", "instancetypes", "");
+    Read::Objects(all)
 }
 
 fn extensions(cluster: &ArmId) -> Read {
@@ -65,9 +62,7 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
     for (scope, cluster) in clusters(desired, live) {
         wanted.insert((scope.to_owned(), extensions(&cluster.id)));
         if cluster.kubernetes {
-            for kind in [KindName::Namespace, KindName::InstanceType] {
-                wanted.insert((scope.to_owned(), all(kind)));
-            }
+            wanted.insert((scope.to_owned(), instance_types()));
         }
         for read in [group(&cluster.id), roles(cluster.id.subscription())] {
             // One answer serves every cluster of the group or subscription.
@@ -146,7 +141,6 @@ pub fn contents_of(orphans: &BTreeMap<Key, Node>, desired: &Desired) -> Vec<(Key
     let mut wanted = Vec::new();
     for (key, node) in orphans {
         let namespace = match &node.resource {
-            Resource::Namespace(it) => it.key.name.as_str(),
             Resource::Extension(_) => "azureml",
             Resource::Compute(it) => it.namespace.as_str(),
             _ => continue,
@@ -196,7 +190,6 @@ impl Search<'_> {
 
     fn cluster(&self, cluster: &ArmId, kubernetes: bool, found: &mut BTreeMap<Key, Node>) {
         let mut resources: Vec<Resource> = Vec::new();
-        let mut namespaces_in_use = BTreeSet::new();
         for workspace in workspaces(self.desired, self.scope, cluster, self.answers) {
             for document in answer(self.answers, &computes(&workspace)) {
                 let namespace = text(document, "/properties/properties/namespace").to_owned();
@@ -204,21 +197,10 @@ impl Search<'_> {
                 {
                     continue;
                 }
-                match self.id(super::mark::TAG, document) {
-                    Some(id) => {
-                        let long = format!("{}/{}", workspace.name(), id.name());
-                        let key = self.key(KindName::Compute, id.name(), &long);
-                        if !self.prune {
-                            namespaces_in_use.insert(namespace.clone());
-                        }
-                        resources.push(Compute::attached(key, id, cluster, namespace).into());
-                    }
-                    // A declared one has its declared namespace after the apply.
-                    None if ArmId::parse(text(document, "/id"))
-                        .is_ok_and(|it| self.declared.contains(&it)) => {}
-                    None => {
-                        namespaces_in_use.insert(namespace);
-                    }
+                if let Some(id) = self.id(super::mark::TAG, document) {
+                    let long = format!("{}/{}", workspace.name(), id.name());
+                    let key = self.key(KindName::Compute, id.name(), &long);
+                    resources.push(Compute::attached(key, id, cluster, namespace).into());
                 }
             }
         }
@@ -238,19 +220,14 @@ impl Search<'_> {
             resources.extend(self.role(document));
         }
         if kubernetes {
-            for kind in [KindName::InstanceType, KindName::Namespace] {
-                let objects = self.own(&all(kind));
-                for document in objects.filter(|it| self.is_ours(super::mark::ANNOTATION, it)) {
-                    let key = Key::new(self.scope, kind, text(document, "/metadata/name"));
-                    if self.desired.nodes.contains_key(&key) {
-                        continue;
-                    }
-                    match kind {
-                        KindName::InstanceType => resources.push(InstanceType::named(key).into()),
-                        // A compute that stays keeps its namespace.
-                        _ if namespaces_in_use.contains(&key.name) => {}
-                        _ => resources.push(Namespace { key }.into()),
-                    }
+            // A namespace outlives the compute that it was made for: it may hold claims and what others put there.
+            // `destroy` removes it.
+            let objects = self.own(&instance_types());
+            for document in objects.filter(|it| self.is_ours(super::mark::ANNOTATION, it)) {
+                let name = text(document, "/metadata/name");
+                let key = Key::new(self.scope, KindName::InstanceType, name);
+                if !self.desired.nodes.contains_key(&key) {
+                    resources.push(InstanceType::named(key).into());
                 }
             }
         }
@@ -296,7 +273,6 @@ impl Search<'_> {
             let key = resource.kind().key().clone();
             let stands_on = |other: &&Key| match (key.kind, other.kind) {
                 (KindName::Compute | KindName::InstanceType, KindName::Extension) => true,
-                (KindName::Compute | KindName::Extension, KindName::Namespace) => true,
                 (KindName::Extension, it) => Companion::is_companion(it),
                 _ => false,
             };
