@@ -152,6 +152,7 @@ stories! {
     fields_left_to_others,
     broken_states_and_missing_things,
     not_waiting,
+    drift_that_somebody_accepted,
     reports_of_drift,
     graph_show_and_explain,
     without_kubernetes,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::arm::Auth;
+use crate::health::Status;
+use crate::language::DriftClass;
 use crate::model::{ConfirmedHost, Trust};
 use crate::render::report::Format;
 
@@ -166,6 +168,9 @@ pub(super) struct PlanArgs {
     /// Save the plan, to apply exactly what was reviewed
     #[arg(short, long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// Write the plan as one page for a browser, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
@@ -231,25 +236,39 @@ pub(super) enum Allow {
 pub(super) struct DriftArgs {
     #[command(flatten)]
     pub(super) files: Files,
-    /// How to report
-    #[arg(long, value_enum, default_value = "human")]
-    pub(super) format: DriftFormat,
+    #[command(flatten)]
+    pub(super) formats: Formats,
+    /// Exit with 2 only for drift of this class or from this severity on; `new`: only for what is
+    /// not in the baseline; default: warning
+    #[arg(long, value_name = "CLASS|SEVERITY", value_delimiter = ',', value_parser = fail_on)]
+    pub(super) fail_on: Vec<FailOn>,
+    /// JSON report of an earlier run: says what is new, still there and gone
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum DriftFormat {
-    /// For people
-    Human,
-    /// One JSON document
-    Json,
-    /// For a pull request or a step summary
-    Markdown,
-    /// JUnit XML
-    Junit,
-    /// SARIF 2.1.0
-    Sarif,
-    /// GitHub annotations
-    Github,
+/// What makes `drift` fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailOn {
+    /// Any finding of a class.
+    Class(DriftClass),
+    /// Any finding at least as bad.
+    Severity(Status),
+    /// Only findings that an earlier run did not have.
+    New,
+}
+
+fn fail_on(text: &str) -> Result<FailOn, String> {
+    match text {
+        "error" => Ok(FailOn::Severity(Status::Fail)),
+        "warning" => Ok(FailOn::Severity(Status::Warning)),
+        "info" => Ok(FailOn::Severity(Status::Info)),
+        "new" => Ok(FailOn::New),
+        _ => DriftClass::named(text).map(FailOn::Class).ok_or_else(|| {
+            let classes = DriftClass::ALL.map(DriftClass::as_str).join(", ");
+            format!("`{text}` is none of: error, warning, info, new, {classes}")
+        }),
+    }
 }
 
 #[derive(Debug, Args)]

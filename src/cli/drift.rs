@@ -1,31 +1,96 @@
 //! `amlplan drift`: compares and reports; it has no client that could write.
 
-use super::args::{DriftArgs, DriftFormat};
-use super::context::Context;
+use std::path::Path;
+
+use super::args::{DriftArgs, FailOn};
+use super::context::{Context, Observed, now};
 use super::exit::{Exit, Failure};
-use crate::model::{Key, Pointer};
+use super::verify;
+use crate::health::{self, Finding, Report, Status};
+use crate::language::DriftClass;
+use crate::model::{Json, Key, Pointer};
 use crate::plan::Mode;
 use crate::render;
+use crate::source::Diagnostic;
 
 pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
+    // Read before anything is written: it may be the file of this run's report.
+    let earlier = args.baseline.as_deref().map(baseline).transpose()?;
     let observed = context.observe_all(&args.files.files, &[], false).await?;
     let plan = context.plan(&observed, Mode::Apply);
+    let probes = health::verify::probes(&observed.desired);
+    let probed = verify::probe(probes, &observed, context).await;
+    let health = health::verify::checks(&observed.desired, &observed.live, &probed);
     let places = |key: &Key, path: &Pointer| observed.desired.place(key, path);
-    let out = &context.out;
-    match args.format {
-        DriftFormat::Human => out.result(&render::drift::human(&plan, &places, &context.style())),
-        DriftFormat::Json => out.json(&render::drift::json(&plan, &places)),
-        DriftFormat::Markdown => out.result(&render::drift::markdown(&plan, &places)),
-        DriftFormat::Junit => out.result(&render::drift::junit(&plan, &places)),
-        DriftFormat::Sarif => out.json(&render::drift::sarif(&plan, &places)),
-        DriftFormat::Github => out.commands(&render::drift::github(&plan, &places)),
+    let mut report = render::drift::report(&plan, &observed.live, &places, health);
+    let today = now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    render::drift::accept(&mut report, &observed.desired, today);
+    render::drift::summed(&mut report, &plan);
+    if let (Some(path), Some(earlier)) = (&args.baseline, &earlier) {
+        match earlier {
+            Some(earlier) => {
+                render::drift::since(&mut report, earlier).map_err(|it| unusable(path, &it))?
+            }
+            None => {
+                let message = format!("there is no baseline `{}` yet", path.display());
+                report.diagnostics.push(
+                    Diagnostic::warning("no-baseline", message)
+                        .with_help("everything counts as new; see that the path is right"),
+                );
+            }
+        }
     }
+    report.picture = picture(&observed, &report);
+    verify::write(&report, &args.formats, false, context)?;
     Ok(match () {
         () if plan.errored() => Exit::Error,
-        () if !plan.is_empty() || plan.steps.iter().any(|it| it.orphan_of().is_some()) => {
-            Exit::Found
-        }
-        () if !plan.unread.is_empty() => Exit::Error,
+        () if fails(&report, &args.fail_on) => Exit::Found,
+        () if !plan.unread.is_empty() || !report.complete() => Exit::Error,
         () => Exit::Done,
     })
+}
+
+/// The resources coloured by state; a fleet too large for a picture has none.
+pub(super) fn picture(observed: &Observed, report: &Report) -> String {
+    const MOST: usize = 400;
+    if observed.desired.nodes.len() > MOST {
+        return String::new();
+    }
+    render::graph::svg(&observed.desired, &report.states())
+}
+
+/// The report of an earlier run; `None` when there is none yet, as in the first night.
+fn baseline(path: &Path) -> Result<Option<Json>, Failure> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let source = crate::source::read(path)?;
+    let document = serde_json::from_str(&source.text);
+    document.map(Some).map_err(|it| unusable(path, &it.to_string()))
+}
+
+fn unusable(path: &Path, why: &str) -> Failure {
+    let message = format!("`{}` cannot be a baseline: {why}", path.display());
+    let finding = Diagnostic::error("bad-baseline", message);
+    finding.with_help("write one with `amlplan drift --format json=FILE`").into()
+}
+
+/// Whether a finding of the report makes the command fail.
+fn fails(report: &Report, wanted: &[FailOn]) -> bool {
+    let only_new = wanted.contains(&FailOn::New);
+    let mut wanted: Vec<FailOn> = wanted.iter().copied().filter(|it| *it != FailOn::New).collect();
+    if wanted.is_empty() {
+        wanted.push(FailOn::Severity(Status::Warning));
+    }
+    let is = |it: &Finding, wanted: &FailOn| match wanted {
+        FailOn::Class(class) => it.class.and_then(DriftClass::named) == Some(*class),
+        FailOn::Severity(status) => it.status >= *status,
+        FailOn::New => false,
+    };
+    report
+        .findings
+        .iter()
+        .filter(|it| it.counts() && it.class.is_some())
+        .filter(|it| !only_new || it.members.get("since").is_none_or(|it| *it != "still"))
+        .any(|it| wanted.iter().any(|wanted| is(it, wanted)))
 }

@@ -12,7 +12,9 @@ pub(super) fn run(args: &GraphArgs, context: &Context) -> Result<Exit, Failure> 
     match args.format {
         GraphFormat::Dot => context.out.result(&render::graph::dot(&desired)),
         GraphFormat::Mermaid => context.out.result(&render::graph::mermaid(&desired)),
-        GraphFormat::Svg => context.out.result(&render::graph::svg(&desired)),
+        GraphFormat::Svg => {
+            context.out.result(&render::graph::svg(&desired, &std::collections::BTreeMap::new()))
+        }
         GraphFormat::Json => context.out.json(&render::graph::json(&desired)),
     }
     Ok(Exit::Done)

@@ -3,7 +3,9 @@
 use super::args::{PlanArgs, ShowArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
+use crate::model::{Key, Pointer};
 use crate::plan::{self, Mode, Plan, PlanInput, file};
+use crate::render::report::Format;
 use crate::render::{self, Style};
 
 impl Context {
@@ -46,6 +48,15 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
         let input = PlanInput { desired, live, mode };
         let saved = file::Saved::new(&input, warnings, context.surroundings());
         file::write(path, &saved, &render::json::plan)?;
+    }
+    if let Some(path) = &args.html {
+        let places = |key: &Key, path: &Pointer| observed.desired.place(key, path);
+        let mut report = render::drift::report(&plan, &observed.live, &places, Vec::new());
+        report.command = "plan";
+        report.verdict = render::human::verdict(&plan);
+        report.picture = super::drift::picture(&observed, &report);
+        let page = render::report::render(&report, Format::Html, &context.style(), true);
+        context.out.deliver(&page, Format::Html.commands(), Some(path))?;
     }
     if args.json {
         context.out.json(&render::json::plan(&plan, &now().to_string()));

@@ -1,15 +1,19 @@
 //! `amlplan verify` and `amlplan doctor`.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
 
-use super::args::CheckArgs;
-use super::context::{Context, Observed, now};
+use super::args::{CheckArgs, Formats};
+use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
 use crate::health::{self, Finding, Probe, Probed, Report, Status};
+use crate::render::report::Format;
+use crate::render::safe::Commands;
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
-async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Probed {
+pub(super) async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Probed {
     let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
     let answers = observe::reads(wanted, &observed.clients, context.global.parallelism.get()).await;
     let mut probed = Probed::default();
@@ -29,7 +33,7 @@ pub(super) async fn verify(args: &CheckArgs, context: &Context) -> Result<Exit, 
     let probed = probe(health::verify::probes(&observed.desired), &observed, context).await;
     let findings = health::verify::checks(&observed.desired, &observed.live, &probed);
     let report = Report { command: "verify", findings, ..Report::default() };
-    write(&report, args, context)?;
+    write(&report, &args.formats, args.json, context)?;
     // What could not be looked at is not known to work.
     Ok(match () {
         () if report.number(Status::Fail) > 0 => Exit::Found,
@@ -42,7 +46,7 @@ pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, 
     let observed = context.observe(&args.files.files, &[], false).await?;
     let findings = prerequisites(&observed, context).await;
     let report = Report { command: "doctor", findings, ..Report::default() };
-    write(&report, args, context)?;
+    write(&report, &args.formats, args.json, context)?;
     Ok(if report.number(Status::Fail) > 0 { Exit::Found } else { Exit::Done })
 }
 
@@ -52,11 +56,46 @@ pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec
     health::doctor::checks(&observed.desired, &observed.live, &probed, now())
 }
 
-/// Writes a report in every format asked for, to standard output or to a file.
-pub(super) fn write(report: &Report, args: &CheckArgs, context: &Context) -> Result<(), Failure> {
-    for (format, file) in args.formats.all(args.json) {
-        let text = render::report::render(report, format, &context.style(), args.formats.all);
-        context.out.deliver(&text, format.commands(), file.as_deref())?;
+/// Writes a report in every format asked for, to standard output or to a file. A CI host's own
+/// summary gets it as markdown, whole.
+pub(super) fn write(
+    report: &Report,
+    formats: &Formats,
+    json: bool,
+    context: &Context,
+) -> Result<(), Failure> {
+    let text = |format| render::report::render(report, format, &context.style(), formats.all);
+    for (format, file) in formats.all(json) {
+        context.out.deliver(&text(format), format.commands(), file.as_deref())?;
+        match format {
+            Format::Github => {
+                // GitHub docs: Workflow commands, adding a job summary.
+                if let Some(path) = env("GITHUB_STEP_SUMMARY").filter(|it| !it.is_empty()) {
+                    let safe = render::safe::written(&text(Format::Markdown), Commands::None);
+                    append(&path, &safe).map_err(|why| summary(&path, &why))?;
+                }
+            }
+            Format::AzurePipelines => {
+                // Azure Pipelines docs: Logging commands, UploadSummary.
+                if let Some(folder) = env("AGENT_TEMPDIRECTORY").filter(|it| !it.is_empty()) {
+                    let path = Path::new(&folder).join(format!("amlplan-{}.md", report.command));
+                    let whole = text(Format::Markdown);
+                    context.out.deliver(&whole, Commands::None, Some(&path))?;
+                    let path = path.display();
+                    context.out.commands(&format!("##vso[task.uploadsummary]{path}"));
+                }
+            }
+            _ => {}
+        }
     }
     Ok(())
+}
+
+fn append(path: &str, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn summary(path: &str, why: &std::io::Error) -> Failure {
+    Failure::error("file-unwritable", format!("cannot write the summary `{path}`: {why}"))
 }

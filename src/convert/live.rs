@@ -81,6 +81,7 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
         instance_types: Vec::new(),
         role_assignments: Vec::new(),
         lifecycle: Lifecycle::default(),
+        drift: crate::language::Drift::default(),
     }
 }
 

@@ -109,6 +109,14 @@ impl Finding {
         !matches!(self.status, Status::Pass | Status::Skipped)
     }
 
+    /// What stands under it where there is room: how to mend it, and the id of drift.
+    #[must_use]
+    pub fn closing(&self) -> String {
+        let help = self.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+        let id = self.class.map(|it| format!("\nid: {} ({it})", self.fingerprint()));
+        format!("{help}{}", id.unwrap_or_default())
+    }
+
     /// What is wrong in one line, without the address.
     #[must_use]
     pub fn problem(&self) -> String {
@@ -139,9 +147,22 @@ pub struct Report {
     pub verdict: String,
     /// Further members of the document in JSON.
     pub members: BTreeMap<&'static str, Json>,
+    /// The resources as a picture (SVG of our own making) for the page; may be empty.
+    pub picture: String,
 }
 
 impl Report {
+    /// The worst that was found of each resource.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<&Key, Status> {
+        let mut states = BTreeMap::new();
+        for it in &self.findings {
+            let state = states.entry(&it.address).or_insert(it.status);
+            *state = it.status.max(*state);
+        }
+        states
+    }
+
     /// What somebody has to read, the worst first, then by address and field.
     #[must_use]
     pub fn bad(&self) -> Vec<&Finding> {

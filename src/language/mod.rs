@@ -5,6 +5,7 @@
 //! ```
 
 mod de;
+mod drift;
 mod env;
 mod fleet;
 mod hole;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use crate::source::{self, Diagnostic, Diagnostics, Place};
 
+pub use drift::{Drift, DriftClass, DriftIgnore};
 pub use node::{Data, Entry, Node, Span, Text};
 pub use principal::{NoPrincipal, PrincipalRef};
 pub use schema::schema;

@@ -119,6 +119,9 @@ pub struct Cluster {
     /// What not to watch and what not to destroy.
     #[serde(default)]
     pub lifecycle: Lifecycle,
+    /// How drift is reported.
+    #[serde(default)]
+    pub drift: super::Drift,
 }
 
 /// Where in Azure a cluster lives.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::DriftIgnore;
 use super::spec::{
     Access, Cloud, CloudName, Cluster, Compute, Extension, IdentityType, InstanceType,
     ProtectedSetting, Quantity, Scc, SccMethod, Setting,
@@ -205,6 +206,21 @@ impl Writer {
         if !lifecycle.is_empty() {
             top.push(("lifecycle".into(), Yaml::Map(lifecycle)));
         }
+        if !it.drift.ignore.is_empty() {
+            let accepted = it.drift.ignore.iter().map(|it| self.accepted(it)).collect();
+            top.push(("drift".into(), Yaml::Map(vec![("ignore".into(), Yaml::List(accepted))])));
+        }
+    }
+
+    fn accepted(&self, it: &DriftIgnore) -> Yaml {
+        let mut entry = Entries::new();
+        self.put(&mut entry, "path", &it.path);
+        it.class.iter().for_each(|it| self.put(&mut entry, "class", it.as_str()));
+        self.put(&mut entry, "reason", &it.reason);
+        for (key, value) in [("owner", &it.owner), ("until", &it.until)] {
+            value.iter().for_each(|it| self.put(&mut entry, key, it));
+        }
+        Yaml::Map(entry)
     }
 
     fn scc(&self, it: &Scc) -> Yaml {

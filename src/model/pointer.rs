@@ -59,6 +59,20 @@ impl Pointer {
         self.0.starts_with(&other.0)
     }
 
+    /// Whether `path` is this one or below it, where `nodeSelector` covers `nodeSelector.disk` too:
+    /// keys of settings contain dots.
+    #[must_use]
+    pub fn covers(&self, path: &Self) -> bool {
+        if path.starts_with(self) {
+            return true;
+        }
+        let (Some(last), Some(other)) = (self.0.last(), path.0.get(self.0.len().saturating_sub(1)))
+        else {
+            return false;
+        };
+        path.starts_with(&self.parent()) && other.starts_with(&format!("{last}."))
+    }
+
     /// The value at this path, with object keys compared exactly.
     #[must_use]
     pub fn get<'a>(&self, document: &'a Json) -> Option<&'a Json> {

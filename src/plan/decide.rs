@@ -271,7 +271,7 @@ impl Decision<'_> {
     fn compare(&self, step: &mut Step, want: &Document) {
         let ignored = self.ignored();
         let mut changes = self.kind.differences(want, self.live);
-        changes.retain(|it| !ignored.iter().any(|ignore| is_ignored(ignore, &it.path)));
+        changes.retain(|it| !ignored.iter().any(|ignore| ignore.covers(&it.path)));
         if changes.is_empty() {
             return;
         }
@@ -397,19 +397,6 @@ fn falls_with(kind: KindName, need: KindName) -> bool {
             | (K::ServiceBusSubscription, K::ServiceBusTopic)
             | (K::InstanceType | K::Compute, K::Extension)
     )
-}
-
-/// `nodeSelector` ignores `nodeSelector.disk` too: keys of settings contain dots.
-fn is_ignored(ignore: &Pointer, path: &Pointer) -> bool {
-    if path.starts_with(ignore) {
-        return true;
-    }
-    let (Some(last), Some(other)) =
-        (ignore.tokens().last(), path.tokens().get(ignore.tokens().len() - 1))
-    else {
-        return false;
-    };
-    path.starts_with(&ignore.parent()) && other.starts_with(&format!("{last}."))
 }
 
 /// Puts a text into a document, with the objects around it.

@@ -108,7 +108,8 @@ fn gates(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
 }
 
 /// The last line.
-fn verdict(plan: &Plan) -> String {
+#[must_use]
+pub fn verdict(plan: &Plan) -> String {
     if plan.is_empty() && plan.errored() {
         return "The plan has errors; whether there are changes is not known.".to_owned();
     }

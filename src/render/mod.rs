@@ -38,16 +38,11 @@ mod tests {
         assert_eq!(held, 2, "the sample holds secrets that could show");
         let style = Style::default();
         let nowhere = |_: &_, _: &_| None;
-        let shown = [
-            human::plan(&plan, &style),
-            json::plan(&plan, "now").to_string(),
-            drift::human(&plan, &nowhere, &style),
-            drift::json(&plan, &nowhere).to_string(),
-            drift::markdown(&plan, &nowhere),
-            drift::junit(&plan, &nowhere),
-            drift::sarif(&plan, &nowhere).to_string(),
-            drift::github(&plan, &nowhere),
-        ];
+        let report = drift::report(&plan, &crate::resource::Snapshot::default(), &nowhere, vec![]);
+        let mut shown = vec![human::plan(&plan, &style), json::plan(&plan, "now").to_string()];
+        let formats = report::Format::ALL.into_iter().map(|it| it.0);
+        let formats = formats.filter(|it| *it != report::Format::Prometheus);
+        shown.extend(formats.map(|it| report::render(&report, it, &style, true)));
         for (index, text) in shown.iter().enumerate() {
             assert!(!text.contains(samples::CANARY), "format {index} shows the secret:\n{text}");
         }

@@ -273,6 +273,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
             prevent_destroy: list("lifecycle.preventDestroy"),
             ..Lifecycle::default()
         },
+        drift: crate::language::Drift::default(),
     };
     if scc_named {
         made.scc = Some(scc(draft.scc, &draft.accounts, &made, &draft.span, findings));

@@ -16,6 +16,7 @@ pub(super) fn check(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
     companions(view, found);
     registrations(view, found);
     lifecycle(view, found);
+    accepted(view, found);
 }
 
 /// A DNS label: 1 to 63 lower-case letters, digits and hyphens.
@@ -386,7 +387,7 @@ fn registrations(view: View<'_>, found: &mut Diagnostics) {
     }
 }
 
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "azure",
     "cluster",
     "features",
@@ -397,28 +398,57 @@ const PARTS: [&str; 10] = [
     "instanceTypes",
     "roleAssignments",
     "lifecycle",
+    "drift",
 ];
+
+/// Says what is wrong with a path of the manifest.
+fn path(path: &str, at: &str, view: View<'_>, found: &mut Diagnostics) {
+    let head = path.split(['.', '[']).next().unwrap_or_default();
+    // A kind of resources means all that the manifest brings of it.
+    if PARTS.contains(&head) || KindName::ALL.iter().any(|it| it.as_str() == path) {
+        return;
+    }
+    let hint = crate::language::suggest::nearest(head, PARTS);
+    let help = hint.map_or_else(
+        || format!("a path begins with one of {}", PARTS.join(", ")),
+        |it| format!("did you mean `{it}`?"),
+    );
+    found.push(
+        Diagnostic::error("bad-ignore-path", format!("`{path}` is no path in this manifest"))
+            .with_help(help)
+            .at(view.value(at), "here"),
+    );
+}
+
+/// Accepted drift: each path is one, each date is one, and nothing is accepted without a reason.
+fn accepted(view: View<'_>, found: &mut Diagnostics) {
+    for (index, it) in view.cluster.drift.ignore.iter().enumerate() {
+        let at = format!("/drift/ignore/{index}");
+        let own = it.path.split('/').next().unwrap_or_default();
+        let address =
+            own == view.cluster.name || own.eq_ignore_ascii_case(&view.cluster.azure.subscription);
+        if !address {
+            path(&it.path, &format!("{at}/path"), view, found);
+        }
+        let until = it.until.as_deref();
+        if let Some(text) = until.filter(|it| it.parse::<jiff::civil::Date>().is_err()) {
+            let message = format!("`{text}` is not a day");
+            let finding = Diagnostic::error("bad-drift-ignore", message);
+            let finding = finding.with_help("write it like 2027-01-31");
+            found.push(finding.at(view.value(&format!("{at}/until")), "here"));
+        }
+        if it.reason.trim().is_empty() {
+            let finding = Diagnostic::error("bad-drift-ignore", "the reason is empty");
+            let finding = finding.with_help("say why this drift is accepted");
+            found.push(finding.at(view.value(&format!("{at}/reason")), "here"));
+        }
+    }
+}
 
 fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
     let lifecycle = &view.cluster.lifecycle;
-    for (index, path) in lifecycle.ignore_changes.iter().enumerate() {
-        let head = path.split(['.', '[']).next().unwrap_or_default();
-        // A kind of resources means all that the manifest brings of it.
-        if !PARTS.contains(&head) && !KindName::ALL.iter().any(|it| it.as_str() == path) {
-            let hint = crate::language::suggest::nearest(head, PARTS);
-            let help = hint.map_or_else(
-                || format!("a path begins with one of {}", PARTS.join(", ")),
-                |it| format!("did you mean `{it}`?"),
-            );
-            found.push(
-                Diagnostic::error(
-                    "bad-ignore-path",
-                    format!("`{path}` is no path in this manifest"),
-                )
-                .with_help(help)
-                .at(view.value(&format!("/lifecycle/ignoreChanges/{index}")), "here"),
-            );
-        }
+    for (index, it) in lifecycle.ignore_changes.iter().enumerate() {
+        path(it, &format!("/lifecycle/ignoreChanges/{index}"), view, found);
     }
     for (index, target) in lifecycle.prevent_destroy.iter().enumerate() {
         let mut parts = target.split('/');

@@ -1,143 +1,98 @@
-//! The report of `amlplan drift`: where live differs from what is declared, in every format that a
-//! nightly run may want. All formats show one list of findings, and every count is its length.
+//! What `amlplan drift` found, as the report that every format shows: a plan read as differences,
+//! each with its class, and what `verify` says about health.
 
-mod ci;
-mod markdown;
+mod accept;
+mod who;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
-pub use ci::{github, junit, sarif};
-pub use markdown::markdown;
+pub use accept::{accept, since};
 
-use super::report::Site;
-use super::style::{Ink, Style, count, text};
+use super::style::count;
 use super::values;
-use crate::model::{Json, Key, Pointer, Value};
+use crate::health::{Finding, Report, Status};
+use crate::language::{DriftClass, DriftIgnore};
+use crate::model::{Json, Key, KindName, Pointer, Value};
 use crate::plan::{Action, Plan, Reason, Step};
-use crate::resource::{FieldChange, Impact};
+use crate::resource::graph::Accepted;
+use crate::resource::{FINGERPRINT_PREFIX, FieldChange, Impact, Snapshot};
 use crate::source::Place;
 
 /// Finds the place in a manifest where a field of a resource was written.
 pub type Places<'a> = &'a dyn Fn(&Key, &Pointer) -> Option<Place>;
 
-/// What sort of drift it is; the order is that of the rules in SARIF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Missing,
-    Changed,
-    ChangedForGood,
-    Unhealthy,
-    Unwanted,
-    Orphan,
-}
-
-impl Rule {
-    const ALL: [Self; 6] = [
-        Self::Missing,
-        Self::Changed,
-        Self::ChangedForGood,
-        Self::Unhealthy,
-        Self::Unwanted,
-        Self::Orphan,
-    ];
-
-    const fn id(self) -> &'static str {
-        match self {
-            Self::Missing => "drift-missing",
-            Self::Changed => "drift-changed",
-            Self::ChangedForGood => "drift-needs-replacement",
-            Self::Unhealthy => "drift-unhealthy",
-            Self::Unwanted => "drift-unwanted",
-            Self::Orphan => "drift-orphan",
-        }
-    }
-
-    const fn is_error(self) -> bool {
-        match self {
-            Self::Changed | Self::Orphan => false,
-            Self::Missing | Self::ChangedForGood | Self::Unhealthy | Self::Unwanted => true,
-        }
-    }
-
-    const fn describe(self) -> &'static str {
-        match self {
-            Self::Missing => "A declared resource does not exist",
-            Self::Changed => "A field differs from what is declared",
-            Self::ChangedForGood => "A field differs and cannot be changed back in place",
-            Self::Unhealthy => "A resource is not in the state that apply leaves it in",
-            Self::Unwanted => "A resource exists that should not",
-            Self::Orphan => "A resource that the manifest made is no longer declared",
-        }
+/// What the resources of a kind are, for drift.
+const fn class_of(kind: KindName) -> DriftClass {
+    match kind {
+        KindName::Feature | KindName::Provider => DriftClass::Registration,
+        KindName::SccGrant => DriftClass::Grant,
+        KindName::RoleAssignment => DriftClass::Role,
+        KindName::RelayNamespace
+        | KindName::RelayHybridConnection
+        | KindName::RelayAuthorizationRule
+        | KindName::ServiceBusNamespace
+        | KindName::ServiceBusTopic
+        | KindName::ServiceBusSubscription
+        | KindName::LogAnalyticsWorkspace => DriftClass::Companion,
+        _ => DriftClass::Setting,
     }
 }
 
-/// One field, or one whole resource, that is not as declared.
-struct Finding<'a> {
-    step: &'a Step,
-    rule: Rule,
-    path: Pointer,
-    expected: Json,
-    live: Json,
-    place: Option<Place>,
+/// How bad a class is when nothing makes it worse.
+const fn weight(class: DriftClass) -> Status {
+    match class {
+        DriftClass::Setting | DriftClass::Version | DriftClass::Orphan | DriftClass::Foreign => {
+            Status::Warning
+        }
+        DriftClass::Secret
+        | DriftClass::Health
+        | DriftClass::Grant
+        | DriftClass::Role
+        | DriftClass::Registration
+        | DriftClass::Companion => Status::Fail,
+    }
 }
 
-impl Finding<'_> {
-    /// The same on every run as long as the same field differs, whatever its values are.
-    fn fingerprint(&self) -> String {
-        let text = format!("{}\n{}\n{}", self.rule.id(), self.step.key, self.path);
-        Sha256::digest(text).iter().take(8).map(|it| format!("{it:02x}")).collect()
-    }
-
-    /// Whether mending it costs something or it keeps things from working.
-    fn is_error(&self) -> bool {
-        self.rule.is_error() || self.step.impact != Impact::Safe
-    }
-
-    /// What is wrong, without the address, and who else writes the resource.
-    fn problem(&self) -> String {
-        let others = self.step.note.as_deref().filter(|it| it.starts_with("also written by "));
-        let others = others.and_then(|it| it.split_once(':')).map(|it| format!(" ({})", it.0));
-        format!("{}{}", self.difference(), others.unwrap_or_default())
-    }
-
-    fn difference(&self) -> String {
-        let Self { step, rule, path, expected, live, .. } = self;
-        match rule {
-            Rule::Missing => "does not exist".to_owned(),
-            Rule::Unwanted => "exists and should not".to_owned(),
-            Rule::Orphan | Rule::Unhealthy => {
-                step.reasons.iter().map(values::reason).collect::<Vec<_>>().join("; ")
-            }
-            Rule::Changed | Rule::ChangedForGood => match self.items() {
-                Some((extra, missing)) => {
-                    let mut parts = Vec::new();
-                    if !missing.is_empty() {
-                        parts.push(format!("lacks {}", missing.join(", ")));
-                    }
-                    if !extra.is_empty() {
-                        parts.push(format!("has {}, not declared", extra.join(", ")));
-                    }
-                    format!("{path} {}", parts.join("; "))
-                }
-                None => format!("{path} is {}, declared is {}", side(live), side(expected)),
-            },
+/// The class of one field.
+fn class_of_field(step: &Step, change: &FieldChange) -> DriftClass {
+    let below = change.path.tokens().get(1).map(String::as_str);
+    let mark = |it: &String| it.starts_with(FINGERPRINT_PREFIX);
+    match class_of(step.key.kind) {
+        _ if values::is_secret_change(change) || change.path.tokens().iter().any(mark) => {
+            DriftClass::Secret
         }
+        DriftClass::Setting
+            if step.key.kind == KindName::Extension
+                && matches!(
+                    below,
+                    Some("version" | "autoUpgradeMinorVersion" | "releaseTrain" | "currentVersion")
+                ) =>
+        {
+            DriftClass::Version
+        }
+        class => class,
     }
+}
 
-    /// For a list with other items than declared: those it has too many, and those it lacks.
-    fn items(&self) -> Option<(Vec<String>, Vec<String>)> {
-        let list = |it: &Json| Some(it.as_array()?.iter().cloned().map(Value::from).collect());
-        let (live, expected): (Vec<Value>, Vec<Value>) = (list(&self.live)?, list(&self.expected)?);
-        let (extra, missing) = values::list_difference(&live, &expected);
-        let words = |it: &[Value]| it.iter().map(values::inline).collect();
-        (!extra.is_empty() || !missing.is_empty()).then(|| (words(&extra), words(&missing)))
+fn finding(step: &Step, class: DriftClass, path: Pointer, message: String) -> Finding {
+    let mild = step.impact == Impact::Safe || class == DriftClass::Orphan;
+    let status = if mild { weight(class) } else { Status::Fail };
+    Finding {
+        class: Some(class.as_str()),
+        path,
+        help: Some(help(class).to_owned()),
+        members: BTreeMap::from([("action", json!(step.action)), ("impact", json!(step.impact))]),
+        ..Finding::new(class.code(), status, step.key.clone(), message)
     }
+}
 
-    fn site(&self) -> Option<Site> {
-        self.place.as_ref().map(Site::of)
+const fn help(class: DriftClass) -> &'static str {
+    match class {
+        DriftClass::Orphan => "amlplan plan shows what apply does about it",
+        DriftClass::Health => "amlplan verify tells more; amlplan apply makes what is missing",
+        _ => "amlplan apply undoes it; or change the manifest, or accept it under drift.ignore",
     }
 }
 
@@ -151,111 +106,6 @@ fn side(value: &Json) -> String {
         }
         Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
             values::inline(&Value::from(value.clone()))
-        }
-    }
-}
-
-/// Everything that every format shows.
-struct Report<'a> {
-    plan: &'a Plan,
-    findings: Vec<Finding<'a>>,
-    /// How many resources are looked at, without those that are only read.
-    looked_at: usize,
-    drifted: usize,
-}
-
-impl<'a> Report<'a> {
-    fn new(plan: &'a Plan, places: Places<'_>) -> Self {
-        let made = plan.changing().filter(|it| it.action.makes()).map(|it| &it.key).collect();
-        let mut findings: Vec<Finding<'a>> =
-            plan.steps.iter().flat_map(|it| findings_of(it, &made)).collect();
-        for finding in &mut findings {
-            finding.place = place(plan, places, &finding.step.key, &finding.path);
-        }
-        // A finding without a place is shown nowhere in GitHub, so it borrows one.
-        let fallback = findings.iter().find_map(|it| it.place.clone());
-        for finding in &mut findings {
-            finding.place = finding.place.take().or_else(|| fallback.clone());
-        }
-        let drifted: BTreeSet<&Key> = findings.iter().map(|it| &it.step.key).collect();
-        let looked_at = plan.steps.iter().filter(|it| !it.key.kind.read_only()).count();
-        Self { plan, drifted: drifted.len(), looked_at, findings }
-    }
-
-    /// The scopes of the plan, in order.
-    fn scopes(&self) -> BTreeSet<&'a str> {
-        self.plan.steps.iter().map(|it| it.key.scope.as_str()).collect()
-    }
-
-    fn verdict(&self) -> String {
-        let Self { plan, findings, looked_at, drifted } = self;
-        let missing = super::human::missing(plan).map(|it| format!(" {it}."));
-        let missing = missing.unwrap_or_default();
-        if findings.is_empty() {
-            return if !missing.is_empty() {
-                let read = count(*looked_at, "resource");
-                format!("Drift is not known:{missing} {read} as declared.")
-            } else if plan.errored() {
-                "Drift is not known: the comparison had errors.".to_owned()
-            } else {
-                format!("No drift. {} as declared.", count(*looked_at, "resource"))
-            };
-        }
-        let of = count(*looked_at, "resource");
-        format!("Drift: {drifted} of {of}, {}.{missing}", count(findings.len(), "finding"))
-    }
-}
-
-/// The place of a field, or of what is around it, or of its cluster.
-fn place(plan: &Plan, places: Places<'_>, key: &Key, path: &Pointer) -> Option<Place> {
-    let mut at = path.clone();
-    loop {
-        if let Some(place) = places(key, &at) {
-            return Some(place);
-        }
-        if at == Pointer::root() {
-            break;
-        }
-        at = at.parent();
-    }
-    let neighbours = plan.steps.iter().filter(|it| it.key.scope == key.scope);
-    neighbours.filter_map(|it| places(&it.key, &Pointer::root())).next()
-}
-
-fn findings_of<'a>(step: &'a Step, made: &BTreeSet<&Key>) -> Vec<Finding<'a>> {
-    let whole = |rule, expected, live| {
-        vec![Finding { step, rule, path: Pointer::root(), expected, live, place: None }]
-    };
-    let document = |it: Option<Value>| it.as_ref().map_or(Json::Null, values::shown);
-    if step.orphan_of().is_some() {
-        return whole(Rule::Orphan, Json::Null, document(values::before(step)));
-    }
-    match step.action {
-        Action::NoOp | Action::Read => Vec::new(),
-        Action::Create => whole(Rule::Missing, document(values::after(step)), Json::Null),
-        Action::Delete => whole(Rule::Unwanted, Json::Null, document(values::before(step))),
-        Action::Update | Action::Replace => {
-            // What only follows from another resource's being made anew is no drift of its own.
-            let follows = |it: &FieldChange| match &it.after {
-                Some(Value::Later(later)) => made.contains(&later.from),
-                _ => false,
-            };
-            let changes: Vec<&FieldChange> =
-                step.changes.iter().filter(|it| !follows(it)).collect();
-            let unhealthy = step.reasons.iter().any(|it| matches!(it, Reason::Unhealthy { .. }));
-            if changes.is_empty() && unhealthy {
-                let (before, after) =
-                    (document(values::before(step)), document(values::after(step)));
-                return whole(Rule::Unhealthy, after, before);
-            }
-            let forced = values::forced_paths(step);
-            let finding = |it: &&FieldChange| {
-                let (expected, live) = sides(it);
-                let for_good = forced.contains(&&it.path);
-                let rule = if for_good { Rule::ChangedForGood } else { Rule::Changed };
-                Finding { step, rule, path: it.path.clone(), expected, live, place: None }
-            };
-            changes.iter().map(finding).collect()
         }
     }
 }
@@ -280,173 +130,253 @@ fn sides(change: &FieldChange) -> (Json, Json) {
     (declared.map_or(Json::Null, words), live)
 }
 
-/// The report as text; the verdict is the last line.
-#[must_use]
-pub fn human(plan: &Plan, places: Places<'_>, style: &Style) -> String {
-    let report = Report::new(plan, places);
-    let mut lines = Vec::new();
-    let mut shown: Option<&Key> = None;
-    for finding in &report.findings {
-        let key = &finding.step.key;
-        if shown != Some(key) {
-            if shown.is_some() {
-                lines.push(String::new());
-            }
-            lines.push(style.ink(Ink::Strong, &key.to_string()));
-            shown = Some(key);
-        }
-        let site = finding.site().map(|it| format!("  ({}:{})", it.file, it.start.0));
-        let site = style.ink(Ink::Faint, &site.unwrap_or_default());
-        let symbol = style.ink(Ink::Careful, finding.step.action.symbol());
-        match finding.rule {
-            Rule::Changed | Rule::ChangedForGood => {
-                lines.push(format!("  {symbol} {}{site}", finding.path));
-                if let Some((extra, missing)) = finding.items() {
-                    lines.extend(missing.iter().map(|it| format!("      missing:      {it}")));
-                    lines.extend(extra.iter().map(|it| format!("      not declared: {it}")));
-                } else {
-                    lines.push(format!("      declared: {}", side(&finding.expected)));
-                    lines.push(format!("      live:     {}", side(&finding.live)));
-                }
-            }
-            Rule::Missing | Rule::Unhealthy | Rule::Unwanted | Rule::Orphan => {
-                lines.push(format!("  {symbol} {}{site}", finding.problem()));
-            }
-        }
+/// For a list with other items than declared: what it lacks and what it has too many.
+fn items(expected: &Json, live: &Json) -> Option<String> {
+    let list = |it: &Json| Some(it.as_array()?.iter().cloned().map(Value::from).collect());
+    let (live, expected): (Vec<Value>, Vec<Value>) = (list(live)?, list(expected)?);
+    let (extra, missing) = values::list_difference(&live, &expected);
+    let words = |it: &[Value]| it.iter().map(values::inline).collect::<Vec<_>>().join(", ");
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        parts.push(format!("lacks {}", words(&missing)));
     }
-    if !lines.is_empty() {
-        lines.push(String::new());
+    if !extra.is_empty() {
+        parts.push(format!("has {}, not declared", words(&extra)));
     }
-    for note in &plan.skipped {
-        lines.extend(style.hang("  ", &format!("skipped: {note}")));
-    }
-    if !plan.skipped.is_empty() {
-        lines.push(String::new());
-    }
-    let mut out = text(&lines);
-    out.push_str(&super::human::told(plan, style));
-    out.push_str(&text(&[style.ink(Ink::Strong, &report.verdict())]));
-    out
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The report as a document: `drift`, `findings[] {address, path, expected, live, fingerprint, …}`.
-/// A finding about a whole resource has the empty path, as JSON pointers name whole documents.
-#[must_use]
-pub fn json(plan: &Plan, places: Places<'_>) -> Json {
-    let report = Report::new(plan, places);
-    let finding = |it: &Finding<'_>| {
-        let place = it.site().map(|it| {
-            json!({
-                "file": it.file, "line": it.start.0, "column": it.start.1,
-                "end_line": it.end.0, "end_column": it.end.1,
-            })
-        });
-        json!({
-            "address": it.step.key,
-            "rule": it.rule.id(),
-            "level": if it.is_error() { "error" } else { "warning" },
-            "action": it.step.action,
-            "path": it.path,
-            "expected": it.expected,
-            "live": it.live,
-            "impact": it.step.impact,
-            "message": it.problem(),
-            "fingerprint": it.fingerprint(),
-            "place": place,
-        })
+fn field(step: &Step, change: &FieldChange) -> Finding {
+    let (expected, live) = sides(change);
+    let class = class_of_field(step, change);
+    let mut found = finding(step, class, change.path.clone(), String::new());
+    found.title = change.path.to_string();
+    if values::forced_paths(step).contains(&&change.path) {
+        found.status = Status::Fail;
+    }
+    match items(&expected, &live) {
+        Some(difference) => {
+            // An upgrade of OpenShift puts its own list of users in place.
+            let all = expected.as_array().into_iter().flatten();
+            let kept = |it: &Json| live.as_array().is_some_and(|live| live.contains(it));
+            let reset = class == DriftClass::Grant && !all.clone().any(kept);
+            let why = if reset { ": all of ours are gone, as after an upgrade" } else { "" };
+            found.message = format!("{} {difference}{why}", change.path);
+        }
+        None => found.sides = Some((side(&expected), side(&live))),
+    }
+    found.members.extend([("expected", expected), ("live", live)]);
+    found
+}
+
+/// A finding about the whole resource.
+fn whole(step: &Step, class: DriftClass, message: String) -> Finding {
+    let document = |it: Option<Value>| it.as_ref().map_or(Json::Null, values::shown);
+    let mut found = finding(step, class, Pointer::root(), message);
+    let expected = match step.action {
+        Action::Delete | Action::NoOp | Action::Read => None,
+        _ => values::after(step),
     };
-    json!({
-        "drift": !report.findings.is_empty(),
-        "message": report.verdict(),
-        "errored": plan.errored(),
-        "complete": plan.complete(),
-        "resources": report.looked_at,
-        "drifted": report.drifted,
-        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
-        "skipped": plan.skipped,
-        "unread": super::json::unread(plan),
-        "diagnostics": plan.told().map(super::json::diagnostic).collect::<Vec<_>>(),
-    })
+    found
+        .members
+        .extend([("expected", document(expected)), ("live", document(values::before(step)))]);
+    found
+}
+
+fn findings_of(step: &Step, made: &BTreeSet<&Key>) -> Vec<Finding> {
+    let missing = match class_of(step.key.kind) {
+        DriftClass::Setting => DriftClass::Health,
+        class => class,
+    };
+    if step.orphan_of().is_some() {
+        let reasons: Vec<String> = step.reasons.iter().map(values::reason).collect();
+        return vec![whole(step, DriftClass::Orphan, reasons.join("; "))];
+    }
+    match step.action {
+        Action::NoOp | Action::Read => Vec::new(),
+        Action::Create => vec![whole(step, missing, "does not exist".to_owned())],
+        Action::Delete => {
+            vec![whole(step, class_of(step.key.kind), "exists and should not".to_owned())]
+        }
+        Action::Update | Action::Replace => {
+            // What only follows from another resource's being made anew is no drift of its own.
+            let follows = |it: &FieldChange| match &it.after {
+                Some(Value::Later(later)) => made.contains(&later.from),
+                _ => false,
+            };
+            let mut found: Vec<Finding> =
+                step.changes.iter().filter(|it| !follows(it)).map(|it| field(step, it)).collect();
+            let ill = step.reasons.iter().find(|it| matches!(it, Reason::Unhealthy { .. }));
+            if let (Some(reason), true) = (ill, found.is_empty()) {
+                found.push(whole(step, missing, values::reason(reason)));
+            }
+            found
+        }
+    }
+}
+
+/// A pinned extension that runs another version. `/properties/version` itself is compared by the
+/// plan; Azure reports beside it what is installed.
+fn outside_pin(step: &Step, live: &Snapshot) -> Option<Finding> {
+    let pin = step.after.as_ref()?.get(&Pointer::parse("/properties/version"))?;
+    let Value::String(pin) = pin else { return None };
+    let current = live.text(&step.key, "/properties/currentVersion")?;
+    if current.is_empty() || pin.as_str() == current || !step.changes.is_empty() {
+        return None;
+    }
+    let path = Pointer::parse("/properties/currentVersion");
+    let mut found = finding(step, DriftClass::Version, path, String::new());
+    found.title = found.path.to_string();
+    found.sides = Some((side(&json!(pin)), side(&json!(current))));
+    found.members.extend([("expected", json!(pin)), ("live", json!(current))]);
+    Some(found)
+}
+
+/// The report: everything that differs, and the bad findings of `health` with their own codes.
+#[must_use]
+pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Finding>) -> Report {
+    let made = plan.changing().filter(|it| it.action.makes()).map(|it| &it.key).collect();
+    let mut findings: Vec<Finding> = Vec::new();
+    for step in plan.steps.iter().filter(|it| !it.key.kind.read_only()) {
+        let mut found = findings_of(step, &made);
+        if step.key.kind == KindName::Extension {
+            found.extend(outside_pin(step, live));
+        }
+        for it in found.iter_mut().filter(|_| step.action != Action::Create) {
+            who::changed(it, live.document(&step.key));
+        }
+        if let Some(note) = &step.note
+            && note.starts_with("also written by ")
+            && let Some((others, _)) = note.split_once(':')
+        {
+            found.iter_mut().for_each(|it| it.evidence.push(others.to_owned()));
+        }
+        findings.extend(found);
+    }
+    let drifted: BTreeSet<Key> = findings.iter().map(|it| it.address.clone()).collect();
+    let gone: BTreeSet<Key> = findings
+        .iter()
+        .filter(|it| it.path == Pointer::root())
+        .map(|it| it.address.clone())
+        .collect();
+    // What the plan says already is not said twice.
+    let said = |it: &Finding| {
+        gone.contains(&it.address)
+            || (it.address.kind != KindName::Extension && drifted.contains(&it.address))
+    };
+    let unread = unread_scopes(plan);
+    for mut it in health {
+        let unasked = it.status == Status::Unknown && unread.contains(it.address.scope.as_str());
+        if it.counts() && !said(&it) && !unasked {
+            it.class = (it.status != Status::Unknown).then(|| DriftClass::Health.as_str());
+            if it.detail.is_empty() {
+                it.detail.clone_from(&it.title);
+            }
+            findings.push(it);
+        }
+    }
+    for it in &mut findings {
+        it.place = it.place.take().or_else(|| place(plan, places, &it.address, &it.path));
+    }
+    // A finding without a place is shown nowhere in GitHub, so it borrows one.
+    let fallback = findings.iter().find_map(|it| it.place.clone());
+    for it in &mut findings {
+        it.place = it.place.take().or_else(|| fallback.clone());
+    }
+    let ill: BTreeSet<Key> = findings.iter().map(|it| it.address.clone()).collect();
+    let fine = plan.steps.iter().filter(|it| !it.key.kind.read_only() && !ill.contains(&it.key));
+    findings.extend(fine.map(|it| Finding {
+        title: "as declared".to_owned(),
+        ..Finding::new(class_of(it.key.kind).code(), Status::Pass, it.key.clone(), String::new())
+    }));
+    let mut report = Report {
+        command: "drift",
+        findings,
+        diagnostics: plan.told().cloned().collect(),
+        skipped: plan.skipped.clone(),
+        ..Report::default()
+    };
+    report.members.insert("versions", versions(plan, live));
+    report.members.insert("unread", super::json::unread(plan).into());
+    summed(&mut report, plan);
+    report
+}
+
+/// What an entry of `drift.ignore` says, for the document.
+fn finding_members(entry: &Accepted) -> BTreeMap<&'static str, Json> {
+    let DriftIgnore { reason, owner, until, .. } = &entry.entry;
+    let said = json!({"reason": reason, "owner": owner, "until": until});
+    BTreeMap::from([("accepted", said)])
+}
+
+fn unread_scopes(plan: &Plan) -> BTreeSet<&str> {
+    plan.unread.iter().flat_map(|it| &it.keys).map(|it| it.scope.as_str()).collect()
+}
+
+/// What every extension runs, so that the next night sees an upgrade.
+fn versions(plan: &Plan, live: &Snapshot) -> Json {
+    let extensions = plan.steps.iter().filter(|it| it.key.kind == KindName::Extension);
+    let version = |it: &Step| {
+        let current = live.text(&it.key, "/properties/currentVersion")?;
+        Some((it.key.to_string(), Json::from(current)))
+    };
+    extensions.filter_map(version).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Counts the findings that are left, for the verdict and the document.
+pub fn summed(report: &mut Report, plan: &Plan) {
+    let bad: Vec<&Finding> =
+        report.bad().into_iter().filter(|it| it.status != Status::Unknown).collect();
+    let drifted = bad.iter().map(|it| &it.address).collect::<BTreeSet<_>>().len();
+    let looked_at = plan.steps.iter().filter(|it| !it.key.kind.read_only()).count();
+    let found = bad.len();
+    let missing = super::human::missing(plan).map(|it| format!(" {it}."));
+    let missing = missing.unwrap_or_default();
+    let accepted = report
+        .findings
+        .iter()
+        .filter(|it| !it.counts() && it.members.contains_key("accepted"))
+        .count();
+    let accepted = match accepted {
+        0 => String::new(),
+        number => format!(" {number} accepted."),
+    };
+    let read = count(looked_at, "resource");
+    report.verdict = if found > 0 {
+        format!("Drift: {drifted} of {read}, {}.{accepted}{missing}", count(found, "finding"))
+    } else if !missing.is_empty() {
+        format!("Drift is not known:{missing} {read} as declared.")
+    } else if plan.errored() || !report.complete() {
+        "Drift is not known: the comparison had errors.".to_owned()
+    } else if !accepted.is_empty() {
+        format!("No drift. {read} compared.{accepted}")
+    } else {
+        format!("No drift. {read} as declared.")
+    };
+    report.members.extend([
+        ("drift", json!(found > 0)),
+        ("resources", json!(looked_at)),
+        ("drifted", json!(drifted)),
+        ("errored", json!(plan.errored())),
+        ("complete", json!(plan.complete() && report.complete())),
+    ]);
+}
+
+/// The place of a field, or of what is around it, or of its cluster.
+fn place(plan: &Plan, places: Places<'_>, key: &Key, path: &Pointer) -> Option<Place> {
+    let mut at = path.clone();
+    loop {
+        if let Some(place) = places(key, &at) {
+            return Some(place);
+        }
+        if at == Pointer::root() {
+            break;
+        }
+        at = at.parent();
+    }
+    let neighbours = plan.steps.iter().filter(|it| it.key.scope == key.scope);
+    neighbours.filter_map(|it| places(&it.key, &Pointer::root())).next()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::render::samples;
-
-    fn places(key: &Key, _: &Pointer) -> Option<Place> {
-        (key.scope == "edge-02").then(samples::place)
-    }
-
-    #[test]
-    fn the_report_names_every_field_with_both_sides() {
-        insta::assert_snapshot!(human(&samples::plan(), &places, &Style::default()));
-    }
-
-    #[test]
-    fn machine_formats_hold_the_same_findings() {
-        let plan = samples::plan();
-        let document = json(&plan, &places);
-        let number = document["findings"].as_array().unwrap().len();
-        let sarif = sarif(&plan, &places);
-        assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), number);
-        let github = github(&plan, &places);
-        assert_eq!(github.matches("title=drift").count(), number);
-        insta::assert_json_snapshot!(document);
-        insta::assert_json_snapshot!(sarif);
-        insta::assert_snapshot!(github);
-        insta::assert_snapshot!(junit(&plan, &places));
-        insta::assert_snapshot!(markdown(&plan, &places));
-    }
-
-    #[test]
-    fn a_fingerprint_outlives_other_values_of_the_same_field() {
-        let plan = samples::plan();
-        let mut later = plan.clone();
-        for change in later.steps.iter_mut().flat_map(|it| &mut it.changes) {
-            change.before = Some(json!("something else"));
-        }
-        let prints = |it: &Plan| -> Vec<String> {
-            Report::new(it, &places).findings.iter().map(Finding::fingerprint).collect()
-        };
-        assert_eq!(prints(&plan), prints(&later));
-        let distinct: BTreeSet<String> = prints(&plan).into_iter().collect();
-        assert_eq!(distinct.len(), prints(&plan).len());
-    }
-
-    #[test]
-    fn without_drift_every_format_says_so_and_errors_are_not_hidden() {
-        let mut plan = Plan::default();
-        assert_eq!(
-            human(&plan, &places, &Style::default()),
-            "No drift. 0 resources as declared.\n"
-        );
-        assert!(markdown(&plan, &places).contains("No drift."));
-        assert_eq!(github(&plan, &places), "No drift. 0 resources as declared.\n");
-        assert_eq!(json(&plan, &places)["drift"], false);
-        plan.findings.push(crate::source::Diagnostic::error("denied", "cannot read the cluster"));
-        assert!(human(&plan, &places, &Style::default()).contains("not known"));
-        assert_eq!(
-            sarif(&plan, &places)["runs"][0]["invocations"][0]["executionSuccessful"],
-            false
-        );
-        assert!(junit(&plan, &places).contains("<error "));
-        assert!(github(&plan, &places).contains("::error title=denied::cannot read"));
-    }
-
-    #[test]
-    fn markdown_of_a_large_fleet_fits_a_comment() {
-        let mut plan = samples::plan();
-        let step = plan.steps[3].clone();
-        let copy = |n: usize| {
-            let mut step = step.clone();
-            step.key.scope = format!("edge-{n:04}");
-            step.changes[0].before = Some(json!("|`x`\n".repeat(99)));
-            step
-        };
-        plan.steps = (0..2000).map(copy).collect();
-        let text = markdown(&plan, &places);
-        assert!(text.len() <= 64 << 10, "{}", text.len());
-        assert!(text.contains("more findings"));
-    }
-}
+mod tests;

@@ -162,6 +162,6 @@ mod tests {
         insta::assert_json_snapshot!(json(&desired()));
         insta::assert_snapshot!(dot(&desired()));
         insta::assert_snapshot!(mermaid(&desired()));
-        insta::assert_snapshot!(svg(&desired()));
+        insta::assert_snapshot!(svg(&desired(), &std::collections::BTreeMap::new()));
     }
 }

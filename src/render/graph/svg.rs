@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::style::text;
 use super::{colours, label, scopes};
+use crate::health::Status;
 use crate::model::Key;
 use crate::resource::graph::{Desired, essential, order};
 
@@ -82,9 +83,20 @@ fn layout<'a>(desired: &'a Desired, edges: &[(&'a Key, &'a Key)]) -> Layout<'a> 
     Layout { places, lanes, size: (width + 4 * RIM - GAP.0, top) }
 }
 
-/// The picture.
+/// Fill and border by state.
+const fn painted(state: Status) -> (&'static str, &'static str) {
+    match state {
+        Status::Fail => ("#fde8e8", "#b00020"),
+        Status::Warning | Status::Unknown => ("#fef3c7", "#b87700"),
+        Status::Info => ("#dbeafe", "#0060a0"),
+        Status::Skipped => ("#eceff4", "#7b8794"),
+        Status::Pass => ("#dcfce7", "#15803d"),
+    }
+}
+
+/// The picture, coloured by what a resource belongs to, or by its state where states are given.
 #[must_use]
-pub fn svg(desired: &Desired) -> String {
+pub fn svg(desired: &Desired, states: &BTreeMap<&Key, Status>) -> String {
     let edges = essential(desired);
     let Layout { places, lanes, size: (width, height) } = layout(desired, &edges);
     let mut lines = vec![
@@ -113,7 +125,12 @@ pub fn svg(desired: &Desired) -> String {
         ));
     }
     for (key, node) in &desired.nodes {
-        let ((x, y), (fill, border)) = (places[key], colours(key.kind));
+        let colours = match states.get(key) {
+            Some(state) => painted(*state),
+            None if states.is_empty() => colours(key.kind),
+            None => ("#ffffff", "#9aa5b1"),
+        };
+        let ((x, y), (fill, border)) = (places[key], colours);
         let dash = if key.kind.read_only() { " stroke-dasharray=\"4 3\"" } else { "" };
         let reason = node.reason.as_deref().map(|why| format!(": {}", escaped(why)));
         let (tip, wide, tall) =

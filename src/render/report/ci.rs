@@ -112,23 +112,34 @@ pub(super) fn github(report: &Report) -> String {
     }
     for it in report.bad() {
         let severity = grade(it.status);
-        let help = it.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+        let help = it.closing();
         let message = format!("{}: {}{help}", it.address, it.problem());
         commands.push((severity, command(severity, it.code, Site::of_finding(it), &message)));
     }
     commands.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    let of = |severity| commands.iter().filter(|(it, _)| *it == severity).count();
-    let hidden: usize = [Severity::Error, Severity::Warning, Severity::Advice]
-        .map(|it| of(it).saturating_sub(SHOWN))
-        .iter()
-        .sum();
-    if hidden > 0 {
-        let message = format!("{hidden} more findings are in the log of this step");
-        commands.push((Severity::Advice, command(Severity::Advice, "amlplan", None, &message)));
+    // What does not fit stands in the log as a line that is no command, and in the step's summary.
+    let mut shown = std::collections::BTreeMap::new();
+    let (mut out, mut rest) = (String::new(), Vec::new());
+    for (severity, line) in commands {
+        let number: &mut usize = shown.entry(severity).or_default();
+        *number += 1;
+        // The last notice is kept for the sum.
+        let most = if severity == Severity::Advice { SHOWN - 1 } else { SHOWN };
+        if *number <= most {
+            out.push_str(&line);
+        } else {
+            rest.push(line);
+        }
     }
-    // A line that is no command stands in the log only.
-    let log = [verdict(report), "\n".to_owned()];
-    commands.into_iter().map(|(_, it)| it).chain(log).collect()
+    if !rest.is_empty() {
+        let message =
+            format!("{} more findings are in the summary and the log of this step", rest.len());
+        out.push_str(&command(Severity::Advice, "amlplan", None, &message));
+        rest.iter().for_each(|it| out.push_str(it.trim_start_matches(':')));
+    }
+    out.push_str(&verdict(report));
+    out.push('\n');
+    out
 }
 
 fn command(severity: Severity, title: &str, site: Option<Site>, message: &str) -> String {
@@ -185,7 +196,7 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
         issue(it.severity, it.code, site, &it.message);
     }
     for it in report.bad() {
-        let help = it.help.as_ref().map(|it| format!(" (help: {it})")).unwrap_or_default();
+        let help = it.closing();
         let message = format!("{}: {}{help}", it.address, it.problem());
         issue(grade(it.status), it.code, Site::of_finding(it), &message);
     }

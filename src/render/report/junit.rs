@@ -47,7 +47,7 @@ pub(super) fn junit(report: &Report) -> String {
         })
         .collect();
     for it in &report.findings {
-        let help = it.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+        let help = it.closing();
         let text = format!("{}{help}", it.problem());
         let kind = it.code.to_owned();
         // Drift is a failure however mild it is: that is what the command asks.

@@ -75,7 +75,13 @@ fn row(finding: &Finding) -> String {
         None => plain(&finding.problem()),
     };
     let help = plain(finding.help.as_deref().unwrap_or_default());
-    format!("| {symbol} | {} | {what} | {help} | {site} |\n", code(&resource(finding)))
+    let since = finding.members.get("since").and_then(|it| it.as_str());
+    let id = finding.class.map(|it| {
+        let since = since.map(|it| format!(", {it}")).unwrap_or_default();
+        format!("<br>{it}{since}, id {}", finding.fingerprint())
+    });
+    let (resource, id) = (code(&resource(finding)), id.unwrap_or_default());
+    format!("| {symbol} | {resource}{id} | {what} | {help} | {site} |\n")
 }
 
 fn cut(text: &str) -> String {
@@ -108,25 +114,47 @@ fn code(text: &str) -> String {
 }
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:60rem;padding:0 1rem;color:#222}\
-    article{border-left:4px solid #888;padding:.3rem .8rem;margin:.8rem 0;background:#f6f6f6}\
+    article{border-left:4px solid #888;padding:.3rem .8rem;margin:.8rem 0;background:#f6f6f6;break-inside:avoid}\
     .error{border-color:#b00020}.warning{border-color:#b87700}.info{border-color:#0060a0}\
-    pre{white-space:pre-wrap;margin:.3rem 0}code{overflow-wrap:anywhere}h2{font-size:1.1rem}";
+    pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0}code{overflow-wrap:anywhere}h2{font-size:1.1rem}\
+    table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}td+td{text-align:right}\
+    .picture{overflow-x:auto}@media print{form{display:none}.picture svg{max-width:100%;height:auto}}";
 
-/// The report as one page without scripts, images or anything from elsewhere.
+/// The report as one page without scripts or anything from elsewhere: filters are style sheets.
 pub(super) fn html(report: &Report) -> String {
     let title = format!("amlplan {}", report.command);
+    let bad = report.bad();
+    let scopes: Vec<&str> = scopes(&bad).into_iter().collect();
+    let sorts: BTreeSet<&str> = bad.iter().filter_map(|it| it.class).collect();
+    let sorts: Vec<&str> = sorts.into_iter().collect();
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p><strong>{}</strong></p>\n",
+         <title>{title}</title><style>{STYLE}{}{}</style></head><body>\n<h1>{title}</h1>\n<p><strong>{}</strong></p>\n",
+        filter("cluster", scopes.len()),
+        filter("class", sorts.len()),
         markup(&verdict(report))
     );
-    let bad = report.bad();
-    for scope in scopes(&bad) {
-        let _ = writeln!(out, "<section><h2>{}</h2>", markup(scope));
-        for finding in bad.iter().filter(|it| it.address.scope == scope) {
-            article(finding, &mut out);
+    if !bad.is_empty() {
+        out.push_str("<form>");
+        choice("cluster", &scopes, &mut out);
+        choice("class", &sorts, &mut out);
+        out.push_str("</form>\n");
+        overview(&bad, &scopes, &mut out);
+    }
+    if !report.picture.is_empty() {
+        let _ = writeln!(
+            out,
+            "<details open><summary>Resources by state</summary><div class=\"picture\">{}</div></details>",
+            report.picture
+        );
+    }
+    for (index, scope) in scopes.iter().enumerate() {
+        let _ = writeln!(out, "<section class=\"cluster{index}\"><h2>{}</h2>", markup(scope));
+        for finding in bad.iter().filter(|it| it.address.scope == *scope) {
+            let sort = sorts.iter().position(|it| Some(*it) == finding.class);
+            article(finding, &sort.map(|it| format!("class{it}")).unwrap_or_default(), &mut out);
         }
         out.push_str("</section>\n");
     }
@@ -155,13 +183,54 @@ pub(super) fn html(report: &Report) -> String {
     out
 }
 
-fn article(finding: &Finding, out: &mut String) {
+/// What hides everything but the chosen one. Values stand in no rule: the choices are numbered.
+fn filter(what: &str, number: usize) -> String {
+    let hidden = if what == "cluster" { "section" } else { "article" };
+    let rule = |index| {
+        format!(
+            "body:has(option[value={what}{index}]:checked) {hidden}:not(.{what}{index}){{display:none}}"
+        )
+    };
+    (0..number).map(rule).collect()
+}
+
+fn choice(what: &str, words: &[&str], out: &mut String) {
+    let _ = write!(out, "<label>{what} <select id=\"{what}\"><option>all</option>");
+    for (index, word) in words.iter().enumerate() {
+        let _ = write!(out, "<option value=\"{what}{index}\">{}</option>", markup(word));
+    }
+    out.push_str("</select></label> ");
+}
+
+/// How many findings of which severity each cluster has.
+fn overview(bad: &[&Finding], scopes: &[&str], out: &mut String) {
+    let severities = ["error", "warning", "info"];
+    let _ = write!(out, "<table><tr><th>cluster</th>");
+    for it in severities {
+        let _ = write!(out, "<th>{it}</th>");
+    }
+    out.push_str("</tr>\n");
+    for scope in scopes {
+        let _ = write!(out, "<tr><td>{}</td>", markup(scope));
+        for severity in severities {
+            let of = |it: &&&Finding| {
+                it.address.scope == *scope && super::severity(it.status) == severity
+            };
+            let _ = write!(out, "<td>{}</td>", bad.iter().filter(of).count());
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table>\n");
+}
+
+fn article(finding: &Finding, sort: &str, out: &mut String) {
     let class = super::severity(finding.status);
     let (symbol, word, _) = people::said(finding.status);
     let address = finding.address.to_string();
     let _ = write!(
         out,
-        "<article class=\"{class}\"><div>{symbol} {word} <code>{}</code> {} [{}]</div><pre>{}</pre>",
+        "<article class=\"{class} {sort}\" id=\"f{}\"><div>{symbol} {word} <code>{}</code> {} [{}]</div><pre>{}</pre>",
+        finding.fingerprint(),
         markup(&address),
         markup(&finding.title),
         markup(finding.code),

@@ -32,6 +32,10 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
     }
     for status in [Status::Skipped, Status::Pass] {
         let own: Vec<&Finding> = report.findings.iter().filter(|it| it.status == status).collect();
+        // A verdict of the command's own counts what is fine.
+        if !all && status == Status::Pass && !report.verdict.is_empty() {
+            continue;
+        }
         if all || status == Status::Skipped {
             lines.extend(own.iter().flat_map(|it| whole(it, style)));
         } else {
@@ -53,13 +57,21 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
     out
 }
 
+/// Code, and for drift since when and under which id.
+fn tag(finding: &Finding) -> String {
+    let since = finding.members.get("since").and_then(|it| it.as_str());
+    let since = since.map(|it| format!(", {it}")).unwrap_or_default();
+    let id = finding.class.map(|_| format!(" {}", finding.fingerprint())).unwrap_or_default();
+    format!(" [{}{since}{id}]", finding.code)
+}
+
 /// One finding: what, how it should be, on what that rests, where, and what mends it.
 fn whole(finding: &Finding, style: &Style) -> Vec<String> {
-    let Finding { code, status, address, title, message, help, evidence, sides, .. } = finding;
+    let Finding { status, address, title, message, help, evidence, sides, .. } = finding;
     let (symbol, _, ink) = said(*status);
     let quiet = !finding.counts();
     let about = if title.is_empty() { String::new() } else { format!(": {title}") };
-    let tag = if quiet { String::new() } else { style.ink(Ink::Faint, &format!(" [{code}]")) };
+    let tag = if quiet { String::new() } else { style.ink(Ink::Faint, &tag(finding)) };
     let mut lines = vec![format!("{} {address}{about}{tag}", style.ink(ink, symbol))];
     let below = "    ";
     if !message.is_empty() {

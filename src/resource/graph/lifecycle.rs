@@ -1,5 +1,6 @@
 //! What `lifecycle` in a manifest means: which addresses and which paths of the wire.
 
+use super::Accepted;
 use super::build::Builder;
 use crate::language::Cluster;
 use crate::model::{Key, KindName, Pointer};
@@ -26,6 +27,15 @@ impl Builder<'_> {
                         && parts.get(1).is_none_or(|it| *it == key.name))
             };
             self.desired.protected.extend(own.iter().filter(matches).cloned());
+        }
+        for (index, it) in self.spec.drift.ignore.iter().enumerate() {
+            let meant = |key: &Key| Some((key.clone(), ignored_path(&it.path, key, self.spec)?));
+            self.desired.accepted.push(Accepted {
+                scope: self.spec.name.clone(),
+                index,
+                fields: own.iter().filter_map(meant).collect(),
+                entry: it.clone(),
+            });
         }
         for text in &self.spec.lifecycle.ignore_changes {
             self.desired.ignored.extend(own.iter().filter_map(|key| {
@@ -77,7 +87,13 @@ fn ignored_path(text: &str, key: &Key, spec: &Cluster) -> Option<Pointer> {
             let which = tokens.next()?;
             (which == key.name || which == "*").then(|| root(tokens, &["spec"]))
         }
-        ("scc", KindName::SccGrant) => Some(Pointer::root()),
+        ("scc", KindName::SccGrant) | ("roleAssignments", KindName::RoleAssignment) => {
+            Some(Pointer::root())
+        }
+        ("features", KindName::Feature) | ("providers", KindName::Provider) => {
+            Some(Pointer::root())
+        }
+        ("cluster", KindName::Cluster) => Some(Pointer::root()),
         (first, kind) if first == kind.as_str() => Some(Pointer::root()),
         _ => None,
     }

@@ -17,7 +17,7 @@ pub use build::build;
 pub(super) use build::shared_key;
 pub use order::{Cycle, critical_path, essential, order};
 
-use crate::language::Origin;
+use crate::language::{DriftClass, DriftIgnore, Origin};
 use crate::model::{ArmId, Key, KindName, Pointer};
 use crate::resource::Resource;
 use crate::resource::mark::Mark;
@@ -92,6 +92,31 @@ pub struct ClusterAccess {
     pub prune: bool,
 }
 
+/// An entry of `drift.ignore`, and what it means on the wire.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The declared cluster that it stands in.
+    pub scope: String,
+    /// Which entry it is there.
+    pub index: usize,
+    /// Fields of declared resources that it covers.
+    pub fields: Vec<(Key, Pointer)>,
+    /// The entry.
+    pub entry: DriftIgnore,
+}
+
+impl Accepted {
+    /// Whether drift of a class in a field is meant.
+    #[must_use]
+    pub fn covers(&self, class: DriftClass, key: &Key, path: &Pointer) -> bool {
+        let text = &self.entry.path;
+        let field = || self.fields.iter().any(|(own, at)| own == key && at.covers(path));
+        // What nothing declares has no path in the manifest: its kind or its address names it.
+        let kind = key.scope == self.scope && key.kind.as_str() == text;
+        self.entry.class.is_none_or(|it| it == class) && (kind || key.matches(text) || field())
+    }
+}
+
 /// The desired state: a DAG of resources by address.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Desired {
@@ -111,6 +136,9 @@ pub struct Desired {
     pub ignored: BTreeSet<(Key, Pointer)>,
     /// Addresses that must not be destroyed or replaced.
     pub protected: BTreeSet<Key>,
+    /// Drift that somebody accepted; not part of a saved plan.
+    #[serde(skip)]
+    pub accepted: Vec<Accepted>,
     /// Where each cluster was declared, by name; not part of a saved plan.
     #[serde(skip)]
     pub origins: BTreeMap<String, Origin>,

@@ -1,0 +1,108 @@
+//! The `drift` part of a manifest: which differences somebody accepted, why, and until when.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What sort of drift a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftClass {
+    /// A declared field has another value.
+    Setting,
+    /// A secret is not the one that was sent last.
+    Secret,
+    /// The extension runs another version than its pin, or Azure upgraded it.
+    Version,
+    /// Something is missing, failed or not ready.
+    Health,
+    /// A grant of a security context constraint is incomplete.
+    Grant,
+    /// A role assignment differs or is gone.
+    Role,
+    /// A feature or resource provider is not registered.
+    Registration,
+    /// A Relay, Service Bus or Log Analytics resource of the extension was modified or deleted.
+    Companion,
+    /// Something carries the manifest's mark and is no longer declared.
+    Orphan,
+    /// Something is there that no manifest declares.
+    Foreign,
+}
+
+impl DriftClass {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Setting,
+        Self::Secret,
+        Self::Version,
+        Self::Health,
+        Self::Grant,
+        Self::Role,
+        Self::Registration,
+        Self::Companion,
+        Self::Orphan,
+        Self::Foreign,
+    ];
+
+    /// Its word and its code; `amlplan explain` knows the code.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Setting => ("setting", "drift-setting"),
+            Self::Secret => ("secret", "drift-secret"),
+            Self::Version => ("version", "drift-version"),
+            Self::Health => ("health", "drift-health"),
+            Self::Grant => ("grant", "drift-grant"),
+            Self::Role => ("role", "drift-role"),
+            Self::Registration => ("registration", "drift-registration"),
+            Self::Companion => ("companion", "drift-companion"),
+            Self::Orphan => ("orphan", "drift-orphan"),
+            Self::Foreign => ("foreign", "drift-foreign"),
+        }
+    }
+
+    /// The word of manifests and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.words().0
+    }
+
+    /// The code of its findings.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.words().1
+    }
+
+    /// The class with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+/// How drift is reported.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Drift {
+    /// Drift that somebody accepted. It is still shown, and counts for nothing until it expires.
+    #[serde(default)]
+    pub ignore: Vec<DriftIgnore>,
+}
+
+/// One acceptance.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DriftIgnore {
+    /// Path in this manifest, a kind of resources, or an address.
+    pub path: String,
+    /// Only drift of this class; left out: all.
+    #[serde(default)]
+    pub class: Option<DriftClass>,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Last day, as `YYYY-MM-DD` (UTC); left out: for good.
+    #[serde(default)]
+    pub until: Option<String>,
+}

@@ -1,0 +1,149 @@
+//! What is known already: drift that the manifest accepts, and findings of an earlier run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use serde_json::json;
+
+use super::{DriftClass, finding_members};
+use crate::health::{Finding, Report, Status};
+use crate::model::{Json, Key, KindName, Pointer};
+use crate::resource::graph::{Accepted, Desired};
+use crate::source::Diagnostic;
+
+/// Takes accepted findings out of what counts. They stay in the report with the reason; an entry
+/// that expired is a finding of its own, one that matches nothing a warning.
+pub fn accept(report: &mut Report, desired: &Desired, today: Date) {
+    for entry in &desired.accepted {
+        let until = entry.entry.until.as_deref().and_then(|it| it.parse::<Date>().ok());
+        let expired = until.is_some_and(|it| it < today);
+        let mut hit = 0;
+        for it in report.findings.iter_mut().filter(|it| matches(entry, it)) {
+            hit += 1;
+            if !expired && it.counts() {
+                quiet(it, entry);
+            }
+        }
+        let place = || {
+            let at = Pointer::parse(&format!("/drift/ignore/{}", entry.index));
+            desired.origins.get(&entry.scope)?.value(&at)
+        };
+        let path = &entry.entry.path;
+        if expired {
+            let owner = entry.entry.owner.as_deref().map(|it| format!(" ({it})"));
+            let message = format!(
+                "drift of {path} was accepted until {}{}: {}",
+                entry.entry.until.as_deref().unwrap_or_default(),
+                owner.unwrap_or_default(),
+                entry.entry.reason
+            );
+            let own = |it: &&Key| it.kind == KindName::Cluster && it.scope == entry.scope;
+            let key = desired.nodes.keys().find(own).cloned();
+            let key = key.unwrap_or_else(|| Key::new(&entry.scope, KindName::Cluster, ""));
+            report.findings.push(Finding {
+                class: Some(entry.entry.class.unwrap_or(DriftClass::Setting).as_str()),
+                // The entry's own words and not its number: entries before it come and go.
+                detail: format!("{path} {:?}", entry.entry.class),
+                help: Some("mend the drift, or agree on a new day in drift.ignore".to_owned()),
+                place: place(),
+                members: finding_members(entry),
+                ..Finding::new("drift-ignore-expired", Status::Warning, key, message)
+            });
+        } else if hit == 0 {
+            let message = format!("{}: drift.ignore of {path} matches no drift", entry.scope);
+            report.diagnostics.push(
+                Diagnostic::warning("drift-ignore-unused", message)
+                    .with_help("remove the entry: the drift is gone, or the path is another")
+                    .at(place(), "matches nothing"),
+            );
+        }
+    }
+}
+
+fn matches(entry: &Accepted, finding: &Finding) -> bool {
+    let class = finding.class.and_then(DriftClass::named);
+    let own = finding.code != "drift-ignore-expired";
+    own && class.is_some_and(|class| entry.covers(class, &finding.address, &finding.path))
+}
+
+fn quiet(finding: &mut Finding, entry: &Accepted) {
+    let it = &entry.entry;
+    let until = it.until.as_deref().map(|it| format!(" until {it}")).unwrap_or_default();
+    let owner = it.owner.as_deref().map(|it| format!(" by {it}")).unwrap_or_default();
+    finding.message = format!("{} (accepted{owner}{until}: {})", finding.problem(), it.reason);
+    finding.sides = None;
+    finding.status = Status::Skipped;
+    finding.members.extend(finding_members(entry));
+}
+
+/// Compares with the JSON report of an earlier run: `since` is `new` or `still` in each finding,
+/// `gone` lists what is no more. What lies in a cluster that was not read now is not gone.
+///
+/// # Errors
+/// When the document is no report of `drift`.
+pub fn since(report: &mut Report, earlier: &Json) -> Result<(), String> {
+    let list = earlier["findings"].as_array();
+    let list = list.filter(|_| earlier["command"] == "drift");
+    let list = list.ok_or("it is no JSON report of `amlplan drift`")?;
+    upgrades(report, earlier);
+    let print = |it: &Json| it["fingerprint"].as_str().unwrap_or_default().to_owned();
+    let before: BTreeMap<String, &Json> = list.iter().map(|it| (print(it), it)).collect();
+    let mut now = BTreeSet::new();
+    let (mut new, mut still) = (0, 0);
+    for it in report.findings.iter_mut().filter(|it| it.class.is_some()) {
+        let print = it.fingerprint();
+        let known = before.contains_key(&print);
+        now.insert(print);
+        if it.counts() {
+            *(if known { &mut still } else { &mut new }) += 1;
+            it.members.insert("since", json!(if known { "still" } else { "new" }));
+        }
+    }
+    let unread: BTreeSet<&str> = report.members["unread"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["address"].as_str()?.split('/').next())
+        .collect();
+    let gone: Vec<Json> = before
+        .iter()
+        .filter(|(print, it)| {
+            let scope = it["address"].as_str().and_then(|it| it.split('/').next());
+            !now.contains(*print) && !scope.is_some_and(|it| unread.contains(it))
+        })
+        .map(|(print, it)| {
+            json!({"fingerprint": print, "address": it["address"], "class": it["class"],
+                "path": it["path"], "message": it["message"]})
+        })
+        .collect();
+    let told = format!("Since last time: {new} new, {still} still there, {} gone.", gone.len());
+    report.verdict = format!("{} {told}", report.verdict);
+    let sums = json!({"new": new, "still": still, "gone": gone.len()});
+    report.members.extend([("gone", gone.into()), ("since", sums)]);
+    Ok(())
+}
+
+/// Azure upgrades what is not pinned: good to know, once.
+fn upgrades(report: &mut Report, earlier: &Json) {
+    let Some(versions) = report.members.get("versions").and_then(Json::as_object) else { return };
+    let path = Pointer::parse("/properties/currentVersion");
+    let mut found = Vec::new();
+    for (address, version) in versions {
+        let (Some(before), Ok(key)) = (earlier["versions"][address].as_str(), address.parse())
+        else {
+            continue;
+        };
+        let said = |it: &Finding| it.address == key && it.class == Some("version");
+        if version.as_str() == Some(before) || report.findings.iter().any(said) {
+            continue;
+        }
+        let message = format!("the extension was upgraded from {before} to {version}");
+        found.push(Finding {
+            class: Some(DriftClass::Version.as_str()),
+            path: path.clone(),
+            members: BTreeMap::from([("expected", json!(before)), ("live", version.clone())]),
+            ..Finding::new(DriftClass::Version.code(), Status::Info, key, message)
+        });
+    }
+    report.findings.extend(found);
+}

@@ -1,0 +1,77 @@
+//! A plan read as drift: every field once, in every format, under the same id.
+
+use super::*;
+use crate::render::report::{Format, render};
+use crate::render::samples;
+use crate::render::style::Style;
+
+fn places(key: &Key, _: &Pointer) -> Option<Place> {
+    (key.scope == "edge-02").then(samples::place)
+}
+
+fn of(plan: &Plan) -> Report {
+    report(plan, &Snapshot::default(), &places, Vec::new())
+}
+
+#[test]
+fn people_read_every_field_with_both_sides() {
+    insta::assert_snapshot!(render(&of(&samples::plan()), Format::Human, &Style::default(), false));
+}
+
+#[test]
+fn a_finding_has_one_id_in_every_format_whatever_its_values_are() {
+    let plan = samples::plan();
+    let mut later = plan.clone();
+    later.steps.reverse();
+    for change in later.steps.iter_mut().flat_map(|it| &mut it.changes) {
+        change.before = Some(json!("something else"));
+    }
+    let prints = |it: &Plan| -> BTreeSet<String> {
+        of(it).bad().iter().map(|it| it.fingerprint()).collect()
+    };
+    assert_eq!(prints(&plan), prints(&later));
+    let report = of(&plan);
+    assert_eq!(prints(&plan).len(), report.bad().len(), "two findings share an id");
+    for (format, word) in Format::ALL {
+        // Metrics count; people and their annotations read addresses.
+        if !matches!(format, Format::Prometheus | Format::Human) {
+            let text = render(&report, format, &Style::default(), true);
+            for print in prints(&plan) {
+                assert!(text.contains(&print), "{word} lacks {print}:\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_baseline_tells_new_from_old_and_what_is_gone() {
+    let plan = samples::plan();
+    let mut earlier = crate::render::report::json(&of(&plan));
+    let list = earlier["findings"].as_array_mut().expect("a list");
+    let dropped = list.remove(0);
+    list.push(json!({"address": "edge-02/compute/old", "fingerprint": "x", "class": "health"}));
+    list.push(json!({"address": "edge-04/compute/dead", "fingerprint": "y", "class": "health"}));
+    let mut now = of(&plan);
+    since(&mut now, &earlier).expect("a report");
+    let document = crate::render::report::json(&now);
+    for it in document["findings"].as_array().expect("a list") {
+        let wanted = if it["fingerprint"] == dropped["fingerprint"] { "new" } else { "still" };
+        assert_eq!(it["since"], wanted, "{it}");
+    }
+    // Of a cluster that was not read nobody knows what is gone.
+    assert_eq!(document["gone"].as_array().map(Vec::len), Some(1), "{}", document["gone"]);
+    assert!(since(&mut now, &json!({"findings": []})).is_err());
+}
+
+#[test]
+fn without_drift_every_format_says_so_and_errors_are_not_hidden() {
+    let mut plan = Plan::default();
+    let human = |it: &Plan| render(&of(it), Format::Human, &Style::default(), false);
+    assert_eq!(human(&plan), "No drift. 0 resources as declared.\n");
+    plan.findings.push(crate::source::Diagnostic::error("denied", "cannot read the cluster"));
+    assert!(human(&plan).contains("not known"));
+    for format in [Format::Junit, Format::Github, Format::Sarif, Format::Markdown] {
+        let text = render(&of(&plan), format, &Style::default(), false);
+        assert!(text.contains("cannot read the cluster"), "{text}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Who changed a resource last, and when, where Azure or Kubernetes says so.
+
+use serde_json::json;
+
+use crate::health::Finding;
+use crate::model::Json;
+
+/// Adds it to a finding: `systemData` of ARM (Azure REST: common types), `managedFields` of
+/// Kubernetes, where the manager that owns the field goes before the one that wrote last.
+pub(super) fn changed(finding: &mut Finding, live: Option<&Json>) {
+    let Some(live) = live else { return };
+    let text = |at: &str| live.pointer(at).and_then(Json::as_str).unwrap_or_default();
+    let (by, at) = match (text("/systemData/lastModifiedBy"), text("/systemData/lastModifiedAt")) {
+        ("", "") => match manager(finding, live) {
+            Some(it) => it,
+            None => return,
+        },
+        (by, at) => (by.to_owned(), at.to_owned()),
+    };
+    let when = if at.is_empty() { String::new() } else { format!(" at {at}") };
+    let who = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    finding.evidence.push(format!("last changed{who}{when}"));
+    finding.members.extend([("last_modified_by", json!(by)), ("last_modified_at", json!(at))]);
+}
+
+fn manager(finding: &Finding, live: &Json) -> Option<(String, String)> {
+    let entries = live.pointer("/metadata/managedFields")?.as_array()?;
+    let text = |it: &Json, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    let others = entries.iter().filter(|it| it["manager"].as_str() != Some("amlplan"));
+    let owns = |it: &Json| {
+        let mut fields = Some(&it["fieldsV1"]);
+        for token in finding.path.tokens() {
+            fields = fields.and_then(|it| it.get(format!("f:{token}")));
+        }
+        fields.is_some() && !finding.path.tokens().is_empty()
+    };
+    let last = others.max_by_key(|it| (owns(it), text(it, "time")))?;
+    Some((text(last, "manager"), text(last, "time")))
+}
