@@ -262,6 +262,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
     // What the plan says already is not said twice.
     let said = |it: &Finding| {
         gone.contains(&it.address)
+            || it.code == "extension-wrong-type"
             || (it.address.kind != KindName::Extension && drifted.contains(&it.address))
     };
     let unread = unread_scopes(plan);
