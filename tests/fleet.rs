@@ -126,3 +126,55 @@ fn a_dead_cluster_is_missing_from_every_report_and_nothing_else_is() {
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
     assert_eq!(place.run(&["drift", "fleet.yaml"]).code, 1);
 }
+
+/// Requests that one command sends, by service.
+fn requests(place: &Place, words: &[&str]) -> (usize, usize) {
+    let ran = place.run(&[words, &["--sandbox", "-v"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines = |mark: &str| ran.err.lines().filter(|it| it.contains(mark)).count();
+    (lines(" azure "), lines(" kubernetes "))
+}
+
+/// What a plan of many clusters asks is counted, not timed: lists and batches, not a read each.
+#[test]
+fn a_plan_of_a_fleet_takes_few_requests() {
+    let place = applied(50, false);
+    let (azure, kubernetes) = requests(&place, &["plan", "fleet.yaml", "--detailed-exitcode"]);
+    assert!(azure <= 20 && kubernetes == 0, "{azure} requests to Azure, {kubernetes} to clusters");
+    let place = applied(50, true);
+    let (azure, kubernetes) = requests(&place, &["plan", "fleet.yaml", "--detailed-exitcode"]);
+    assert!(azure <= 20 && kubernetes <= 5 * 50, "{azure} and {kubernetes}");
+}
+
+/// Clusters are chosen by name, by label and by part; parts cover the fleet once, and what all
+/// share is in one of them.
+#[test]
+fn a_command_can_be_about_some_of_the_clusters() {
+    let place = Place::new();
+    let text = fleet(9, false)
+        .replace("cluster: {name: edge-3}", "cluster: {name: edge-3, labels: {ring: early}}");
+    std::fs::write(place.path("fleet.yaml"), text).expect("written");
+    let addresses = |more: &[&str]| -> std::collections::BTreeSet<String> {
+        let words = [&["plan", "fleet.yaml", "--sandbox", "--json"], more].concat();
+        let ran = place.run(&words);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let json: Json = serde_json::from_str(&ran.out).expect("JSON");
+        let changes = json["resource_changes"].as_array().expect("a list").iter();
+        let managed = changes.filter(|it| it["mode"] == "managed");
+        managed.filter_map(|it| it["address"].as_str().map(str::to_owned)).collect()
+    };
+    let of = |all: &std::collections::BTreeSet<String>, scope: &str| {
+        all.iter().filter(|it| it.starts_with(&format!("{scope}/"))).count()
+    };
+    let all = addresses(&[]);
+    for more in [["--cluster", "edge-3"], ["--selector", "ring=early"]] {
+        let some = addresses(&more);
+        assert!(some.is_subset(&all) && of(&some, "edge-3") > 0 && of(&some, "edge-4") == 0);
+    }
+    let parts: Vec<_> =
+        ["1/3", "2/3", "3/3"].iter().map(|it| addresses(&["--shard", it])).collect();
+    assert_eq!(parts.iter().map(std::collections::BTreeSet::len).sum::<usize>(), all.len());
+    assert_eq!(parts.into_iter().flatten().collect::<std::collections::BTreeSet<_>>(), all);
+    let wrong = place.run(&["plan", "fleet.yaml", "--sandbox", "--cluster", "edge-33"]);
+    assert!(wrong.code == 1 && wrong.err.contains("did you mean"), "{}", wrong.err);
+}

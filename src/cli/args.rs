@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::select::Selection;
 use crate::client::arm::Auth;
 use crate::health::Status;
 use crate::language::DriftClass;
@@ -37,9 +38,12 @@ pub(super) struct Global {
     /// Describes a simulated world that differs from the default one (docs/sandbox.md)
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) sandbox_world: Option<PathBuf>,
-    /// How many reads or steps run at once
+    /// How many steps of an apply run at once
     #[arg(long, global = true, value_name = "N", default_value = "10")]
     pub(super) parallelism: NonZeroUsize,
+    /// How many reads run at once
+    #[arg(long, global = true, value_name = "N", default_value = "64")]
+    pub(super) read_parallelism: NonZeroUsize,
     /// How to sign in to Azure
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub(super) auth: AuthArg,
@@ -153,6 +157,8 @@ pub(super) struct Files {
     /// Manifests, or folders of manifests; default: cluster.yaml, cluster.yml or cluster.toml
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) select: Selection,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +197,8 @@ pub(super) struct ApplyArgs {
     /// manifest no longer names it
     #[arg(long)]
     pub(super) adopt: bool,
+    #[command(flatten)]
+    pub(super) select: Selection,
     #[command(flatten)]
     pub(super) how: ApplyFlags,
 }

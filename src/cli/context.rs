@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::args::Global;
 use super::exit::{Failure, Output};
+use super::select::Selection;
 use super::signals::Interrupts;
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::kubernetes::KubeconfigFrom;
@@ -24,6 +25,8 @@ pub(super) struct Context {
     pub(super) global: Global,
     pub(super) out: Output,
     pub(super) interrupts: Interrupts,
+    /// Which clusters of the manifests the command is about.
+    pub(super) select: Selection,
     sandbox: Option<Sandbox>,
 }
 
@@ -54,7 +57,9 @@ impl Context {
                 .map_err(|it| Failure::error("sandbox-state", it.to_string()))
         };
         let sandbox = global.sandbox.as_ref().map(open).transpose()?;
-        Ok(Self { global: global.clone(), out, interrupts: Interrupts::default(), sandbox })
+        let interrupts = Interrupts::default();
+        let select = Selection::default();
+        Ok(Self { global: global.clone(), out, interrupts, select, sandbox })
     }
 
     /// Whether the world is the simulator's.
@@ -81,7 +86,9 @@ impl Context {
         if let Some(sandbox) = &self.sandbox {
             sandbox.seed(&seed(&loaded.manifest));
         }
-        Ok((loaded.manifest, findings))
+        let mut manifest = loaded.manifest;
+        self.select.narrow(&mut manifest)?;
+        Ok((manifest, findings))
     }
 
     /// Clients for every scope. Nothing is sent yet, except to discover a custom cloud.
@@ -203,7 +210,7 @@ impl Context {
 
     /// Everything live that the desired state is about.
     pub(super) async fn snapshot(&self, desired: &Desired, clients: &Clients) -> Snapshot {
-        let parallelism = self.global.parallelism.get();
+        let parallelism = self.global.read_parallelism.get();
         observe::snapshot(&desired.with_orphans(), clients, parallelism).await
     }
 
@@ -217,7 +224,7 @@ impl Context {
         let mut observed = self.observe(files, targets, reverse).await?;
         let Observed { desired, clients, live, warnings } = &mut observed;
         if targets.is_empty() {
-            let parallelism = self.global.parallelism.get();
+            let parallelism = self.global.read_parallelism.get();
             let failed = observe::search(desired, live, clients, parallelism).await;
             warnings.extend(failed.iter().map(|error| {
                 let message = format!("not searched for what is no longer declared: {error}");
@@ -237,7 +244,8 @@ impl Context {
     ) -> Result<Observed, Failure> {
         let (manifest, warnings) = self.load(files)?;
         let whole = graph::build(&manifest)?;
-        let desired = whole.targeted(targets, reverse);
+        let mut desired = whole.targeted(targets, reverse);
+        self.select.disown(&mut desired);
         if let Some(target) = targets.iter().find(|it| !whole.nodes.keys().any(|k| k.matches(it))) {
             let message = format!("no resource of the manifest has the address `{target}`");
             return Err(Diagnostic::error("unknown-target", message)

@@ -13,6 +13,7 @@ mod plan;
 #[cfg(test)]
 mod reference;
 mod sandbox;
+mod select;
 mod signals;
 mod validate;
 mod verify;
@@ -23,7 +24,7 @@ use clap::Parser as _;
 
 use amlplan_sandbox::Access;
 pub use args::Cli;
-use args::{Command, Global};
+use args::{CheckArgs, Command, DestroyArgs, DriftArgs, Global, GraphArgs, PlanArgs};
 use context::Context;
 use exit::{Exit, Failure};
 
@@ -87,7 +88,17 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
             Command::Apply(_) | Command::Destroy(_) => Access::Write,
             _ => Access::Read,
         };
-        let context = Context::new(&cli.global, out.clone(), access)?;
+        let mut context = Context::new(&cli.global, out.clone(), access)?;
+        context.select = match &cli.command {
+            Command::Plan(PlanArgs { files, .. })
+            | Command::Destroy(DestroyArgs { files, .. })
+            | Command::Drift(DriftArgs { files, .. })
+            | Command::Verify(CheckArgs { files, .. })
+            | Command::Doctor(CheckArgs { files, .. })
+            | Command::Graph(GraphArgs { files, .. }) => files.select.clone(),
+            Command::Apply(args) => args.select.clone(),
+            _ => select::Selection::default(),
+        };
         let command = run(cli, &context);
         let result = tokio::select! {
             biased;

@@ -15,14 +15,11 @@ use crate::{observe, render};
 /// Performs probes and hands the answers to a family of checks.
 pub(super) async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Probed {
     let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
-    let answers = observe::reads(wanted, &observed.clients, context.global.parallelism.get()).await;
+    let answers =
+        observe::reads(wanted, &observed.clients, context.global.read_parallelism.get()).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
-        let answer = match answers.get(&(scope.clone(), read)) {
-            Some(Ok(document)) => Ok(document.clone()),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("it was not read".to_owned()),
-        };
+        let answer = answers.get(&scope, &read).map_err(|it| it.to_string());
         probed.0.insert((scope, name), answer);
     }
     probed

@@ -72,6 +72,7 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
             kubeconfig: None,
             context: None,
             access,
+            labels: BTreeMap::new(),
         },
         features: Vec::new(),
         providers: Vec::new(),

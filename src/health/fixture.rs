@@ -48,7 +48,7 @@ pub(super) fn snapshot(desired: &Desired, live: &[(&str, Json)]) -> Snapshot {
 /// Answers of the probes of cluster `edge`.
 pub(super) fn probed(answers: &[(&str, Json)]) -> Probed {
     let answer = |(name, it): &(&str, Json)| {
-        let found = if it.is_null() { None } else { Some(it.clone()) };
+        let found = if it.is_null() { None } else { Some(it.clone().into()) };
         (("edge".to_owned(), (*name).to_owned()), Ok(found))
     };
     Probed(answers.iter().map(answer).collect())

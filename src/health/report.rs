@@ -1,6 +1,7 @@
 //! What `doctor`, `verify` and `drift` find: one type for all three, so that every format knows all.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -206,7 +207,7 @@ pub struct Probe {
 
 /// Answers of probes: `Ok(None)` is not there, `Err` could not be read.
 #[derive(Debug, Clone, Default)]
-pub struct Probed(pub BTreeMap<(String, String), Result<Option<Json>, String>>);
+pub struct Probed(pub BTreeMap<(String, String), Result<Option<Arc<Json>>, String>>);
 
 impl Probed {
     /// The answer of a probe; one that was never asked reads as an error.
@@ -215,7 +216,7 @@ impl Probed {
     /// Why it could not be read.
     pub fn get(&self, scope: &str, name: &str) -> Result<Option<&Json>, &str> {
         match self.0.get(&(scope.to_owned(), name.to_owned())) {
-            Some(Ok(answer)) => Ok(answer.as_ref()),
+            Some(Ok(answer)) => Ok(answer.as_deref()),
             Some(Err(why)) => Err(why),
             None => Err("it was not read"),
         }

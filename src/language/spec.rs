@@ -217,6 +217,9 @@ pub struct ClusterRef {
     /// `kubernetes` (default), or `azureOnly`: never talk to the Kubernetes API.
     #[serde(default)]
     pub access: Access,
+    /// Free words for `--selector KEY=VALUE` and the stages of a rollout.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How a cluster is known to Azure; the words of `az`'s `--cluster-type`.

@@ -163,6 +163,10 @@ impl Writer {
         if it.cluster.access == Access::AzureOnly {
             self.put(&mut cluster, "access", "azureOnly");
         }
+        if !it.cluster.labels.is_empty() {
+            let labels = it.cluster.labels.iter().map(|(key, it)| (key.clone(), self.text(it)));
+            cluster.push(("labels".into(), Yaml::Map(labels.collect())));
+        }
         top.push(("cluster".into(), Yaml::Map(cluster)));
         self.parts(it, &mut top);
         Yaml::Map(top)

@@ -1,9 +1,11 @@
 //! DAG → snapshot: all reads, batched and shared; nothing here can write.
 
+mod azure;
+mod cluster;
 mod orphans;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
@@ -35,20 +37,8 @@ impl Clients {
     /// Why it could not be read.
     pub async fn read(&self, scope: &str, read: &Read) -> Result<Option<Json>, ReadError> {
         match read {
-            Read::Arm { id, api_version } => {
-                let client = self.arm(scope)?;
-                client
-                    .get(id.as_str(), api_version)
-                    .await
-                    .map_err(|it| read_error(id.as_str().to_owned(), &it))
-            }
-            Read::ArmList { path, api_version } => {
-                match self.arm(scope)?.list(path, api_version).await {
-                    Ok(items) => Ok(Some(Json::Array(items))),
-                    // The scope of a list may be something that is yet to be made.
-                    Err(error) if error.is_absent() => Ok(None),
-                    Err(error) => Err(read_error(path.clone(), &error)),
-                }
+            Read::Arm { .. } | Read::ArmList { .. } => {
+                azure::read_arm(self.arm(scope)?, read).await
             }
             Read::Object(object) => {
                 let client = self.cluster(scope)?;
@@ -139,25 +129,18 @@ struct Breaker(Mutex<BTreeMap<Service, ReadError>>);
 type Service = (bool, String);
 
 impl Breaker {
-    async fn read(
-        &self,
-        clients: &Clients,
-        scope: &str,
-        read: &Read,
-    ) -> Result<Option<Json>, ReadError> {
-        let service = match read {
-            Read::Arm { .. } | Read::ArmList { .. } => {
-                (true, clients.arm(scope)?.cloud().resource_manager.to_string())
-            }
-            Read::Object(_) | Read::Objects(_) => (false, scope.to_owned()),
-        };
+    /// Asks a service, unless it is known to be silent.
+    async fn guard(&self, service: Service, ask: impl Future<Output = Answer>) -> Answer {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&service).cloned();
         if let Some(error) = known {
             return Err(error);
         }
-        let answer = clients.read(scope, read).await;
+        let answer = ask.await;
+        // An answer that cannot be used has a code of ours; silence has none.
+        let of_all = |code: &str| ["Credentials", "Kubeconfig"].contains(&code);
         if let Err(error) = &answer
             && error.status.is_none()
+            && error.code.as_deref().is_none_or(of_all)
         {
             let mut dead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // The first reason is the one that all show.
@@ -167,22 +150,90 @@ impl Breaker {
     }
 }
 
-/// Performs reads, each distinct one once, `parallelism` at a time.
+/// Performs reads, each distinct one once, whoever asks: `parallelism` at a time, and the clusters
+/// beside Azure.
 pub async fn reads(
     wanted: BTreeSet<(String, Read)>,
     clients: &Clients,
     parallelism: usize,
-) -> BTreeMap<(String, Read), Result<Option<Json>, ReadError>> {
-    let breaker = Breaker::default();
-    let breaker = &breaker;
-    futures_util::stream::iter(wanted)
-        .map(|(scope, read)| async move {
-            let answer = breaker.read(clients, &scope, &read).await;
-            ((scope, read), answer)
-        })
-        .buffer_unordered(parallelism.max(1))
-        .collect()
-        .await
+) -> Answers {
+    let parallelism = parallelism.max(1);
+    let breaker = &Breaker::default();
+    let mut answers = Answers::default();
+    let mut clouds: Vec<(&arm::Reader, BTreeSet<Read>)> = Vec::new();
+    let mut clusters: BTreeMap<String, Vec<Read>> = BTreeMap::new();
+    for (scope, read) in wanted {
+        if matches!(read, Read::Object(_) | Read::Objects(_)) {
+            clusters.entry(scope).or_default().push(read);
+            continue;
+        }
+        match clients.arm(&scope) {
+            Err(error) => drop(answers.refused.insert((scope, read), error)),
+            Ok(reader) => {
+                let at = clouds.iter().position(|it| it.0.is_same(reader)).unwrap_or_else(|| {
+                    clouds.push((reader, BTreeSet::new()));
+                    clouds.len() - 1
+                });
+                clouds[at].1.insert(read);
+                answers.cloud.insert(scope, at);
+            }
+        }
+    }
+    let azure = futures_util::future::join_all(
+        clouds
+            .into_iter()
+            .map(|(reader, wanted)| azure::reads(reader, wanted, breaker, parallelism)),
+    );
+    let kubernetes = futures_util::stream::iter(clusters)
+        .map(|(scope, wanted)| cluster::reads(clients, scope, wanted, breaker))
+        .buffer_unordered(parallelism)
+        .collect::<Vec<_>>();
+    let (azure, kubernetes) = tokio::join!(azure, kubernetes);
+    let share = |it: Answer| it.map(|it| it.map(Arc::new));
+    let shared = |all: BTreeMap<Read, Answer>| {
+        all.into_iter().map(|(read, answer)| (read, share(answer))).collect()
+    };
+    answers.azure = azure.into_iter().map(shared).collect();
+    answers.clusters = kubernetes.into_iter().map(|(scope, all)| (scope, shared(all))).collect();
+    answers
+}
+
+/// The answer to a read.
+type Answer = Result<Option<Json>, ReadError>;
+/// The same for several that asked.
+type Shared = Result<Option<Arc<Json>>, ReadError>;
+
+/// Answers by what was asked, and where.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Which cloud answers a scope.
+    cloud: BTreeMap<String, usize>,
+    azure: Vec<BTreeMap<Read, Shared>>,
+    clusters: BTreeMap<String, BTreeMap<Read, Shared>>,
+    refused: BTreeMap<(String, Read), ReadError>,
+}
+
+impl Answers {
+    /// The answer to a read in a scope; `Ok(None)` when the thing is not there.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub fn get(&self, scope: &str, read: &Read) -> Shared {
+        let found = match read {
+            Read::Object(_) | Read::Objects(_) => {
+                self.clusters.get(scope).and_then(|it| it.get(read))
+            }
+            Read::Arm { .. } | Read::ArmList { .. } => {
+                self.cloud.get(scope).and_then(|at| self.azure.get(*at)?.get(read))
+            }
+        };
+        let refused = || self.refused.get(&(scope.to_owned(), read.clone())).cloned();
+        let api = match read {
+            Read::Object(_) | Read::Objects(_) => Api::Kubernetes,
+            Read::Arm { .. } | Read::ArmList { .. } => Api::Azure,
+        };
+        found.cloned().unwrap_or_else(|| Err(refused().unwrap_or_else(|| nowhere(scope, api))))
+    }
 }
 
 /// Reads the live state of everything desired: first what is only read, since the rest can be
@@ -200,9 +251,9 @@ pub async fn snapshot(desired: &Desired, clients: &Clients, parallelism: usize) 
             .collect();
         let answers = reads(wanted, clients, parallelism).await;
         for key in keys {
-            let answer = |read| match answers.get(&(key.scope.clone(), read)) {
-                Some(answer) => answer.clone(),
-                None => Ok(None),
+            let answer = |read: Read| {
+                let shared = answers.get(&key.scope, &read)?;
+                Ok(shared.map(|it| Json::clone(&it)))
             };
             match reads_of(key).into_iter().map(answer).collect::<Result<Vec<_>, _>>() {
                 Ok(documents) => drop(snapshot.live.insert(key.clone(), Live(documents))),

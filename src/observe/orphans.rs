@@ -68,11 +68,12 @@ async fn ask(
         Read::Objects(_) | Read::Object(_) => clients.cluster(scope).is_ok(),
         Read::Arm { .. } | Read::ArmList { .. } => true,
     };
-    let wanted = wanted.into_iter().filter(reachable).collect();
-    for (asked, answer) in reads(wanted, clients, parallelism).await {
-        match answer {
+    let wanted: BTreeSet<(String, Read)> = wanted.into_iter().filter(reachable).collect();
+    let found = reads(wanted.clone(), clients, parallelism).await;
+    for asked in wanted {
+        match found.get(&asked.0, &asked.1) {
             Ok(items) => {
-                let items = items.as_ref().and_then(Json::as_array).cloned();
+                let items = items.as_deref().and_then(Json::as_array).cloned();
                 answers.insert(asked, items.unwrap_or_default());
             }
             Err(error) => failed.push(error),

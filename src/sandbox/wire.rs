@@ -169,7 +169,7 @@ impl Call {
     }
 }
 
-fn decode_path(path: &str) -> Vec<String> {
+pub(super) fn decode_path(path: &str) -> Vec<String> {
     path.split('/')
         .filter(|segment| !segment.is_empty())
         .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())

@@ -124,6 +124,8 @@ pub(super) struct World {
     kinds: BTreeMap<String, BTreeSet<String>>,
     running: BTreeMap<String, BTreeSet<String>>,
     pub(super) buckets: Buckets,
+    /// Answers of batches that are to be fetched; a new start forgets them.
+    pub(super) batches: BTreeMap<String, Json>,
     pub(super) pace: Pace,
     /// Counts requests that write, to make tags that differ.
     pub(super) revision: u64,
@@ -163,6 +165,7 @@ impl World {
             kinds: BTreeMap::new(),
             running: BTreeMap::new(),
             buckets: Buckets::default(),
+            batches: BTreeMap::new(),
             pace: Pace::default(),
             revision: 0,
             seeding: false,

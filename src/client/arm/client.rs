@@ -253,10 +253,20 @@ impl Reader {
         Operation::watch(method, &self.url(id, api_version))
     }
 
+    /// Sends a request that changes nothing: whatever the answer, with retries.
+    pub(super) async fn exchange(
+        &self,
+        method: &Method,
+        url: &str,
+        body: Option<&Json>,
+    ) -> Result<(u16, HeaderMap, Bytes), ApiError> {
+        let answer = self.read(method, url, body).await?;
+        Ok((answer.status, answer.headers, answer.body))
+    }
+
     /// One poll of an operation: whatever the answer, with retries.
     pub(super) async fn ask(&self, url: &str) -> Result<(u16, HeaderMap, Bytes), ApiError> {
-        let answer = self.read(&Method::GET, url, None).await?;
-        Ok((answer.status, answer.headers, answer.body))
+        self.exchange(&Method::GET, url, None).await
     }
 
     /// The address of a resource. A path may bring its own query.

@@ -4,6 +4,7 @@
 //! applies plans makes one.
 
 mod assertion;
+mod batch;
 mod bridge;
 mod client;
 mod cloud;

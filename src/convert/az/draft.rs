@@ -260,6 +260,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
                 Some("azureOnly") => Access::AzureOnly,
                 Some(_) | None => Access::Kubernetes,
             },
+            labels: BTreeMap::new(),
         },
         features: list("features"),
         providers: list("providers"),

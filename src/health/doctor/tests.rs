@@ -123,7 +123,7 @@ impl World {
             self.answers.iter().map(|(key, it)| (key.as_str(), it.clone())).collect();
         let mut probed = probed(&answers);
         // Rights at a subscription are asked for in the subscription's own scope.
-        let everything = Ok(Some(json!([{"actions": ["*"]}])));
+        let everything = Ok(Some(json!([{"actions": ["*"]}]).into()));
         let name = format!("permissions /subscriptions/{SUBSCRIPTION}");
         probed.0.insert((SUBSCRIPTION.to_owned(), name), everything);
         checks(&desired, &snapshot(&desired, &live), &probed, NOW.parse().unwrap())

@@ -5,6 +5,7 @@
 
 mod access;
 pub(super) mod authorization;
+mod batch;
 pub(super) mod clusters;
 pub(super) mod extensions;
 pub(super) mod features;
@@ -177,6 +178,7 @@ fn dispatch(world: &mut World, call: &Call, target: &Target) -> Answer {
         (None, "microsoft.authorization") | (Some(_), "microsoft.authorization") => {
             authorization::handle(world, call, target)
         }
+        (None, "") if call.is(0, "batch") => batch::handle(world, call),
         (None, "") => groups::tenant_level(world, call),
         (None, _) => providers::tenant_level(world, call, target),
         (Some(_), "") => groups::handle(world, call, target),

@@ -1,0 +1,143 @@
+//! Which clusters of the manifests a command is about: `--cluster`, `--selector` and `--shard`.
+
+use std::str::FromStr;
+
+use clap::Args;
+use sha2::{Digest as _, Sha256};
+
+use super::exit::Failure;
+use crate::language::{Declared, Manifest};
+use crate::resource::graph::Desired;
+use crate::source::Diagnostic;
+
+/// What narrows a command to some clusters; all have to fit.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Selection {
+    /// Only the cluster of this name in the manifest; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Vec<String>,
+    /// Only clusters whose cluster.labels have this; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) selector: Vec<(String, String)>,
+    /// Only part I of N equal parts of the clusters, the same ones on every run
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
+}
+
+/// One part of a fleet; what several clusters share belongs to one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shard {
+    /// From one.
+    number: u32,
+    of: u32,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts =
+            text.split_once('/').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        match parts {
+            Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
+            _ => Err(format!("`{text}` is not a part; write it like 2/5, from 1/5 to 5/5")),
+        }
+    }
+}
+
+impl Shard {
+    /// Whether a name falls into this part: by the name alone, so that other clusters coming and
+    /// going move nobody.
+    fn holds(self, name: &str) -> bool {
+        let digest = Sha256::digest(name.as_bytes());
+        let number = digest.iter().take(8).fold(0u64, |sum, it| sum << 8 | u64::from(*it));
+        number % u64::from(self.of) == u64::from(self.number - 1)
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let wrong = || format!("`{text}` is not a label; write it like ring=early");
+    let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl Selection {
+    /// Keeps the clusters that are meant.
+    pub(super) fn narrow(&self, manifest: &mut Manifest) -> Result<(), Failure> {
+        let all = manifest.clusters.len();
+        for name in &self.cluster {
+            if !manifest.clusters.iter().any(|it| it.spec.name == *name) {
+                let message = format!("the manifest has no cluster `{name}`");
+                let names = manifest.clusters.iter().map(|it| it.spec.name.as_str());
+                let mut finding = Diagnostic::error("unknown-cluster", message);
+                finding.help = crate::language::suggest::nearest(name, names)
+                    .map(|it| format!("did you mean `{it}`?"));
+                return Err(finding.into());
+            }
+        }
+        manifest.clusters.retain(|it| self.chooses(it));
+        if manifest.clusters.is_empty()
+            && all > 0
+            && !self.selector.is_empty()
+            && self.shard.is_none()
+        {
+            let message = format!("none of the {all} clusters has these labels");
+            return Err(Diagnostic::error("nothing-selected", message)
+                .with_help("labels stand in cluster.labels of a manifest")
+                .into());
+        }
+        manifest.clusters.retain(|it| self.shard.is_none_or(|shard| shard.holds(&it.spec.name)));
+        Ok(())
+    }
+
+    fn chooses(&self, declared: &Declared) -> bool {
+        let spec = &declared.spec;
+        let named = self.cluster.is_empty() || self.cluster.contains(&spec.name);
+        named
+            && self.selector.iter().all(|(key, value)| spec.cluster.labels.get(key) == Some(value))
+    }
+
+    /// Leaves what clusters share and this part does not own to its owner.
+    pub(super) fn disown(&self, desired: &mut Desired) {
+        let Some(shard) = self.shard else { return };
+        let clusters: Vec<String> = desired
+            .scopes
+            .iter()
+            .filter(|it| it.1.cluster.is_some())
+            .map(|it| it.0.clone())
+            .collect();
+        let kept = |key: &crate::model::Key| {
+            key.kind.read_only()
+                || clusters.binary_search(&key.scope).is_ok()
+                || shard.holds(&key.to_string())
+        };
+        desired.nodes.retain(|key, _| kept(key));
+        for node in desired.nodes.values_mut() {
+            node.needs.retain(|it| kept(it));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every name is in exactly one part, and the parts are about equal.
+    #[test]
+    fn parts_cover_a_fleet_once() {
+        for of in [1, 2, 3, 7] {
+            let mut sizes = vec![0; of as usize];
+            for name in (0..700).map(|it| format!("edge-{it}")) {
+                let parts = (1..=of).filter(|number| Shard { number: *number, of }.holds(&name));
+                let parts: Vec<u32> = parts.collect();
+                assert_eq!(parts.len(), 1, "{name}");
+                sizes[parts[0] as usize - 1] += 1;
+            }
+            let equal = 700 / of as usize;
+            assert!(sizes.iter().all(|it| *it > equal / 2), "{sizes:?}");
+        }
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+}

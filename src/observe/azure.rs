@@ -1,0 +1,234 @@
+//! Many reads of Azure in few requests: what a list shows comes from the list, what no list above
+//! its parent shows (extensions, hybrid connections, rules) is asked for in batches, and the rest,
+//! with whatever those two could not answer, one by one. Nothing here is older than the request:
+//! Resource Graph, which lags behind writes, is not asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+
+use super::{Answer, Breaker, read_error};
+use crate::client::arm;
+use crate::model::{ArmId, Json};
+use crate::resource::Read;
+
+/// From so many reads of one collection on, the collection is listed: a subscription may hold much
+/// that is not ours.
+const LIST_FROM: usize = 8;
+/// From so many on, what no list shows is asked for in batches.
+const BATCH_FROM: usize = 20;
+/// How many requests one batch may hold.
+const BATCH: usize = 500;
+/// Types whose lists show whole resources, for a resource group as for a subscription.
+const LISTED: &[&str] = &[
+    "Microsoft.Kubernetes/connectedClusters",
+    "Microsoft.ContainerService/managedClusters",
+    "Microsoft.Relay/namespaces",
+    "Microsoft.ServiceBus/namespaces",
+    "Microsoft.OperationalInsights/workspaces",
+    "Microsoft.MachineLearningServices/workspaces",
+    "Microsoft.ManagedIdentity/userAssignedIdentities",
+    // Listed below their parent.
+    "Microsoft.MachineLearningServices/workspaces/computes",
+];
+
+/// Performs distinct reads of one cloud.
+pub(super) async fn reads(
+    reader: &arm::Reader,
+    wanted: BTreeSet<Read>,
+    breaker: &Breaker,
+    parallelism: usize,
+) -> BTreeMap<Read, Answer> {
+    let mut answers = BTreeMap::new();
+    let (lists, mut rest) = in_lists(wanted);
+    let listed = futures_util::stream::iter(lists)
+        .map(|((path, api_version), wanted)| async move {
+            let list = reader.list(&path, api_version).await;
+            (wanted, list)
+        })
+        .buffer_unordered(parallelism);
+    for (wanted, list) in listed.collect::<Vec<_>>().await {
+        match list {
+            Ok(items) => answers.extend(pick(wanted, items)),
+            // Whoever may read a resource need not be allowed to list its neighbours.
+            Err(error) => {
+                tracing::info!(%error, "a list cannot be read: its resources are read one by one");
+                rest.extend(wanted);
+            }
+        }
+    }
+    let (many, mut single): (Vec<Read>, BTreeSet<Read>) =
+        (rest.into_iter().collect(), BTreeSet::new());
+    if many.len() < BATCH_FROM {
+        single.extend(many);
+    } else {
+        let chunks: Vec<Vec<Read>> = many.chunks(BATCH).map(<[Read]>::to_vec).collect();
+        let asked = futures_util::stream::iter(chunks)
+            .map(|chunk| async move {
+                let ids = chunk.iter().map(|it| match it {
+                    Read::Arm { id, api_version } => (id.as_str(), *api_version),
+                    Read::ArmList { path, api_version } => (path.as_str(), *api_version),
+                    // Nobody asks Azure for these.
+                    Read::Object(_) | Read::Objects(_) => ("/", ""),
+                });
+                let found = reader.get_many(&ids.collect::<Vec<_>>()).await;
+                (chunk, found)
+            })
+            .buffer_unordered(parallelism);
+        for (chunk, found) in asked.collect::<Vec<_>>().await {
+            let mut found = found.unwrap_or_else(|error| {
+                tracing::info!(%error, "batches are not served here: reading one by one");
+                BTreeMap::new()
+            });
+            for (at, read) in chunk.into_iter().enumerate() {
+                match found.remove(&at).and_then(|it| whole(&read, it)) {
+                    Some(document) => drop(answers.insert(read, Ok(document))),
+                    None => drop(single.insert(read)),
+                }
+            }
+        }
+    }
+    let singly = futures_util::stream::iter(single)
+        .map(|read| async move {
+            let answer = breaker.arm(reader, &read).await;
+            (read, answer)
+        })
+        .buffer_unordered(parallelism);
+    answers.extend(singly.collect::<Vec<_>>().await);
+    answers
+}
+
+/// What a batch answered; `None` for the first of several pages, which are read by themselves.
+fn whole(read: &Read, answer: Option<Json>) -> Option<Option<Json>> {
+    match (read, answer) {
+        (Read::ArmList { .. }, Some(mut page)) => {
+            let more = page["nextLink"].as_str().is_some_and(|it| !it.is_empty());
+            (!more && page["value"].is_array()).then(|| Some(page["value"].take()))
+        }
+        (_, answer) => Some(answer),
+    }
+}
+
+/// The lists that answer many of the reads, and the reads that none does.
+#[expect(clippy::type_complexity, reason = "path and version of a list → what it answers")]
+fn in_lists(
+    wanted: BTreeSet<Read>,
+) -> (BTreeMap<(String, &'static str), Vec<Read>>, BTreeSet<Read>) {
+    let mut groups: BTreeMap<(String, &'static str), Vec<Read>> = BTreeMap::new();
+    let mut rest = BTreeSet::new();
+    for read in wanted {
+        match &read {
+            Read::Arm { id, api_version } if listed(id) => {
+                let path = id.as_str().rsplit_once('/').map_or("", |it| it.0);
+                groups.entry((path.to_ascii_lowercase(), *api_version)).or_default().push(read);
+            }
+            _ => drop(rest.insert(read)),
+        }
+    }
+    let mut lists: BTreeMap<(String, &'static str), Vec<Read>> = BTreeMap::new();
+    // A group each for many groups is no better than a read each: then the subscription is listed.
+    let mut small: BTreeMap<(String, &'static str), Vec<Read>> = BTreeMap::new();
+    for ((path, api_version), reads) in groups {
+        if reads.len() >= LIST_FROM {
+            lists.insert((path, api_version), reads);
+        } else {
+            let whole = of_subscription(&path).unwrap_or(path);
+            small.entry((whole, api_version)).or_default().extend(reads);
+        }
+    }
+    for (list, reads) in small {
+        if reads.len() >= LIST_FROM {
+            lists.insert(list, reads);
+        } else {
+            rest.extend(reads);
+        }
+    }
+    (lists, rest)
+}
+
+fn listed(id: &ArmId) -> bool {
+    let kind = id.resource_type();
+    LISTED.iter().any(|it| it.eq_ignore_ascii_case(&kind))
+}
+
+/// `/subscriptions/S/resourcegroups/G/providers/N/T` without its group; `None` for what stands
+/// below a parent.
+fn of_subscription(path: &str) -> Option<String> {
+    let (subscription, rest) = path.split_once("/resourcegroups/")?;
+    let (_, below) = rest.split_once('/')?;
+    (below.split('/').count() == 3).then(|| format!("{subscription}/{below}"))
+}
+
+/// What a list says about each of the reads; what it does not hold is not there.
+fn pick(wanted: Vec<Read>, items: Vec<Json>) -> impl Iterator<Item = (Read, Answer)> {
+    let mut by_id: BTreeMap<String, Json> = items
+        .into_iter()
+        .filter_map(|it| Some((it.get("id")?.as_str()?.to_ascii_lowercase(), it)))
+        .collect();
+    wanted.into_iter().map(move |read| {
+        let Read::Arm { id, .. } = &read else { return (read, Ok(None)) };
+        let document = by_id.remove(&id.as_str().to_ascii_lowercase());
+        (read, Ok(document))
+    })
+}
+
+impl Breaker {
+    async fn arm(&self, reader: &arm::Reader, read: &Read) -> Answer {
+        let service = (true, reader.cloud().resource_manager.to_string());
+        self.guard(service, read_arm(reader, read)).await
+    }
+}
+
+/// One read of Azure.
+pub(super) async fn read_arm(reader: &arm::Reader, read: &Read) -> Answer {
+    match read {
+        Read::Arm { id, api_version } => reader
+            .get(id.as_str(), api_version)
+            .await
+            .map_err(|it| read_error(id.as_str().to_owned(), &it)),
+        Read::ArmList { path, api_version } => match reader.list(path, api_version).await {
+            Ok(items) => Ok(Some(Json::Array(items))),
+            // The scope of a list may be something that is yet to be made.
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(read_error(path.clone(), &error)),
+        },
+        Read::Object(_) | Read::Objects(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(id: &str) -> Read {
+        Read::Arm { id: ArmId::parse(id).unwrap(), api_version: "2024-01-01" }
+    }
+
+    /// One group: its list. A cluster each in many groups: the subscription's. Few: no list.
+    #[test]
+    fn lists_are_as_narrow_as_they_can_be_and_only_for_many() {
+        let cluster = |group: usize, name: usize| {
+            read(&format!(
+                "/subscriptions/s/resourceGroups/g{group}/providers/Microsoft.Kubernetes/connectedClusters/c{name}"
+            ))
+        };
+        let paths = |reads: Vec<Read>| {
+            let (lists, rest) = in_lists(reads.into_iter().collect());
+            let paths: Vec<String> = lists.into_keys().map(|it| it.0).collect();
+            (paths, rest.len())
+        };
+        let kind = "providers/microsoft.kubernetes/connectedclusters";
+        assert_eq!(paths((0..7).map(|it| cluster(0, it)).collect()), (vec![], 7));
+        let one = format!("/subscriptions/s/resourcegroups/g0/{kind}");
+        assert_eq!(paths((0..9).map(|it| cluster(0, it)).collect()), (vec![one], 0));
+        let whole = format!("/subscriptions/s/{kind}");
+        assert_eq!(paths((0..9).map(|it| cluster(it, it)).collect()), (vec![whole], 0));
+        let extension = |it: usize| {
+            let id = format!(
+                "/subscriptions/s/resourceGroups/g/{kind}/c{it}/providers/Microsoft.KubernetesConfiguration/extensions/e"
+            );
+            read(&id)
+        };
+        assert_eq!(paths((0..9).map(extension).collect()), (vec![], 9));
+    }
+}

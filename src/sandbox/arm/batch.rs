@@ -1,0 +1,81 @@
+//! `POST /batch`: many requests in one, as the portal sends them. Seen in public tools rather than in the reference
+//! (Azure/azqr: diagnostic settings scanner; Ansible: azure_rm inventory; the portal's own traffic): up to 20 are
+//! answered at once under `responses`, up to 500 with 202, an address and, there, `value`.
+
+use axum::body::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value as Json, json};
+
+use super::fail;
+use crate::wire::{Answer, Call, Reply, decode_path};
+use crate::world::World;
+
+const AT_ONCE: usize = 20;
+const MOST: usize = 500;
+/// Batches whose answers are kept to be fetched.
+const KEPT: usize = 100;
+
+pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
+    if call.method == Method::GET {
+        let found = call.segments.get(1).and_then(|id| world.batches.get(id)).cloned();
+        return found.map(|value| Reply::ok(json!({ "value": value }))).ok_or_else(|| {
+            fail(StatusCode::NOT_FOUND, "NotFound", "The batch was not found or has expired.")
+        });
+    }
+    let body = call.json()?;
+    let requests = body["requests"].as_array().cloned().unwrap_or_default();
+    if call.method != Method::POST || requests.is_empty() || requests.len() > MOST {
+        return Err(fail(
+            StatusCode::BAD_REQUEST,
+            "InvalidBatchRequest",
+            format!("A batch holds 1 to {MOST} requests; this one has {}.", requests.len()),
+        ));
+    }
+    let answers: Vec<Json> = requests.iter().map(|it| answer(world, call, it)).collect();
+    if answers.len() <= AT_ONCE {
+        return Ok(Reply::ok(json!({ "responses": answers })));
+    }
+    let id = world.guid(&format!("batch {}", world.batches.len()));
+    if world.batches.len() >= KEPT {
+        world.batches.clear();
+    }
+    world.batches.insert(id.clone(), Json::Array(answers));
+    let version = call.api_version();
+    let location = format!("{}/batch/{id}?api-version={version}", call.origin);
+    Ok(super::retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", location), 1))
+}
+
+fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
+    let text = |name: &str| request[name].as_str().filter(|it| !it.is_empty());
+    let url = text("url").or_else(|| text("relativeUrl")).unwrap_or_default();
+    let relative = url.strip_prefix(around.origin.as_str()).unwrap_or(url);
+    let (path, query) = relative.split_once('?').unwrap_or((relative, ""));
+    let method = text("httpMethod").and_then(|it| it.parse().ok()).unwrap_or(Method::GET);
+    let mut headers = HeaderMap::new();
+    let token = around.headers.get(http::header::AUTHORIZATION).cloned();
+    headers.extend(token.map(|it| (http::header::AUTHORIZATION, it)));
+    let content = request.get("content").filter(|it| !it.is_null());
+    let own = Call {
+        method,
+        segments: decode_path(path),
+        query: url::form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+            .collect(),
+        raw_path: path.to_owned(),
+        raw_query: query.to_owned(),
+        headers,
+        body: content.map(|it| Bytes::from(it.to_string())).unwrap_or_default(),
+        unmeasured: false,
+        origin: around.origin.clone(),
+    };
+    let reply = if own.is(0, "batch") {
+        fail(StatusCode::BAD_REQUEST, "InvalidBatchRequest", "A batch holds no batches.")
+    } else {
+        super::handle(world, &own)
+    };
+    let headers: serde_json::Map<String, Json> =
+        reply.headers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let content = reply.body.unwrap_or(Json::Null);
+    json!({"name": request["name"], "httpStatusCode": reply.status.as_u16(), "headers": headers,
+        "contentLength": content.to_string().len(), "content": content})
+}
