@@ -16,4 +16,4 @@ mod rights;
 mod site;
 pub mod verify;
 
-pub use report::{Finding, Probe, Probed, Report, Status};
+pub use report::{Answered, Finding, Probe, Probed, Report, Status};

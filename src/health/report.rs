@@ -207,7 +207,10 @@ pub struct Probe {
 
 /// Answers of probes: `Ok(None)` is not there, `Err` could not be read.
 #[derive(Debug, Clone, Default)]
-pub struct Probed(pub BTreeMap<(String, String), Result<Option<Arc<Json>>, String>>);
+pub struct Probed(pub BTreeMap<(String, String), Answered>);
+
+/// One answer, shared by all clusters that asked the same.
+pub type Answered = Result<Option<Arc<Json>>, String>;
 
 impl Probed {
     /// The answer of a probe; one that was never asked reads as an error.

@@ -42,67 +42,73 @@ impl Reader {
             })
             .collect();
         let url = self.url(BATCH, VERSION);
-        let (mut status, mut headers, mut body) =
-            self.exchange(&Method::POST, &url, Some(&json!({ "requests": requests }))).await?;
-        let strange =
-            |what: &str| ApiError::about(&Method::POST, BATCH, "UnreadableAnswer", what.to_owned());
-        let ends = clock::after(PATIENCE);
-        let mut at: Option<String> = None;
+        let body = json!({ "requests": requests });
+        let mut answer = self.exchange(&Method::POST, &url, Some(&body)).await?;
         let (mut found, mut pages) = (BTreeMap::new(), Pages::default());
         loop {
-            if status == 202 {
-                let text = |it: &http::HeaderValue| it.to_str().ok().map(str::to_owned);
-                let location = headers.get("location").and_then(text).or(at);
-                let location = location.ok_or_else(|| strange("a batch without an address"))?;
-                if !self.cloud().resource_manager.covers(&location) {
-                    return Err(strange("the address of a batch leads to another service"));
-                }
-                let wait = retry_after(&headers, SystemTime::now()).unwrap_or(LOOK);
-                if clock::until(ends, clock::sleep(wait)).await.is_none() {
-                    return Err(strange("a batch that was not done in time"));
-                }
-                (status, headers, body) = self.exchange(&Method::GET, &location, None).await?;
-                at = Some(location);
-                continue;
-            }
-            if status != 200 {
-                return Err(strange("batches are not served here"));
-            }
+            let bytes = self.done(answer).await?;
             let mut page: Json =
-                serde_json::from_slice(&body).map_err(|it| strange(&it.to_string()))?;
+                serde_json::from_slice(&bytes).map_err(|it| strange(&it.to_string()))?;
             let key = if page["responses"].is_array() { "responses" } else { "value" };
             let Some(items) = page[key].as_array_mut().map(std::mem::take) else {
                 return Err(strange("a batch without answers"));
             };
-            for mut item in items {
-                let own = item["name"].as_str().and_then(|it| it.parse::<uuid::Uuid>().ok());
-                let index = own.and_then(|it| usize::try_from(it.as_u128()).ok());
-                let Some(index) = index.filter(|it| *it < wanted.len()) else { continue };
-                let (content, status) = (item["content"].take(), item["httpStatusCode"].as_u64());
-                // What is not clear is read again by itself.
-                match status {
-                    Some(200) if content.is_object() => drop(found.insert(index, Some(content))),
-                    Some(404) => {
-                        let none = http::HeaderMap::new();
-                        let text = content.to_string();
-                        let path = wanted[index].0;
-                        let error =
-                            ApiError::from_answer(&Method::GET, path, 404, &none, text.as_bytes());
-                        if error.is_absent() {
-                            found.insert(index, None);
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            found.extend(items.into_iter().filter_map(|it| clear(it, wanted)));
             let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else {
                 return Ok(found);
             };
-            if !self.cloud().resource_manager.covers(next) {
-                return Err(strange("a page of a batch leads to another service"));
-            }
-            pages.turn(next, body.len()).map_err(|it| strange(&it))?;
-            (status, headers, body) = self.exchange(&Method::GET, next, None).await?;
+            pages.turn(next, bytes.len()).map_err(|it| strange(&it))?;
+            answer = self.follow(next).await?;
         }
+    }
+
+    /// Waits for the answers of a batch under the address it was given.
+    async fn done(&self, answer: Exchanged) -> Result<bytes::Bytes, ApiError> {
+        let (mut status, mut headers, mut body) = answer;
+        let ends = clock::after(PATIENCE);
+        let mut at: Option<String> = None;
+        while status == 202 {
+            let text = |it: &http::HeaderValue| it.to_str().ok().map(str::to_owned);
+            let location = headers.get("location").and_then(text).or(at);
+            let location = location.ok_or_else(|| strange("a batch without an address"))?;
+            let wait = retry_after(&headers, SystemTime::now()).unwrap_or(LOOK);
+            if clock::until(ends, clock::sleep(wait)).await.is_none() {
+                return Err(strange("a batch that was not done in time"));
+            }
+            (status, headers, body) = self.follow(&location).await?;
+            at = Some(location);
+        }
+        if status == 200 { Ok(body) } else { Err(strange("batches are not served here")) }
+    }
+
+    async fn follow(&self, url: &str) -> Result<Exchanged, ApiError> {
+        if !self.cloud().resource_manager.covers(url) {
+            return Err(strange("a batch leads to another service"));
+        }
+        self.exchange(&Method::GET, url, None).await
+    }
+}
+
+/// Status, headers and body.
+type Exchanged = (u16, http::HeaderMap, bytes::Bytes);
+
+fn strange(what: &str) -> ApiError {
+    ApiError::about(&Method::POST, BATCH, "UnreadableAnswer", what.to_owned())
+}
+
+/// Index and document of an answer that is clear; the others are read again by themselves.
+fn clear(mut answer: Json, wanted: &[(&str, &str)]) -> Option<(usize, Option<Json>)> {
+    let name = answer["name"].as_str()?.parse::<uuid::Uuid>().ok()?;
+    let index = usize::try_from(name.as_u128()).ok()?;
+    let (path, _) = wanted.get(index)?;
+    let content = answer["content"].take();
+    match answer["httpStatusCode"].as_u64()? {
+        200 if content.is_object() => Some((index, Some(content))),
+        404 => {
+            let (none, text) = (http::HeaderMap::new(), content.to_string());
+            let error = ApiError::from_answer(&Method::GET, path, 404, &none, text.as_bytes());
+            error.is_absent().then_some((index, None))
+        }
+        _ => None,
     }
 }
