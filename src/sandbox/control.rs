@@ -12,7 +12,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 use super::arm::{features, providers};
 use super::lock::Lock;
-use super::world::{World, set_pointer};
+use super::wire::set_pointer;
+use super::world::World;
 use super::{Access, Sandbox, SandboxError, components, extension, pods};
 
 /// What is changed.

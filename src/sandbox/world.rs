@@ -17,6 +17,7 @@ use super::cluster::Cluster;
 use super::faults::Faults;
 use super::shelf::Shelf;
 use super::throttle::Buckets;
+use super::wire::set_pointer;
 use super::worldfile::WorldFile;
 
 /// A resource as Azure stores it.
@@ -577,27 +578,4 @@ impl World {
         )
         .to_string()
     }
-}
-
-/// Sets a value inside a document, making missing objects on the way. A list takes an index or `-`.
-pub(super) fn set_pointer(document: &mut Json, pointer: &str, value: Json) {
-    let mut at = document;
-    for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
-        if let Json::Array(items) = at {
-            let index =
-                if token == "-" { items.len() } else { token.parse().unwrap_or(items.len()) };
-            let index = index.min(items.len());
-            if index == items.len() {
-                items.push(Json::Null);
-            }
-            at = &mut items[index];
-        } else {
-            if !at.is_object() {
-                *at = json!({});
-            }
-            at = &mut at[token.as_str()];
-        }
-    }
-    *at = value;
 }
