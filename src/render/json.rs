@@ -20,6 +20,8 @@ pub fn plan(plan: &Plan, timestamp: &str) -> Json {
         "applyable": !plan.is_empty() && !plan.errored(),
         "complete": plan.complete(),
         "errored": plan.errored(),
+        "planned_values": {"root_module": {"resources":
+            plan.steps.iter().filter_map(planned).collect::<Vec<_>>()}},
         "resource_changes": plan.steps.iter().map(resource_change).collect::<Vec<_>>(),
         "resource_drift": plan.steps.iter().filter_map(resource_drift).collect::<Vec<_>>(),
         "checks": checks(&plan.told().collect::<Vec<_>>()),
@@ -98,6 +100,15 @@ fn resource_change(step: &Step) -> Json {
         "settling": step.settling,
     });
     whole
+}
+
+/// A resource as it will be, where Terraform's readers look for it; none for what is removed.
+fn planned(step: &Step) -> Option<Json> {
+    let after = values::after(step)?;
+    let mut whole = head(&step.key);
+    whole["values"] = values::shown(&after);
+    whole["sensitive_values"] = values::marks(&after, &values::is_secret);
+    Some(whole)
 }
 
 fn change(actions: &[&str], before: Option<&Value>, after: Option<&Value>) -> Json {
