@@ -84,7 +84,8 @@ fn inert(text: &str, format: &str, what: &str) {
             wrong("a forged verdict");
         }
     }
-    let tags = ["<script", "<img", "<svg", "<testcase name=\"forged\"", "]]>"];
+    // The page draws a graph of its own: a tag of the payload has its handler.
+    let tags = ["<script", "<img", "<svg onload", "<testcase name=\"forged\"", "]]>"];
     if ["junit", "html"].contains(&format) && tags.iter().any(|it| text.contains(it)) {
         wrong("a tag");
     }
