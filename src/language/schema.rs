@@ -10,7 +10,7 @@ use crate::model::Json;
 /// The JSON Schema (draft 2020-12) of a manifest document, `kind: Cluster` or `kind: Fleet`.
 ///
 /// It knows the shape, the keys of settings and their values. What parts mean together is for
-/// [`super::manifest`] to check.
+/// the loader to check.
 #[must_use]
 pub fn schema() -> Json {
     let mut root = schemars::schema_for!(Cluster).to_value();
