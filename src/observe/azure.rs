@@ -17,8 +17,6 @@ use crate::resource::Read;
 const LIST_FROM: usize = 8;
 /// From so many on, what no list shows is asked for in batches.
 const BATCH_FROM: usize = 20;
-/// How many requests one batch may hold.
-const BATCH: usize = 500;
 /// Types whose lists show whole resources, for a resource group as for a subscription.
 const LISTED: &[&str] = &[
     "Microsoft.Kubernetes/connectedClusters",
@@ -62,29 +60,20 @@ pub(super) async fn reads(
     if many.len() < BATCH_FROM {
         single.extend(many);
     } else {
-        let chunks: Vec<Vec<Read>> = many.chunks(BATCH).map(<[Read]>::to_vec).collect();
-        let asked = futures_util::stream::iter(chunks)
-            .map(|chunk| async move {
-                let ids = chunk.iter().map(|it| match it {
-                    Read::Arm { id, api_version } => (id.as_str(), *api_version),
-                    Read::ArmList { path, api_version } => (path.as_str(), *api_version),
-                    // Nobody asks Azure for these.
-                    Read::Object(_) | Read::Objects(_) => ("/", ""),
-                });
-                let found = reader.get_many(&ids.collect::<Vec<_>>()).await;
-                (chunk, found)
-            })
-            .buffer_unordered(parallelism);
-        for (chunk, found) in asked.collect::<Vec<_>>().await {
-            let mut found = found.unwrap_or_else(|error| {
-                tracing::info!(%error, "batches are not served here: reading one by one");
-                BTreeMap::new()
-            });
-            for (at, read) in chunk.into_iter().enumerate() {
-                match found.remove(&at).and_then(|it| whole(&read, it)) {
-                    Some(document) => drop(answers.insert(read, Ok(document))),
-                    None => drop(single.insert(read)),
-                }
+        let ids = many.iter().map(|it| match it {
+            Read::Arm { id, api_version } => (id.as_str(), *api_version),
+            Read::ArmList { path, api_version } => (path.as_str(), *api_version),
+            // Nobody asks Azure for these.
+            Read::Object(_) | Read::Objects(_) => ("/", ""),
+        });
+        let mut found = reader.get_many(&ids.collect::<Vec<_>>()).await.unwrap_or_else(|error| {
+            tracing::info!(%error, "batches are not served here: reading one by one");
+            BTreeMap::new()
+        });
+        for (at, read) in many.into_iter().enumerate() {
+            match found.remove(&at).and_then(|it| whole(&read, it)) {
+                Some(document) => drop(answers.insert(read, Ok(document))),
+                None => drop(single.insert(read)),
             }
         }
     }
