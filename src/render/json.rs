@@ -10,12 +10,17 @@ use crate::source::{Diagnostic, Label, Severity};
 
 pub use super::stream::{diagnostic_line, event, summary};
 
+/// A release of Terraform that writes the representation which is followed here. No Terraform takes part, but readers
+/// such as checkov take a document for a plan by this field.
+const TERRAFORM_VERSION: &str = "1.9.0";
+
 /// The plan as a document; `timestamp` is RFC 3339.
 #[must_use]
 pub fn plan(plan: &Plan, timestamp: &str) -> Json {
     let gate = |it: crate::plan::Gate| json!({"address": it.key, "message": it.message});
     json!({
         "format_version": "1.2",
+        "terraform_version": TERRAFORM_VERSION,
         "timestamp": timestamp,
         "applyable": !plan.is_empty() && !plan.errored(),
         "complete": plan.complete(),
