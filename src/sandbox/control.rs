@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
-use super::arm::{features, providers};
-use super::lock::Lock;
-use super::wire::set_pointer;
-use super::world::World;
-use super::{Access, Sandbox, SandboxError, components, extension, pods};
+use crate::agents::{components, install, pods, release};
+use crate::arm::{features, providers};
+use crate::error::SandboxError;
+use crate::json::set_pointer;
+use crate::progress::advance;
+use crate::sandbox::{Access, Sandbox, show};
+use crate::state::lock::Lock;
+use crate::state::world::World;
 
 /// What is changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ impl Sandbox {
     /// What is named is not there, or the pointer leads through something that has no members.
     pub fn perform(&self, deed: &Deed) -> Result<Json, SandboxError> {
         let mut world = self.lock();
-        world.advance();
+        advance(&mut world);
         world.revision += 1;
         match deed {
             Deed::Set { place: Place::Arm(id), pointer, value } => {
@@ -115,7 +118,7 @@ impl Sandbox {
     }
 
     /// Answers one request by hand.
-    pub(super) async fn attend(&self, mut stream: tokio::net::TcpStream, word: &str) {
+    pub(crate) async fn attend(&self, mut stream: tokio::net::TcpStream, word: &str) {
         let (reader, mut writer) = stream.split();
         let mut line = String::new();
         let mut reader = tokio::io::BufReader::new(reader.take(LONGEST));
@@ -150,18 +153,6 @@ fn ask(address: SocketAddr, request: &Request) -> Result<Json, SandboxError> {
     }
 }
 
-/// The whole world: `{"arm": {ID: resource}, "kubernetes": {CLUSTER: [objects]}}`. Write-only values are left out.
-pub(super) fn show(world: &World) -> Json {
-    let id = |body: &Json| body["id"].as_str().unwrap_or_default().to_owned();
-    let arm: serde_json::Map<String, Json> =
-        world.resources.values().map(|stored| (id(&stored.body), stored.body.clone())).collect();
-    let clusters: serde_json::Map<String, Json> = world
-        .clusters()
-        .map(|(_, cluster)| (cluster.name.clone(), json!(cluster.store().all())))
-        .collect();
-    json!({"arm": arm, "kubernetes": clusters})
-}
-
 fn set_arm(world: &mut World, id: &str, pointer: &str, value: Json) -> Result<(), SandboxError> {
     features::materialise(world, id);
     providers::materialise(world, id);
@@ -177,10 +168,10 @@ fn delete_arm(world: &mut World, id: &str) -> Result<(), SandboxError> {
     if world.get(id).is_none() {
         return Err(SandboxError::UnknownResource { id: id.to_owned() });
     }
-    if let Some(release) = extension::release(world, id)
+    if let Some(release) = release::release(world, id)
         && release.is_azureml
     {
-        extension::abandon(world, id);
+        install::abandon(world, id);
         components::remove(world, &release);
     }
     world.forget(id);

@@ -1,36 +1,39 @@
 //! The clusters under `/kubernetes/{subscription}/{resourceGroup}/{cluster}/…`: finds the cluster and the caller and
-//! hands the request to the API server of [`super::kube`].
+//! hands the request to the API server of `kube`.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::cluster::CALLER;
-use super::kube::{self, Answer, Caller, ClusterFacts};
-use super::router::{WATCH_PAUSE, broken, nowhere};
-use super::wire::{Call, Reply};
-use super::world::World;
-use super::{Sandbox, clock};
+use crate::kube::api;
+use crate::kube::request::{Answer, Caller, ClusterFacts, Request, WatchSpec};
+use crate::kube::watch::events_since;
+use crate::progress::advance;
+use crate::sandbox::Sandbox;
+use crate::state::cluster::CALLER;
+use crate::state::world::World;
+use crate::wire::{self, Call, Reply, broken, nowhere};
 
 /// What the router sends.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Reply(Reply),
     Text { status: u16, content_type: &'static str, body: String },
     Watch(Box<Watch>),
 }
 
 /// A running watch.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     cluster: String,
-    spec: Box<kube::WatchSpec>,
+    spec: Box<WatchSpec>,
 }
 
 /// Answers a request to a cluster.
-pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
+pub(crate) fn handle(world: &mut World, call: &Call) -> Outcome {
     let Some([subscription, group, name]) = call.segments.get(1..4) else {
         return Outcome::Reply(nowhere(&call.path()));
     };
@@ -40,7 +43,7 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
     if world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped") {
         return Outcome::Reply(broken());
     }
-    let now = clock::kube_time(world.now());
+    let now = world.kube_stamp();
     let path = format!("/{}", call.segments.get(4..).unwrap_or_default().join("/"));
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(call.raw_query.as_bytes()).into_owned().collect();
@@ -50,9 +53,8 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
     let facts = ClusterFacts {
         scc_edit_denied: cluster.scc_edit_denied,
         version: cluster.beginning.version.clone(),
-        openshift: cluster.distribution().eq_ignore_ascii_case("openshift"),
     };
-    let request = kube::Request {
+    let request = Request {
         method: &call.method,
         path: &path,
         query: &query,
@@ -66,11 +68,8 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Outcome {
         }
         other => other,
     };
-    match kube::handle(cluster.store_mut(), &facts, &caller, &request) {
-        Answer::Json { status, body } => Outcome::Reply(Reply::json(
-            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            body,
-        )),
+    match api::handle(cluster.store_mut(), &facts, &caller, &request) {
+        Answer::Json { status, body } => Outcome::Reply(Reply::json(status, body)),
         Answer::Text { status, body, content_type } => Outcome::Text { status, content_type, body },
         Answer::Watch(spec) => Outcome::Watch(Box::new(Watch { cluster: key, spec })),
     }
@@ -100,17 +99,16 @@ fn caller(call: &Call) -> Caller {
 }
 
 /// A Kubernetes `Status` of a failure.
-pub(super) fn failure(status: u16, reason: &str, message: &str) -> Reply {
+pub(crate) fn failure(status: u16, reason: &str, message: &str) -> Reply {
     Reply::json(
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        status,
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": status}),
     )
 }
 
-pub(super) fn text(status: u16, content_type: &'static str, body: String) -> Response<Body> {
+pub(crate) fn text(status: u16, content_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = wire::status(status);
     response
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -127,7 +125,7 @@ struct Watching {
 }
 
 /// Sends a watch's events, one JSON object a line, as they happen.
-pub(super) fn stream(sandbox: Sandbox, watch: Watch) -> Response<Body> {
+pub(crate) fn stream(sandbox: Sandbox, watch: Watch) -> Response<Body> {
     let waiting = watch.spec.initial.iter().map(line).collect();
     let until = watch
         .spec
@@ -159,12 +157,12 @@ pub(super) fn stream(sandbox: Sandbox, watch: Watch) -> Response<Body> {
 impl Watching {
     fn look(&mut self) {
         let mut world = self.sandbox.lock();
-        world.advance();
+        advance(&mut world);
         let Some(cluster) = world.cluster(&self.watch.cluster) else {
             self.over = true;
             return;
         };
-        for (version, event) in kube::events_since(cluster.store(), &self.watch.spec, self.seen) {
+        for (version, event) in events_since(cluster.store(), &self.watch.spec, self.seen) {
             self.seen = version;
             self.over |= event["type"] == "ERROR";
             self.waiting.push_back(line(&event));
@@ -175,3 +173,6 @@ impl Watching {
 fn line(event: &serde_json::Value) -> Bytes {
     Bytes::from(format!("{event}\n"))
 }
+
+/// How long a watch sleeps between two looks at the world.
+const WATCH_PAUSE: Duration = Duration::from_millis(100);

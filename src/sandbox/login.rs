@@ -4,14 +4,15 @@
 //! Any secret is accepted. Tokens are unsigned JWTs with the claims clients read: `aud iss tid oid appid exp`.
 
 use base64::Engine;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::wire::{Call, Reply, fail};
-use super::world::World;
+use crate::state::clock::machine_now;
+use crate::state::world::World;
+use crate::wire::{Call, Reply, fail};
 
 /// Answers a sign-in or metadata path, or `None` when the path is another service's.
-pub(super) fn handle(world: &World, call: &Call) -> Option<Reply> {
+pub(crate) fn handle(world: &World, call: &Call) -> Option<Reply> {
     let last: Vec<String> = call.segments.iter().map(|s| s.to_ascii_lowercase()).collect();
     let parts: Vec<&str> = last.iter().map(String::as_str).collect();
     match parts.as_slice() {
@@ -25,7 +26,6 @@ pub(super) fn handle(world: &World, call: &Call) -> Option<Reply> {
         [_, "oauth2", "v2.0", "token"] | [_, "oauth2", "token"] => {
             Some(token(world, call, &call.segments[0]))
         }
-        ["discovery"] => Some(super::arm::ml::discovery(call)),
         _ => None,
     }
 }
@@ -58,11 +58,7 @@ fn openid(call: &Call, tenant: &str) -> Reply {
 
 fn token(world: &World, call: &Call, tenant: &str) -> Reply {
     if call.method != Method::POST {
-        return fail(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            "The token endpoint takes POST.",
-        );
+        return fail(405, "MethodNotAllowed", "The token endpoint takes POST.");
     }
     let form: std::collections::BTreeMap<String, String> =
         url::form_urlencoded::parse(&call.body).into_owned().collect();
@@ -73,7 +69,7 @@ fn token(world: &World, call: &Call, tenant: &str) -> Reply {
             "invalid_request",
             900_144,
             "AADSTS900144: The request body must contain the following parameter: 'grant_type'.",
-            StatusCode::BAD_REQUEST,
+            400,
         );
     }
     if text("grant_type") == Some("client_credentials")
@@ -85,7 +81,7 @@ fn token(world: &World, call: &Call, tenant: &str) -> Reply {
             "invalid_client",
             7_000_216,
             "AADSTS7000216: 'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
-            StatusCode::UNAUTHORIZED,
+            401,
         );
     }
     let audience = text("resource").map(ToOwned::to_owned).or_else(|| {
@@ -114,7 +110,7 @@ fn token(world: &World, call: &Call, tenant: &str) -> Reply {
 fn token_body(world: &World, tenant: &str, client: &str, audience: &str) -> Json {
     const LIFETIME: i64 = 86_399;
     // Clients compare with their own clock, not with the world's.
-    let now = super::clock::machine_now().as_second();
+    let now = machine_now().as_second();
     let claims = json!({"aud": audience, "iss": format!("https://sts.windows.net/{tenant}/"), "iat": now, "nbf": now,
         "exp": now + LIFETIME, "tid": tenant, "oid": world.guid("caller"), "sub": world.guid("caller"), "appid": client,
         "azp": client, "idtyp": "app", "scp": "user_impersonation", "ver": "1.0"});
@@ -126,7 +122,7 @@ fn token_body(world: &World, tenant: &str, client: &str, audience: &str) -> Json
         "expires_on": (now + LIFETIME).to_string(), "not_before": now.to_string(), "resource": audience})
 }
 
-fn login_error(world: &World, error: &str, code: u32, text: &str, status: StatusCode) -> Reply {
+fn login_error(world: &World, error: &str, code: u32, text: &str, status: u16) -> Reply {
     let trace = world.guid(text);
     Reply::json(
         status,
@@ -139,7 +135,7 @@ fn login_error(world: &World, error: &str, code: u32, text: &str, status: Status
 fn managed_identity(world: &World, call: &Call) -> Reply {
     if !call.header("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Reply::json(
-            StatusCode::BAD_REQUEST,
+            400,
             json!({"error": "invalid_request", "error_description": "Required metadata header not specified"}),
         );
     }
@@ -190,7 +186,7 @@ fn metadata(call: &Call) -> Reply {
 
 /// ARM wants a Bearer token, of the tenant of the subscription when somebody named that; without one it says where to
 /// sign in. The tenant of zeros is that of whoever did not name any.
-pub(super) fn check_bearer(
+pub(crate) fn check_bearer(
     world: &World,
     call: &Call,
     subscription: Option<&str>,
@@ -221,15 +217,15 @@ pub(super) fn check_bearer(
 }
 
 /// Who a token was given to.
-pub(super) struct Principal {
+pub(crate) struct Principal {
     /// The id of the application or user.
-    pub(super) client: String,
+    pub(crate) client: String,
     /// Its object id.
-    pub(super) object: String,
+    pub(crate) object: String,
 }
 
 /// The principal of a request; tokens that were not made here are the caller's.
-pub(super) fn caller(world: &World, call: &Call) -> Principal {
+pub(crate) fn caller(world: &World, call: &Call) -> Principal {
     let token = call.header("authorization").and_then(|value| value.split_once(' '));
     let claims = token.and_then(|(_, token)| claims(token.trim())).unwrap_or_default();
     let object = claims["oid"].as_str().map_or_else(|| world.guid("caller"), ToOwned::to_owned);
@@ -245,7 +241,7 @@ fn claims(token: &str) -> Option<Json> {
 
 fn unauthorized(world: &World, call: &Call, code: &str, message: &str) -> Reply {
     let uri = format!("{}/{}", call.origin, world.tenant());
-    fail(StatusCode::UNAUTHORIZED, code, message).with(
+    fail(401, code, message).with(
         "WWW-Authenticate",
         format!("Bearer authorization_uri=\"{uri}\", error=\"invalid_token\", error_description=\"{message}\""),
     )

@@ -1,31 +1,30 @@
 //! Which service answers a path, and the faults every service shares.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use http::{Method, Request, Response, StatusCode};
-use serde_json::json;
+use http::{Method, Request, Response};
 
-use super::clock::Pace;
-use super::faults::Fault;
-use super::kubefront::{self, Outcome};
-use super::wire::{Call, Reply, fail};
-use super::world::World;
-use super::{Sandbox, arm, login};
-
-/// The header that marks a broken connection where there is no connection to break (in process).
-pub const FAULT_HEADER: &str = "x-sandbox-fault";
-/// The status that goes with [`FAULT_HEADER`]; no server sends it.
-pub const FAULT_STATUS: u16 = 599;
+use crate::arm::{answer, front, ml};
+use crate::kubefront::{self, Outcome};
+use crate::login;
+use crate::progress::advance;
+use crate::sandbox::Sandbox;
+use crate::state::clock::Pace;
+use crate::state::faults::Fault;
+use crate::state::world::World;
+use crate::wire::{Call, Reply, broken, fail};
 
 /// The scheme a server puts into a request whose URI is relative.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scheme(pub(super) &'static str);
+pub(crate) struct Scheme(pub(crate) &'static str);
 
-pub(super) fn router(sandbox: Sandbox) -> Router {
-    Router::new().fallback(answer).with_state(sandbox)
+impl Sandbox {
+    /// One router for everything: ARM, sign-in, metadata, and the clusters under
+    /// `/kubernetes/{subscription}/{resourceGroup}/{cluster}/…`.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(answer).with_state(self.clone())
+    }
 }
 
 async fn answer(State(sandbox): State<Sandbox>, request: Request<Body>) -> Response<Body> {
@@ -37,7 +36,7 @@ async fn answer(State(sandbox): State<Sandbox>, request: Request<Body>) -> Respo
     };
     let (outcome, fault) = {
         let mut world = sandbox.lock();
-        world.advance();
+        advance(&mut world);
         let answer = handle(&mut world, &call);
         // A disk that is full is tried again with the next change and at the end, where it is said.
         let _ = sandbox.write(&mut world);
@@ -53,14 +52,11 @@ async fn answer(State(sandbox): State<Sandbox>, request: Request<Body>) -> Respo
     }
 }
 
-/// A connection that broke: in process a marked answer, which the server turns into a closed socket.
-pub(super) fn broken() -> Reply {
-    let status = StatusCode::from_u16(FAULT_STATUS).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Reply::empty(status).with(FAULT_HEADER, "connection-dropped")
-}
-
 fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
-    if let Some(reply) = login::handle(world, call) {
+    let discovers = call.segments.len() == 1 && call.is(0, "discovery");
+    if let Some(reply) =
+        login::handle(world, call).or_else(|| discovers.then(|| ml::discovery(call)))
+    {
         return (Outcome::Reply(reply), Fault::None);
     }
     let kubernetes = call.is(0, "kubernetes");
@@ -72,7 +68,7 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
             kubefront::failure(429, "TooManyRequests", "too many requests, please try again later")
                 .with("Retry-After", "1"),
         ),
-        Fault::Throttle => Some(arm::too_many(2)),
+        Fault::Throttle => Some(answer::too_many(2)),
         Fault::ServerError(status) if kubernetes => Some(kubefront::failure(
             status,
             "InternalError",
@@ -94,7 +90,7 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
     } else if call.unmeasured {
         return (length_required(), Fault::None);
     } else {
-        Outcome::Reply(arm::handle(world, &without_mirror(call)))
+        Outcome::Reply(front::handle(world, &without_mirror(call)))
     };
     (outcome, fault)
 }
@@ -125,7 +121,7 @@ fn server_error(status: u16) -> Reply {
         ),
         _ => ("InternalServerError", "Encountered internal server error."),
     };
-    fail(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), code, message)
+    fail(status, code, message)
 }
 
 /// The first Python SDK reads computes under `{api}/rp/workspaces/subscriptions/…`.
@@ -135,15 +131,4 @@ fn without_mirror(call: &Call) -> Call {
         call.segments.drain(..2);
     }
     call
-}
-
-/// How long a watch sleeps between two looks at the world.
-pub(super) const WATCH_PAUSE: Duration = Duration::from_millis(100);
-
-/// What a path that leads nowhere answers.
-pub(super) fn nowhere(path: &str) -> Reply {
-    Reply::json(
-        StatusCode::NOT_FOUND,
-        json!({"error": {"code": "NotFound", "message": format!("The path '{path}' was not found.")}}),
-    )
 }

@@ -4,11 +4,14 @@
 
 use serde_json::{Value as Json, json};
 
-use super::arm::{self, features, generic, groups, id, ml, providers};
-use super::clock::Work;
-use super::cluster::{Beginning, Cluster};
-use super::world::{Event, World};
-use super::worldfile::{FileCluster, SccEdit};
+use crate::agents::chart::ensure_namespace;
+use crate::arm::answer::fill_identity;
+use crate::arm::clusters::{self, DEFAULT_NODES, DEFAULT_VERSION};
+use crate::arm::{features, generic, groups, ml, providers};
+use crate::state::clock::Work;
+use crate::state::id::{self, parent_id};
+use crate::state::world::{Event, World};
+use crate::state::world_file::{FileCluster, WorldFile};
 
 /// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.
 #[derive(Clone, Debug, Default)]
@@ -48,12 +51,10 @@ pub struct SeedCluster {
     pub secrets: Vec<(String, String)>,
 }
 
-const DEFAULT_NODES: u32 = 3;
-const DEFAULT_VERSION: &str = "1.33.4";
 const DEFAULT_LOCATION: &str = "westeurope";
 
 /// Adds what was never added before.
-pub(super) fn seed(world: &mut World, seed: &Seed) {
+pub(crate) fn seed(world: &mut World, seed: &Seed) {
     world.seeding = true;
     world.salt(seed.tenant.as_deref());
     for subscription in &seed.subscriptions {
@@ -124,9 +125,22 @@ fn register(world: &mut World, subscription: &str, namespace: &str, state: &str)
     }
 }
 
+/// A new world as a world file describes it.
+pub(crate) fn begin(file: WorldFile) -> World {
+    let mut world = World::empty();
+    take_file(&mut world, file);
+    world
+}
+
+/// Takes over what a world file says, over what the world already holds.
+pub(crate) fn take_file(world: &mut World, file: WorldFile) {
+    world.apply_file(file);
+    subscriptions_of_file(world);
+}
+
 /// Subscriptions of the world file with the states of their features and providers. What is `Registering` there will
 /// be registered after the usual time.
-pub(super) fn subscriptions_of_file(world: &mut World) {
+fn subscriptions_of_file(world: &mut World) {
     for subscription in world.file.subscriptions.clone() {
         ensure_subscription(world, &subscription.id);
         for (namespace, state) in &subscription.providers {
@@ -159,7 +173,7 @@ fn go_on(world: &mut World, state: &str, id: String, pointer: &str, work: Work) 
 }
 
 /// Puts the clusters of a world file that no manifest mentions, or without any cluster an example, into the world.
-pub(super) fn fill_empty(world: &mut World) {
+pub(crate) fn fill_empty(world: &mut World) {
     world.seeding = true;
     let subscription = world
         .of_type(None, "microsoft.resources/subscriptions")
@@ -225,7 +239,7 @@ fn seed_cluster(world: &mut World, cluster: &SeedCluster) {
             .unwrap_or_else(|| if is_aks(&cluster.kind) { "aks" } else { "generic" }.to_owned());
         let body = cluster_body(world, &id, cluster, file.as_ref(), &distribution);
         world.put(&id, body);
-        materialise_cluster(world, &id, &distribution);
+        clusters::materialise(world, &id, &distribution);
     }
     for (namespace, name) in &cluster.secrets {
         if first_time(world, &format!("{id}/secrets/{namespace}/{name}")) {
@@ -248,7 +262,7 @@ fn cluster_body(
     let connectivity =
         file.and_then(|file| file.connectivity.clone()).unwrap_or_else(|| "Connected".to_owned());
     let location = if cluster.location.is_empty() { DEFAULT_LOCATION } else { &cluster.location };
-    let identity = arm::fill_identity(world, id, &json!({"type": "SystemAssigned"}));
+    let identity = fill_identity(world, id, &json!({"type": "SystemAssigned"}));
     if is_aks(&cluster.kind) {
         let stopped = !connectivity.eq_ignore_ascii_case("connected")
             && !connectivity.eq_ignore_ascii_case("running");
@@ -277,38 +291,6 @@ fn cluster_body(
             "arcAgentProfile": {"agentAutoUpgrade": "Enabled", "agentState": "Succeeded"}}})
 }
 
-/// Creates the Kubernetes behind a cluster resource, as its body and the world file describe it.
-pub(super) fn materialise_cluster(world: &mut World, id: &str, distribution: &str) {
-    let Some(body) = world.body(id).cloned() else { return };
-    let name = body["name"].as_str().unwrap_or_default().to_owned();
-    let file = world.file.cluster(&name).cloned();
-    let properties = &body["properties"];
-    let aks = id::type_of(id) == "microsoft.containerservice/managedclusters";
-    let text = |member: &str| properties[member].as_str().map(ToOwned::to_owned);
-    let version = text("currentKubernetesVersion")
-        .or_else(|| text("kubernetesVersion"))
-        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let nodes = properties["totalNodeCount"]
-        .as_u64()
-        .or_else(|| {
-            properties["agentPoolProfiles"]
-                .as_array()
-                .map(|pools| pools.iter().filter_map(|pool| pool["count"].as_u64()).sum())
-        })
-        .unwrap_or(u64::from(DEFAULT_NODES));
-    let beginning = Beginning {
-        distribution: if aks { "aks" } else { distribution }.to_owned(),
-        version,
-        nodes,
-        aks,
-        installed: file.as_ref().map(|file| file.installed.clone()).unwrap_or_default(),
-        born: world.kube_stamp(),
-        rules: world.file.access.kubernetes.clone(),
-    };
-    let denied = file.is_some_and(|file| file.scc_edit == SccEdit::Deny);
-    world.put_cluster(Cluster::new(id, name, denied, beginning));
-}
-
 /// A TLS Secret as the documentation makes it: Opaque, with `cert.pem` and `key.pem`.
 fn put_secret(world: &mut World, cluster: &str, namespace: &str, name: &str) {
     use base64::Engine;
@@ -323,7 +305,7 @@ fn put_secret(world: &mut World, cluster: &str, namespace: &str, name: &str) {
     let object = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name, "namespace": namespace},
         "data": {"cert.pem": encode(made.cert.pem()), "key.pem": encode(made.signing_key.serialize_pem())}});
     if let Some(cluster) = world.cluster_mut(cluster) {
-        super::components::ensure_namespace(cluster, namespace, &now);
+        ensure_namespace(cluster, namespace, &now);
         cluster.store_mut().put(
             &format!("/api/v1/namespaces/{namespace}/secrets/{name}"),
             object,
@@ -371,7 +353,7 @@ fn seed_resource(world: &mut World, given: &str) {
         return;
     }
     if level.pairs.len() > 1 {
-        seed_resource(world, &arm::parent_id(&id));
+        seed_resource(world, &parent_id(&id));
     }
     let kind = level.full_type();
     put_plain(world, &id, &kind);

@@ -19,10 +19,17 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::lock::Holder;
-use super::router::{FAULT_HEADER, Scheme};
-use super::world::World;
-use super::{Pace, Sandbox, SandboxError, files, seed, tls};
+use crate::error::SandboxError;
+use crate::progress::advance;
+use crate::router::Scheme;
+use crate::sandbox::Sandbox;
+use crate::state::clock::Pace;
+use crate::state::cluster::kubeconfig;
+use crate::state::files;
+use crate::state::lock::Holder;
+use crate::state::world::World;
+use crate::wire::FAULT_HEADER;
+use crate::{seed, tls};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -67,7 +74,7 @@ impl Sandbox {
         let subscriptions = {
             let mut world = self.lock();
             world.pace = options.pace;
-            world.advance();
+            advance(&mut world);
             seed::fill_empty(&mut world);
             subscriptions(&world)
         };
@@ -148,25 +155,6 @@ impl Sandbox {
     }
 }
 
-/// A kubeconfig that leads to a cluster of a served simulator.
-pub(super) fn kubeconfig(url: &str, cluster: &str, ca: Option<&Path>) -> String {
-    let target = super::arm::id::parse(cluster);
-    let name = super::arm::id::last_segment(cluster);
-    let (subscription, group) =
-        (target.subscription.unwrap_or_default(), target.group.unwrap_or_default());
-    let trust = match ca {
-        Some(path) => {
-            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            format!("    certificate-authority: {}\n", path.display())
-        }
-        None if url.starts_with("https") => "    insecure-skip-tls-verify: true\n".to_owned(),
-        None => String::new(),
-    };
-    format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {url}/kubernetes/{subscription}/{group}/{name}\n{trust}contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\ncurrent-context: {name}\nusers:\n- name: {name}\n  user:\n    token: admin\n"
-    )
-}
-
 /// The subscriptions of a world with their tenants.
 fn subscriptions(world: &World) -> Vec<(String, String)> {
     let text = |body: &Json, member: &str| body[member].as_str().unwrap_or_default().to_owned();
@@ -226,8 +214,8 @@ mod tests {
     use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::{Access, Deed, Place, Seed};
     use super::*;
+    use crate::{Access, Deed, Place, Seed};
 
     /// Serves a world, sends one request as written, and returns what came back until the server closed.
     async fn exchange(world: &str, tls: bool, request: &str) -> String {

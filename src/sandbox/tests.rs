@@ -7,22 +7,22 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
-use super::{Access, Deed, Place, Sandbox, SandboxError, Seed, SeedCluster};
+use crate::{Access, Deed, Place, Sandbox, SandboxError, Seed, SeedCluster};
 
-pub(super) const S: &str = "/subscriptions/11111111-2222-3333-4444-555555555555";
-pub(super) const RG: &str =
+pub(crate) const S: &str = "/subscriptions/11111111-2222-3333-4444-555555555555";
+pub(crate) const RG: &str =
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-rg";
 const KC: &str = "providers/Microsoft.KubernetesConfiguration/extensions";
 
 /// An answer, read whole.
-pub(super) struct Got {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Json,
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Json,
 }
 
 impl Got {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
@@ -31,7 +31,7 @@ impl Got {
     }
 }
 
-pub(super) async fn send(sandbox: &Sandbox, method: &str, url: &str, body: Option<Json>) -> Got {
+pub(crate) async fn send(sandbox: &Sandbox, method: &str, url: &str, body: Option<Json>) -> Got {
     let url = if url.starts_with("http") {
         url.to_owned()
     } else {
@@ -55,7 +55,7 @@ pub(super) async fn send(sandbox: &Sandbox, method: &str, url: &str, body: Optio
     }
 }
 
-pub(super) async fn get(sandbox: &Sandbox, url: &str) -> Got {
+pub(crate) async fn get(sandbox: &Sandbox, url: &str) -> Got {
     send(sandbox, "GET", url, None).await
 }
 
@@ -70,7 +70,7 @@ fn cluster(kind: &str, name: &str) -> SeedCluster {
     }
 }
 
-pub(super) fn seeded(world: &str) -> Sandbox {
+pub(crate) fn seeded(world: &str) -> Sandbox {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("world.yaml");
     std::fs::write(&file, world).expect("written");
@@ -91,7 +91,7 @@ pub(super) fn seeded(world: &str) -> Sandbox {
 }
 
 /// Changes something by hand.
-pub(super) fn set(
+pub(crate) fn set(
     sandbox: &Sandbox,
     place: Place,
     pointer: &str,
@@ -101,15 +101,15 @@ pub(super) fn set(
 }
 
 /// An object of a cluster.
-pub(super) fn of(cluster: &str, object: &str) -> Place {
+pub(crate) fn of(cluster: &str, object: &str) -> Place {
     Place::Objects { cluster: cluster.to_owned(), paths: vec![object.to_owned()] }
 }
 
-pub(super) fn arc() -> String {
+pub(crate) fn arc() -> String {
     format!("{RG}/providers/Microsoft.Kubernetes/connectedClusters/edge")
 }
 
-pub(super) fn aks() -> String {
+pub(crate) fn aks() -> String {
     format!("{RG}/providers/Microsoft.ContainerService/managedClusters/aks")
 }
 
@@ -119,7 +119,7 @@ fn extension(settings: Json) -> Json {
         "configurationSettings": settings, "configurationProtectedSettings": {"relayServerConnectionString": "secret"}}})
 }
 
-pub(super) async fn wait(seconds: u64) {
+pub(crate) async fn wait(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
@@ -128,7 +128,7 @@ async fn registered(sandbox: &Sandbox, namespace: &str) {
     wait(200).await;
 }
 
-pub(super) async fn install(sandbox: &Sandbox, settings: Json) -> Got {
+pub(crate) async fn install(sandbox: &Sandbox, settings: Json) -> Got {
     registered(sandbox, "Microsoft.KubernetesConfiguration").await;
     let got = send(sandbox, "PUT", &format!("{}/{KC}/ext", arc()), Some(extension(settings))).await;
     assert_eq!(got.status, StatusCode::CREATED, "{}", got.body);

@@ -5,8 +5,8 @@ use http::{Request, StatusCode};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
-use super::tests::{Got, RG, S, aks, arc, get, install, of, seeded, send, set, wait};
-use super::{Access, Deed, FAULT_HEADER, Place, Sandbox, SandboxError, Seed};
+use crate::tests::{Got, RG, S, aks, arc, get, install, of, seeded, send, set, wait};
+use crate::{Access, Deed, FAULT_HEADER, Place, Sandbox, SandboxError, Seed};
 
 fn code(got: &Got) -> (u16, &str) {
     (got.status.as_u16(), got.body["error"]["code"].as_str().unwrap_or_default())

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
-use super::tests::{RG, S, arc, get, install, of, seeded, send, set, wait};
-use super::{Place, Sandbox, Seed, SeedCluster};
+use crate::tests::{RG, S, arc, get, install, of, seeded, send, set, wait};
+use crate::{Place, Sandbox, Seed, SeedCluster};
 
 const ARC: &str = "Microsoft.Kubernetes/connectedClusters";
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::tests::{S, arc, get, install, of, send, set, wait};
-use super::{Access, Place, Sandbox, SandboxError, Seed, SeedCluster};
+use crate::tests::{S, arc, get, install, of, send, set, wait};
+use crate::{Access, Place, Sandbox, SandboxError, Seed, SeedCluster};
 
 fn seed(clusters: usize) -> Seed {
     let subscription = S.trim_start_matches("/subscriptions/").to_owned();

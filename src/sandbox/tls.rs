@@ -14,14 +14,15 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{SandboxError, files};
+use crate::error::SandboxError;
+use crate::state::files;
 
 fn wrong(what: impl std::fmt::Display) -> SandboxError {
     SandboxError::Tls(what.to_string())
 }
 
 /// The server configuration, and the CA file clients must trust.
-pub(super) fn configuration(folder: &Path) -> Result<(Arc<ServerConfig>, PathBuf), SandboxError> {
+pub(crate) fn configuration(folder: &Path) -> Result<(Arc<ServerConfig>, PathBuf), SandboxError> {
     let (ca, chain, key) =
         (folder.join("ca.pem"), folder.join("server.pem"), folder.join("server.key"));
     if !(ca.exists() && chain.exists() && key.exists()) {

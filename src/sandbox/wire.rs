@@ -12,60 +12,75 @@ use serde_json::{Value as Json, json};
 
 /// One request, read whole.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) method: Method,
+pub(crate) struct Call {
+    pub(crate) method: Method,
     /// Decoded segments of the path; empty ones (`//`) are left out.
-    pub(super) segments: Vec<String>,
+    pub(crate) segments: Vec<String>,
     /// Query by lower-cased name.
-    pub(super) query: BTreeMap<String, String>,
+    pub(crate) query: BTreeMap<String, String>,
     /// The path as sent, for addresses that lead back.
-    pub(super) raw_path: String,
+    pub(crate) raw_path: String,
     /// The query as sent, for what must be passed on verbatim.
-    pub(super) raw_query: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(crate) raw_query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// A POST or PUT over HTTP/1 that says neither its length nor that it is chunked.
-    pub(super) unmeasured: bool,
+    pub(crate) unmeasured: bool,
     /// `scheme://host[:port]` as the caller sees this server.
-    pub(super) origin: String,
+    pub(crate) origin: String,
 }
 
 /// What a service answers; `Err` holds an error answer.
-pub(super) type Answer = Result<Reply, Reply>;
+pub(crate) type Answer = Result<Reply, Reply>;
 
 /// An answer before it goes on the wire.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Option<Json>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Json>,
 }
 
 impl Reply {
-    pub(super) fn json(status: StatusCode, body: Json) -> Reply {
+    pub(crate) fn json(status: u16, body: Json) -> Reply {
         Reply { status, headers: Vec::new(), body: Some(body) }
     }
 
-    pub(super) fn ok(body: Json) -> Reply {
-        Reply::json(StatusCode::OK, body)
+    pub(crate) fn ok(body: Json) -> Reply {
+        Reply::json(200, body)
     }
 
-    pub(super) fn empty(status: StatusCode) -> Reply {
+    pub(crate) fn empty(status: u16) -> Reply {
         Reply { status, headers: Vec::new(), body: None }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+    /// What HEAD says.
+    pub(crate) fn head(exists: bool) -> Reply {
+        Reply::empty(if exists { 204 } else { 404 })
+    }
+
+    /// What was put, new or not.
+    pub(crate) fn stored(existed: bool, body: Json) -> Reply {
+        Reply::json(if existed { 200 } else { 201 }, body)
+    }
+
+    /// What a delete that is done says.
+    pub(crate) fn gone(existed: bool) -> Reply {
+        Reply::empty(if existed { 200 } else { 204 })
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub(super) fn into_response(self, head: bool) -> Response<Body> {
+    pub(crate) fn into_response(self, head: bool) -> Response<Body> {
         let bytes = match &self.body {
             Some(json) => serde_json::to_vec(json).unwrap_or_default(),
             None => Vec::new(),
         };
         let mut response = Response::new(if head { Body::empty() } else { Body::from(bytes) });
-        *response.status_mut() = self.status;
+        *response.status_mut() = status(self.status);
         if self.body.is_some() {
             response.headers_mut().insert(
                 http::header::CONTENT_TYPE,
@@ -83,18 +98,23 @@ impl Reply {
     }
 }
 
+/// A number as a status; one that is none is a mistake of this server.
+pub(crate) fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// ARM's error envelope ("ARM RPC: error response content").
-pub(super) fn fail(status: StatusCode, code: &str, message: impl Into<String>) -> Reply {
+pub(crate) fn fail(status: u16, code: &str, message: impl Into<String>) -> Reply {
     Reply::json(status, json!({"error": {"code": code, "message": message.into()}}))
 }
 
 impl Call {
     /// Reads the whole request. `fallback_scheme` is used where the request has no absolute URI.
-    pub(super) async fn read(request: Request<Body>, fallback_scheme: &str) -> Result<Call, Reply> {
+    pub(crate) async fn read(request: Request<Body>, fallback_scheme: &str) -> Result<Call, Reply> {
         let (parts, body) = request.into_parts();
         let Ok(body) = axum::body::to_bytes(body, 16 * 1024 * 1024).await else {
             return Err(fail(
-                StatusCode::BAD_REQUEST,
+                400,
                 "InvalidRequestContent",
                 "The request content could not be read.",
             ));
@@ -131,32 +151,32 @@ impl Call {
     }
 
     /// The path put together again, without empty segments.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/{}", self.segments.join("/"))
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The value of a query parameter; the name in lower case.
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
     }
 
-    pub(super) fn api_version(&self) -> &str {
+    pub(crate) fn api_version(&self) -> &str {
         self.param("api-version").unwrap_or_default()
     }
 
     /// The body as a JSON object; an empty body is an empty object.
-    pub(super) fn json(&self) -> Result<Json, Reply> {
+    pub(crate) fn json(&self) -> Result<Json, Reply> {
         if self.body.is_empty() {
             return Ok(json!({}));
         }
         match serde_json::from_slice::<Json>(&self.body) {
             Ok(value) if value.is_object() => Ok(value),
             Ok(_) | Err(_) => Err(fail(
-                StatusCode::BAD_REQUEST,
+                400,
                 "InvalidRequestContent",
                 "The request content was invalid and could not be deserialized: 'a JSON object is required'.",
             )),
@@ -164,37 +184,34 @@ impl Call {
     }
 
     /// Whether segment `index` is `word`, in any case.
-    pub(super) fn is(&self, index: usize, word: &str) -> bool {
+    pub(crate) fn is(&self, index: usize, word: &str) -> bool {
         self.segments.get(index).is_some_and(|segment| segment.eq_ignore_ascii_case(word))
     }
 }
 
-pub(super) fn decode_path(path: &str) -> Vec<String> {
+pub(crate) fn decode_path(path: &str) -> Vec<String> {
     path.split('/')
         .filter(|segment| !segment.is_empty())
         .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
         .collect()
 }
 
-/// Sets a value inside a document, making missing objects on the way. A list takes an index or `-`.
-pub(super) fn set_pointer(document: &mut Json, pointer: &str, value: Json) {
-    let mut at = document;
-    for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
-        if let Json::Array(items) = at {
-            let index =
-                if token == "-" { items.len() } else { token.parse().unwrap_or(items.len()) };
-            let index = index.min(items.len());
-            if index == items.len() {
-                items.push(Json::Null);
-            }
-            at = &mut items[index];
-        } else {
-            if !at.is_object() {
-                *at = json!({});
-            }
-            at = &mut at[token.as_str()];
-        }
-    }
-    *at = value;
+/// The header that marks a broken connection where there is no connection to break (in process).
+pub const FAULT_HEADER: &str = "x-sandbox-fault";
+
+/// The status that goes with [`FAULT_HEADER`]; no server sends it.
+pub const FAULT_STATUS: u16 = 599;
+
+/// A connection that broke: in process a marked answer, which the server turns into a closed socket.
+pub(crate) fn broken() -> Reply {
+    let status = FAULT_STATUS;
+    Reply::empty(status).with(FAULT_HEADER, "connection-dropped")
+}
+
+/// What a path that leads nowhere answers.
+pub(crate) fn nowhere(path: &str) -> Reply {
+    Reply::json(
+        404,
+        json!({"error": {"code": "NotFound", "message": format!("The path '{path}' was not found.")}}),
+    )
 }

@@ -1,21 +1,21 @@
 //! Who may do what in Azure: grants of the world file and role assignments to the caller. A world that grants nothing
 //! lets everybody do everything ("Azure docs: Azure RBAC, how a decision is made"; deny assignments are not modelled).
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::authorization::{self, Rights};
-use super::id::{self, Target};
-use super::{canonical_id, fail};
+use super::answer::canonical_id;
+use super::roles::{self, Rights};
 use crate::login;
-use crate::wire::{Call, Reply};
-use crate::world::World;
+use crate::state::id::{self, Target};
+use crate::state::world::World;
+use crate::wire::{Call, Reply, fail};
 
 /// The grants that hold for a caller: where, and what. `None` when the world restricts nobody.
 fn grants(world: &World, caller: &str) -> Option<Vec<(String, Rights)>> {
     let given = world.file.access.azure.as_ref()?;
     let of_file = given.iter().map(|grant| {
-        let role = grant.role.as_deref().and_then(authorization::role_named);
+        let role = grant.role.as_deref().and_then(roles::role_named);
         let own = Rights { actions: grant.actions.clone(), not_actions: grant.not_actions.clone() };
         (id::key(&grant.scope), role.unwrap_or(own))
     });
@@ -27,7 +27,7 @@ fn grants(world: &World, caller: &str) -> Option<Vec<(String, Rights)>> {
                 .is_some_and(|it| it.eq_ignore_ascii_case(caller));
             let role =
                 id::last_segment(properties["roleDefinitionId"].as_str().unwrap_or_default());
-            let rights = authorization::role_of_id(role).filter(|_| own)?;
+            let rights = roles::role_of_id(role).filter(|_| own)?;
             Some((id::key(properties["scope"].as_str().unwrap_or_default()), rights))
         });
     Some(of_file.chain(assigned).collect())
@@ -77,7 +77,7 @@ fn action_of(call: &Call, target: &Target) -> String {
 }
 
 /// Refuses what the caller may not do, as ARM words it.
-pub(super) fn check(world: &World, call: &Call, target: &Target) -> Result<(), Reply> {
+pub(crate) fn check(world: &World, call: &Call, target: &Target) -> Result<(), Reply> {
     let caller = login::caller(world, call);
     let Some(grants) = grants(world, &caller.object) else { return Ok(()) };
     let asks_for_rights = target.namespace() == "microsoft.authorization"
@@ -99,7 +99,7 @@ pub(super) fn check(world: &World, call: &Call, target: &Target) -> Result<(), R
         return Ok(());
     }
     Err(fail(
-        StatusCode::FORBIDDEN,
+        403,
         "AuthorizationFailed",
         format!(
             "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
@@ -109,7 +109,7 @@ pub(super) fn check(world: &World, call: &Call, target: &Target) -> Result<(), R
 }
 
 /// A test for what lists and the index may show the caller.
-pub(super) fn reader<'a>(world: &'a World, call: &Call) -> impl Fn(&str) -> bool + use<'a> {
+pub(crate) fn reader<'a>(world: &'a World, call: &Call) -> impl Fn(&str) -> bool + use<'a> {
     let grants = grants(world, &login::caller(world, call).object);
     move |id: &str| {
         let key = &id::key(id);
@@ -126,7 +126,7 @@ pub(super) fn reader<'a>(world: &'a World, call: &Call) -> impl Fn(&str) -> bool
 }
 
 /// The rights of the caller at a scope, one entry for each grant.
-pub(super) fn permissions(world: &World, call: &Call, scope: &str) -> Json {
+pub(crate) fn permissions(world: &World, call: &Call, scope: &str) -> Json {
     let all =
         vec![("/".to_owned(), Rights { actions: vec!["*".to_owned()], not_actions: Vec::new() })];
     let grants = grants(world, &login::caller(world, call).object).unwrap_or(all);

@@ -1,63 +1,21 @@
 //! Role assignments, role definitions, the caller's permissions and locks ("Azure REST: Authorization; Locks").
 
-use std::sync::LazyLock;
-
-use http::{Method, StatusCode};
-use serde::Deserialize;
+use http::Method;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::id::{self, Target};
-use super::{canonical_id, fail, method_not_allowed};
-use crate::wire::{Answer, Call, Reply};
-use crate::world::World;
-
-#[derive(Debug, Deserialize)]
-struct Catalog {
-    role: Vec<Role>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Role {
-    name: String,
-    id: String,
-    actions: Vec<String>,
-    #[serde(default)]
-    not_actions: Vec<String>,
-}
-
-/// What a role allows.
-#[derive(Clone, Debug)]
-pub(super) struct Rights {
-    pub(super) actions: Vec<String>,
-    pub(super) not_actions: Vec<String>,
-}
-
-fn rights(role: &Role) -> Rights {
-    Rights { actions: role.actions.clone(), not_actions: role.not_actions.clone() }
-}
-
-/// The rights of a built-in role.
-pub(super) fn role_named(name: &str) -> Option<Rights> {
-    ROLES.iter().find(|role| role.name.eq_ignore_ascii_case(name)).map(rights)
-}
-
-/// The rights of a built-in role by the GUID of its definition.
-pub(super) fn role_of_id(id: &str) -> Option<Rights> {
-    ROLES.iter().find(|role| role.id.eq_ignore_ascii_case(id)).map(rights)
-}
-
-static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
-    toml::from_str::<Catalog>(include_str!("../roles.toml"))
-        .expect("the embedded list of roles parses")
-        .role
-});
+use super::answer::{self, canonical_id, method_not_allowed};
+use super::roles::{ROLES, Role};
+use super::{access, generic};
+use crate::state::id::{self, Target};
+use crate::state::world::World;
+use crate::wire::{Answer, Call, Reply, fail};
 
 const LOCKS: &str = "microsoft.authorization/locks";
 const MARK: &str = "/providers/microsoft.authorization/";
 
 /// Answers under `{scope}/providers/Microsoft.Authorization`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let path = canonical_id(call);
     let scope = scope_of(&path);
@@ -68,11 +26,11 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         (&Method::GET, "roledefinitions", false) => Ok(definitions(world, call, &scope)),
         (&Method::GET, "roledefinitions", true) => definition(&scope, level.last_name()),
         (&Method::GET, "permissions", false) => {
-            Ok(Reply::ok(super::access::permissions(world, call, &scope)))
+            Ok(Reply::ok(access::permissions(world, call, &scope)))
         }
         (&Method::GET, "locks", false) => Ok(list_locks(world, call, &scope)),
         (_, "locks", true) => lock(world, call, &path),
-        _ => super::generic::handle(world, call, target),
+        _ => generic::handle(world, call, target),
     }
 }
 
@@ -90,7 +48,7 @@ fn require_scope(world: &World, scope: &str, call: &Call) -> Result<(), Reply> {
     {
         return Ok(());
     }
-    Err(super::not_found(&target))
+    Err(answer::not_found(&target))
 }
 
 fn list_assignments(world: &World, call: &Call, scope: &str) -> Reply {
@@ -116,7 +74,7 @@ fn list_assignments(world: &World, call: &Call, scope: &str) -> Reply {
         })
         .map(|(_, stored)| &stored.body)
         .collect();
-    super::page(world, call, items, Json::clone)
+    answer::page(world, call, items, Json::clone)
 }
 
 fn assignment(world: &mut World, call: &Call, path: &str, scope: &str) -> Answer {
@@ -125,19 +83,15 @@ fn assignment(world: &mut World, call: &Call, path: &str, scope: &str) -> Answer
     match call.method {
         Method::GET => existing.map(Reply::ok).ok_or_else(|| {
             fail(
-                StatusCode::NOT_FOUND,
+                404,
                 "RoleAssignmentNotFound",
                 format!("The role assignment '{name}' is not found."),
             )
         }),
-        Method::HEAD => Ok(Reply::empty(if existing.is_some() {
-            StatusCode::NO_CONTENT
-        } else {
-            StatusCode::NOT_FOUND
-        })),
+        Method::HEAD => Ok(Reply::head(existing.is_some())),
         Method::DELETE => {
             world.remove_tree(path);
-            Ok(existing.map_or_else(|| Reply::empty(StatusCode::NO_CONTENT), Reply::ok))
+            Ok(existing.map_or_else(|| Reply::empty(204), Reply::ok))
         }
         Method::PUT => put_assignment(world, call, path, scope, existing),
         _ => Err(method_not_allowed(call)),
@@ -148,7 +102,7 @@ fn assignment(world: &mut World, call: &Call, path: &str, scope: &str) -> Answer
 fn checked_pair(world: &World, wanted: &Json, name: &str) -> Result<(String, String), Reply> {
     if Uuid::parse_str(name).is_err() {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "InvalidRoleAssignmentId",
             format!(
                 "The role assignment ID '{name}' is not valid. The role assignment ID must be a GUID."
@@ -158,11 +112,11 @@ fn checked_pair(world: &World, wanted: &Json, name: &str) -> Result<(String, Str
     let principal = wanted["principalId"].as_str().unwrap_or_default().to_ascii_lowercase();
     if principal.is_empty() {
         let text = "A valid principal ID must be provided for role assignment.";
-        return Err(fail(StatusCode::BAD_REQUEST, "InvalidPrincipalId", text));
+        return Err(fail(400, "InvalidPrincipalId", text));
     }
     if Uuid::parse_str(&principal).is_err() {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "PrincipalNotFound",
             format!(
                 "Principal {principal} does not exist in the directory {}. Check that you have the correct principal ID.",
@@ -179,7 +133,7 @@ fn checked_pair(world: &World, wanted: &Json, name: &str) -> Result<(String, Str
             .all(|r| r.body["name"] != role.as_str())
     {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "RoleDefinitionDoesNotExist",
             format!(
                 "The specified role definition with ID '{}' does not exist.",
@@ -209,7 +163,7 @@ fn put_assignment(
     };
     if existing.as_ref().is_some_and(|existing| !same(existing)) {
         return Err(fail(
-            StatusCode::CONFLICT,
+            409,
             "RoleAssignmentUpdateNotPermitted",
             "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
         ));
@@ -223,7 +177,7 @@ fn put_assignment(
     {
         let id = twin.body["name"].as_str().unwrap_or_default().replace('-', "");
         return Err(fail(
-            StatusCode::CONFLICT,
+            409,
             "RoleAssignmentExists",
             format!(
                 "The role assignment already exists. The ID of the existing role assignment is {id}."
@@ -245,7 +199,7 @@ fn put_assignment(
         body["properties"]["createdOn"] = existing["properties"]["createdOn"].clone();
     }
     world.put(path, body.clone());
-    Ok(Reply::json(if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED }, body))
+    Ok(Reply::stored(existing.is_some(), body))
 }
 
 fn role_body(scope: &str, role: &Role) -> Json {
@@ -267,7 +221,7 @@ fn definitions(world: &World, call: &Call, scope: &str) -> Reply {
         .iter()
         .filter(|role| wanted.as_ref().is_none_or(|wanted| role.name.eq_ignore_ascii_case(wanted)))
         .map(|role| role_body(scope, role));
-    super::page(world, call, items, |it| it)
+    answer::page(world, call, items, |it| it)
 }
 
 fn definition(scope: &str, name: &str) -> Answer {
@@ -277,7 +231,7 @@ fn definition(scope: &str, name: &str) -> Answer {
         .map(|role| Reply::ok(role_body(scope, role)))
         .ok_or_else(|| {
             fail(
-                StatusCode::NOT_FOUND,
+                404,
                 "RoleDefinitionDoesNotExist",
                 format!("The specified role definition with ID '{name}' does not exist."),
             )
@@ -310,7 +264,7 @@ fn list_locks(world: &World, call: &Call, scope: &str) -> Reply {
                 .collect::<Vec<_>>(),
         );
     }
-    super::page(world, call, items, |it| it)
+    answer::page(world, call, items, |it| it)
 }
 
 fn lock(world: &mut World, call: &Call, path: &str) -> Answer {
@@ -318,25 +272,21 @@ fn lock(world: &mut World, call: &Call, path: &str) -> Answer {
     match call.method {
         Method::GET => existing.map(Reply::ok).ok_or_else(|| {
             fail(
-                StatusCode::NOT_FOUND,
+                404,
                 "LockNotFound",
                 format!("The lock '{}' could not be found.", id::last_segment(path)),
             )
         }),
         Method::DELETE => {
             world.remove_tree(path);
-            Ok(Reply::empty(if existing.is_some() {
-                StatusCode::OK
-            } else {
-                StatusCode::NO_CONTENT
-            }))
+            Ok(Reply::gone(existing.is_some()))
         }
         Method::PUT => {
             let request = call.json()?;
             let level = request["properties"]["level"].as_str().unwrap_or_default();
             if !["CanNotDelete", "ReadOnly"].contains(&level) {
                 return Err(fail(
-                    StatusCode::BAD_REQUEST,
+                    400,
                     "InvalidLockProperties",
                     "The lock level must be CanNotDelete or ReadOnly.",
                 ));
@@ -345,17 +295,14 @@ fn lock(world: &mut World, call: &Call, path: &str) -> Answer {
             let body = json!({"id": shown, "name": id::last_segment(path), "type": "Microsoft.Authorization/locks",
                 "properties": {"level": level, "notes": request["properties"]["notes"]}});
             world.put(path, body.clone());
-            Ok(Reply::json(
-                if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED },
-                body,
-            ))
+            Ok(Reply::stored(existing.is_some(), body))
         }
         _ => Err(method_not_allowed(call)),
     }
 }
 
 /// Refuses what a lock on the resource, its group or its subscription forbids.
-pub(super) fn check_locks(world: &World, call: &Call, target: &Target) -> Result<(), Reply> {
+pub(crate) fn check_locks(world: &World, call: &Call, target: &Target) -> Result<(), Reply> {
     let verb = match call.method {
         Method::DELETE => "delete",
         Method::PUT | Method::PATCH | Method::POST => "write",
@@ -375,7 +322,7 @@ pub(super) fn check_locks(world: &World, call: &Call, target: &Target) -> Result
         return Ok(());
     }
     Err(fail(
-        StatusCode::CONFLICT,
+        409,
         "ScopeLocked",
         format!(
             "The scope '{path}' cannot perform {verb} operation because following scope(s) are locked: '{}'. Please remove the lock and try again.",

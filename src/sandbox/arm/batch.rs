@@ -3,30 +3,30 @@
 //! answered at once under `responses`, up to 500 with 202, an address and, there, `value`.
 
 use axum::body::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use serde_json::{Value as Json, json};
 
-use super::fail;
-use crate::wire::{Answer, Call, Reply, decode_path};
-use crate::world::World;
+use super::{answer, front};
+use crate::state::world::World;
+use crate::wire::{Answer, Call, Reply, decode_path, fail};
 
 const AT_ONCE: usize = 20;
 const MOST: usize = 500;
 /// Batches whose answers are kept to be fetched.
 const KEPT: usize = 100;
 
-pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
     if call.method == Method::GET {
         let found = call.segments.get(1).and_then(|id| world.batches.get(id)).cloned();
-        return found.map(|value| Reply::ok(json!({ "value": value }))).ok_or_else(|| {
-            fail(StatusCode::NOT_FOUND, "NotFound", "The batch was not found or has expired.")
-        });
+        return found
+            .map(|value| Reply::ok(json!({ "value": value })))
+            .ok_or_else(|| fail(404, "NotFound", "The batch was not found or has expired."));
     }
     let body = call.json()?;
     let requests = body["requests"].as_array().cloned().unwrap_or_default();
     if call.method != Method::POST || requests.is_empty() || requests.len() > MOST {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "InvalidBatchRequest",
             format!("A batch holds 1 to {MOST} requests; this one has {}.", requests.len()),
         ));
@@ -42,7 +42,7 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
     world.batches.insert(id.clone(), Json::Array(answers));
     let version = call.api_version();
     let location = format!("{}/batch/{id}?api-version={version}", call.origin);
-    Ok(super::retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", location), 1))
+    Ok(answer::retry_later(world, Reply::empty(202).with("Location", location), 1))
 }
 
 fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
@@ -69,13 +69,13 @@ fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
         origin: around.origin.clone(),
     };
     let reply = if own.is(0, "batch") {
-        fail(StatusCode::BAD_REQUEST, "InvalidBatchRequest", "A batch holds no batches.")
+        fail(400, "InvalidBatchRequest", "A batch holds no batches.")
     } else {
-        super::handle(world, &own)
+        front::handle(world, &own)
     };
     let headers: serde_json::Map<String, Json> =
         reply.headers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let content = reply.body.unwrap_or(Json::Null);
-    json!({"name": request["name"], "httpStatusCode": reply.status.as_u16(), "headers": headers,
+    json!({"name": request["name"], "httpStatusCode": reply.status, "headers": headers,
         "contentLength": content.to_string().len(), "content": content})
 }

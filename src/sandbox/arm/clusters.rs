@@ -1,18 +1,20 @@
 //! Arc-connected and AKS clusters ("Azure REST: Connected Clusters; Managed Clusters"), with the Kubernetes behind them.
 
 use base64::Engine;
-use http::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::Target;
-use super::{canonical_id, generic, method_not_allowed, not_found};
-use crate::clock::{Work, arm_time, machine_now};
-use crate::wire::{Answer, Call, Reply};
-use crate::world::World;
+use super::answer::{canonical_id, method_not_allowed, not_found};
+use super::{generic, groups};
+use crate::state::clock::Work;
+use crate::state::cluster::{Beginning, Cluster, kubeconfig};
+use crate::state::id::{self, Target};
+use crate::state::world::World;
+use crate::state::world_file::SccEdit;
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Answers under `Microsoft.Kubernetes` and `Microsoft.ContainerService`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let id = canonical_id(call);
     if level.types() == "managedclusters" {
@@ -32,11 +34,11 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
             | "managedclusters/listclusteradmincredential"
             | "connectedclusters/listclusterusercredential",
         ) => {
-            let cluster = super::parent_or_self(&id);
+            let cluster = id::parent_or_self(&id);
             if world.cluster(&cluster).is_none() {
                 return Err(not_found(target));
             }
-            let text = kubeconfig(call, &cluster);
+            let text = kubeconfig(&call.origin, &cluster, None);
             let value = base64::engine::general_purpose::STANDARD.encode(text);
             Ok(Reply::ok(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})))
         }
@@ -50,8 +52,8 @@ fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
     if !aks
         && call.json()?.get("identity").is_none_or(|identity| identity["type"].as_str().is_none())
     {
-        return Err(super::fail(
-            StatusCode::BAD_REQUEST,
+        return Err(fail(
+            400,
             "InvalidRequestContent",
             "The 'identity' property is required for connected clusters.",
         ));
@@ -68,7 +70,7 @@ fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
             .and_then(|b| b["properties"]["distribution"].as_str())
             .unwrap_or("generic")
             .to_owned();
-        crate::seed::materialise_cluster(world, id, &distribution);
+        materialise(world, id, &distribution);
     }
     Ok(reply)
 }
@@ -88,8 +90,8 @@ fn check_etag(world: &World, call: &Call, id: &str) -> Result<(), Reply> {
     if matches && none {
         return Ok(());
     }
-    Err(super::fail(
-        StatusCode::PRECONDITION_FAILED,
+    Err(fail(
+        412,
         "PreconditionFailed",
         "The condition specified using HTTP conditional header(s) is not met.",
     ))
@@ -124,52 +126,49 @@ fn fill(body: &mut Json, aks: bool) {
     }
 }
 
-/// How often agents are heard, in seconds.
-const BEAT: i64 = 1800;
-
-/// What the agents of a connected cluster report by themselves: when they were last heard, and until when the
-/// certificate of their identity holds, which they renew ("Azure Arc docs: cluster connectivity", 90 days). What was set
-/// by hand is shown as it was set.
-pub(crate) fn heard(world: &World, body: &mut Json) {
-    let is_arc = body["type"]
-        .as_str()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("microsoft.kubernetes/connectedclusters"));
-    if !is_arc {
-        return;
-    }
-    let made = body["systemData"]["createdAt"].as_str().and_then(|at| at.parse().ok());
-    let properties = &mut body["properties"];
-    let connected = properties["connectivityStatus"]
-        .as_str()
-        .is_none_or(|it| it.eq_ignore_ascii_case("connected"));
-    // Clients compare with their own clock, and a saved world may be behind it. Two reads shortly after each other agree.
-    let now = world.now().max(machine_now());
-    let made = made.unwrap_or(now);
-    let beat = now.as_second() - now.as_second().rem_euclid(BEAT);
-    let last = match Timestamp::from_second(beat) {
-        Ok(beat) if connected && now.as_second() - made.as_second() > BEAT => beat,
-        _ => made,
-    };
-    let ends = last.checked_add(SignedDuration::from_hours(90 * 24)).unwrap_or(Timestamp::MAX);
-    for (member, at) in
-        [("lastConnectivityTime", last), ("managedIdentityCertificateExpirationTime", ends)]
-    {
-        if properties[member].is_null() {
-            properties[member] = json!(arm_time(at));
-        }
-    }
-}
-
 fn remove(world: &mut World, call: &Call, id: &str) -> Answer {
     if world.get(id).is_none() {
-        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+        return Ok(Reply::empty(204));
     }
     if let Some(stored) = world.get_mut(id) {
         stored.body["properties"]["provisioningState"] = json!("Deleting");
     }
-    Ok(super::groups::accept_removal(world, call, id, Work::Generic))
+    Ok(groups::accept_removal(world, call, id, Work::Generic))
 }
 
-fn kubeconfig(call: &Call, cluster: &str) -> String {
-    crate::serve::kubeconfig(&call.origin, cluster, None)
+/// Creates the Kubernetes behind a cluster resource, as its body and the world file describe it.
+pub(crate) fn materialise(world: &mut World, id: &str, distribution: &str) {
+    let Some(body) = world.body(id).cloned() else { return };
+    let name = body["name"].as_str().unwrap_or_default().to_owned();
+    let file = world.file.cluster(&name).cloned();
+    let properties = &body["properties"];
+    let aks = id::type_of(id) == "microsoft.containerservice/managedclusters";
+    let text = |member: &str| properties[member].as_str().map(ToOwned::to_owned);
+    let version = text("currentKubernetesVersion")
+        .or_else(|| text("kubernetesVersion"))
+        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let nodes = properties["totalNodeCount"]
+        .as_u64()
+        .or_else(|| {
+            properties["agentPoolProfiles"]
+                .as_array()
+                .map(|pools| pools.iter().filter_map(|pool| pool["count"].as_u64()).sum())
+        })
+        .unwrap_or(u64::from(DEFAULT_NODES));
+    let beginning = Beginning {
+        distribution: if aks { "aks" } else { distribution }.to_owned(),
+        version,
+        nodes,
+        aks,
+        installed: file.as_ref().map(|file| file.installed.clone()).unwrap_or_default(),
+        born: world.kube_stamp(),
+        rules: world.file.access.kubernetes.clone(),
+    };
+    let denied = file.is_some_and(|file| file.scc_edit == SccEdit::Deny);
+    world.put_cluster(Cluster::new(id, name, denied, beginning));
 }
+
+/// As many nodes as a cluster has when nobody says how many.
+pub(crate) const DEFAULT_NODES: u32 = 3;
+/// The version of Kubernetes when nobody says which.
+pub(crate) const DEFAULT_VERSION: &str = "1.33.4";

@@ -3,24 +3,26 @@
 //! Azure only stores what is wanted; the agents in the cluster do the work (`sandbox::extension`). Plain settings of a
 //! PATCH merge, protected ones replace the whole map, and protected values never come back.
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::{self, Target};
-use super::{canonical_id, fail, method_not_allowed, parent_id, providers, retry_later};
-use crate::clock::Work;
-use crate::extension::{self, Step};
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
+use super::answer::{self, canonical_id, method_not_allowed, retry_later};
+use super::{generic, providers};
+use crate::agents::install;
+use crate::agents::release::kinds_of;
+use crate::state::clock::Work;
+use crate::state::id::{self, Target, cluster_of};
+use crate::state::world::{Event, Step, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Answers under `{cluster}/providers/Microsoft.KubernetesConfiguration`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let path = canonical_id(call);
     let cluster = cluster_of(&path);
     if target.levels.len() < 2 {
         providers::require_type(target, &level.types())?;
-        return super::generic::handle(world, call, target);
+        return generic::handle(world, call, target);
     }
     match (&call.method, level.types().as_str(), level.is_named()) {
         (&Method::GET, "extensions", false) => list(world, call, &cluster),
@@ -35,16 +37,9 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         }
         _ => {
             providers::require_type(target, &level.types())?;
-            super::generic::handle(world, call, target)
+            generic::handle(world, call, target)
         }
     }
-}
-
-/// The cluster an extension path stands under.
-pub(crate) fn cluster_of(path: &str) -> String {
-    let lower = path.to_ascii_lowercase();
-    let end = lower.find("/providers/microsoft.kubernetesconfiguration").unwrap_or(path.len());
-    path.get(..end).unwrap_or(path).to_owned()
 }
 
 fn is_aks(cluster: &str) -> bool {
@@ -52,11 +47,7 @@ fn is_aks(cluster: &str) -> bool {
 }
 
 fn missing(name: &str) -> Reply {
-    fail(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFound",
-        format!("Extension instance with name '{name}' not found."),
-    )
+    fail(404, "ResourceNotFound", format!("Extension instance with name '{name}' not found."))
 }
 
 fn require_cluster(world: &World, cluster: &str) -> Result<(), Reply> {
@@ -65,14 +56,14 @@ fn require_cluster(world: &World, cluster: &str) -> Result<(), Reply> {
     }
     let target = id::parse(cluster);
     providers::require_type(&target, &target.last().map(id::Level::types).unwrap_or_default())?;
-    Err(super::not_found(&target))
+    Err(answer::not_found(&target))
 }
 
 fn list(world: &World, call: &Call, cluster: &str) -> Answer {
     require_cluster(world, cluster)?;
     let items = world
         .collection(&format!("{cluster}/providers/Microsoft.KubernetesConfiguration/extensions"));
-    let mut reply = super::page(world, call, items, |stored| shape(call, &stored.body));
+    let mut reply = answer::page(world, call, items, |stored| shape(call, &stored.body));
     if let Some(body) = reply.body.as_mut().filter(|body| body["nextLink"].is_null()) {
         body["nextLink"] = Json::Null;
     }
@@ -120,7 +111,7 @@ fn strings(value: Option<&Json>, name: &str) -> Result<Json, Reply> {
     let Some(map) = value.filter(|v| !v.is_null()) else { return Ok(json!({})) };
     let bad = || {
         fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "InvalidRequestContent",
             format!("The property '{name}' must be a map of strings."),
         )
@@ -133,7 +124,7 @@ fn strings(value: Option<&Json>, name: &str) -> Result<Json, Reply> {
 fn require_idle(world: &World, path: &str) -> Result<(), Reply> {
     if world.is_busy(path) {
         return Err(fail(
-            StatusCode::CONFLICT,
+            409,
             "Conflict",
             format!(
                 "Another operation is in progress on the extension '{}'. Please retry after it has completed.",
@@ -152,7 +143,7 @@ fn put(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &st
     if aks && request["identity"]["type"].as_str().is_some_and(|t| !t.eq_ignore_ascii_case("none"))
     {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "BadRequest",
             format!(
                 "Identity operation for resource '{path}' failed with error 'Failed to perform resource identity operation. Status: 'BadRequest'. Response: '{{\"error\":{{\"code\":\"BadRequest\",\"message\":\"\"}}}}''."
@@ -162,7 +153,7 @@ fn put(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &st
     let wanted = &request["properties"];
     if wanted["extensionType"].as_str().is_none_or(str::is_empty) {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "InvalidRequestContent",
             "The property 'extensionType' is required.",
         ));
@@ -187,11 +178,11 @@ fn put(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &st
     world.forget(path);
     world.put(path, body.clone());
     if let Some(stored) = world.get_mut(path) {
-        stored.hidden["protected"] = extension::kinds_of(&protected);
+        stored.hidden["protected"] = kinds_of(&protected);
     }
     let step = if existing.is_some() { Step::UpgradeCheck } else { Step::InstallCheck };
     let operation = start(world, path, status, step);
-    let code = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    let code = if existing.is_some() { 200 } else { 201 };
     let mut shown = shape(call, &body);
     if existing.is_none()
         && let Some(shown) = shown.as_object_mut()
@@ -210,7 +201,7 @@ fn check_version(wanted: &Json) -> Result<(), Reply> {
     let pinned = wanted["version"].as_str().is_some_and(|version| !version.is_empty());
     if pinned && wanted["autoUpgradeMinorVersion"] == json!(true) {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "BadRequest",
             "Invalid version and autoUpgradeMinorVersion combination: 'version' can only be given when 'autoUpgradeMinorVersion' is false.",
         ));
@@ -302,26 +293,20 @@ fn patch(world: &mut World, call: &Call, target: &Target, path: &str, cluster: &
     body["systemData"]["lastModifiedAt"] = json!(world.stamp());
     world.put(path, body.clone());
     if let (Some(stored), Some(protected)) = (world.get_mut(path), protected) {
-        stored.hidden["protected"] = extension::kinds_of(&protected);
+        stored.hidden["protected"] = kinds_of(&protected);
     }
     let operation = start(world, path, "Updating", Step::UpgradeCheck);
-    Ok(with_operation(
-        world,
-        call,
-        path,
-        &operation,
-        Reply::json(StatusCode::ACCEPTED, shape(call, &body)),
-    ))
+    Ok(with_operation(world, call, path, &operation, Reply::json(202, shape(call, &body))))
 }
 
 fn delete(world: &mut World, call: &Call, path: &str) -> Answer {
     require_cluster(world, &cluster_of(path))?;
     if world.get(path).is_none() {
-        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+        return Ok(Reply::empty(204));
     }
     if call.param("forcedelete").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         world.forget(path);
-        extension::abandon(world, path);
+        install::abandon(world, path);
         world.remove_tree(path);
         // What the service answers is a serialised HttpResponseMessage that no client reads.
         return Ok(Reply::ok(
@@ -330,25 +315,21 @@ fn delete(world: &mut World, call: &Call, path: &str) -> Answer {
         ));
     }
     if world.body(path).is_some_and(|body| body["properties"]["provisioningState"] == "Deleting") {
-        return Ok(Reply::empty(StatusCode::ACCEPTED));
+        return Ok(Reply::empty(202));
     }
     // A delete ends whatever runs.
-    extension::abandon(world, path);
+    install::abandon(world, path);
     world.forget(path);
     if let Some(stored) = world.get_mut(path) {
         stored.body["properties"]["provisioningState"] = json!("Deleting");
     }
     let operation = start(world, path, "Deleting", Step::Uninstall);
-    Ok(with_operation(world, call, path, &operation, Reply::empty(StatusCode::ACCEPTED)))
+    Ok(with_operation(world, call, path, &operation, Reply::empty(202)))
 }
 
 fn operation(world: &World, operation: &str, path: &str) -> Answer {
     let Some(found) = world.operations.get(&operation.to_ascii_lowercase()) else {
-        return Err(fail(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            format!("The operation '{operation}' was not found."),
-        ));
+        return Err(fail(404, "NotFound", format!("The operation '{operation}' was not found.")));
     };
     let reply = Reply::ok(
         json!({"id": path, "name": operation, "status": found.status, "properties": null, "error": found.error}),
@@ -365,12 +346,4 @@ fn operations(world: &World, cluster: &str) -> Reply {
         })
         .collect();
     Reply::ok(json!({"value": value, "nextLink": null}))
-}
-
-/// Whether another extension of the same cluster is being worked on: on AKS the second one fails with `EtagMismatch`.
-pub(crate) fn has_busy_sibling(world: &World, path: &str) -> bool {
-    let collection = parent_id(&id::key(path));
-    world
-        .running_below(&collection)
-        .any(|(key, _)| key.contains("/extensions/") && key != id::key(path))
 }

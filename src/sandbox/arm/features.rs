@@ -3,35 +3,38 @@
 //! Registering takes minutes and is seen by reading again; it has no effect on the provider until the provider is
 //! registered once more. A feature that went GA disappears: reading and registering answer "could not be found".
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::Target;
-use super::{fail, method_not_allowed};
-use crate::clock::Work;
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
+use super::answer::{self, method_not_allowed};
+use super::providers;
+use crate::state::clock::Work;
+use crate::state::id::{self, Target};
+use crate::state::world::{Event, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// What a world file calls a feature that Azure no longer lists.
 const RETIRED: &str = "Retired";
 
 /// Answers under `Microsoft.Features`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let (namespace, name) = (level.name(0), level.name(1));
     match (&call.method, level.types().as_str()) {
-        (&Method::GET, "features" | "subscriptionfeatureregistrations") => Ok(super::page(
+        (&Method::GET, "features" | "subscriptionfeatureregistrations") => Ok(answer::page(
             world,
             call,
             list(world, subscription, None, level.types() == "features"),
             |it| it,
         )),
         (&Method::GET, "providers/features") if name.is_empty() => {
-            Ok(super::page(world, call, list(world, subscription, Some(namespace), true), |it| it))
+            Ok(answer::page(world, call, list(world, subscription, Some(namespace), true), |it| it))
         }
         (&Method::GET, "featureproviders/subscriptionfeatureregistrations") if name.is_empty() => {
-            Ok(super::page(world, call, list(world, subscription, Some(namespace), false), |it| it))
+            Ok(answer::page(world, call, list(world, subscription, Some(namespace), false), |it| {
+                it
+            }))
         }
         (&Method::GET, "providers/features") => {
             feature(world, subscription, namespace, name).map(Reply::ok)
@@ -58,7 +61,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         (&Method::DELETE, "featureproviders/subscriptionfeatureregistrations") => {
             feature(world, subscription, namespace, name)?;
             unregister(world, subscription, namespace, name);
-            Ok(Reply::empty(StatusCode::OK))
+            Ok(Reply::empty(200))
         }
         _ => Err(method_not_allowed(call)),
     }
@@ -95,7 +98,7 @@ pub(crate) fn set_state(
 
 /// Makes sure that `sandbox set` finds a feature that was never touched.
 pub(crate) fn materialise(world: &mut World, id: &str) {
-    let target = super::id::parse(id);
+    let target = id::parse(id);
     if let (Some(subscription), Some(level)) = (&target.subscription, target.last())
         && level.types() == "providers/features"
         && level.is_named()
@@ -108,11 +111,11 @@ pub(crate) fn materialise(world: &mut World, id: &str) {
 }
 
 fn feature(world: &World, subscription: &str, namespace: &str, name: &str) -> Result<Json, Reply> {
-    super::providers::state_known(namespace)?;
+    providers::state_known(namespace)?;
     let state = state(world, subscription, namespace, name);
     if state.eq_ignore_ascii_case(RETIRED) || name.is_empty() {
         return Err(fail(
-            StatusCode::NOT_FOUND,
+            404,
             "FeatureNotFound",
             format!("The feature '{name}' could not be found."),
         ));

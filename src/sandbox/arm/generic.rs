@@ -2,19 +2,20 @@
 //!
 //! Only types of providers the simulator knows exist; anything else gets ARM's own error and never a made-up success.
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::{self, Target};
-use super::{
-    canonical_id, envelope, fail, method_not_allowed, not_found, parent_id, parent_not_found,
-    providers, shown,
+use super::answer::{
+    self, canonical_id, envelope, method_not_allowed, not_found, parent_not_found, shown,
 };
-use crate::wire::{Answer, Call, Reply};
-use crate::world::World;
+use super::heartbeat::heard;
+use super::providers;
+use crate::state::id::{self, Target, parent_id};
+use crate::state::world::World;
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Answers for a resource or a collection of any known type.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     if level.namespace.eq_ignore_ascii_case("microsoft.managedidentity")
         && level.types() == "identities"
@@ -28,17 +29,13 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
     let id = canonical_id(call);
     match call.method {
         Method::GET => read(world, target, &id),
-        Method::HEAD => Ok(Reply::empty(if world.get(&id).is_some() {
-            StatusCode::NO_CONTENT
-        } else {
-            StatusCode::NOT_FOUND
-        })),
+        Method::HEAD => Ok(Reply::head(world.get(&id).is_some())),
         Method::PUT => put(world, call, target, &id, |world, body| complete(world, &id, body)),
         Method::PATCH => patch(world, call, target, &id),
         Method::DELETE => {
             let existed = world.get(&id).is_some();
             world.remove_tree(&id);
-            Ok(Reply::empty(if existed { StatusCode::OK } else { StatusCode::NO_CONTENT }))
+            Ok(Reply::gone(existed))
         }
         _ => Err(method_not_allowed(call)),
     }
@@ -50,7 +47,7 @@ pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
     let properties = &mut body["properties"];
     match id::type_of(id).as_str() {
         "microsoft.managedidentity/userassignedidentities" => {
-            *properties = super::identity_of(world, id);
+            *properties = answer::identity_of(world, id);
             properties["tenantId"] = json!(world.tenant());
             body["id"] = json!(id.replace("/resourceGroups/", "/resourcegroups/"));
         }
@@ -66,14 +63,14 @@ pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
 }
 
 /// A GET: the stored body, or ARM's 404. With `staleReads` a fresh write may not be seen yet.
-pub(super) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
+pub(crate) fn read(world: &mut World, target: &Target, id: &str) -> Answer {
     let mut body = world.seen(id).ok_or_else(|| not_found(target))?;
-    super::clusters::heard(world, &mut body);
+    heard(world, &mut body);
     Ok(Reply::ok(body))
 }
 
 /// A PUT that completes at once. `finish` adds what the service computes.
-pub(super) fn put(
+pub(crate) fn put(
     world: &mut World,
     call: &Call,
     target: &Target,
@@ -98,11 +95,11 @@ pub(super) fn put(
     }
     finish(world, &mut body);
     world.put(id, body.clone());
-    Ok(Reply::json(if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED }, body))
+    Ok(Reply::stored(existing.is_some(), body))
 }
 
 /// What ARM checks before it asks the service: the characters of a name, and that a tracked resource stays where it is.
-pub(super) fn check_name_and_place(
+pub(crate) fn check_name_and_place(
     target: &Target,
     id: &str,
     request: &Json,
@@ -114,7 +111,7 @@ pub(super) fn check_name_and_place(
         let text = format!(
             "Resource name '{name}' is invalid: it has characters that may not stand in a name, ends with a period or is too long."
         );
-        return Err(fail(StatusCode::BAD_REQUEST, "InvalidResourceName", text));
+        return Err(fail(400, "InvalidResourceName", text));
     }
     let plain = |it: &str| it.to_ascii_lowercase().replace(' ', "");
     let wanted = request["location"].as_str().filter(|it| !it.is_empty());
@@ -128,7 +125,7 @@ pub(super) fn check_name_and_place(
     let group = target.group.as_deref().unwrap_or_default();
     let name = id::last_segment(id);
     Err(fail(
-        StatusCode::CONFLICT,
+        409,
         "InvalidResourceLocation",
         format!(
             "The resource '{name}' already exists in location '{old}' in resource group '{group}'. A resource with the same name cannot be created in location '{wanted}'. Please select a new resource name."
@@ -137,7 +134,7 @@ pub(super) fn check_name_and_place(
 }
 
 /// A PATCH: JSON merge patch over tags, identity and properties ("ARM RPC: PATCH").
-pub(super) fn patch(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
+pub(crate) fn patch(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
     providers::require(world, target)?;
     let request = call.json()?;
     let Some(stored) = world.get(id) else { return Err(not_found(target)) };
@@ -151,14 +148,14 @@ pub(super) fn patch(world: &mut World, call: &Call, target: &Target, id: &str) -
         }
     }
     if body.get("identity").is_some() {
-        body["identity"] = super::fill_identity(world, id, &body["identity"]);
+        body["identity"] = answer::fill_identity(world, id, &body["identity"]);
     }
     world.put(id, body.clone());
     Ok(Reply::ok(body))
 }
 
 /// A collection: below a parent, in a resource group, or in a whole subscription.
-pub(super) fn list(world: &World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn list(world: &World, call: &Call, target: &Target) -> Answer {
     if call.method != Method::GET {
         return Err(method_not_allowed(call));
     }
@@ -167,13 +164,13 @@ pub(super) fn list(world: &World, call: &Call, target: &Target) -> Answer {
         world.of_type(target.subscription.as_deref(), &level.full_type().to_ascii_lowercase())
     } else {
         let id = canonical_id(call);
-        let parent = super::parent_or_self(&id);
+        let parent = id::parent_or_self(&id);
         if level.pairs.len() > 1 && world.get(&parent).is_none() {
             return Err(parent_not_found(&parent));
         }
         world.collection(&id)
     };
-    Ok(super::page(world, call, items, |stored| shown(world, stored)))
+    Ok(answer::page(world, call, items, |stored| shown(world, stored)))
 }
 
 /// `{scope}/providers/Microsoft.ManagedIdentity/identities/default`: the scope's system-assigned identity.

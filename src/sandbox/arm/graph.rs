@@ -3,28 +3,29 @@
 //! The tables are those the documentation lists: extensions are in `kubernetesconfigurationresources` with PascalCase
 //! property names, computes are in none. The query language is the subset in [`super::kql`].
 
-use http::StatusCode;
 use serde_json::{Value as Json, json};
 
-use super::{access, clusters, fail, id, kql};
-use crate::clock::Pace;
-use crate::throttle::Taken;
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Stored, World};
+use super::heartbeat::heard;
+use super::{access, answer, groups, kql};
+use crate::state::clock::Pace;
+use crate::state::id;
+use crate::state::throttle::Taken;
+use crate::state::world::{Stored, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
-pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
     if call.method != http::Method::POST
         || !call.segments.last().is_some_and(|s| s.eq_ignore_ascii_case("resources"))
     {
-        return Err(super::method_not_allowed(call));
+        return Err(answer::method_not_allowed(call));
     }
     let refill = if world.pace == Pace::Fast { 3000.0 } else { 3.0 };
     let now = world.now();
     let left = match world.buckets.take("resource graph", 15.0, refill, now) {
         Taken::Left(left) => left,
         Taken::Wait(seconds) => {
-            return Err(fail(StatusCode::TOO_MANY_REQUESTS, "RateLimiting", "Please provide below info when asking for support: the client application has been throttled.")
+            return Err(fail(429, "RateLimiting", "Please provide below info when asking for support: the client application has been throttled.")
                 .with("Retry-After", seconds.to_string())
                 .with("x-ms-user-quota-remaining", "0")
                 .with("x-ms-user-quota-resets-after", "00:00:05"));
@@ -72,7 +73,7 @@ pub(super) fn handle(world: &mut World, call: &Call) -> Answer {
 
 fn invalid(problem: &str) -> Reply {
     Reply::json(
-        StatusCode::BAD_REQUEST,
+        400,
         json!({"error": {"code": "BadRequest", "message": "Please provide below info when asking for support: the query is invalid.",
             "details": [{"code": "InvalidQuery", "message": "Query is invalid. Please refer to the documentation for the Azure Resource Graph service and fix the error before retrying."},
                 {"code": "ParserFailure", "message": problem}]}}),
@@ -115,7 +116,7 @@ fn table(
     };
     world.catch_up();
     let belongs = |key: &str, body: &Json| match kinds {
-        [] => super::groups::is_tracked(key, body),
+        [] => groups::is_tracked(key, body),
         kinds => kinds.contains(&id::type_of(key).as_str()),
     };
     let wanted = |key: &str| {
@@ -144,7 +145,7 @@ fn table(
 
 fn row(world: &World, key: &str, body: &Json) -> Json {
     let mut body = body.clone();
-    clusters::heard(world, &mut body);
+    heard(world, &mut body);
     let target = id::parse(key);
     let kind = id::type_of(key);
     let properties = if kind == "microsoft.kubernetesconfiguration/extensions" {

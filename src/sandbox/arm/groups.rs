@@ -1,16 +1,17 @@
 //! Tenants, subscriptions, resource groups and the lists over all resources ("Azure REST: Resources, Subscriptions").
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::{self, Target};
-use super::{canonical_id, fail, method_not_allowed, retry_later};
-use crate::clock::Work;
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
+use super::answer::{self, canonical_id, method_not_allowed, retry_later};
+use super::{access, providers};
+use crate::state::clock::Work;
+use crate::state::id::{self, Target};
+use crate::state::world::{Event, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// `/tenants` and `/subscriptions`.
-pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
+pub(crate) fn tenant_level(world: &World, call: &Call) -> Answer {
     let known = ["tenants", "providers", "subscriptions"].iter().any(|word| call.is(0, word));
     if known && call.segments.len() == 1 && call.method != Method::GET {
         return Err(method_not_allowed(call));
@@ -23,24 +24,20 @@ pub(super) fn tenant_level(world: &World, call: &Call) -> Answer {
         }]})));
     }
     if call.segments.len() == 1 && call.is(0, "providers") {
-        return Ok(super::providers::list_all(world, call));
+        return Ok(providers::list_all(world, call));
     }
     if call.segments.len() == 1 && call.is(0, "subscriptions") {
         let items = world.of_type(None, "microsoft.resources/subscriptions");
-        let may_see = super::access::reader(world, call);
+        let may_see = access::reader(world, call);
         let items =
             items.into_iter().filter(|it| may_see(it.body["id"].as_str().unwrap_or_default()));
-        return Ok(super::page(world, call, items, |stored| stored.body.clone()));
+        return Ok(answer::page(world, call, items, |stored| stored.body.clone()));
     }
-    Err(fail(
-        StatusCode::NOT_FOUND,
-        "NotFound",
-        format!("The path '{}' was not found.", call.path()),
-    ))
+    Err(fail(404, "NotFound", format!("The path '{}' was not found.", call.path())))
 }
 
 /// What lies directly in a subscription or a resource group.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let rest: Vec<String> = target.rest.iter().map(|s| s.to_ascii_lowercase()).collect();
     let lists = ["resourcegroups", "providers", "locations", "resources", "operationresults"];
@@ -51,9 +48,9 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         (None, []) => subscription_itself(world, call, subscription),
         (None, ["resourcegroups"]) => {
             let items = world.of_type(Some(subscription), "microsoft.resources/resourcegroups");
-            Ok(super::page(world, call, items, |stored| stored.body.clone()))
+            Ok(answer::page(world, call, items, |stored| stored.body.clone()))
         }
-        (None, ["providers"]) => Ok(super::providers::list(world, call, subscription)),
+        (None, ["providers"]) => Ok(providers::list(world, call, subscription)),
         (None, ["operationresults", operation]) => operation_result(world, call, operation),
         (None, ["locations"]) => Ok(Reply::ok(json!({"value": locations(subscription)}))),
         (None, ["resources"]) => {
@@ -65,11 +62,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
             &format!("/subscriptions/{subscription}/resourceGroups/{group}/"),
         )),
         (Some(_), []) => group_itself(world, call),
-        _ => Err(fail(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            format!("The path '{}' was not found.", call.path()),
-        )),
+        _ => Err(fail(404, "NotFound", format!("The path '{}' was not found.", call.path()))),
     }
 }
 
@@ -83,7 +76,7 @@ fn subscription_itself(world: &World, call: &Call, subscription: &str) -> Answer
 }
 
 fn locations(subscription: &str) -> Vec<Json> {
-    super::providers::LOCATIONS
+    providers::LOCATIONS
         .iter()
         .map(|(name, display)| {
             json!({"id": format!("/subscriptions/{subscription}/locations/{name}"), "name": name, "type": "Region",
@@ -97,11 +90,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
     let existing = world.body(&id).cloned();
     match call.method {
         Method::GET => existing.map(Reply::ok).ok_or_else(|| missing_group(&id)),
-        Method::HEAD => Ok(Reply::empty(if existing.is_some() {
-            StatusCode::NO_CONTENT
-        } else {
-            StatusCode::NOT_FOUND
-        })),
+        Method::HEAD => Ok(Reply::head(existing.is_some())),
         Method::PUT | Method::PATCH => {
             let request = call.json()?;
             if existing.is_none() && call.method == Method::PATCH {
@@ -114,7 +103,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
             let location = given.map(Json::from).or_else(|| kept.cloned());
             let Some(location) = location else {
                 return Err(fail(
-                    StatusCode::BAD_REQUEST,
+                    400,
                     "LocationRequired",
                     "The location property is required for this definition.",
                 ));
@@ -124,7 +113,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
                     "Invalid resource group location '{}'. The Resource group already exists in another location.",
                     location.as_str().unwrap_or_default()
                 );
-                return Err(fail(StatusCode::CONFLICT, "InvalidResourceGroupLocation", text));
+                return Err(fail(409, "InvalidResourceGroupLocation", text));
             }
             check_group(id::last_segment(&id), location.as_str().unwrap_or_default())?;
             let mut body = group_body(&id, &location);
@@ -133,7 +122,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
                 body["tags"] = tags.clone();
             }
             world.put(&id, body.clone());
-            let status = if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+            let status = if existing.is_some() { 200 } else { 201 };
             Ok(Reply::json(status, body))
         }
         Method::DELETE => {
@@ -150,7 +139,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
 }
 
 /// 202 for a removal that takes its time, with the address where it is followed.
-pub(super) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Work) -> Reply {
+pub(crate) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Work) -> Reply {
     let operation = world.begin(id, "Deleting");
     world.after(work, Event::Remove { id: id.to_owned() });
     world.after(work, Event::End { operation: operation.clone(), error: None });
@@ -160,20 +149,20 @@ pub(super) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Wor
         call.origin,
         call.api_version()
     );
-    retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", location), 15)
+    retry_later(world, Reply::empty(202).with("Location", location), 15)
 }
 
 /// Where a removal is followed: 202 with the same address while it runs, then 200 without a body.
 fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
     let Some(found) = world.operations.get(operation) else {
         let text = format!("The operation '{operation}' could not be found.");
-        return Err(fail(StatusCode::NOT_FOUND, "NotFound", text));
+        return Err(fail(404, "NotFound", text));
     };
     if found.ended.is_some() {
-        return Ok(Reply::empty(StatusCode::OK));
+        return Ok(Reply::empty(200));
     }
     let here = format!("{}{}?{}", call.origin, call.path(), call.raw_query);
-    Ok(retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", here), 15))
+    Ok(retry_later(world, Reply::empty(202).with("Location", here), 15))
 }
 
 /// `West Europe` as ARM keeps it: `westeurope`.
@@ -188,18 +177,18 @@ fn check_group(name: &str, location: &str) -> Result<(), Reply> {
         let text = format!(
             "The provided resource group name '{name}' has invalid characters, ends with a period or is longer than 90 characters. The name can only be a letter, digit, '-', '.', '(', ')' or '_'."
         );
-        return Err(fail(StatusCode::BAD_REQUEST, "InvalidResourceGroup", text));
+        return Err(fail(400, "InvalidResourceGroup", text));
     }
-    if super::providers::LOCATIONS.iter().any(|(known, _)| *known == location) {
+    if providers::LOCATIONS.iter().any(|(known, _)| *known == location) {
         return Ok(());
     }
     let text = format!("The provided location '{location}' is not available for resource group.");
-    Err(fail(StatusCode::BAD_REQUEST, "LocationNotAvailableForResourceGroup", text))
+    Err(fail(400, "LocationNotAvailableForResourceGroup", text))
 }
 
 fn missing_group(id: &str) -> Reply {
     fail(
-        StatusCode::NOT_FOUND,
+        404,
         "ResourceGroupNotFound",
         format!("Resource group '{}' could not be found.", id::last_segment(id)),
     )
@@ -227,7 +216,7 @@ fn resources(world: &World, call: &Call, scope: &str) -> Reply {
             .eq_ignore_ascii_case("resourcetype")
             .then(|| value.trim().trim_matches('\'').to_ascii_lowercase())
     });
-    let may_see = super::access::reader(world, call);
+    let may_see = access::reader(world, call);
     let items = world
         .resources
         .iter()
@@ -238,7 +227,7 @@ fn resources(world: &World, call: &Call, scope: &str) -> Reply {
                 && wanted.as_ref().is_none_or(|wanted| id::type_of(key) == *wanted)
         })
         .map(|(_, stored)| &stored.body);
-    super::page(world, call, items, |body| {
+    answer::page(world, call, items, |body| {
         let mut row = json!({});
         for member in
             ["id", "name", "type", "location", "tags", "sku", "kind", "identity", "managedBy"]
@@ -252,7 +241,7 @@ fn resources(world: &World, call: &Call, scope: &str) -> Reply {
 }
 
 /// Tracked resources are those ARM itself lists: in a group, top level, with a location.
-pub(super) fn is_tracked(key: &str, body: &Json) -> bool {
+pub(crate) fn is_tracked(key: &str, body: &Json) -> bool {
     let target = id::parse(key);
     target.group.is_some()
         && target.levels.len() == 1

@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 
 /// A parsed query.
 #[derive(Debug)]
-pub(super) struct Query {
-    pub(super) table: String,
+pub(crate) struct Query {
+    pub(crate) table: String,
     stages: Vec<String>,
 }
 
@@ -18,7 +18,7 @@ enum Token {
 }
 
 impl Query {
-    pub(super) fn parse(text: &str) -> Result<Query, String> {
+    pub(crate) fn parse(text: &str) -> Result<Query, String> {
         let mut parts = split(text, '|').into_iter();
         let first = parts.next().unwrap_or_default();
         if first.is_empty() {
@@ -33,7 +33,7 @@ impl Query {
         Ok(Query { table: first, stages: rest })
     }
 
-    pub(super) fn run(&self, mut rows: Vec<Json>) -> Result<Vec<Json>, String> {
+    pub(crate) fn run(&self, mut rows: Vec<Json>) -> Result<Vec<Json>, String> {
         for stage in &self.stages {
             let (verb, rest) = stage.split_once(char::is_whitespace).unwrap_or((stage, ""));
             rows = match verb.to_ascii_lowercase().as_str() {

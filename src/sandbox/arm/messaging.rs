@@ -2,21 +2,21 @@
 //! ("Azure REST: Relay; Service Bus"; recordings of `az relay` and `az servicebus`).
 
 use base64::Engine;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::id::{self, Target};
-use super::{
-    canonical_id, envelope, fail, generic, method_not_allowed, not_found, parent_id,
-    parent_not_found, providers, retry_later,
+use super::answer::{
+    canonical_id, envelope, method_not_allowed, not_found, parent_not_found, retry_later,
 };
-use crate::clock::Work;
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
+use super::{generic, providers};
+use crate::state::clock::Work;
+use crate::state::id::{self, Target, parent_id};
+use crate::state::world::{Event, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Answers under `Microsoft.Relay` and `Microsoft.ServiceBus`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let types = level.types();
     let id = canonical_id(call);
@@ -105,7 +105,7 @@ fn put_namespace(world: &mut World, call: &Call, target: &Target, id: &str) -> A
     generic::check_name_and_place(target, id, &request, existing.as_ref())?;
     if name_problem(name) {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "InvalidNamespaceName",
             format!(
                 "The specified namespace name '{name}' is invalid. CorrelationId: {}",
@@ -115,7 +115,7 @@ fn put_namespace(world: &mut World, call: &Call, target: &Target, id: &str) -> A
     }
     if existing.is_none() && owner_of_name(world, name).is_some() {
         return Err(fail(
-            StatusCode::CONFLICT,
+            409,
             "NamespaceUnavailable",
             format!(
                 "Namespace '{name}' is not available: the name is in use. CorrelationId: {}",
@@ -125,7 +125,7 @@ fn put_namespace(world: &mut World, call: &Call, target: &Target, id: &str) -> A
     }
     if existing.is_none() && !request["location"].is_string() {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "LocationRequired",
             "The location property is required for this definition.",
         ));
@@ -210,7 +210,7 @@ fn namespace_body(
 
 fn delete_namespace(world: &mut World, call: &Call, id: &str) -> Answer {
     if world.get(id).is_none() {
-        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+        return Ok(Reply::empty(204));
     }
     world.forget(id);
     if let Some(stored) = world.get_mut(id) {
@@ -224,14 +224,14 @@ fn delete_namespace(world: &mut World, call: &Call, id: &str) -> Answer {
         id::last_segment(id),
         call.api_version()
     );
-    Ok(retry_later(world, Reply::empty(StatusCode::ACCEPTED).with("Location", url), 10))
+    Ok(retry_later(world, Reply::empty(202).with("Location", url), 10))
 }
 
 /// While it is being removed: 202 with the whole namespace, whose `provisioningState` misleadingly says `Succeeded`.
 fn operation_result(world: &World, call: &Call, namespace: &str) -> Reply {
-    let Some(body) = world.body(namespace) else { return Reply::empty(StatusCode::OK) };
+    let Some(body) = world.body(namespace) else { return Reply::empty(200) };
     let url = format!("{}{}?{}", call.origin, call.path(), call.raw_query);
-    retry_later(world, Reply::json(StatusCode::ACCEPTED, body.clone()).with("Location", url), 10)
+    retry_later(world, Reply::json(202, body.clone()).with("Location", url), 10)
 }
 
 fn network_rules(world: &World, target: &Target, id: &str) -> Answer {
@@ -268,7 +268,7 @@ fn put_child(world: &mut World, call: &Call, target: &Target, id: &str) -> Answe
         && *wanted != old["properties"]["requiresClientAuthorization"]
     {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "BadRequest",
             format!(
                 "The property requiresClientAuthorization cannot be changed after creation. CorrelationId: {}",
@@ -318,7 +318,7 @@ fn check_rights(rights: &Json) -> Result<(), Reply> {
         return Ok(());
     }
     Err(fail(
-        StatusCode::BAD_REQUEST,
+        400,
         "BadRequest",
         format!(
             "The rights of an authorization rule are Manage, Send and Listen, at least one, and Manage needs Send and Listen. CorrelationId: {}",
@@ -440,7 +440,7 @@ fn regenerate(world: &mut World, call: &Call, target: &Target, rule: &str) -> An
         Some(kind) if kind.eq_ignore_ascii_case("secondarykey") => "secondary",
         _ => {
             return Err(fail(
-                StatusCode::BAD_REQUEST,
+                400,
                 "BadRequest",
                 "The property keyType must be PrimaryKey or SecondaryKey.",
             ));

@@ -1,24 +1,25 @@
 //! Azure Machine Learning workspaces and computes ("Azure REST: Machine Learning Compute"), and the mirror of the
 //! computes paths that the first Python SDK uses.
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::{self, Target};
-use super::{canonical_id, generic, method_not_allowed, providers, retry_later};
-use crate::clock::Work;
+use super::answer::{self, canonical_id, method_not_allowed, retry_later};
+use super::{generic, providers};
+use crate::state::clock::Work;
+use crate::state::id::{self, Target};
+use crate::state::world::{Event, World};
 use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
 
 /// Answers under `Microsoft.MachineLearningServices`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let id = canonical_id(call);
     match (level.types().as_str(), level.is_named()) {
         ("workspaces/computes", true) => compute(world, call, target, &id),
         ("workspaces/computes", false) => computes(world, call, &id),
         ("workspaces/computes/listkeys", _) if call.method == Method::POST => {
-            let compute = super::parent_or_self(&id);
+            let compute = id::parent_or_self(&id);
             let kind = world.body(&compute).map(|body| body["properties"]["computeType"].clone());
             kind.map(|kind| Reply::ok(json!({"computeType": kind})))
                 .ok_or_else(|| no_compute(world, &compute))
@@ -44,7 +45,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 }
 
 /// The error envelope of the ML service, which says more than ARM's.
-fn ml_error(world: &World, status: StatusCode, code: &str, message: &str) -> Reply {
+fn ml_error(world: &World, status: u16, code: &str, message: &str) -> Reply {
     Reply::json(
         status,
         json!({"error": {"code": code, "severity": null, "message": message, "messageFormat": null, "messageParameters": null,
@@ -57,7 +58,7 @@ fn ml_error(world: &World, status: StatusCode, code: &str, message: &str) -> Rep
 
 fn no_compute(world: &World, id: &str) -> Reply {
     let text = format!("Compute with name {} is not found in the workspace.", id::last_segment(id));
-    ml_error(world, StatusCode::NOT_FOUND, "ResourceNotFound", &text)
+    ml_error(world, 404, "ResourceNotFound", &text)
 }
 
 /// What a compute can be ("Azure REST: Machine Learning Compute", discriminator of `Compute`).
@@ -101,7 +102,7 @@ pub(crate) fn discovery(call: &Call) -> Reply {
 /// A workspace with what the service adds.
 pub(crate) fn complete_workspace(world: &World, id: &str, body: &mut Json) {
     if body.get("identity").is_none() {
-        body["identity"] = super::fill_identity(world, id, &json!({"type": "SystemAssigned"}));
+        body["identity"] = answer::fill_identity(world, id, &json!({"type": "SystemAssigned"}));
     }
     let location =
         body["location"].as_str().unwrap_or("westeurope").to_ascii_lowercase().replace(' ', "");
@@ -147,19 +148,19 @@ fn create_workspace(world: &mut World, call: &Call, target: &Target, id: &str) -
 fn computes(world: &World, call: &Call, id: &str) -> Answer {
     let workspace = id.rsplit_once('/').map_or("", |(head, _)| head);
     if world.get(workspace).is_none() {
-        return Err(super::not_found(&id::parse(workspace)));
+        return Err(answer::not_found(&id::parse(workspace)));
     }
     if call.method != Method::GET {
         return Err(method_not_allowed(call));
     }
     // This service counts with `$skip`.
-    Ok(super::pages(world, call, "$skip", world.collection(id), |stored| stored.body.clone()))
+    Ok(answer::pages(world, call, "$skip", world.collection(id), |stored| stored.body.clone()))
 }
 
 fn compute(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
-    let workspace = super::parent_id(id);
+    let workspace = id::parent_id(id);
     if world.get(&workspace).is_none() {
-        return Err(super::not_found(&id::parse(&workspace)));
+        return Err(answer::not_found(&id::parse(&workspace)));
     }
     match call.method {
         Method::GET | Method::HEAD => match generic::read(world, target, id) {
@@ -170,7 +171,7 @@ fn compute(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer 
         Method::DELETE => detach(world, call, id),
         Method::PATCH => Err(ml_error(
             world,
-            StatusCode::BAD_REQUEST,
+            400,
             "UserError",
             "Only the scale settings of an AmlCompute can be patched.",
         )),
@@ -183,8 +184,7 @@ fn attach(world: &mut World, call: &Call, target: &Target, id: &str, workspace: 
     let request = call.json()?;
     let wanted = &request["properties"];
     let kind = wanted["computeType"].as_str().unwrap_or_default();
-    let bad =
-        |world: &World, text: &str| ml_error(world, StatusCode::BAD_REQUEST, "UserError", text);
+    let bad = |world: &World, text: &str| ml_error(world, 400, "UserError", text);
     if kind.is_empty() {
         return Err(bad(world, "The property computeType is required."));
     }
@@ -213,7 +213,7 @@ fn attach(world: &mut World, call: &Call, target: &Target, id: &str, workspace: 
     if world.is_busy(id) {
         return Err(ml_error(
             world,
-            StatusCode::CONFLICT,
+            409,
             "Conflict",
             &format!("Another operation is in progress on compute {name}."),
         ));
@@ -228,7 +228,7 @@ fn attach(world: &mut World, call: &Call, target: &Target, id: &str, workspace: 
     world.put(id, body.clone());
     let operation = world.begin(id, "InProgress");
     world.after(Work::Attach, Event::Attach { id: id.to_owned(), operation: operation.clone() });
-    Ok(with_operation(world, call, workspace, &operation, Reply::json(StatusCode::CREATED, body)))
+    Ok(with_operation(world, call, workspace, &operation, Reply::json(201, body)))
 }
 
 /// A compute as the service returns it right after the request.
@@ -266,7 +266,7 @@ fn compute_body(
         },
     });
     if let Some(identity) = request.get("identity").filter(|identity| identity.is_object()) {
-        body["identity"] = super::fill_identity(world, id, identity);
+        body["identity"] = answer::fill_identity(world, id, identity);
     }
     body
 }
@@ -299,17 +299,12 @@ fn with_operation(
 
 fn operation(world: &World, call: &Call, operation: &str) -> Answer {
     let Some(found) = world.operations.get(&operation.to_ascii_lowercase()) else {
-        return Err(ml_error(
-            world,
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "The operation was not found.",
-        ));
+        return Err(ml_error(world, 404, "NotFound", "The operation was not found."));
     };
     if call.param("service") != Some("new") {
         return Err(ml_error(
             world,
-            StatusCode::NOT_FOUND,
+            404,
             "NotFound",
             "The operation was not found; the address of the operation must be used as it was given.",
         ));
@@ -329,7 +324,7 @@ fn detach(world: &mut World, call: &Call, id: &str) -> Answer {
     let Some(action) = call.param("underlyingresourceaction") else {
         return Err(ml_error(
             world,
-            StatusCode::BAD_REQUEST,
+            400,
             "UserError",
             "The query parameter underlyingResourceAction is required: Delete or Detach.",
         ));
@@ -342,13 +337,13 @@ fn detach(world: &mut World, call: &Call, id: &str) -> Answer {
     if kubernetes && !action.eq_ignore_ascii_case("detach") {
         return Err(ml_error(
             world,
-            StatusCode::BAD_REQUEST,
+            400,
             "UserError",
             "An attached Kubernetes compute can only be detached.",
         ));
     }
     if world.get(id).is_none() {
-        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+        return Ok(Reply::empty(204));
     }
     for operation in world.running_on(id) {
         world.end(
@@ -363,8 +358,8 @@ fn detach(world: &mut World, call: &Call, id: &str) -> Answer {
     let operation = world.begin(id, "InProgress");
     world.after(Work::Detach, Event::Remove { id: id.to_owned() });
     world.after(Work::Detach, Event::End { operation: operation.clone(), error: None });
-    let workspace = super::parent_id(id);
-    Ok(with_operation(world, call, &workspace, &operation, Reply::empty(StatusCode::ACCEPTED)))
+    let workspace = id::parent_id(id);
+    Ok(with_operation(world, call, &workspace, &operation, Reply::empty(202)))
 }
 
 /// Ends an attach: it succeeds when the cluster can be reached and has the extension.

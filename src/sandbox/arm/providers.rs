@@ -5,16 +5,16 @@
 
 use std::sync::LazyLock;
 
-use http::{Method, StatusCode};
+use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::id::Target;
-use super::{fail, method_not_allowed};
-use crate::clock::Work;
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
+use super::answer::{self, method_not_allowed};
+use crate::state::clock::Work;
+use crate::state::id::{self, Target};
+use crate::state::world::{Event, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Regions the simulated providers are in: name and display name.
 pub(crate) const LOCATIONS: &[(&str, &str)] = &[
@@ -66,7 +66,7 @@ struct Provider {
 }
 
 static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
-    toml::from_str::<Catalog>(include_str!("../providers.toml"))
+    toml::from_str::<Catalog>(include_str!("providers.toml"))
         .expect("the embedded list of providers parses")
         .provider
 });
@@ -76,7 +76,7 @@ fn known(namespace: &str) -> Option<&'static Provider> {
 }
 
 /// Whether the path is `…/providers/{ns}/register` or `/unregister`.
-pub(super) fn is_action(target: &Target) -> bool {
+pub(crate) fn is_action(target: &Target) -> bool {
     target.group.is_none()
         && target.levels.len() == 1
         && target.last().is_some_and(|level| {
@@ -89,7 +89,7 @@ pub(super) fn is_action(target: &Target) -> bool {
 }
 
 /// `/providers`, `/providers/{ns}` and `/providers/{ns}/operations`, without a subscription.
-pub(super) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else {
         return Ok(list_all(world, call));
     };
@@ -97,24 +97,24 @@ pub(super) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answe
     match level.types().as_str() {
         "" => Ok(Reply::ok(body(world, None, provider))),
         "operations" => Ok(Reply::ok(json!({"value": [], "nextLink": null}))),
-        _ => Err(super::not_found(target)),
+        _ => Err(answer::not_found(target)),
     }
 }
 
 /// All providers, without the state they have in a subscription.
-pub(super) fn list_all(world: &World, call: &Call) -> Reply {
-    super::page(world, call, CATALOG.iter(), |provider| body(world, None, provider))
+pub(crate) fn list_all(world: &World, call: &Call) -> Reply {
+    answer::page(world, call, CATALOG.iter(), |provider| body(world, None, provider))
 }
 
 /// Providers of a subscription.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let Some(level) = target.last() else {
         return Err(method_not_allowed(call));
     };
     if target.group.is_some() {
         return Err(fail(
-            StatusCode::NOT_FOUND,
+            404,
             "InvalidResourceType",
             format!("The resource type could not be found in the namespace '{}'.", level.namespace),
         ));
@@ -135,8 +135,8 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 }
 
 /// The list of all providers of a subscription.
-pub(super) fn list(world: &World, call: &Call, subscription: &str) -> Reply {
-    super::page(world, call, CATALOG.iter(), |provider| body(world, Some(subscription), provider))
+pub(crate) fn list(world: &World, call: &Call, subscription: &str) -> Reply {
+    answer::page(world, call, CATALOG.iter(), |provider| body(world, Some(subscription), provider))
 }
 
 fn id_of(subscription: &str, namespace: &str) -> String {
@@ -164,7 +164,7 @@ pub(crate) fn set_state(world: &mut World, subscription: &str, namespace: &str, 
 
 /// Makes sure that `sandbox set` finds a provider that was never touched.
 pub(crate) fn materialise(world: &mut World, id: &str) {
-    let target = super::id::parse(id);
+    let target = id::parse(id);
     if let (Some(subscription), Some(level)) = (&target.subscription, target.last())
         && level.pairs.is_empty()
         && world.get(id).is_none()
@@ -206,12 +206,12 @@ fn register(world: &mut World, subscription: &str, provider: &Provider) {
 }
 
 fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Result<(), Reply> {
-    let prefix = super::id::key(&format!("/subscriptions/{subscription}")) + "/resourcegroups/";
+    let prefix = id::key(&format!("/subscriptions/{subscription}")) + "/resourcegroups/";
     let part = format!("/providers/{}/", provider.namespace.to_ascii_lowercase());
     let mut below = world.resources.range(prefix.clone()..).map(|(key, _)| key);
     if below.by_ref().take_while(|key| key.starts_with(&prefix)).any(|key| key.contains(&part)) {
         return Err(fail(
-            StatusCode::CONFLICT,
+            409,
             "CannotUnregisterProviderWithResources",
             format!(
                 "Cannot unregister provider namespace '{}': it still has resources in the subscription.",
@@ -252,14 +252,14 @@ fn body(world: &World, subscription: Option<&str>, provider: &Provider) -> Json 
 }
 
 /// Fails for a namespace that no provider has.
-pub(super) fn state_known(namespace: &str) -> Result<(), Reply> {
+pub(crate) fn state_known(namespace: &str) -> Result<(), Reply> {
     known(namespace).map(|_| ()).ok_or_else(|| unknown_namespace(namespace))
 }
 
 /// ARM's answer for a namespace that no provider has.
-pub(super) fn unknown_namespace(namespace: &str) -> Reply {
+pub(crate) fn unknown_namespace(namespace: &str) -> Reply {
     fail(
-        StatusCode::NOT_FOUND,
+        404,
         "InvalidResourceNamespace",
         format!("The resource namespace '{namespace}' is invalid."),
     )
@@ -267,7 +267,7 @@ pub(super) fn unknown_namespace(namespace: &str) -> Reply {
 
 /// Refuses writes to a provider that is not registered. A provider that was `Registered` once goes on serving while
 /// its registration is still spreading.
-pub(super) fn require(world: &World, target: &Target) -> Result<(), Reply> {
+pub(crate) fn require(world: &World, target: &Target) -> Result<(), Reply> {
     let Some(level) = target.last() else { return Ok(()) };
     let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
     let subscription = target.subscription.as_deref().unwrap_or_default();
@@ -286,21 +286,21 @@ pub(super) fn require(world: &World, target: &Target) -> Result<(), Reply> {
         provider.namespace
     );
     Err(Reply::json(
-        StatusCode::CONFLICT,
+        409,
         json!({"error": {"code": "MissingSubscriptionRegistration", "message": text,
             "details": [{"code": "MissingSubscriptionRegistration", "target": provider.namespace, "message": text}]}}),
     ))
 }
 
 /// Refuses types that the provider does not have.
-pub(super) fn require_type(target: &Target, types: &str) -> Result<(), Reply> {
+pub(crate) fn require_type(target: &Target, types: &str) -> Result<(), Reply> {
     let Some(level) = target.last() else { return Ok(()) };
     let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
     if provider.types.iter().any(|known| known.eq_ignore_ascii_case(types)) {
         return Ok(());
     }
     Err(fail(
-        StatusCode::NOT_FOUND,
+        404,
         "InvalidResourceType",
         format!(
             "The resource type '{types}' could not be found in the namespace '{}' for api version.",

@@ -4,15 +4,16 @@
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
 
+use super::request::ClusterFacts;
+use super::seed;
 use super::status::Failure;
-use super::store::{Store, remove_key};
 use super::types::ResourceType;
-use super::{ClusterFacts, seed};
+use crate::json::{default_at, remove_key};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Fills in the defaults clients can see in a read-back.
-pub(super) fn default_fields(kind: &ResourceType, object: &mut Json) {
+pub(crate) fn default_fields(kind: &ResourceType, object: &mut Json) {
     match (kind.group.as_str(), kind.plural.as_str()) {
         ("", "namespaces") => {
             let name = object["metadata"]["name"].clone();
@@ -64,7 +65,7 @@ pub(super) fn default_fields(kind: &ResourceType, object: &mut Json) {
 }
 
 /// The parts every object shares have the types everything here relies on.
-pub(super) fn well_formed(object: &Json) -> Result<(), Failure> {
+pub(crate) fn well_formed(object: &Json) -> Result<(), Failure> {
     let maps = [
         "/metadata",
         "/metadata/labels",
@@ -103,27 +104,8 @@ fn objects_or_texts(value: &Json) -> bool {
         .is_some_and(|items| items.iter().all(Json::is_object) || items.iter().all(Json::is_string))
 }
 
-fn default_at(object: &mut Json, pointer: &str, value: Json) {
-    let mut node = object;
-    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
-    let Some((last, parents)) = parts.split_last() else {
-        return;
-    };
-    for part in parents {
-        if !node.is_object() && !node.is_null() {
-            return;
-        }
-        node = &mut node[*part];
-    }
-    if let Some(map) = node.as_object_mut() {
-        map.entry(*last).or_insert(value);
-    } else if node.is_null() {
-        *node = json!({ *last: value });
-    }
-}
-
 /// Refuses objects the real server refuses.
-pub(super) fn validate(
+pub(crate) fn validate(
     kind: &ResourceType,
     live: Option<&Json>,
     object: &Json,
@@ -244,31 +226,10 @@ fn check_name(kind: &ResourceType, name: &str) -> Result<(), Failure> {
     Err(Failure::invalid(kind, name, "FieldValueInvalid", "metadata.name", &why))
 }
 
-/// Refuses to create in a namespace that is missing or going away.
-pub(super) fn namespace_open(
-    store: &Store,
-    kind: &ResourceType,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<(), Failure> {
-    let Some(namespace) = namespace else {
-        return Ok(());
-    };
-    let Some(live) = store.get(&format!("/api/v1/namespaces/{namespace}")) else {
-        let namespaces =
-            ResourceType { plural: "namespaces".to_owned(), ..ResourceType::default() };
-        return Err(Failure::not_found(&namespaces, namespace));
-    };
-    if live["metadata"]["deletionTimestamp"].is_string() {
-        return Err(Failure::terminating(kind, name, namespace));
-    }
-    Ok(())
-}
-
 /// The webhook of managed OpenShift that protects the platform's own constraints
 /// (openshift/managed-cluster-validating-webhooks, scc-validation), and the namespaces no
 /// cluster lets go.
-pub(super) fn protect(
+pub(crate) fn protect(
     facts: &ClusterFacts,
     kind: &ResourceType,
     name: &str,

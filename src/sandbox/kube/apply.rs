@@ -5,19 +5,20 @@ use serde_json::{Value as Json, json};
 
 use super::fields::{self, Fields, Manager};
 use super::status::Failure;
-use super::store::{remove_key, seconds};
 use super::types::{ResourceType, Shape};
+use crate::json::remove_key;
+use crate::state::clock::seconds;
 
 /// Who applies and how.
-pub(super) struct Applier<'a> {
-    pub(super) manager: &'a str,
-    pub(super) force: bool,
-    pub(super) subresource: Option<&'a str>,
-    pub(super) now: &'a str,
+pub(crate) struct Applier<'a> {
+    pub(crate) manager: &'a str,
+    pub(crate) force: bool,
+    pub(crate) subresource: Option<&'a str>,
+    pub(crate) now: &'a str,
 }
 
 /// The live object with the configuration applied, managedFields included.
-pub(super) fn apply(
+pub(crate) fn apply(
     kind: &ResourceType,
     live: &Json,
     config: &Json,

@@ -6,10 +6,10 @@ use serde_json::{Value as Json, json};
 use super::types::ResourceType;
 
 /// Where definitions are stored.
-pub(super) const COLLECTION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(crate) const COLLECTION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// The types a definition serves, one per served version.
-pub(super) fn types_of(crd: &Json) -> Vec<ResourceType> {
+pub(crate) fn types_of(crd: &Json) -> Vec<ResourceType> {
     let spec = &crd["spec"];
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let texts = |value: &Json| -> Vec<String> {
@@ -63,7 +63,7 @@ pub(super) fn types_of(crd: &Json) -> Vec<ResourceType> {
 }
 
 /// Accepts a definition: names and the Established condition.
-pub(super) fn establish(crd: &mut Json, now: &str) {
+pub(crate) fn establish(crd: &mut Json, now: &str) {
     let conditions = &crd["status"]["conditions"];
     if conditions.as_array().is_some_and(|all| !all.is_empty()) {
         return;

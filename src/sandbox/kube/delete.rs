@@ -3,15 +3,17 @@
 
 use serde_json::{Value as Json, json};
 
+use super::request::{Answer, Call};
 use super::status::Failure;
-use super::store::{Store, seconds};
+use super::store::Store;
 use super::types::ApiPath;
-use super::{Answer, Call, admission, crd, read, write};
+use super::{admission, body, crd, read};
+use crate::state::clock::seconds;
 
 /// DELETE of one object.
-pub(super) fn delete(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn delete(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let options: Json =
-        if call.request.body.is_empty() { json!({}) } else { write::body_object(call)? };
+        if call.request.body.is_empty() { json!({}) } else { body::body_object(call)? };
     let live = call.live(store)?;
     admission::protect(call.facts, &call.kind, call.name(), "delete")?;
     for field in ["resourceVersion", "uid"] {
@@ -36,7 +38,7 @@ pub(super) fn delete(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
     }))
 }
 
-pub(super) fn success(call: &Call<'_>, live: &Json) -> Json {
+pub(crate) fn success(call: &Call<'_>, live: &Json) -> Json {
     let mut details = json!({
         "name": live["metadata"]["name"],
         "kind": call.kind.plural,
@@ -49,7 +51,7 @@ pub(super) fn success(call: &Call<'_>, live: &Json) -> Json {
 }
 
 /// DELETE of a collection.
-pub(super) fn delete_collection(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn delete_collection(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let selectors = read::selectors(call)?;
     let found = read::selected(store, call, &selectors);
     let items: Vec<Json> = found.iter().map(|(_, object)| object.clone()).collect();
@@ -67,7 +69,7 @@ pub(super) fn delete_collection(store: &mut Store, call: &Call<'_>) -> Result<An
 }
 
 /// Deletes an object as far as finalizers and content let it: `Some` is what is left for now.
-pub(super) fn remove(store: &mut Store, path: &str, now: &str, orphan: bool) -> Option<Json> {
+pub(crate) fn remove(store: &mut Store, path: &str, now: &str, orphan: bool) -> Option<Json> {
     let mut object = store.get(path)?.clone();
     let finalized = object["metadata"]["finalizers"]
         .as_array()
@@ -103,7 +105,7 @@ fn holds_content(path: &str) -> bool {
 
 /// Takes along what a namespace or definition that is being deleted holds; then the object
 /// itself, once nothing is left that waits for a finalizer.
-pub(super) fn sweep(store: &mut Store, now: &str) {
+pub(crate) fn sweep(store: &mut Store, now: &str) {
     let mut waiting = store.list("/api/v1/namespaces");
     waiting.extend(store.list(crd::COLLECTION));
     let going: Vec<Json> = waiting
@@ -143,7 +145,7 @@ fn content_of(store: &Store, object: &Json, name: &str) -> Vec<String> {
 }
 
 /// Erases an object marked for deletion when no finalizer and no content holds it.
-pub(super) fn finish_deletion(store: &mut Store, path: &str, now: &str) {
+pub(crate) fn finish_deletion(store: &mut Store, path: &str, now: &str) {
     let Some(object) = store.get(path).cloned() else {
         return;
     };

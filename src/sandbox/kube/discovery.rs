@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
+use super::openapi;
+use super::request::{Answer, ClusterFacts, Request};
 use super::store::Store;
 use super::types::{ResourceType, group_version};
-use super::{Answer, ClusterFacts, Request, openapi};
 
 /// Answers the paths that are not resources; `None` when the path is none of them.
-pub(super) fn serve(store: &Store, facts: &ClusterFacts, request: &Request<'_>) -> Option<Answer> {
+pub(crate) fn serve(store: &Store, facts: &ClusterFacts, request: &Request<'_>) -> Option<Answer> {
     if request.method != http::Method::GET {
         return None;
     }
@@ -69,7 +70,7 @@ fn groups(store: &Store) -> BTreeMap<String, Vec<ResourceType>> {
 }
 
 /// The versions of a group, newest first.
-pub(super) fn versions(types: &[ResourceType]) -> Vec<String> {
+pub(crate) fn versions(types: &[ResourceType]) -> Vec<String> {
     let mut versions: Vec<String> = types.iter().map(|kind| kind.version.clone()).collect();
     // v1 before v1beta1 before v1alpha1; v2 before v1
     versions.sort_by_key(|version| {

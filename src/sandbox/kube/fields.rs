@@ -5,34 +5,35 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::store::seconds;
 use super::types::{ResourceType, Shape};
+use crate::json::remove_key;
+use crate::state::clock::seconds;
 
 /// A field's path in `FieldsV1` segments: `f:name`, `k:{"name":"x"}`, `v:"x"`.
-pub(super) type Path = Vec<String>;
+pub(crate) type Path = Vec<String>;
 /// The leaf fields of an object (scalars, atomic values, empty containers, keyed list items).
-pub(super) type Fields = BTreeSet<Path>;
+pub(crate) type Fields = BTreeSet<Path>;
 
 /// One entry of `metadata.managedFields`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Manager {
-    pub(super) name: String,
-    pub(super) operation: String,
-    pub(super) subresource: Option<String>,
-    pub(super) api_version: String,
-    pub(super) time: String,
-    pub(super) fields: Fields,
+pub(crate) struct Manager {
+    pub(crate) name: String,
+    pub(crate) operation: String,
+    pub(crate) subresource: Option<String>,
+    pub(crate) api_version: String,
+    pub(crate) time: String,
+    pub(crate) fields: Fields,
 }
 
 impl Manager {
-    pub(super) fn is(&self, name: &str, operation: &str, subresource: Option<&str>) -> bool {
+    pub(crate) fn is(&self, name: &str, operation: &str, subresource: Option<&str>) -> bool {
         self.name == name
             && self.operation == operation
             && self.subresource.as_deref() == subresource
     }
 
     /// How conflicts name the manager: its name, and the version when it used Update.
-    pub(super) fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         if self.operation == "Apply" {
             format!("\"{}\"", self.name)
         } else {
@@ -47,7 +48,7 @@ impl Manager {
 }
 
 /// The fields of a value, without those only the server sets.
-pub(super) fn of(kind: &ResourceType, object: &Json) -> Fields {
+pub(crate) fn of(kind: &ResourceType, object: &Json) -> Fields {
     let mut out = Fields::new();
     walk(kind, object, &mut Vec::new(), &mut Vec::new(), &mut out);
     out.retain(|path| {
@@ -117,7 +118,7 @@ fn walk(
 }
 
 /// The `k:` segment of a keyed list's item.
-pub(super) fn item_key(item: &Json, keys: &[String]) -> String {
+pub(crate) fn item_key(item: &Json, keys: &[String]) -> String {
     let mut chosen = Map::new();
     for key in keys {
         let value = match item.get(key) {
@@ -131,7 +132,7 @@ pub(super) fn item_key(item: &Json, keys: &[String]) -> String {
 }
 
 /// The value a path leads to.
-pub(super) fn lookup<'a>(
+pub(crate) fn lookup<'a>(
     kind: &ResourceType,
     object: &'a Json,
     path: &[String],
@@ -151,7 +152,7 @@ pub(super) fn lookup<'a>(
 }
 
 /// Where in a list the item of a `k:` or `v:` segment is.
-pub(super) fn position(
+pub(crate) fn position(
     kind: &ResourceType,
     list: &Json,
     names: &[String],
@@ -169,7 +170,7 @@ pub(super) fn position(
 }
 
 /// The fields that were added or got another value, and those that went away.
-pub(super) fn compare(kind: &ResourceType, before: &Json, after: &Json) -> (Fields, Fields) {
+pub(crate) fn compare(kind: &ResourceType, before: &Json, after: &Json) -> (Fields, Fields) {
     let (old, new) = (of(kind, before), of(kind, after));
     let changed = new
         .iter()
@@ -186,7 +187,7 @@ fn leaf_differs(kind: &ResourceType, before: &Json, after: &Json, path: &[String
 }
 
 /// Reads `metadata.managedFields`.
-pub(super) fn managers(object: &Json) -> Vec<Manager> {
+pub(crate) fn managers(object: &Json) -> Vec<Manager> {
     let text = |entry: &Json, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     object["metadata"]["managedFields"]
         .as_array()
@@ -204,7 +205,7 @@ pub(super) fn managers(object: &Json) -> Vec<Manager> {
 }
 
 /// Writes `metadata.managedFields`; managers that own nothing are dropped.
-pub(super) fn set_managers(object: &mut Json, managers: &[Manager]) {
+pub(crate) fn set_managers(object: &mut Json, managers: &[Manager]) {
     let entries: Vec<Json> = managers
         .iter()
         .filter(|manager| !manager.fields.is_empty())
@@ -224,7 +225,7 @@ pub(super) fn set_managers(object: &mut Json, managers: &[Manager]) {
         })
         .collect();
     if entries.is_empty() {
-        super::store::remove_key(&mut object["metadata"], "managedFields");
+        remove_key(&mut object["metadata"], "managedFields");
     } else {
         object["metadata"]["managedFields"] = json!(entries);
     }
@@ -269,7 +270,7 @@ fn decode(tree: &Json) -> Fields {
 
 /// Records a write that was not an apply: the manager owns what it changed, and nobody else
 /// owns that any longer.
-pub(super) fn record_update(
+pub(crate) fn record_update(
     kind: &ResourceType,
     before: Option<&Json>,
     after: &mut Json,
@@ -306,7 +307,7 @@ pub(super) fn record_update(
 }
 
 /// `.spec.containers[name="x"].image`, as conflicts print a path.
-pub(super) fn dotted(path: &[String]) -> String {
+pub(crate) fn dotted(path: &[String]) -> String {
     let mut out = String::new();
     for segment in path {
         if let Some(field) = segment.strip_prefix("f:") {

@@ -4,12 +4,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::Answer;
+use super::request::Answer;
 use super::store::Store;
 use super::types::{ResourceType, group_version};
 
 /// Answers `/openapi/…`.
-pub(super) fn serve(store: &Store, rest: &[&str]) -> Option<Answer> {
+pub(crate) fn serve(store: &Store, rest: &[&str]) -> Option<Answer> {
     match rest {
         ["v2"] => Some(Answer::ok(document_v2(store))),
         ["v3"] => Some(Answer::ok(root(store))),

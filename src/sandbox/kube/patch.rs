@@ -7,7 +7,7 @@ use super::status::Failure;
 use super::types::{ResourceType, Shape};
 
 /// Applies a JSON Patch (RFC 6902).
-pub(super) fn json_patch(kind: &ResourceType, live: &Json, body: &[u8]) -> Result<Json, Failure> {
+pub(crate) fn json_patch(kind: &ResourceType, live: &Json, body: &[u8]) -> Result<Json, Failure> {
     let patch: json_patch::Patch = serde_json::from_slice(body)
         .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
     let mut out = live.clone();
@@ -21,7 +21,7 @@ pub(super) fn json_patch(kind: &ResourceType, live: &Json, body: &[u8]) -> Resul
 }
 
 /// Applies a JSON merge patch (RFC 7386).
-pub(super) fn merge_patch(live: &Json, body: &[u8]) -> Result<Json, Failure> {
+pub(crate) fn merge_patch(live: &Json, body: &[u8]) -> Result<Json, Failure> {
     let patch = object_of(body)?;
     let mut out = live.clone();
     json_patch::merge(&mut out, &patch);
@@ -29,7 +29,7 @@ pub(super) fn merge_patch(live: &Json, body: &[u8]) -> Result<Json, Failure> {
 }
 
 /// Applies a strategic merge patch.
-pub(super) fn strategic(kind: &ResourceType, live: &Json, body: &[u8]) -> Result<Json, Failure> {
+pub(crate) fn strategic(kind: &ResourceType, live: &Json, body: &[u8]) -> Result<Json, Failure> {
     let patch = object_of(body)?;
     Ok(merge(kind, live, &patch, &mut Vec::new()))
 }

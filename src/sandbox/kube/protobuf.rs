@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value as Json, json};
 
 /// The media type.
-pub(super) const MEDIA: &str = "application/vnd.kubernetes.protobuf";
+pub(crate) const MEDIA: &str = "application/vnd.kubernetes.protobuf";
 
 struct Field {
     name: String,
@@ -41,7 +41,7 @@ static MESSAGES: LazyLock<BTreeMap<String, BTreeMap<u64, Field>>> = LazyLock::ne
 
 /// A body in the Kubernetes envelope as JSON; `None` when it is malformed or of a type the
 /// sandbox has no schema for.
-pub(super) fn decode(body: &[u8]) -> Option<Json> {
+pub(crate) fn decode(body: &[u8]) -> Option<Json> {
     let envelope = split(body.strip_prefix(b"k8s\0")?)?;
     let part = |wanted: u64| {
         envelope.iter().find_map(|(number, value)| match value {

@@ -4,16 +4,16 @@
 
 use serde_json::{Value as Json, json};
 
+use super::request::{Caller, Request};
 use super::status::Failure;
 use super::store::Store;
 use super::types::ResourceType;
-use super::{Caller, Request};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 impl Caller {
     /// The user name authorization and messages use.
-    pub fn user(&self) -> String {
+    pub(crate) fn user(&self) -> String {
         match self {
             Caller::Admin => "system:admin".to_owned(),
             Caller::ReadOnly => "reader".to_owned(),
@@ -26,7 +26,7 @@ impl Caller {
     }
 
     /// The groups the caller is in.
-    pub fn groups(&self) -> Vec<String> {
+    pub(crate) fn groups(&self) -> Vec<String> {
         match self {
             Caller::Admin => vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
             Caller::ReadOnly => vec!["system:authenticated".to_owned()],
@@ -51,20 +51,20 @@ fn service_account_groups(namespace: &str) -> Vec<String> {
 
 /// What a request wants to do, as an authorizer sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deed<'a> {
-    pub(super) verb: &'a str,
-    pub(super) group: &'a str,
+pub(crate) struct Deed<'a> {
+    pub(crate) verb: &'a str,
+    pub(crate) group: &'a str,
     /// `pods` or `pods/log`.
-    pub(super) resource: &'a str,
-    pub(super) name: &'a str,
-    pub(super) namespace: Option<&'a str>,
+    pub(crate) resource: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) namespace: Option<&'a str>,
 }
 
 /// Whether RBAC lets a user (with these groups) do `verb` on a resource; an empty `name` means
 /// no particular object, `namespace` `None` the cluster scope. Members of `system:masters` may
 /// do everything.
 #[expect(clippy::too_many_arguments, reason = "the attributes of one access review")]
-pub fn may(
+pub(crate) fn may(
     store: &Store,
     user: &str,
     groups: &[String],
@@ -81,7 +81,7 @@ pub fn may(
 
 /// Whether the service account may use the security context constraint in its namespace: named
 /// in `users`, in one of `groups`, or allowed the verb `use` by RBAC, in this order.
-pub fn scc_allows(store: &Store, scc: &str, namespace: &str, service_account: &str) -> bool {
+pub(crate) fn scc_allows(store: &Store, scc: &str, namespace: &str, service_account: &str) -> bool {
     let path = format!("/apis/security.openshift.io/v1/securitycontextconstraints/{scc}");
     let Some(object) = store.get(&path) else {
         return false;
@@ -110,7 +110,7 @@ pub fn scc_allows(store: &Store, scc: &str, namespace: &str, service_account: &s
 }
 
 /// Whether the caller may do this; the reader may look at everything and review its own access.
-pub(super) fn allowed(store: &Store, caller: &Caller, deed: &Deed<'_>) -> bool {
+pub(crate) fn allowed(store: &Store, caller: &Caller, deed: &Deed<'_>) -> bool {
     let looks = matches!(deed.verb, "get" | "list" | "watch");
     match caller {
         Caller::Admin => true,
@@ -131,7 +131,7 @@ pub(super) fn allowed(store: &Store, caller: &Caller, deed: &Deed<'_>) -> bool {
 
 /// The caller a request acts as: `Impersonate-User` and `Impersonate-Group` (kubectl `--as`),
 /// for those who may impersonate.
-pub(super) fn impersonated(
+pub(crate) fn impersonated(
     store: &Store,
     caller: &Caller,
     request: &Request<'_>,
@@ -236,7 +236,7 @@ fn covers(rule: &Json, deed: &Deed<'_>) -> bool {
 }
 
 /// Answers the create-only review types.
-pub(super) fn review(
+pub(crate) fn review(
     store: &Store,
     caller: &Caller,
     plural: &str,

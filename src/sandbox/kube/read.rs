@@ -3,13 +3,14 @@
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
 
+use super::request::{Answer, Call};
 use super::selectors::Selectors;
 use super::status::Failure;
 use super::store::Store;
-use super::{Answer, Call, table};
+use super::table;
 
 /// GET of one object or subresource.
-pub(super) fn get(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn get(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let live = call.live(store)?;
     match call.sub() {
         Some("log") => {
@@ -28,7 +29,7 @@ pub(super) fn get(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
 }
 
 /// The `Scale` view of an object.
-pub(super) fn scale(object: &Json) -> Json {
+pub(crate) fn scale(object: &Json) -> Json {
     let labels = object.pointer("/spec/selector/matchLabels");
     let selector: Vec<String> = labels
         .and_then(Json::as_object)
@@ -50,7 +51,7 @@ pub(super) fn scale(object: &Json) -> Json {
 }
 
 /// The selectors of a collection request.
-pub(super) fn selectors(call: &Call<'_>) -> Result<Selectors, Failure> {
+pub(crate) fn selectors(call: &Call<'_>) -> Result<Selectors, Failure> {
     let mut selectors =
         Selectors::parse(call.request.value("labelSelector"), call.request.value("fieldSelector"))?;
     selectors.name.clone_from(&call.at.name);
@@ -58,7 +59,7 @@ pub(super) fn selectors(call: &Call<'_>) -> Result<Selectors, Failure> {
 }
 
 /// Paths and objects a collection request selects, in path order.
-pub(super) fn selected(
+pub(crate) fn selected(
     store: &Store,
     call: &Call<'_>,
     selectors: &Selectors,
@@ -76,7 +77,7 @@ pub(super) fn selected(
 }
 
 /// GET of a collection.
-pub(super) fn list(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn list(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let selectors = selectors(call)?;
     let mut found = selected(store, call, &selectors);
     let token = base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -5,8 +5,6 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::store::Store;
-
 #[derive(Deserialize)]
 struct Seed {
     every: Vec<Placed>,
@@ -27,36 +25,32 @@ static SEED: LazyLock<Seed> = LazyLock::new(|| {
 });
 
 /// Whether the platform ships a security context constraint of this name.
-pub(super) fn ships_scc(name: &str) -> bool {
+pub(crate) fn ships_scc(name: &str) -> bool {
     SEED.sccs.iter().any(|scc| scc["name"] == name)
 }
 
-/// Puts the initial objects of the store's distribution, made at a time (RFC 3339).
-pub(super) fn fill(store: &mut Store, born: &str) {
-    let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    for placed in &SEED.every {
-        store.put(&placed.at, placed.object.clone(), born);
+/// The paths and objects that every cluster of a distribution begins with.
+pub(crate) fn objects(distribution: &str) -> Vec<(String, Json)> {
+    let placed = |all: &[Placed]| -> Vec<(String, Json)> {
+        all.iter().map(|it| (it.at.clone(), it.object.clone())).collect()
+    };
+    let mut objects = placed(&SEED.every);
+    if distribution != "openshift" {
+        return objects;
     }
-    if store.distribution() != "openshift" {
-        return;
-    }
-    for placed in &SEED.openshift {
-        store.put(&placed.at, placed.object.clone(), born);
-    }
-    for mut given in SEED.sccs.iter().cloned() {
+    objects.extend(placed(&SEED.openshift));
+    for given in &SEED.sccs {
+        let name = given["name"].as_str().unwrap_or_default();
         let mut scc = SEED.scc_defaults.clone();
-        let name = given["name"].as_str().unwrap_or_default().to_owned();
-        let description = given["description"].take();
-        if let Some(fields) = given.as_object() {
-            for (field, value) in fields {
-                if field != "name" && field != "description" {
-                    scc[field] = value.clone();
-                }
-            }
+        let fields = given.as_object().into_iter().flatten();
+        for (field, value) in
+            fields.filter(|(field, _)| !["name", "description"].contains(&field.as_str()))
+        {
+            scc[field] = value.clone();
         }
-        scc["metadata"]["annotations"]["kubernetes.io/description"] = description;
+        scc["metadata"]["annotations"]["kubernetes.io/description"] = given["description"].clone();
         let path = format!("/apis/security.openshift.io/v1/securitycontextconstraints/{name}");
-        store.put(&path, scc, born);
+        objects.push((path, scc));
         let role = json!({
             "metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}},
             "rules": [{
@@ -66,6 +60,9 @@ pub(super) fn fill(store: &mut Store, born: &str) {
                 "verbs": ["use"],
             }],
         });
-        store.put(&format!("{rbac}/clusterroles/system:openshift:scc:{name}"), role, born);
+        let path =
+            format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/system:openshift:scc:{name}");
+        objects.push((path, role));
     }
+    objects
 }

@@ -16,16 +16,16 @@ enum Term {
 
 /// The two selectors of a list, watch or deletecollection request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Selectors {
+pub(crate) struct Selectors {
     labels: Vec<Term>,
     fields: Vec<Term>,
     /// The only object asked for (a watch on one object's path).
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl Selectors {
     /// Reads the query values.
-    pub(super) fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Failure> {
         let bad = |what: &str, text: &str| {
             Failure::bad_request(format!("unable to parse {what} selector: \"{text}\""))
         };
@@ -39,7 +39,7 @@ impl Selectors {
         Ok(Self { labels: read("label", labels)?, fields: read("field", fields)?, name: None })
     }
 
-    pub(super) fn match_object(&self, object: &Json) -> bool {
+    pub(crate) fn match_object(&self, object: &Json) -> bool {
         let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
         let field = |key: &str| {
             let pointer = format!("/{}", key.replace('.', "/"));

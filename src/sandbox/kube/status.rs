@@ -7,8 +7,8 @@ use super::types::ResourceType;
 
 /// A request that failed.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) code: u16,
+pub(crate) struct Failure {
+    pub(crate) code: u16,
     reason: &'static str,
     message: String,
     details: Json,
@@ -31,7 +31,7 @@ impl Failure {
     }
 
     /// The `Status` object.
-    pub(super) fn body(&self) -> Json {
+    pub(crate) fn body(&self) -> Json {
         json!({
             "kind": "Status",
             "apiVersion": "v1",
@@ -44,28 +44,28 @@ impl Failure {
         })
     }
 
-    pub(super) fn unknown_path() -> Self {
+    pub(crate) fn unknown_path() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource")
     }
 
-    pub(super) fn not_found(kind: &ResourceType, name: &str) -> Self {
+    pub(crate) fn not_found(kind: &ResourceType, name: &str) -> Self {
         let what = kind.qualified();
         Self::new(404, "NotFound", format!("{what} \"{name}\" not found")).about(kind, name)
     }
 
-    pub(super) fn already_exists(kind: &ResourceType, name: &str) -> Self {
+    pub(crate) fn already_exists(kind: &ResourceType, name: &str) -> Self {
         let what = kind.qualified();
         let message = format!("{what} \"{name}\" already exists");
         Self::new(409, "AlreadyExists", message).about(kind, name)
     }
 
-    pub(super) fn conflict(kind: &ResourceType, name: &str, why: &str) -> Self {
+    pub(crate) fn conflict(kind: &ResourceType, name: &str, why: &str) -> Self {
         let what = kind.qualified();
         let message = format!("Operation cannot be fulfilled on {what} \"{name}\": {why}");
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
-    pub(super) fn modified(kind: &ResourceType, name: &str) -> Self {
+    pub(crate) fn modified(kind: &ResourceType, name: &str) -> Self {
         Self::conflict(
             kind,
             name,
@@ -74,7 +74,7 @@ impl Failure {
     }
 
     /// Server-side apply conflicts: (manager description, dotted field).
-    pub(super) fn apply_conflict(conflicts: &[(String, String)]) -> Self {
+    pub(crate) fn apply_conflict(conflicts: &[(String, String)]) -> Self {
         let mut message = String::new();
         let mut last = "";
         for (manager, field) in conflicts {
@@ -105,7 +105,7 @@ impl Failure {
         failure
     }
 
-    pub(super) fn forbidden(kind: &ResourceType, name: &str, why: &str) -> Self {
+    pub(crate) fn forbidden(kind: &ResourceType, name: &str, why: &str) -> Self {
         let what = kind.qualified();
         let named = if name.is_empty() {
             format!("{what} is forbidden: {why}")
@@ -116,7 +116,7 @@ impl Failure {
     }
 
     /// A create refused because the namespace is going away.
-    pub(super) fn terminating(kind: &ResourceType, name: &str, namespace: &str) -> Self {
+    pub(crate) fn terminating(kind: &ResourceType, name: &str, namespace: &str) -> Self {
         let why = format!(
             "unable to create new content in namespace {namespace} because it is being terminated"
         );
@@ -130,7 +130,7 @@ impl Failure {
     }
 
     /// A denial by an admission webhook: the webhook's name and its words.
-    pub(super) fn denied(webhook: &str, why: &str) -> Self {
+    pub(crate) fn denied(webhook: &str, why: &str) -> Self {
         Self::new(
             403,
             "Forbidden",
@@ -139,7 +139,7 @@ impl Failure {
     }
 
     /// 422 with one cause: (cause reason, field, message).
-    pub(super) fn invalid(
+    pub(crate) fn invalid(
         kind: &ResourceType,
         name: &str,
         cause: &'static str,
@@ -159,7 +159,7 @@ impl Failure {
     }
 
     /// 422 for the request's options rather than its object.
-    pub(super) fn invalid_options(what: &str, field: &str, why: &str) -> Self {
+    pub(crate) fn invalid_options(what: &str, field: &str, why: &str) -> Self {
         let message = format!("{what}.meta.k8s.io \"\" is invalid: {field}: {why}");
         let mut failure = Self::new(422, "Invalid", message);
         failure.details = json!({
@@ -170,19 +170,19 @@ impl Failure {
         failure
     }
 
-    pub(super) fn bad_request(why: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(why: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", why)
     }
 
-    pub(super) fn unprocessable(why: impl Into<String>) -> Self {
+    pub(crate) fn unprocessable(why: impl Into<String>) -> Self {
         Self::new(422, "Invalid", why)
     }
 
-    pub(super) fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
-    pub(super) fn method_not_allowed() -> Self {
+    pub(crate) fn method_not_allowed() -> Self {
         Self::new(
             405,
             "MethodNotAllowed",
@@ -190,7 +190,7 @@ impl Failure {
         )
     }
 
-    pub(super) fn unsupported_media(sent: &str, supported: &str) -> Self {
+    pub(crate) fn unsupported_media(sent: &str, supported: &str) -> Self {
         Self::new(
             415,
             "UnsupportedMediaType",
@@ -200,7 +200,7 @@ impl Failure {
         )
     }
 
-    pub(super) fn expired(why: impl Into<String>) -> Self {
+    pub(crate) fn expired(why: impl Into<String>) -> Self {
         Self::new(410, "Expired", why)
     }
 }

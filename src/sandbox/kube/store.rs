@@ -8,13 +8,15 @@ use serde_json::{Value as Json, json};
 
 use super::types::{ApiPath, ResourceType};
 use super::{admission, crd, fields, seed};
+use crate::json::remove_key;
+use crate::state::clock::seconds;
 
 /// How many changes a watch can look back at before it is told 410 Gone.
 const HISTORY: usize = 2_000;
 
 /// What happened to an object (Kubernetes API concepts, "Efficient detection of changes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Added,
     Modified,
     Deleted,
@@ -22,19 +24,19 @@ pub(super) enum Change {
 
 /// One entry of the watch history.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) revision: u64,
-    pub(super) change: Change,
-    pub(super) path: String,
-    pub(super) object: Arc<Json>,
+pub(crate) struct Entry {
+    pub(crate) revision: u64,
+    pub(crate) change: Change,
+    pub(crate) path: String,
+    pub(crate) object: Arc<Json>,
     /// The object before the change: a selector may have matched it and no longer do.
-    pub(super) before: Option<Arc<Json>>,
+    pub(crate) before: Option<Arc<Json>>,
 }
 
 /// Everything the simulated API server remembers. Clones share the objects. The watch history is not part of the saved
 /// state: after a reload, older watches are told 410 and list again, as after an etcd compaction.
 #[derive(Clone, Debug, Default)]
-pub struct Store {
+pub(crate) struct Store {
     distribution: String,
     revision: u64,
     objects: BTreeMap<String, Arc<Json>>,
@@ -49,15 +51,17 @@ impl Store {
     /// A fresh cluster of this distribution (`aks`, `openshift`, …): the namespaces and
     /// ClusterRoles every cluster has, and on `openshift` the security context constraints as
     /// the platform ships them (openshift/cluster-kube-apiserver-operator, scc-manifests). `born`, RFC 3339, is when.
-    pub fn new(distribution: &str, born: &str) -> Self {
+    pub(crate) fn new(distribution: &str, born: &str) -> Self {
         let mut store = Self { distribution: distribution.to_owned(), ..Self::default() };
-        seed::fill(&mut store, born);
+        for (path, object) in seed::objects(distribution) {
+            store.put(&path, object, born);
+        }
         store
     }
 
     /// Says that this is what the cluster begins with: nothing of it needs to be saved or watched.
     #[must_use]
-    pub fn begun(mut self) -> Self {
+    pub(crate) fn begun(mut self) -> Self {
         self.changed.clear();
         self.unsaved.clear();
         self.history.clear();
@@ -65,7 +69,7 @@ impl Store {
     }
 
     /// Puts an object back as it was saved; `None` was deleted.
-    pub fn restore(&mut self, path: String, object: Option<Json>) {
+    pub(crate) fn restore(&mut self, path: String, object: Option<Json>) {
         match object {
             Some(object) => self.objects.insert(path.clone(), Arc::new(object)),
             None => self.objects.remove(&path),
@@ -74,18 +78,18 @@ impl Store {
     }
 
     /// Puts the counter of changes back.
-    pub fn restore_revision(&mut self, revision: u64) {
+    pub(crate) fn restore_revision(&mut self, revision: u64) {
         self.revision = self.revision.max(revision);
     }
 
     /// What differs from the beginning, or with `unsaved` from what is written: paths with objects, `None` where deleted.
-    pub fn changes(&self, unsaved: bool) -> impl Iterator<Item = (&str, Option<&Json>)> {
+    pub(crate) fn changes(&self, unsaved: bool) -> impl Iterator<Item = (&str, Option<&Json>)> {
         let paths = if unsaved { &self.unsaved } else { &self.changed };
         paths.iter().map(|path| (path.as_str(), self.get(path)))
     }
 
     /// Says that everything is written.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.unsaved.clear();
     }
 
@@ -94,19 +98,14 @@ impl Store {
         self.unsaved.insert(path.to_owned());
     }
 
-    /// The distribution given to [`Store::new`].
-    pub fn distribution(&self) -> &str {
-        &self.distribution
-    }
-
     /// The object stored at this API path.
-    pub fn get(&self, path: &str) -> Option<&Json> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Json> {
         self.objects.get(path).map(Arc::as_ref)
     }
 
     /// Creates or replaces an object from the controller side: fills in apiVersion, kind, name,
     /// namespace, uid, resourceVersion and creationTimestamp. `now` is RFC 3339. An object equal to the stored one leaves no trace.
-    pub fn put(&mut self, path: &str, object: Json, now: &str) {
+    pub(crate) fn put(&mut self, path: &str, object: Json, now: &str) {
         let mut object = object;
         let kind = ApiPath::parse(path).and_then(|at| {
             let kind = self.find_type(&at.group, &at.version, &at.resource)?;
@@ -141,7 +140,7 @@ impl Store {
     }
 
     /// Removes an object at once, finalizers or not; a namespace takes its content along.
-    pub fn remove(&mut self, path: &str) -> Option<Json> {
+    pub(crate) fn remove(&mut self, path: &str) -> Option<Json> {
         if ApiPath::parse(path).is_some_and(|at| at.resource == "namespaces") {
             let name = path.rsplit('/').next().unwrap_or_default().to_owned();
             for inside in self.paths_in_namespace(&name) {
@@ -153,7 +152,7 @@ impl Store {
 
     /// The API path of an object named by its path or as kubectl names it: `deployment/azureml/gateway`, `node/node-1`,
     /// with the kind in any of the forms that discovery lists. `None` when there is no such kind.
-    pub fn path_of(&self, name: &str) -> Option<String> {
+    pub(crate) fn path_of(&self, name: &str) -> Option<String> {
         if name.starts_with('/') {
             return Some(name.to_owned());
         }
@@ -175,7 +174,7 @@ impl Store {
 
     /// The objects of a collection path, in path order: `/apis/apps/v1/deployments` for all
     /// namespaces or `/apis/apps/v1/namespaces/x/deployments` for one.
-    pub fn list(&self, collection_path: &str) -> Vec<&Json> {
+    pub(crate) fn list(&self, collection_path: &str) -> Vec<&Json> {
         let Some(wanted) = ApiPath::parse(collection_path) else {
             return Vec::new();
         };
@@ -183,14 +182,20 @@ impl Store {
     }
 
     /// Every object, in path order.
-    pub fn all(&self) -> Vec<&Json> {
+    pub(crate) fn all(&self) -> Vec<&Json> {
         self.objects.values().map(Arc::as_ref).collect()
     }
 
     /// Sets the value at a JSON pointer of a stored object, making missing object parents, as a
     /// colleague with `kubectl edit` would. False when there is no such object or the pointer
     /// runs through a scalar.
-    pub fn set_pointer(&mut self, path: &str, pointer: &str, value: Json, now: &str) -> bool {
+    pub(crate) fn set_pointer(
+        &mut self,
+        path: &str,
+        pointer: &str,
+        value: Json,
+        now: &str,
+    ) -> bool {
         let Some(live) = self.get(path).cloned() else {
             return false;
         };
@@ -214,11 +219,11 @@ impl Store {
     }
 
     /// The resourceVersion of the newest change.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
-    pub(super) fn list_at(&self, wanted: &ApiPath) -> Vec<(&str, &Json)> {
+    pub(crate) fn list_at(&self, wanted: &ApiPath) -> Vec<(&str, &Json)> {
         let root = ApiPath { namespace: None, name: None, subresource: None, ..wanted.clone() };
         let matches = |path: &str| {
             ApiPath::parse(path).is_some_and(|at| {
@@ -236,14 +241,14 @@ impl Store {
             .collect()
     }
 
-    pub(super) fn types(&self) -> Vec<ResourceType> {
+    pub(crate) fn types(&self) -> Vec<ResourceType> {
         let mut types: Vec<ResourceType> =
             ResourceType::builtin(&self.distribution).cloned().collect();
         types.extend(self.custom_types());
         types
     }
 
-    pub(super) fn find_type(
+    pub(crate) fn find_type(
         &self,
         group: &str,
         version: &str,
@@ -263,7 +268,7 @@ impl Store {
     }
 
     /// Paths of everything inside a namespace.
-    pub(super) fn paths_in_namespace(&self, namespace: &str) -> Vec<String> {
+    pub(crate) fn paths_in_namespace(&self, namespace: &str) -> Vec<String> {
         self.objects
             .iter()
             .filter(|(path, object)| {
@@ -274,7 +279,7 @@ impl Store {
     }
 
     /// Paths of the objects owned by this uid and by nobody else who still exists.
-    pub(super) fn dependents(&self, uid: &Json) -> Vec<String> {
+    pub(crate) fn dependents(&self, uid: &Json) -> Vec<String> {
         let alive = |owner: &Json| {
             self.objects.values().any(|object| object["metadata"]["uid"] == owner["uid"])
         };
@@ -292,7 +297,7 @@ impl Store {
     }
 
     /// Stores the object under the next resourceVersion and remembers the event.
-    pub(super) fn commit(&mut self, path: &str, mut object: Json) -> Json {
+    pub(crate) fn commit(&mut self, path: &str, mut object: Json) -> Json {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         let shared = Arc::new(object.clone());
@@ -303,7 +308,7 @@ impl Store {
     }
 
     /// Removes the object and remembers the event.
-    pub(super) fn erase(&mut self, path: &str) -> Option<Json> {
+    pub(crate) fn erase(&mut self, path: &str) -> Option<Json> {
         let before = self.objects.remove(path)?;
         self.revision += 1;
         let mut object = before.as_ref().clone();
@@ -333,7 +338,7 @@ impl Store {
     }
 
     /// The changes after a revision; `None` when the history no longer reaches back that far.
-    pub(super) fn changes_since(&self, revision: u64) -> Option<impl Iterator<Item = &Entry>> {
+    pub(crate) fn changes_since(&self, revision: u64) -> Option<impl Iterator<Item = &Entry>> {
         let oldest = self.history.front().map_or(self.revision, |first| first.revision - 1);
         (revision >= oldest)
             .then(|| self.history.iter().filter(move |entry| entry.revision > revision))
@@ -341,7 +346,7 @@ impl Store {
 }
 
 /// Fills in what only the server sets and carries it over from the live object.
-pub(super) fn stamp(path: &str, live: Option<&Json>, object: &mut Json, salt: u64, now: &str) {
+pub(crate) fn stamp(path: &str, live: Option<&Json>, object: &mut Json, salt: u64, now: &str) {
     let fresh = json!({
         "uid": uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{path}#{salt}#{now}").as_bytes()).to_string(),
         "creationTimestamp": seconds(now),
@@ -380,20 +385,6 @@ fn same_intent(left: &Json, right: &Json) -> bool {
         object
     };
     strip(left) == strip(right)
-}
-
-pub(super) fn remove_key(object: &mut Json, field: &str) {
-    if let Some(map) = object.as_object_mut() {
-        map.remove(field);
-    }
-}
-
-/// Kubernetes timestamps have whole seconds.
-pub(super) fn seconds(now: &str) -> String {
-    match now.split_once('.') {
-        Some((whole, _)) => format!("{whole}Z"),
-        None => now.to_owned(),
-    }
 }
 
 fn set_at(target: &mut Json, pointer: &str, value: Json) -> bool {

@@ -3,24 +3,11 @@
 
 use serde_json::{Value as Json, json};
 
+use super::request::{Call, Request, View};
 use super::types::ResourceType;
-use super::{Call, Request};
-
-/// The representation a client asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum View {
-    Whole,
-    Table {
-        /// `includeObject=Object`: rows carry whole objects instead of their metadata.
-        objects: bool,
-        /// The time ages are counted from.
-        now: String,
-    },
-    Metadata,
-}
 
 /// Reads the Accept header; the first representation listed wins.
-pub(super) fn view(request: &Request<'_>) -> View {
+pub(crate) fn view(request: &Request<'_>) -> View {
     let accept = request.header(http::header::ACCEPT).replace(' ', "");
     for media in accept.split(',') {
         if media.contains("as=Table") {
@@ -40,12 +27,12 @@ pub(super) fn view(request: &Request<'_>) -> View {
 }
 
 /// The object or list in the representation the request asked for.
-pub(super) fn negotiate(call: &Call<'_>, object: Json) -> Json {
+pub(crate) fn negotiate(call: &Call<'_>, object: Json) -> Json {
     show(&call.kind, &view(call.request), object)
 }
 
 /// The object or list in a representation.
-pub(super) fn show(kind: &ResourceType, view: &View, object: Json) -> Json {
+pub(crate) fn show(kind: &ResourceType, view: &View, object: Json) -> Json {
     match view {
         View::Whole => object,
         View::Metadata => metadata(&object),

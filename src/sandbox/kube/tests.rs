@@ -3,7 +3,12 @@
 use http::{HeaderMap, Method};
 use serde_json::{Value as Json, json};
 
-use super::*;
+use super::api::handle;
+use super::crd;
+use super::rbac::scc_allows;
+use super::request::{Answer, Caller, ClusterFacts, Request};
+use super::store::Store;
+use super::watch::events_since;
 
 const NOW: &str = "2026-03-01T10:00:00Z";
 
@@ -18,11 +23,7 @@ impl World {
     fn new(distribution: &str) -> Self {
         Self {
             store: Store::new(distribution, "2026-01-01T00:00:00Z"),
-            facts: ClusterFacts {
-                scc_edit_denied: false,
-                version: "1.33.2".to_owned(),
-                openshift: distribution == "openshift",
-            },
+            facts: ClusterFacts { scc_edit_denied: false, version: "1.33.2".to_owned() },
             caller: Caller::Admin,
         }
     }

@@ -10,42 +10,42 @@ use serde_json::Value as Json;
 /// One resource type as discovery lists it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ResourceType {
+pub(crate) struct ResourceType {
     #[serde(default)]
-    pub(super) group: String,
+    pub(crate) group: String,
     /// `v1` for every built-in type.
     #[serde(default = "v1")]
-    pub(super) version: String,
-    pub(super) plural: String,
+    pub(crate) version: String,
+    pub(crate) plural: String,
     #[serde(default)]
-    pub(super) singular: String,
-    pub(super) kind: String,
+    pub(crate) singular: String,
+    pub(crate) kind: String,
     #[serde(default)]
-    pub(super) cluster: bool,
+    pub(crate) cluster: bool,
     #[serde(default)]
-    pub(super) short: Vec<String>,
+    pub(crate) short: Vec<String>,
     #[serde(default)]
-    pub(super) categories: Vec<String>,
+    pub(crate) categories: Vec<String>,
     #[serde(default)]
-    pub(super) sub: Vec<String>,
+    pub(crate) sub: Vec<String>,
     #[serde(default)]
-    pub(super) columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     /// Create-only types (access reviews) that are answered and never stored.
     #[serde(default)]
-    pub(super) review: bool,
+    pub(crate) review: bool,
     /// Defined by a CustomResourceDefinition in a real cluster: no strategic merge, all lists
     /// atomic unless the schema says otherwise, and PUT needs a resourceVersion.
     #[serde(default)]
-    pub(super) custom: bool,
+    pub(crate) custom: bool,
     /// The only distribution that has the type.
     #[serde(default)]
-    pub(super) distribution: Option<String>,
+    pub(crate) distribution: Option<String>,
     /// The version objects are stored under when it is not `version`.
     #[serde(skip)]
-    pub(super) storage: Option<String>,
+    pub(crate) storage: Option<String>,
     /// The CRD's `openAPIV3Schema`.
     #[serde(skip)]
-    pub(super) schema: Option<Json>,
+    pub(crate) schema: Option<Json>,
 }
 
 fn v1() -> String {
@@ -73,7 +73,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
 
 /// How a list or an object merges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// Replaced as a whole.
     Atomic,
     /// A list of objects told apart by these fields.
@@ -84,19 +84,19 @@ pub(super) enum Shape {
 
 impl ResourceType {
     /// The types every cluster of this distribution has.
-    pub(super) fn builtin(distribution: &str) -> impl Iterator<Item = &'static ResourceType> {
+    pub(crate) fn builtin(distribution: &str) -> impl Iterator<Item = &'static ResourceType> {
         CATALOG.resource.iter().filter(move |kind| {
             kind.distribution.as_deref().is_none_or(|only| only == distribution)
         })
     }
 
     /// `v1` or `apps/v1`.
-    pub(super) fn api_version(&self) -> String {
+    pub(crate) fn api_version(&self) -> String {
         group_version(&self.group, &self.version)
     }
 
     /// `deployments.apps`, as messages name the resource.
-    pub(super) fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         if self.group.is_empty() {
             self.plural.clone()
         } else {
@@ -104,12 +104,12 @@ impl ResourceType {
         }
     }
 
-    pub(super) fn has(&self, subresource: &str) -> bool {
+    pub(crate) fn has(&self, subresource: &str) -> bool {
         self.sub.iter().any(|each| each == subresource)
     }
 
     /// The path objects of this type are stored under.
-    pub(super) fn path(&self, namespace: Option<&str>, name: Option<&str>) -> String {
+    pub(crate) fn path(&self, namespace: Option<&str>, name: Option<&str>) -> String {
         ApiPath {
             group: self.group.clone(),
             version: self.storage.clone().unwrap_or_else(|| self.version.clone()),
@@ -122,7 +122,7 @@ impl ResourceType {
     }
 
     /// The verbs discovery lists.
-    pub(super) fn verbs(&self) -> &'static [&'static str] {
+    pub(crate) fn verbs(&self) -> &'static [&'static str] {
         if self.review {
             &["create"]
         } else {
@@ -131,7 +131,7 @@ impl ResourceType {
     }
 
     /// How the list at `path` (field names from the root) merges.
-    pub(super) fn list_shape(&self, path: &[String]) -> Shape {
+    pub(crate) fn list_shape(&self, path: &[String]) -> Shape {
         if let Some(node) = self.schema_node(path) {
             let keys = node["x-kubernetes-list-map-keys"].as_array();
             return match (node["x-kubernetes-list-type"].as_str(), keys) {
@@ -161,7 +161,7 @@ impl ResourceType {
     }
 
     /// Whether the object at `path` is replaced as a whole.
-    pub(super) fn atomic_map(&self, path: &[String]) -> bool {
+    pub(crate) fn atomic_map(&self, path: &[String]) -> bool {
         if self.custom {
             return self
                 .schema_node(path)
@@ -183,24 +183,24 @@ impl ResourceType {
 }
 
 /// `v1` or `group/version`.
-pub(super) fn group_version(group: &str, version: &str) -> String {
+pub(crate) fn group_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 /// A parsed API path of a collection, an object or a subresource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ApiPath {
-    pub(super) group: String,
-    pub(super) version: String,
-    pub(super) namespace: Option<String>,
-    pub(super) resource: String,
-    pub(super) name: Option<String>,
-    pub(super) subresource: Option<String>,
+pub(crate) struct ApiPath {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) resource: String,
+    pub(crate) name: Option<String>,
+    pub(crate) subresource: Option<String>,
 }
 
 impl ApiPath {
     /// Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`; `None` for anything else.
-    pub(super) fn parse(path: &str) -> Option<Self> {
+    pub(crate) fn parse(path: &str) -> Option<Self> {
         let parts: Vec<String> = path
             .split('/')
             .filter(|part| !part.is_empty())

@@ -3,38 +3,19 @@
 
 use serde_json::{Value as Json, json};
 
-use super::selectors::Selectors;
+use super::request::{Answer, Call, WatchSpec};
 use super::status::Failure;
 use super::store::{Change, Entry, Store};
-use super::table::{self, View};
-use super::types::{ApiPath, ResourceType};
-use super::{Answer, Call, read};
-
-/// What a watcher asked for.
-#[derive(Clone, Debug)]
-pub struct WatchSpec {
-    /// Events to send at once, before anything from [`events_since`].
-    pub initial: Vec<Json>,
-    /// The resourceVersion to go on from.
-    pub resource_version: u64,
-    /// Whether the watcher wants BOOKMARK events now and then.
-    pub bookmarks: bool,
-    /// How many seconds the watch may last, when the watcher said so.
-    pub timeout_seconds: Option<u64>,
-    kind: ResourceType,
-    at: ApiPath,
-    selectors: Selectors,
-    view: View,
-}
+use super::types::ApiPath;
+use super::{read, table};
 
 /// Begins a watch.
-pub(super) fn start(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn start(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let request = call.request;
     let selectors = read::selectors(call)?;
     let mut spec = WatchSpec {
         initial: Vec::new(),
         resource_version: store.revision(),
-        bookmarks: request.flag("allowWatchBookmarks"),
         timeout_seconds: request.value("timeoutSeconds").and_then(|text| text.parse().ok()),
         kind: call.kind.clone(),
         at: call.at.clone(),
@@ -70,7 +51,11 @@ pub(super) fn start(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
 /// The events a watcher who has seen `resource_version` gets next, each with the
 /// resourceVersion to ask from afterwards. A version the history no longer reaches gives one
 /// ERROR event with a 410 `Status`; close the stream after it.
-pub fn events_since(store: &Store, spec: &WatchSpec, resource_version: u64) -> Vec<(u64, Json)> {
+pub(crate) fn events_since(
+    store: &Store,
+    spec: &WatchSpec,
+    resource_version: u64,
+) -> Vec<(u64, Json)> {
     let Some(entries) = store.changes_since(resource_version) else {
         let gone = too_old(store, resource_version).body();
         return vec![(store.revision(), json!({"type": "ERROR", "object": gone}))];
@@ -79,7 +64,7 @@ pub fn events_since(store: &Store, spec: &WatchSpec, resource_version: u64) -> V
 }
 
 /// A BOOKMARK event at the store's newest resourceVersion.
-pub fn bookmark(store: &Store, spec: &WatchSpec) -> Json {
+pub(crate) fn bookmark(store: &Store, spec: &WatchSpec) -> Json {
     json!({"type": "BOOKMARK", "object": {
         "kind": spec.kind.kind,
         "apiVersion": spec.kind.api_version(),

@@ -3,51 +3,18 @@
 use serde_json::{Value as Json, json};
 
 use super::apply::{self, Applier};
+use super::request::{Answer, Call};
 use super::status::Failure;
-use super::store::{Store, remove_key, seconds, stamp};
-use super::{Answer, Call, admission, crd, delete, fields, patch as patches, protobuf, read};
+use super::store::{Store, stamp};
+use super::types::{ResourceType, group_version};
+use super::{admission, body, crd, delete, fields, patch as patches, read};
+use crate::json::remove_key;
+use crate::state::clock::seconds;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
-
-/// The body of a POST or PUT as an object.
-pub(super) fn body_object(call: &Call<'_>) -> Result<Json, Failure> {
-    let media = media_type(call);
-    match media.as_str() {
-        "" | "application/json" | "application/yaml" => parse(call.request.body),
-        protobuf::MEDIA => protobuf::decode(call.request.body).ok_or_else(|| {
-            Failure::bad_request(
-                "unable to decode the protobuf body: send application/json instead",
-            )
-        }),
-        _ => Err(Failure::unsupported_media(
-            &media,
-            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
-        )),
-    }
-}
-
-fn media_type(call: &Call<'_>) -> String {
-    let header = call.request.header(http::header::CONTENT_TYPE);
-    let media = header.split(';').next().unwrap_or_default();
-    media.trim().to_ascii_lowercase()
-}
-
-/// JSON, or YAML when it is not JSON.
-fn parse(body: &[u8]) -> Result<Json, Failure> {
-    let bad = |why: &str| Failure::bad_request(format!("error parsing the body: {why}"));
-    let parsed: Json = match serde_json::from_slice(body) {
-        Ok(parsed) => parsed,
-        Err(error) => std::str::from_utf8(body)
-            .ok()
-            .filter(|text| !text.trim_start().starts_with('{'))
-            .and_then(|text| serde_yaml::from_str(text).ok())
-            .ok_or_else(|| bad(&error.to_string()))?,
-    };
-    if parsed.is_object() { Ok(parsed) } else { Err(bad("it is not an object")) }
-}
 
 /// Kind, version, name and namespace of the body must be those of the path.
 fn check_identity(call: &Call<'_>, object: &mut Json) -> Result<(), Failure> {
@@ -105,8 +72,8 @@ fn manager(call: &Call<'_>) -> String {
 }
 
 /// POST to a collection.
-pub(super) fn create(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
-    let mut object = body_object(call)?;
+pub(crate) fn create(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+    let mut object = body::body_object(call)?;
     check_identity(call, &mut object)?;
     let prefix = object["metadata"]["generateName"].as_str();
     if let (Some(prefix), true) = (prefix, object["metadata"]["name"].is_null()) {
@@ -140,7 +107,7 @@ fn insert(
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     admission::default_fields(kind, &mut object);
     admission::validate(kind, None, &object)?;
-    admission::namespace_open(store, kind, call.namespace(), &name)?;
+    namespace_open(store, kind, call.namespace(), &name)?;
     admission::protect(call.facts, kind, &name, "create")?;
     let path = kind.path(call.namespace(), Some(&name));
     if store.get(&path).is_some() {
@@ -166,15 +133,15 @@ fn commit(store: &mut Store, call: &Call<'_>, path: &str, mut object: Json) -> J
         crd::establish(&mut object, &seconds(call.request.now));
     }
     if let Some(storage) = &call.kind.storage {
-        object["apiVersion"] = json!(super::types::group_version(&call.kind.group, storage));
+        object["apiVersion"] = json!(group_version(&call.kind.group, storage));
     }
     store.commit(path, object)
 }
 
 /// POST to a subresource: tokens of service accounts, evictions of pods.
-pub(super) fn create_sub(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn create_sub(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let live = call.live(store)?;
-    let mut object = body_object(call)?;
+    let mut object = body::body_object(call)?;
     if call.sub() == Some("eviction") {
         delete::remove(store, &call.path(), call.request.now, false);
         let body = delete::success(call, &live);
@@ -193,9 +160,9 @@ pub(super) fn create_sub(store: &mut Store, call: &Call<'_>) -> Result<Answer, F
 }
 
 /// PUT.
-pub(super) fn update(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn update(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
     let live = call.live(store)?;
-    let mut object = body_object(call)?;
+    let mut object = body::body_object(call)?;
     if call.sub() == Some("scale") {
         let next = with_replicas(&live, &object);
         let stored = replace(store, call, &live, next, true)?;
@@ -294,8 +261,8 @@ fn unchanged(live: &Json, next: &Json) -> bool {
 }
 
 /// PATCH.
-pub(super) fn patch(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
-    let media = media_type(call);
+pub(crate) fn patch(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+    let media = body::media_type(call);
     let supported = if call.kind.custom {
         vec![JSON_PATCH, MERGE, APPLY]
     } else {
@@ -334,7 +301,7 @@ fn server_side_apply(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
             "Required value: is required for apply patch",
         ));
     }
-    let mut config = parse(call.request.body)?;
+    let mut config = body::parse(call.request.body)?;
     if config["kind"].is_null() || config["apiVersion"].is_null() {
         return Err(Failure::bad_request("apply configuration must name apiVersion and kind"));
     }
@@ -374,4 +341,25 @@ fn server_side_apply(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
     let next = apply::apply(&call.kind, &live, &config, &by)?;
     let stored = replace(store, call, &live, next, false)?;
     Ok(Answer::ok(call.present(stored)))
+}
+
+/// Refuses to create in a namespace that is missing or going away.
+fn namespace_open(
+    store: &Store,
+    kind: &ResourceType,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(), Failure> {
+    let Some(namespace) = namespace else {
+        return Ok(());
+    };
+    let Some(live) = store.get(&format!("/api/v1/namespaces/{namespace}")) else {
+        let namespaces =
+            ResourceType { plural: "namespaces".to_owned(), ..ResourceType::default() };
+        return Err(Failure::not_found(&namespaces, namespace));
+    };
+    if live["metadata"]["deletionTimestamp"].is_string() {
+        return Err(Failure::terminating(kind, name, namespace));
+    }
+    Ok(())
 }

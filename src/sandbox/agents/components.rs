@@ -1,196 +1,19 @@
-//! The Kubernetes objects of the Azure ML extension, from the catalog `components.toml`.
+//! The Kubernetes objects of the Azure ML extension, put into a cluster and taken out of it.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::checks::{owned, ready_nodes};
-use super::cluster::Cluster;
-use super::extension::{Generation, NAMESPACE, Release};
+use super::chart::{
+    CATALOG, Crd, Service, accounts, applies, crd_name, crds, ensure_namespace, helm_release,
+    metadata, named, owned, ready_nodes, router_kind, workloads,
+};
 use super::pods;
-use super::world::World;
-
-#[derive(Debug, Deserialize)]
-struct Catalog {
-    workload: Vec<Workload>,
-    service: Vec<Service>,
-    account: Vec<Item>,
-    crd: Vec<Crd>,
-    configmap: Vec<Item>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Workload {
-    pub(super) name: String,
-    pub(super) kind: String,
-    #[serde(default)]
-    account: Option<String>,
-    #[serde(default)]
-    pub(super) containers: Option<u32>,
-    #[serde(default)]
-    pub(super) ha: bool,
-    #[serde(default)]
-    pub(super) labels: BTreeMap<String, String>,
-    #[serde(default)]
-    generation: Option<String>,
-    #[serde(default)]
-    when: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Service {
-    name: String,
-    #[serde(default)]
-    headless: bool,
-    #[serde(default)]
-    router: bool,
-    ports: Vec<u16>,
-    #[serde(default)]
-    generation: Option<String>,
-    #[serde(default)]
-    when: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Item {
-    name: String,
-    #[serde(default)]
-    generation: Option<String>,
-    #[serde(default)]
-    when: Vec<String>,
-}
-
-/// A CustomResourceDefinition the chart brings.
-#[derive(Debug, Deserialize)]
-pub(super) struct Crd {
-    plural: String,
-    group: String,
-    kind: String,
-    versions: Vec<String>,
-    #[serde(default)]
-    cluster: bool,
-    #[serde(default)]
-    generation: Option<String>,
-    #[serde(default)]
-    when: Vec<String>,
-}
-
-static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
-    toml::from_str(include_str!("components.toml"))
-        .expect("the embedded catalog of components parses")
-});
-
-fn applies(release: &Release, generation: Option<&str>, when: &[String]) -> bool {
-    let own = match release.generation {
-        Generation::Preview => "preview",
-        Generation::Ga => "ga",
-    };
-    generation.is_none_or(|generation| generation == own)
-        && when.iter().all(|gate| release.gate(gate))
-}
-
-/// A catalog name with the extension's name filled in.
-fn named(name: &str, release: &Release) -> String {
-    name.replace("{EXT}", &release.name)
-}
-
-impl Workload {
-    pub(super) fn account(&self, release: &Release) -> String {
-        named(self.account.as_deref().unwrap_or("default"), release)
-    }
-
-    pub(super) fn full_name(&self, release: &Release) -> String {
-        named(&self.name, release)
-    }
-
-    pub(super) fn path(&self, release: &Release) -> String {
-        let plural = self.kind.to_ascii_lowercase() + "s";
-        format!("/apis/apps/v1/namespaces/{NAMESPACE}/{plural}/{}", self.full_name(release))
-    }
-}
-
-/// The workloads this release has.
-pub(super) fn workloads(release: &Release) -> impl Iterator<Item = &'static Workload> {
-    CATALOG.workload.iter().filter(|w| applies(release, w.generation.as_deref(), &w.when))
-}
-
-/// The CustomResourceDefinitions this release brings.
-pub(super) fn crds(release: &Release) -> impl Iterator<Item = &'static Crd> {
-    CATALOG.crd.iter().filter(|crd| applies(release, crd.generation.as_deref(), &crd.when))
-}
-
-pub(super) fn crd_name(crd: &Crd) -> String {
-    format!("{}.{}", crd.plural, crd.group)
-}
-
-/// The ServiceAccounts in `azureml` that the pods and hooks of this release run under, each once.
-pub(super) fn accounts(release: &Release) -> Vec<String> {
-    let mut names: Vec<String> = workloads(release).map(|w| w.account(release)).collect();
-    let hooks =
-        CATALOG.account.iter().filter(|a| applies(release, a.generation.as_deref(), &a.when));
-    names.extend(hooks.map(|account| named(&account.name, release)));
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The newest revision of a Helm release in the cluster, if there is one.
-pub(super) fn helm_release(cluster: &Cluster, name: &str) -> Option<u32> {
-    let prefix = format!("sh.helm.release.v1.{name}.v");
-    cluster
-        .store()
-        .list(&format!("/api/v1/namespaces/{NAMESPACE}/secrets"))
-        .into_iter()
-        .filter_map(|secret| {
-            secret["metadata"]["name"].as_str()?.strip_prefix(&prefix)?.parse().ok()
-        })
-        .max()
-}
-
-/// Another release of the chart in the same namespace: two cannot live together.
-pub(super) fn other_release(cluster: &Cluster, name: &str) -> Option<String> {
-    cluster
-        .store()
-        .list(&format!("/api/v1/namespaces/{NAMESPACE}/secrets"))
-        .into_iter()
-        .filter_map(|secret| secret["metadata"]["labels"]["name"].as_str())
-        .find(|other| *other != name)
-        .map(ToOwned::to_owned)
-}
-
-/// Metadata of an object that belongs to the release.
-pub(super) fn metadata(release: &Release, name: &str, namespace: Option<&str>) -> Json {
-    let mut metadata = json!({"name": name,
-        "labels": {"app.kubernetes.io/managed-by": "Helm", "release": release.name},
-        "annotations": {"meta.helm.sh/release-name": release.name, "meta.helm.sh/release-namespace": NAMESPACE}});
-    if let Some(namespace) = namespace {
-        metadata["namespace"] = json!(namespace);
-    }
-    metadata
-}
-
-/// Creates a namespace unless it is there.
-pub(super) fn ensure_namespace(cluster: &mut Cluster, name: &str, now: &str) {
-    let path = format!("/api/v1/namespaces/{name}");
-    if cluster.store().get(&path).is_none() {
-        let object = json!({"apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
-        cluster.store_mut().put(&path, object, now);
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
-        cluster.store_mut().put(
-            &format!("/api/v1/namespaces/{name}/serviceaccounts/default"),
-            account,
-            now,
-        );
-    }
-}
+use super::release::{NAMESPACE, Release};
+use crate::state::cluster::Cluster;
+use crate::state::world::World;
 
 /// Puts every object of the release into the cluster; pods start but are not ready yet. The pods of `blocked`
 /// ServiceAccounts are refused and leave an event instead.
-pub(super) fn put_all(world: &mut World, release: &Release, blocked: &[String]) {
+pub(crate) fn put_all(world: &mut World, release: &Release, blocked: &[String]) {
     let now = world.kube_stamp();
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };
     ensure_namespace(cluster, NAMESPACE, &now);
@@ -283,20 +106,6 @@ fn put_service(cluster: &mut Cluster, release: &Release, service: &Service, now:
     cluster.store_mut().put(&path, object, now);
 }
 
-/// The Service type of the inference router ("AML docs: inferenceRouterServiceType").
-pub(super) fn router_kind(release: &Release) -> &'static str {
-    if release.is_true("privateEndpointNodeport")
-        || release.is_true("scoringFe.serviceType.nodePort")
-    {
-        return "NodePort";
-    }
-    match release.text("inferenceRouterServiceType").map(str::to_ascii_lowercase).as_deref() {
-        Some("nodeport") => "NodePort",
-        Some("clusterip") => "ClusterIP",
-        _ => "LoadBalancer",
-    }
-}
-
 fn crd_object(crd: &Crd, release: &Release, now: &str) -> Json {
     let versions: Vec<Json> = crd
         .versions
@@ -317,7 +126,7 @@ fn crd_object(crd: &Crd, release: &Release, now: &str) -> Json {
 }
 
 /// Marks everything the release runs as ready.
-pub(super) fn make_ready(world: &mut World, release: &Release) {
+pub(crate) fn make_ready(world: &mut World, release: &Release) {
     let now = world.kube_stamp();
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };
     let nodes = ready_nodes(cluster, release);
@@ -327,7 +136,7 @@ pub(super) fn make_ready(world: &mut World, release: &Release) {
 }
 
 /// The pod of the health check: a Helm hook that runs to completion.
-pub(super) fn put_healthcheck_pod(world: &mut World, release: &Release, hook: &str) {
+pub(crate) fn put_healthcheck_pod(world: &mut World, release: &Release, hook: &str) {
     let now = world.kube_stamp();
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };
     ensure_namespace(cluster, NAMESPACE, &now);
@@ -361,7 +170,7 @@ fn prune(cluster: &mut Cluster, release: &Release) {
 }
 
 /// Uninstalls: every object Helm owns vanishes, with the CRDs it brought. The namespace and its Secrets stay.
-pub(super) fn remove(world: &mut World, release: &Release) {
+pub(crate) fn remove(world: &mut World, release: &Release) {
     let Some(cluster) = world.cluster_mut(&release.cluster) else { return };
     for path in owned_paths(cluster, release) {
         cluster.store_mut().remove(&path);

@@ -22,7 +22,7 @@ pub enum Pace {
 /// From public reports: "AML docs: deploy extension" (minutes), "AKS docs: cluster extensions" (registration up to
 /// ten minutes), recordings of `az relay` and `az servicebus` (45 to 60 seconds).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(crate) enum Work {
     FeatureRegistration,
     ProviderRegistration,
     /// Between the first `Registered` of a provider and its falling back, and again until it stays.
@@ -44,7 +44,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) fn takes(self, pace: Pace) -> SignedDuration {
+    pub(crate) fn takes(self, pace: Pace) -> SignedDuration {
         if pace == Pace::Fast {
             return SignedDuration::from_millis(4);
         }
@@ -70,7 +70,7 @@ impl Work {
 
 /// The clock: a saved point in time and what has passed since.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct WorldClock {
+pub(crate) struct WorldClock {
     base: Timestamp,
     #[serde(skip, default = "Instant::now")]
     started: Instant,
@@ -78,11 +78,11 @@ pub(super) struct WorldClock {
 
 impl WorldClock {
     /// Starts at the machine's own time.
-    pub(super) fn start() -> WorldClock {
+    pub(crate) fn start() -> WorldClock {
         WorldClock { base: machine_now(), started: Instant::now() }
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let passed = Instant::now().saturating_duration_since(self.started);
         SignedDuration::try_from(passed)
             .ok()
@@ -91,22 +91,30 @@ impl WorldClock {
     }
 
     /// The clock whose base is now, to be saved: what is read goes on from here.
-    pub(super) fn rebased(&self) -> WorldClock {
+    pub(crate) fn rebased(&self) -> WorldClock {
         WorldClock { base: self.now(), started: Instant::now() }
     }
 }
 
 /// The time of the machine; beyond what a time can be, the last one there is.
-pub(super) fn machine_now() -> Timestamp {
+pub(crate) fn machine_now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::MAX)
 }
 
 /// ARM's usual text of a time: seven fractional digits and an offset.
-pub(super) fn arm_time(at: Timestamp) -> String {
+pub(crate) fn arm_time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.7f+00:00").to_string()
 }
 
 /// Kubernetes' text of a time: whole seconds, `Z`.
-pub(super) fn kube_time(at: Timestamp) -> String {
+pub(crate) fn kube_time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Kubernetes timestamps have whole seconds.
+pub(crate) fn seconds(now: &str) -> String {
+    match now.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => now.to_owned(),
+    }
 }

@@ -3,54 +3,56 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::kube;
-use super::worldfile::Software;
+use super::id;
+use super::world_file::Software;
+use crate::kube::store::Store;
 
 /// What a cluster begins with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Beginning {
+pub(crate) struct Beginning {
     /// `aks`, `openshift`, `generic`, ….
-    pub(super) distribution: String,
+    pub(crate) distribution: String,
     /// The Kubernetes version without `v`.
-    pub(super) version: String,
-    pub(super) nodes: u64,
-    pub(super) aks: bool,
-    pub(super) installed: Vec<Software>,
+    pub(crate) version: String,
+    pub(crate) nodes: u64,
+    pub(crate) aks: bool,
+    pub(crate) installed: Vec<Software>,
     /// When it was made, RFC 3339.
-    pub(super) born: String,
+    pub(crate) born: String,
     /// Rules of RBAC for [`CALLER`]; without any, who signs in may do everything.
     #[serde(default)]
-    pub(super) rules: Option<Vec<Json>>,
+    pub(crate) rules: Option<Vec<Json>>,
 }
 
 /// The user that signs in to a cluster which restricts what it may do.
-pub(super) const CALLER: &str = "sandbox-caller";
+pub(crate) const CALLER: &str = "sandbox-caller";
 
 /// An object of a cluster as it is saved: its API path, and `null` when it was deleted.
 type Saved = (String, Box<RawValue>);
 
 /// A Kubernetes cluster behind an ARM resource.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Cluster {
-    pub(super) id: String,
-    pub(super) name: String,
+pub(crate) struct Cluster {
+    pub(crate) id: String,
+    pub(crate) name: String,
     #[serde(default)]
-    pub(super) scc_edit_denied: bool,
-    pub(super) beginning: Beginning,
+    pub(crate) scc_edit_denied: bool,
+    pub(crate) beginning: Beginning,
     #[serde(skip)]
-    store: OnceCell<kube::Store>,
+    store: OnceCell<Store>,
     #[serde(skip)]
     saved: RefCell<(u64, Vec<Saved>)>,
 }
 
 impl Cluster {
-    pub(super) fn new(id: &str, name: String, scc_edit_denied: bool, beginning: Beginning) -> Self {
+    pub(crate) fn new(id: &str, name: String, scc_edit_denied: bool, beginning: Beginning) -> Self {
         Self {
             id: id.to_owned(),
             name,
@@ -61,12 +63,12 @@ impl Cluster {
         }
     }
 
-    pub(super) fn distribution(&self) -> &str {
+    pub(crate) fn distribution(&self) -> &str {
         &self.beginning.distribution
     }
 
     /// Its objects.
-    pub(super) fn store(&self) -> &kube::Store {
+    pub(crate) fn store(&self) -> &Store {
         self.store.get_or_init(|| {
             let mut store = self.beginning.store();
             let (revision, objects) = self.saved.take();
@@ -80,24 +82,24 @@ impl Cluster {
     }
 
     /// Its objects, to change.
-    pub(super) fn store_mut(&mut self) -> &mut kube::Store {
+    pub(crate) fn store_mut(&mut self) -> &mut Store {
         self.store();
         self.store.get_mut().expect("made in the line above")
     }
 
     /// Keeps an object as it was saved until somebody looks into the cluster.
-    pub(super) fn restore(&mut self, path: &str, object: &RawValue) {
+    pub(crate) fn restore(&mut self, path: &str, object: &RawValue) {
         self.saved.get_mut().1.push((path.to_owned(), object.to_owned()));
     }
 
     /// Keeps the saved counter of changes.
-    pub(super) fn restore_revision(&mut self, revision: u64) {
+    pub(crate) fn restore_revision(&mut self, revision: u64) {
         self.saved.get_mut().0 = revision;
     }
 
     /// Calls `write` for everything that is to be saved, or with `unsaved` for what is not saved yet: a path and its
     /// JSON. The counter of changes is returned, unless nothing changed.
-    pub(super) fn changes(&self, unsaved: bool, mut write: impl FnMut(&str, &str)) -> Option<u64> {
+    pub(crate) fn changes(&self, unsaved: bool, mut write: impl FnMut(&str, &str)) -> Option<u64> {
         let mut any = false;
         let Some(store) = self.store.get() else {
             let saved = self.saved.borrow();
@@ -115,7 +117,7 @@ impl Cluster {
     }
 
     /// Says that everything is written.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         if let Some(store) = self.store.get_mut() {
             store.settle();
         }
@@ -134,11 +136,11 @@ static SOFTWARE: LazyLock<BTreeMap<String, Vec<Preset>>> = LazyLock::new(|| {
 });
 
 /// The last beginnings that were made: the clusters of a fleet mostly begin alike and then share their objects.
-static MADE: Mutex<Vec<(Beginning, kube::Store)>> = Mutex::new(Vec::new());
+static MADE: Mutex<Vec<(Beginning, Store)>> = Mutex::new(Vec::new());
 const KEPT: usize = 8;
 
 impl Beginning {
-    fn store(&self) -> kube::Store {
+    fn store(&self) -> Store {
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, store)) = made.iter().find(|(beginning, _)| beginning == self) {
             return store.clone();
@@ -151,8 +153,8 @@ impl Beginning {
         store
     }
 
-    fn make(&self) -> kube::Store {
-        let mut store = kube::Store::new(&self.distribution, &self.born);
+    fn make(&self) -> Store {
+        let mut store = Store::new(&self.distribution, &self.born);
         let gpu = self.installed.contains(&Software::NvidiaDevicePlugin);
         for at in 1..=self.nodes {
             let node = node(at, &self.version, gpu, &self.born);
@@ -202,4 +204,23 @@ fn node(at: u64, version: &str, gpu: bool, now: &str) -> Json {
             "nodeInfo": {"kubeletVersion": format!("v{version}"), "kubeProxyVersion": format!("v{version}"), "architecture": "amd64",
                 "operatingSystem": "linux", "osImage": "Ubuntu 22.04.5 LTS", "kernelVersion": "5.15.0-1082-azure",
                 "containerRuntimeVersion": "containerd://1.7.25", "machineID": "", "systemUUID": "", "bootID": ""}}})
+}
+
+/// A kubeconfig that leads to a cluster of a served simulator.
+pub(crate) fn kubeconfig(url: &str, cluster: &str, ca: Option<&Path>) -> String {
+    let target = id::parse(cluster);
+    let name = id::last_segment(cluster);
+    let (subscription, group) =
+        (target.subscription.unwrap_or_default(), target.group.unwrap_or_default());
+    let trust = match ca {
+        Some(path) => {
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            format!("    certificate-authority: {}\n", path.display())
+        }
+        None if url.starts_with("https") => "    insecure-skip-tls-verify: true\n".to_owned(),
+        None => String::new(),
+    };
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {url}/kubernetes/{subscription}/{group}/{name}\n{trust}contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\ncurrent-context: {name}\nusers:\n- name: {name}\n  user:\n    token: admin\n"
+    )
 }

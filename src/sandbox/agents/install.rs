@@ -3,214 +3,17 @@
 //! Azure stores what is wanted (`arm::extensions`); the steps here make it so, minutes later, or fail as the real
 //! extension does: a critical health check, a Helm conflict at once, or Helm's timeout when pods never become ready.
 
-use std::collections::BTreeMap;
+use serde_json::json;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
-
-use super::arm::{extensions, id};
 use super::checks::{self, Finding, Verdict};
-use super::clock::{Pace, Work};
-use super::world::{Event, World};
-use super::{components, report};
-
-/// The namespace everything of the extension lives in.
-pub(super) const NAMESPACE: &str = "azureml";
-
-/// The next thing the agents do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Step {
-    InstallCheck,
-    UpgradeCheck,
-    /// Helm puts the objects in place; pods start.
-    Install,
-    Upgrade,
-    /// Everything is ready and gets reported.
-    Done,
-    /// Helm gives up waiting.
-    TimedOut,
-    Uninstall,
-    Gone,
-}
-
-/// Which component set an extension has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Generation {
-    /// 1.0.x of 2021: Service Bus, azureml-fe.
-    Preview,
-    /// 1.1.5 and later: Volcano, azureml-fe-v2.
-    Ga,
-}
-
-/// An extension as its agents see it.
-#[derive(Clone, Debug)]
-pub(super) struct Release {
-    /// The extension's ARM id.
-    pub(super) id: String,
-    pub(super) cluster: String,
-    /// The extension's name, which is Helm's release name.
-    pub(super) name: String,
-    pub(super) settings: BTreeMap<String, String>,
-    /// Kinds of the protected settings, see [`kinds_of`].
-    pub(super) protected: BTreeMap<String, String>,
-    pub(super) generation: Generation,
-    /// The version that gets installed.
-    pub(super) version: String,
-    pub(super) is_aks: bool,
-    pub(super) is_azureml: bool,
-}
-
-impl Release {
-    /// A setting read as the extension does: `true` in any case is true, everything else false.
-    pub(super) fn is_true(&self, key: &str) -> bool {
-        self.text(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
-    }
-
-    /// Whether a setting says false; absent is not false.
-    pub(super) fn is_false(&self, key: &str) -> bool {
-        self.text(key).is_some_and(|value| value.eq_ignore_ascii_case("false"))
-    }
-
-    /// A setting of either map; an empty one counts as absent.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.settings
-            .get(key)
-            .or_else(|| self.protected.get(key))
-            .map(String::as_str)
-            .filter(|v| !v.is_empty())
-    }
-
-    /// Whether the inference router runs three times.
-    pub(super) fn is_ha(&self) -> bool {
-        let key = match self.generation {
-            Generation::Preview => "inferenceLoadBalancerHA",
-            Generation::Ga => "inferenceRouterHA",
-        };
-        self.is_true("enableInference")
-            && !self.is_false(key)
-            && !self
-                .text("clusterPurpose")
-                .is_some_and(|purpose| purpose.eq_ignore_ascii_case("devtest"))
-    }
-
-    /// Whether a gate of the components catalog is open.
-    pub(super) fn gate(&self, gate: &str) -> bool {
-        let default_true = |key: &str| !self.is_false(key);
-        match gate {
-            "training" => self.is_true("enableTraining"),
-            "inference" => self.is_true("enableInference"),
-            "relay" => match self.generation {
-                Generation::Preview => true,
-                Generation::Ga => self
-                    .text("relayserver.enabled")
-                    .map_or(!self.is_aks, |_| self.is_true("relayserver.enabled")),
-            },
-            "nginx" => self
-                .text("nginxIngress.enabled")
-                .map_or(self.is_aks, |_| self.is_true("nginxIngress.enabled")),
-            "promop" => default_true("installPromOp") && !self.is_true("reuseExistingPromOp"),
-            "volcano" => default_true("installVolcano"),
-            "blobcsi" => default_true("blobCsiDriverEnabled"),
-            "nvidia" => match self.generation {
-                Generation::Preview => default_true("installNvidiaDevicePlugin"),
-                Generation::Ga => self.is_true("installNvidiaDevicePlugin"),
-            },
-            "dcgm" => self.is_true("installDcgmExporter"),
-            "openshift" => self.is_true("openshift"),
-            _ => false,
-        }
-    }
-}
-
-fn strings(map: &Json) -> BTreeMap<String, String> {
-    map.as_object()
-        .map(|map| {
-            map.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
-        })
-        .unwrap_or_default()
-}
-
-/// What is known of protected settings: of each, what kind of value it is and never the value, so that nobody finds a
-/// secret in the state.
-pub(super) fn kinds_of(protected: &Json) -> Json {
-    let kind = |value: &str| match value.to_ascii_lowercase().as_str() {
-        "" => "",
-        "true" => "true",
-        "false" => "false",
-        _ if checks::is_pem(value) => checks::PEM,
-        _ => "text",
-    };
-    let kinds = strings(protected).into_iter().map(|(key, value)| (key, json!(kind(&value))));
-    Json::Object(kinds.collect())
-}
-
-/// Reads the release behind an extension id.
-pub(super) fn release(world: &World, extension: &str) -> Option<Release> {
-    let stored = world.get(extension)?;
-    let properties = &stored.body["properties"];
-    let settings = strings(&properties["configurationSettings"]);
-    let pinned = properties["version"].as_str().filter(|v| !v.is_empty());
-    let train = properties["releaseTrain"].as_str().unwrap_or_default();
-    let generation = generation(pinned, train, &settings);
-    let version = pinned.map_or_else(
-        || match generation {
-            Generation::Preview => "1.0.51".to_owned(),
-            Generation::Ga => "1.1.106".to_owned(),
-        },
-        ToOwned::to_owned,
-    );
-    let cluster = extensions::cluster_of(extension);
-    Some(Release {
-        id: extension.to_owned(),
-        is_aks: id::type_of(&cluster) == "microsoft.containerservice/managedclusters",
-        cluster,
-        name: stored.body["name"].as_str().unwrap_or_default().to_owned(),
-        settings,
-        protected: strings(&stored.hidden["protected"]),
-        generation,
-        version,
-        is_azureml: properties["extensionType"]
-            .as_str()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("microsoft.azureml.kubernetes")),
-    })
-}
-
-/// The rule by which the simulator tells the two generations apart, since today's Azure would install the newest for
-/// both: a pinned 1.0.x or a preview train is preview; settings that only today's client sends make it GA; settings
-/// that only the client of 2021 sends make it preview; otherwise GA.
-fn generation(
-    pinned: Option<&str>,
-    train: &str,
-    settings: &BTreeMap<String, String>,
-) -> Generation {
-    const GA_ONLY: [&str; 5] = [
-        "inferenceRouterServiceType",
-        "inferenceRouterHA",
-        "relayserver.enabled",
-        "nginxIngress.enabled",
-        "servicebus.enabled",
-    ];
-    const PREVIEW_ONLY: [&str; 5] = [
-        "privateEndpointNodeport",
-        "privateEndpointILB",
-        "inferenceLoadBalancerHA",
-        "servicebus.resourceID",
-        "blobCsiDriverEnabled",
-    ];
-    let has = |keys: &[&str]| keys.iter().any(|key| settings.contains_key(*key));
-    if let Some(version) = pinned {
-        return if version.starts_with("1.0.") { Generation::Preview } else { Generation::Ga };
-    }
-    let preview_train = train.to_ascii_lowercase().contains("preview");
-    if preview_train || (!has(&GA_ONLY) && has(&PREVIEW_ONLY)) {
-        Generation::Preview
-    } else {
-        Generation::Ga
-    }
-}
+use super::release::{Release, generation, release, strings};
+use super::{chart, components, report};
+use crate::state::clock::{Pace, Work};
+use crate::state::id::{self, parent_id};
+use crate::state::world::{Event, Step, World};
 
 /// Takes one step.
-pub(super) fn step(world: &mut World, extension: &str, operation: &str, step: Step) {
+pub(crate) fn step(world: &mut World, extension: &str, operation: &str, step: Step) {
     let Some(release) = release(world, extension) else { return };
     let later = |step: Step| Event::Extension {
         id: extension.to_owned(),
@@ -282,7 +85,7 @@ fn finish_other(world: &mut World, release: &Release, operation: &str, step: Ste
 }
 
 /// Ends what runs on an extension because it is being deleted.
-pub(super) fn abandon(world: &mut World, extension: &str) {
+pub(crate) fn abandon(world: &mut World, extension: &str) {
     for operation in world.running_on(extension) {
         world.end(&operation, Some(json!({"code": "OperationCanceled", "message": "The operation was superseded by a delete."})));
     }
@@ -316,7 +119,7 @@ fn wait_for_agents(world: &mut World, release: &Release, operation: &str, again:
 fn is_installed(world: &World, release: &Release) -> bool {
     world
         .cluster(&release.cluster)
-        .is_some_and(|cluster| components::helm_release(cluster, &release.name).is_some())
+        .is_some_and(|cluster| chart::helm_release(cluster, &release.name).is_some())
 }
 
 /// Whether an operation on this extension succeeded before.
@@ -350,7 +153,7 @@ fn check(world: &mut World, release: &Release, operation: &str, hook: &str, next
     if world.faults.fails_operation(&release.id) {
         return fail(world, release, operation, "pod healthcheck failed", Aftermath::Nothing);
     }
-    if extensions::has_busy_sibling(world, &release.id) && release.is_aks {
+    if has_busy_sibling(world, &release.id) && release.is_aks {
         let text = "Error code: Conflict, \"code\":\"EtagMismatch\": another operation is in progress on the managed cluster";
         return fail(world, release, operation, text, Aftermath::Nothing);
     }
@@ -445,4 +248,12 @@ fn fail(world: &mut World, release: &Release, operation: &str, text: &str, after
         properties["statuses"] = json!([{"code": code, "displayStatus": null, "level": "Error", "message": message, "time": stamp}]);
     }
     world.end(operation, Some(json!({"code": "ExtensionOperationFailed", "message": message})));
+}
+
+/// Whether another extension of the same cluster is being worked on: on AKS the second one fails with `EtagMismatch`.
+pub(crate) fn has_busy_sibling(world: &World, path: &str) -> bool {
+    let collection = parent_id(&id::key(path));
+    world
+        .running_below(&collection)
+        .any(|(key, _)| key.contains("/extensions/") && key != id::key(path))
 }

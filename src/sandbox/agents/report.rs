@@ -3,15 +3,16 @@
 
 use serde_json::json;
 
+use super::chart::ensure_namespace;
 use super::checks::Finding;
-use super::extension::{NAMESPACE, Release};
-use super::world::World;
+use super::release::{NAMESPACE, Release};
+use crate::state::world::World;
 
 const CHECKERS: [&str; 6] =
     ["service", "helmchart", "instancetype", "clusterresource", "info", "inferencev1"];
 
 /// Writes the report of a hook (`pre-install`, `pre-upgrade`, `pre-rollback`, `pre-delete`, `test`).
-pub(super) fn write(world: &mut World, release: &Release, hook: &str, findings: &[Finding]) {
+pub(crate) fn write(world: &mut World, release: &Release, hook: &str, findings: &[Finding]) {
     let stamp = world.kube_stamp();
     let correlation = world.guid(&format!("report {} {hook} {stamp}", release.id));
     let date = world.now().strftime("%Y-%m-%d %H:%M:%S%.9f +0000 UTC m=+0.148712345");
@@ -36,7 +37,7 @@ pub(super) fn write(world: &mut World, release: &Release, hook: &str, findings: 
         }
         text.push_str(&lines.concat());
     }
-    super::components::ensure_namespace(cluster, NAMESPACE, &stamp);
+    ensure_namespace(cluster, NAMESPACE, &stamp);
     let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/arcml-healthcheck");
     let mut map = cluster.store().get(&path).cloned().unwrap_or_else(|| {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "arcml-healthcheck", "namespace": NAMESPACE}, "data": {}})

@@ -14,12 +14,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::SandboxError;
 use super::cluster::Cluster;
 use super::faults::Faults;
 use super::files;
 use super::lock::{Holder, Lock};
 use super::world::World;
+use crate::error::SandboxError;
 
 /// The version of the state file this program writes.
 const FORMAT: u32 = 2;
@@ -233,7 +233,7 @@ fn restore(
 
 /// A state file in use.
 #[derive(Debug)]
-pub(super) struct StateFile {
+pub(crate) struct StateFile {
     path: PathBuf,
     /// Who may write holds this; a reader takes it only to write.
     lock: Option<Lock>,
@@ -244,14 +244,14 @@ pub(super) struct StateFile {
 }
 
 /// A file that does not outlive the machine yet.
-pub(super) struct Unsynced {
+pub(crate) struct Unsynced {
     path: PathBuf,
     file: File,
 }
 
 impl Unsynced {
     /// Makes sure that it does.
-    pub(super) fn sync(self) -> Result<(), SandboxError> {
+    pub(crate) fn sync(self) -> Result<(), SandboxError> {
         self.file.sync_data().map_err(|source| SandboxError::Write { path: self.path, source })
     }
 }
@@ -268,7 +268,7 @@ struct Appended {
 
 impl StateFile {
     /// Reads the world of a state file, if there is one. With a lock, what a killed writer left behind is removed.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         lock: Option<Lock>,
     ) -> Result<(StateFile, Option<World>), SandboxError> {
@@ -297,19 +297,19 @@ impl StateFile {
     }
 
     /// Whether this was opened to write.
-    pub(super) fn is_writer(&self) -> bool {
+    pub(crate) fn is_writer(&self) -> bool {
         self.writer
     }
 
     /// Writes down who holds the state.
-    pub(super) fn say(&self, holder: &Holder) {
+    pub(crate) fn say(&self, holder: &Holder) {
         if let Some(lock) = &self.lock {
             lock.say(holder);
         }
     }
 
     /// Appends what changed, if anything did. On an error the changes stay changes.
-    pub(super) fn append(&mut self, world: &mut World) -> Result<(), SandboxError> {
+    pub(crate) fn append(&mut self, world: &mut World) -> Result<(), SandboxError> {
         let Some(line) = changes(world) else { return Ok(()) };
         if self.lock.is_none() && !self.may_write() {
             return Ok(());
@@ -351,14 +351,14 @@ impl StateFile {
     }
 
     /// What was appended since the last time this was asked for; the caller syncs it.
-    pub(super) fn unsynced(&mut self) -> Option<Unsynced> {
+    pub(crate) fn unsynced(&mut self) -> Option<Unsynced> {
         let at = self.file.as_mut().filter(|at| !at.synced)?;
         at.synced = true;
         Some(Unsynced { path: self.path.clone(), file: at.file.try_clone().ok()? })
     }
 
     /// Removes the file; the next change writes it again.
-    pub(super) fn remove(&mut self) -> Result<(), SandboxError> {
+    pub(crate) fn remove(&mut self) -> Result<(), SandboxError> {
         self.file = None;
         self.seen = None;
         match fs::remove_file(&self.path) {

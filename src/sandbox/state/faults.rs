@@ -10,32 +10,32 @@ use super::shelf::Shelf;
 /// Probabilities from 0 to 1, and the seed they are drawn with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub(super) struct FaultRates {
-    pub(super) seed: u64,
+pub(crate) struct FaultRates {
+    pub(crate) seed: u64,
     /// 429 with `Retry-After`.
-    pub(super) throttle: f64,
+    pub(crate) throttle: f64,
     /// 500, 502, 503 or 504 before anything happened.
-    pub(super) server_error: f64,
+    pub(crate) server_error: f64,
     /// The connection breaks, before or after the effect.
-    pub(super) drop_connection: f64,
+    pub(crate) drop_connection: f64,
     /// A long-running operation ends as `Failed`.
-    pub(super) fail_operation: f64,
+    pub(crate) fail_operation: f64,
     /// Something takes four times as long.
-    pub(super) slow: f64,
+    pub(crate) slow: f64,
     /// A resource that was just written is not seen yet.
-    pub(super) stale_reads: f64,
+    pub(crate) stale_reads: f64,
 }
 
 /// The faults of a world with the counters they are drawn by.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Faults {
-    pub(super) rates: FaultRates,
-    pub(super) drawn: Shelf<u64>,
+pub(crate) struct Faults {
+    pub(crate) rates: FaultRates,
+    pub(crate) drawn: Shelf<u64>,
 }
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     None,
     Throttle,
     ServerError(u16),
@@ -44,12 +44,12 @@ pub(super) enum Fault {
 }
 
 impl Faults {
-    pub(super) fn new(rates: FaultRates) -> Faults {
+    pub(crate) fn new(rates: FaultRates) -> Faults {
         Faults { rates, drawn: Shelf::default() }
     }
 
     /// What happens to a request.
-    pub(super) fn on_request(&mut self, request: &str) -> Fault {
+    pub(crate) fn on_request(&mut self, request: &str) -> Fault {
         let FaultRates { throttle, server_error, drop_connection, .. } = self.rates;
         if throttle + server_error + drop_connection <= 0.0 {
             return Fault::None;
@@ -67,22 +67,22 @@ impl Faults {
     }
 
     /// Whether an operation fails for no reason of its own.
-    pub(super) fn fails_operation(&mut self, about: &str) -> bool {
+    pub(crate) fn fails_operation(&mut self, about: &str) -> bool {
         self.draws(self.rates.fail_operation, "operation", about)
     }
 
     /// Whether reads can be stale at all.
-    pub(super) fn may_be_stale(&self) -> bool {
+    pub(crate) fn may_be_stale(&self) -> bool {
         self.rates.stale_reads > 0.0
     }
 
     /// Whether a fresh write is not seen by this read.
-    pub(super) fn is_stale(&mut self, about: &str) -> bool {
+    pub(crate) fn is_stale(&mut self, about: &str) -> bool {
         self.draws(self.rates.stale_reads, "stale", about)
     }
 
     /// How many times longer something takes.
-    pub(super) fn slowness(&mut self, about: &str) -> i32 {
+    pub(crate) fn slowness(&mut self, about: &str) -> i32 {
         if self.draws(self.rates.slow, "slow", about) { 4 } else { 1 }
     }
 

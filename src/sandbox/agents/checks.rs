@@ -1,36 +1,34 @@
 //! Why an installation fails: the health check's findings and what Helm and the cluster refuse
 //! ("AML docs: troubleshoot the Kubernetes extension", "Azure/AML-Kubernetes: troubleshooting").
 
-use base64::Engine;
 use serde_json::Value as Json;
 
-use super::cluster::Cluster;
-use super::extension::{Generation, NAMESPACE, Release};
-use super::world::World;
-use super::{components, kube};
-
-/// The annotation by which Helm knows whose an object is.
-const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+use super::chart::{self, RELEASE_NAME, owned, ready_nodes};
+use super::release::{Generation, NAMESPACE, Release, is_pem};
+use crate::kube::rbac::scc_allows;
+use crate::state::cluster::Cluster;
+use crate::state::world::World;
+use crate::state::world_file::WorldFile;
 
 /// One line of a health report that is not `Passed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) checker: &'static str,
+pub(crate) struct Finding {
+    pub(crate) checker: &'static str,
     /// `E40002` without its letter.
-    pub(super) code: u32,
-    pub(super) message: String,
+    pub(crate) code: u32,
+    pub(crate) message: String,
 }
 
 impl Finding {
     /// Codes below E45000 stop the installation.
-    pub(super) fn is_critical(&self) -> bool {
+    pub(crate) fn is_critical(&self) -> bool {
         self.code < 45_000 || [45_002, 45_004, 45_005].contains(&self.code)
     }
 }
 
 /// What a checker says for a code, where nothing in the world makes it say so ("AML docs: troubleshoot the Kubernetes
 /// extension"; "Azure/AML-Kubernetes: troubleshooting").
-pub(super) fn told(code: &str) -> Option<Finding> {
+pub(crate) fn told(code: &str) -> Option<Finding> {
     let (checker, message) = match code {
         "E40000" => ("info", "Unknown error."),
         "E40001" => ("service", NO_BALANCER),
@@ -70,12 +68,22 @@ pub(super) fn told(code: &str) -> Option<Finding> {
     Some(Finding { checker, code, message: message.to_owned() })
 }
 
+/// Refuses codes of a world file that no checker has.
+pub(crate) fn known(file: &WorldFile) -> Result<(), String> {
+    let mut codes = file.clusters.iter().flat_map(|cluster| &cluster.health);
+    codes.find(|code| told(code).is_none()).map_or(Ok(()), |code| {
+        Err(format!(
+            "the health check knows no code {code}: E40000 to E40007, E45001 to E45006, E49999"
+        ))
+    })
+}
+
 const NO_BALANCER: &str =
     "Load balancer is not supported in your cluster. Use nodePort or clusterIP, or install one.";
 
 /// What Helm meets after the health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Fine,
     /// Helm stops at once, with this text.
     Refused(String),
@@ -84,7 +92,7 @@ pub(super) enum Verdict {
 }
 
 /// Runs the checkers of the `healthcheck` pod.
-pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
+pub(crate) fn health(world: &World, release: &Release) -> Vec<Finding> {
     let Some(cluster) = world.cluster(&release.cluster) else { return Vec::new() };
     let mut findings = Vec::new();
     let mut find = |checker, code, message: &str| {
@@ -102,7 +110,7 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
     }
     let file = world.file.cluster(&cluster.name);
     if release.gate("inference")
-        && components::router_kind(release) == "LoadBalancer"
+        && chart::router_kind(release) == "LoadBalancer"
         && file.is_some_and(|file| file.load_balancer == Some(false))
     {
         find("service", 40_001, NO_BALANCER);
@@ -150,7 +158,7 @@ pub(super) fn health(world: &World, release: &Release) -> Vec<Finding> {
 }
 
 /// What Helm and the admission of the cluster say to the chart.
-pub(super) fn helm(world: &World, release: &Release) -> Verdict {
+pub(crate) fn helm(world: &World, release: &Release) -> Verdict {
     let Some(cluster) = world.cluster(&release.cluster) else {
         return Verdict::Refused("Kubernetes cluster unreachable".to_owned());
     };
@@ -167,7 +175,7 @@ pub(super) fn helm(world: &World, release: &Release) -> Verdict {
     if let Some(text) = nested_label(release) {
         return Verdict::Refused(text);
     }
-    if let Some(other) = components::other_release(cluster, &release.name) {
+    if let Some(other) = chart::other_release(cluster, &release.name) {
         return Verdict::Refused(format!(
             "cannot re-use a name that is still in use: release {other} is installed in namespace {NAMESPACE}"
         ));
@@ -211,8 +219,8 @@ fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {
             "rendered manifests contain a resource that already exists. Unable to continue with install: {kind} \"{name}\" in namespace \"\" exists and cannot be imported into the current release: invalid ownership metadata; {why}"
         )
     };
-    for crd in components::crds(release) {
-        let name = components::crd_name(crd);
+    for crd in chart::crds(release) {
+        let name = chart::crd_name(crd);
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
         let foreign = cluster.store().get(&path).filter(|object| !owned(object, release));
         if foreign.is_some() && name.ends_with(".volcano.sh") {
@@ -234,41 +242,11 @@ fn conflict(cluster: &Cluster, release: &Release) -> Option<String> {
     None
 }
 
-/// Whether an object belongs to this Helm release.
-pub(super) fn owned(object: &Json, release: &Release) -> bool {
-    object["metadata"]["annotations"][RELEASE_NAME] == release.name.as_str()
-}
-
 fn has_foreign(cluster: &Cluster, release: &Release, collection: &str, part: &str) -> bool {
     cluster.store().list(collection).into_iter().any(|object| {
         object["metadata"]["name"].as_str().is_some_and(|name| name.contains(part))
             && !owned(object, release)
     })
-}
-
-/// Ready nodes that match every `nodeSelector.<key>` of the settings.
-pub(super) fn ready_nodes(cluster: &Cluster, release: &Release) -> usize {
-    cluster
-        .store()
-        .list("/api/v1/nodes")
-        .into_iter()
-        .filter(|node| {
-            let ready = node["status"]["conditions"].as_array().is_some_and(|all| {
-                all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
-            });
-            let selected = release.settings.iter().all(|(key, value)| {
-                node_label(key)
-                    .is_none_or(|label| node["metadata"]["labels"][label] == value.as_str())
-            });
-            ready && selected && node["spec"]["unschedulable"] != true
-        })
-        .count()
-}
-
-/// The label that `nodeSelector.LABEL` gives the chart. Keys are paths of chart values, in which a
-/// backslash keeps a dot in its name (Helm docs: using Helm, `--set`).
-fn node_label(key: &str) -> Option<String> {
-    key.strip_prefix("nodeSelector.").map(|label| label.replace("\\.", "."))
 }
 
 /// A node selector whose label has plain dots: the chart gets a map where pods take a text
@@ -320,25 +298,11 @@ fn tls_problem(cluster: &Cluster, release: &Release) -> Option<&'static str> {
     }
 }
 
-/// The kind of a protected setting that is PEM.
-pub(super) const PEM: &str = "pem";
-
-/// Whether a setting is the base64 of a PEM text, or known to be one.
-pub(super) fn is_pem(value: &str) -> bool {
-    if value == PEM {
-        return true;
-    }
-    base64::engine::general_purpose::STANDARD
-        .decode(value.trim())
-        .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("-----BEGIN "))
-}
-
 /// ServiceAccounts of the chart's pods that may not use the SCC `privileged`.
 fn blocked_accounts(cluster: &Cluster, release: &Release) -> Vec<String> {
-    let mut accounts: Vec<String> = components::accounts(release);
-    accounts.retain(|account| !kube::scc_allows(cluster.store(), "privileged", NAMESPACE, account));
-    if !kube::scc_allows(cluster.store(), "privileged", "azure-arc", "azure-arc-kube-aad-proxy-sa")
-    {
+    let mut accounts: Vec<String> = chart::accounts(release);
+    accounts.retain(|account| !scc_allows(cluster.store(), "privileged", NAMESPACE, account));
+    if !scc_allows(cluster.store(), "privileged", "azure-arc", "azure-arc-kube-aad-proxy-sa") {
         accounts.push("azure-arc-kube-aad-proxy-sa".to_owned());
     }
     accounts

@@ -14,7 +14,7 @@ const OURS: &str = ".amlplan";
 ///
 /// # Errors
 /// What is there is no regular file, or cannot be looked at. That nothing is there is no error.
-pub(super) fn check_regular(path: &Path) -> io::Result<()> {
+pub(crate) fn check_regular(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => Ok(()),
         Ok(found) => {
@@ -33,7 +33,7 @@ pub(super) fn check_regular(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be made, or is a link.
-pub(super) fn private_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn private_folder_of(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());
     };
@@ -78,7 +78,7 @@ fn close(_path: &Path, _mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// It is there already, or cannot be made.
-pub(super) fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
@@ -92,7 +92,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// It is not there, no regular file, or may not be written.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     check_regular(path)?;
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     if is_at(&file, path) {
@@ -102,7 +102,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Whether an open file is still what its name leads to.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
     #[cfg(unix)]
     {
@@ -119,7 +119,7 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
 ///
 /// # Errors
 /// The place is no regular file, or cannot be written; what was there stays.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     private_folder_of(path)?;
     check_regular(path)?;
     let beside = beside(path);
@@ -145,7 +145,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Removes what a killed writer may have left beside a file.
-pub(super) fn tidy(path: &Path) {
+pub(crate) fn tidy(path: &Path) {
     let _ = fs::remove_file(beside(path));
 }
 

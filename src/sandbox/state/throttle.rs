@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 /// The buckets in use.
 #[derive(Debug, Default)]
-pub(super) struct Buckets(BTreeMap<String, (f64, Timestamp)>);
+pub(crate) struct Buckets(BTreeMap<String, (f64, Timestamp)>);
 
 /// The outcome of taking one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     /// Granted; so many are left.
     Left(u32),
     /// Refused; try again after so many seconds.
@@ -20,7 +20,7 @@ pub(super) enum Taken {
 
 impl Buckets {
     /// Takes a token of a bucket that holds `size` and refills by `per_second`.
-    pub(super) fn take(&mut self, name: &str, size: f64, per_second: f64, now: Timestamp) -> Taken {
+    pub(crate) fn take(&mut self, name: &str, size: f64, per_second: f64, now: Timestamp) -> Taken {
         let (tokens, at) = self.0.entry(name.to_owned()).or_insert((size, now));
         let passed = now.duration_since(*at).as_secs_f64().max(0.0);
         *tokens = (*tokens + passed * per_second).min(size);

@@ -10,44 +10,59 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::arm;
-use super::arm::id;
 use super::clock::{Pace, Work, WorldClock, arm_time, kube_time};
 use super::cluster::Cluster;
 use super::faults::Faults;
+use super::id;
 use super::shelf::Shelf;
 use super::throttle::Buckets;
-use super::wire::set_pointer;
-use super::worldfile::WorldFile;
+use super::world_file::WorldFile;
+use crate::json::set_pointer;
 
 /// A resource as Azure stores it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     /// What a GET shows.
-    pub(super) body: Json,
+    pub(crate) body: Json,
     /// What is written and never shown: protected settings, keys, bookkeeping.
     #[serde(default)]
-    pub(super) hidden: Json,
-    pub(super) created: Timestamp,
+    pub(crate) hidden: Json,
+    pub(crate) created: Timestamp,
     /// When it was last replaced, and what it was before, for reads that are stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) before: Option<(Timestamp, Json)>,
+    pub(crate) before: Option<(Timestamp, Json)>,
 }
 
 /// An asynchronous operation with a status address of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Operation {
-    pub(super) resource: String,
+pub(crate) struct Operation {
+    pub(crate) resource: String,
     /// `Creating`, `Updating`, `Deleting`, `InProgress` while it runs; then `Succeeded` or `Failed`.
-    pub(super) status: String,
-    pub(super) error: Option<Json>,
-    pub(super) started: Timestamp,
-    pub(super) ended: Option<Timestamp>,
+    pub(crate) status: String,
+    pub(crate) error: Option<Json>,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+}
+
+/// The next thing the agents do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Step {
+    InstallCheck,
+    UpgradeCheck,
+    /// Helm puts the objects in place; pods start.
+    Install,
+    Upgrade,
+    /// Everything is ready and gets reported.
+    Done,
+    /// Helm gives up waiting.
+    TimedOut,
+    Uninstall,
+    Gone,
 }
 
 /// What will happen at a point in time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A value of a resource changes.
     Set { id: String, pointer: String, value: Json },
     /// A resource goes away.
@@ -55,7 +70,7 @@ pub(super) enum Event {
     /// An operation ends.
     End { operation: String, error: Option<Json> },
     /// The extension agents of a cluster take their next step.
-    Extension { id: String, operation: String, step: super::extension::Step },
+    Extension { id: String, operation: String, step: Step },
     /// An attach ends.
     Attach { id: String, operation: String },
 }
@@ -75,7 +90,7 @@ impl Event {
 
 /// An event with its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Task {
+pub(crate) struct Task {
     due: Timestamp,
     event: Event,
     /// Key of the resource it is about.
@@ -84,17 +99,17 @@ pub(super) struct Task {
 
 /// What the index of Resource Graph still has of a resource that was changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Lagging {
+pub(crate) struct Lagging {
     since: Timestamp,
     /// The resource before the change; it may not have been there.
-    pub(super) body: Option<Json>,
+    pub(crate) body: Option<Json>,
 }
 
 /// The few words of a world that change with everything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Words {
+pub(crate) struct Words {
     /// The tenant that was named last.
-    pub(super) tenant: String,
+    pub(crate) tenant: String,
     /// What ids are made from: the tenant that was named first.
     salt: Option<String>,
     next_task: u64,
@@ -102,52 +117,46 @@ pub(super) struct Words {
 
 /// Everything there is. What is on a [`Shelf`] is saved entry by entry.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) clock: WorldClock,
-    pub(super) words: Words,
-    pub(super) resources: Shelf<Stored>,
-    pub(super) operations: Shelf<Operation>,
+pub(crate) struct World {
+    pub(crate) clock: WorldClock,
+    pub(crate) words: Words,
+    pub(crate) resources: Shelf<Stored>,
+    pub(crate) operations: Shelf<Operation>,
     /// By time, then by number.
-    pub(super) tasks: Shelf<Task>,
+    pub(crate) tasks: Shelf<Task>,
     /// Ids that were seeded once, so that what a user deleted stays deleted.
-    pub(super) seeded: Shelf<bool>,
-    pub(super) faults: Faults,
-    pub(super) lagging: Shelf<Lagging>,
+    pub(crate) seeded: Shelf<bool>,
+    pub(crate) faults: Faults,
+    pub(crate) lagging: Shelf<Lagging>,
     clusters: BTreeMap<String, Cluster>,
     /// Clusters that came or went, and those that may hold changed objects.
-    pub(super) moved: BTreeSet<String>,
-    pub(super) touched: BTreeSet<String>,
-    pub(super) file: WorldFile,
-    pub(super) file_changed: bool,
+    pub(crate) moved: BTreeSet<String>,
+    pub(crate) touched: BTreeSet<String>,
+    pub(crate) file: WorldFile,
+    pub(crate) file_changed: bool,
     /// Whether the time that passed is to be written even when nothing else changed.
-    pub(super) clock_counts: bool,
+    pub(crate) clock_counts: bool,
     /// Keys of resources by their type, and names of running operations by their resource.
     kinds: BTreeMap<String, BTreeSet<String>>,
     running: BTreeMap<String, BTreeSet<String>>,
-    pub(super) buckets: Buckets,
+    pub(crate) buckets: Buckets,
     /// Answers of batches that are to be fetched; a new start forgets them.
-    pub(super) batches: BTreeMap<String, Json>,
-    pub(super) pace: Pace,
+    pub(crate) batches: BTreeMap<String, Json>,
+    pub(crate) pace: Pace,
     /// Counts requests that write, to make tags that differ.
-    pub(super) revision: u64,
+    pub(crate) revision: u64,
     /// Whether what is put now has been there for an hour: no stale read or lagging index hides it.
-    pub(super) seeding: bool,
+    pub(crate) seeding: bool,
     /// The time of the event or request at hand.
     present: Option<Timestamp>,
 }
 
 /// The tenant of a world nobody gave a tenant.
-pub(super) const DEFAULT_TENANT: &str = "72f988bf-0000-4000-8000-2d7cd011db47";
+pub(crate) const DEFAULT_TENANT: &str = "72f988bf-0000-4000-8000-2d7cd011db47";
 
 impl World {
-    pub(super) fn new(file: WorldFile) -> World {
-        let mut world = World::empty();
-        world.apply_file(file);
-        world
-    }
-
     /// A world without anything, to restore one into.
-    pub(super) fn empty() -> World {
+    pub(crate) fn empty() -> World {
         World {
             clock: WorldClock::start(),
             words: Words { tenant: DEFAULT_TENANT.to_owned(), salt: None, next_task: 0 },
@@ -175,7 +184,7 @@ impl World {
     }
 
     /// Makes the indices of what was restored.
-    pub(super) fn index(&mut self) {
+    pub(crate) fn index(&mut self) {
         for key in self.resources.keys() {
             self.kinds.entry(id::type_of(key)).or_default().insert(key.clone());
         }
@@ -185,7 +194,7 @@ impl World {
     }
 
     /// Names the tenant of a subscription; what was named last counts, as for the ids of a token.
-    pub(super) fn name_tenant(&mut self, subscription: &str, tenant: &str) {
+    pub(crate) fn name_tenant(&mut self, subscription: &str, tenant: &str) {
         tenant.clone_into(&mut self.words.tenant);
         let id = format!("/subscriptions/{subscription}");
         if self.body(&id).is_some_and(|body| body["tenantId"] != tenant)
@@ -201,48 +210,43 @@ impl World {
     }
 
     /// Chooses what ids are made from, once.
-    pub(super) fn salt(&mut self, tenant: Option<&str>) {
+    pub(crate) fn salt(&mut self, tenant: Option<&str>) {
         self.words.salt.get_or_insert_with(|| tenant.unwrap_or(DEFAULT_TENANT).to_owned());
     }
 
-    pub(super) fn tenant(&self) -> &str {
+    pub(crate) fn tenant(&self) -> &str {
         &self.words.tenant
     }
 
     /// Takes over what a world file says, over what the world already holds.
-    pub(super) fn apply_file(&mut self, file: WorldFile) {
+    pub(crate) fn apply_file(&mut self, file: WorldFile) {
         if file.faults != self.file.faults {
             self.faults = Faults::new(file.faults.clone());
         }
         self.file_changed |= self.file != file;
         self.file = file;
-        super::seed::subscriptions_of_file(self);
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.present.unwrap_or_else(|| self.clock.now())
     }
 
     /// [`World::now`] as ARM writes it.
-    pub(super) fn stamp(&self) -> String {
+    pub(crate) fn stamp(&self) -> String {
         arm_time(self.now())
     }
 
     /// [`World::now`] as Kubernetes writes it.
-    pub(super) fn kube_stamp(&self) -> String {
+    pub(crate) fn kube_stamp(&self) -> String {
         kube_time(self.now())
     }
 
-    /// Completes everything that is due, in order.
-    pub(super) fn advance(&mut self) {
+    /// The next event that is due, with the world at the time of it; `None` when nothing is, and it is now again.
+    pub(crate) fn take_due(&mut self) -> Option<Event> {
         let now = self.clock.now();
-        while let Some(key) = self.next_due(now)
-            && let Some(task) = self.tasks.remove(&key)
-        {
-            self.present = Some(task.due);
-            self.happen(task.event);
-        }
-        self.present = None;
+        let due = self.next_due(now).and_then(|key| self.tasks.remove(&key));
+        self.present = due.as_ref().map(|task| task.due);
+        due.map(|task| task.event)
     }
 
     fn next_due(&self, now: Timestamp) -> Option<String> {
@@ -250,7 +254,7 @@ impl World {
     }
 
     /// Plans an event for when `work` is done.
-    pub(super) fn after(&mut self, work: Work, event: Event) {
+    pub(crate) fn after(&mut self, work: Work, event: Event) {
         let about = match &event {
             Event::End { operation, .. } => {
                 self.operations.get(operation).map(|o| o.resource.clone())
@@ -266,7 +270,7 @@ impl World {
     }
 
     /// Plans an event for a time from now.
-    pub(super) fn at(&mut self, after: SignedDuration, event: Event) {
+    pub(crate) fn at(&mut self, after: SignedDuration, event: Event) {
         let due = self.now().checked_add(after).unwrap_or_else(|_| self.now());
         self.words.next_task += 1;
         let since = due.duration_since(Timestamp::UNIX_EPOCH);
@@ -281,12 +285,13 @@ impl World {
     }
 
     /// Drops what was planned for a resource (it was replaced or deleted).
-    pub(super) fn forget(&mut self, id: &str) {
+    pub(crate) fn forget(&mut self, id: &str) {
         let key = id::key(id);
         self.tasks.retain(|_, task| task.about.as_ref() != Some(&key));
     }
 
-    fn happen(&mut self, event: Event) {
+    /// What an event does that concerns no service in particular.
+    pub(crate) fn happen(&mut self, event: Event) {
         match event {
             Event::Set { id, pointer, value } => {
                 let stamp = self.stamp();
@@ -299,22 +304,19 @@ impl World {
             }
             Event::Remove { id } => self.remove_tree(&id),
             Event::End { operation, error } => self.end(&operation, error),
-            Event::Extension { id, operation, step } => {
-                super::extension::step(self, &id, &operation, step)
-            }
-            Event::Attach { id, operation } => arm::ml::finish_attach(self, &id, &operation),
+            Event::Extension { .. } | Event::Attach { .. } => {}
         }
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&Stored> {
+    pub(crate) fn get(&self, id: &str) -> Option<&Stored> {
         self.resources.get(&id::key(id))
     }
 
-    pub(super) fn body(&self, id: &str) -> Option<&Json> {
+    pub(crate) fn body(&self, id: &str) -> Option<&Json> {
         self.get(id).map(|stored| &stored.body)
     }
 
-    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Stored> {
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Stored> {
         let key = id::key(id);
         self.fall_behind(&key);
         self.resources.get_mut(&key)
@@ -329,13 +331,13 @@ impl World {
     }
 
     /// Lets the index learn what changed long enough ago.
-    pub(super) fn catch_up(&mut self) {
+    pub(crate) fn catch_up(&mut self) {
         let (now, lag) = (self.now(), i64::from(self.file.graph_lag));
         self.lagging.retain(|_, it| now.duration_since(it.since).as_secs() < lag);
     }
 
     /// Creates or replaces a resource; what is hidden and when it was created stays.
-    pub(super) fn put(&mut self, id: &str, body: Json) {
+    pub(crate) fn put(&mut self, id: &str, body: Json) {
         let now = self.now();
         let key = id::key(id);
         self.fall_behind(&key);
@@ -354,7 +356,7 @@ impl World {
 
     /// What a read sees: with `staleReads` for a while nothing of a fresh resource, and a changed
     /// one as it was.
-    pub(super) fn seen(&mut self, id: &str) -> Option<Json> {
+    pub(crate) fn seen(&mut self, id: &str) -> Option<Json> {
         let stored = self.get(id)?;
         let (body, fresh) = (stored.body.clone(), self.is_young(stored.created));
         let before = stored.before.clone().filter(|(changed, _)| self.is_young(*changed));
@@ -365,13 +367,13 @@ impl World {
     }
 
     /// Whether reads and the index may not have heard of it yet: for 20 seconds, in fast mode a tenth of one.
-    pub(super) fn is_young(&self, created: Timestamp) -> bool {
+    pub(crate) fn is_young(&self, created: Timestamp) -> bool {
         let lag = if self.pace == Pace::Fast { 100 } else { 20_000 };
         self.now().duration_since(created).as_millis() < lag
     }
 
     /// Removes a resource with everything below it. What still ran or was planned there is over.
-    pub(super) fn remove_tree(&mut self, id: &str) {
+    pub(crate) fn remove_tree(&mut self, id: &str) {
         let key = id::key(id);
         let below = format!("{key}/");
         let is_gone = |k: &str| k == key || k.starts_with(&below);
@@ -416,7 +418,7 @@ impl World {
     }
 
     /// The resources directly in a collection (`…/namespaces`), in order of their ids.
-    pub(super) fn collection(&self, path: &str) -> Vec<&Stored> {
+    pub(crate) fn collection(&self, path: &str) -> Vec<&Stored> {
         let prefix = format!("{}/", id::key(path));
         self.resources
             .range(prefix.clone()..)
@@ -427,7 +429,7 @@ impl World {
     }
 
     /// All resources of a type (lower case) below a key or, with an empty one, everywhere, by their keys.
-    pub(super) fn keyed(&self, below: &str, kind: &str) -> impl Iterator<Item = (&str, &Stored)> {
+    pub(crate) fn keyed(&self, below: &str, kind: &str) -> impl Iterator<Item = (&str, &Stored)> {
         let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
         let keys = self.kinds.get(kind).into_iter().flat_map({
             let prefix = prefix.clone();
@@ -438,14 +440,14 @@ impl World {
     }
 
     /// All resources of a type (lower case) in a subscription or, without one, everywhere.
-    pub(super) fn of_type(&self, subscription: Option<&str>, kind: &str) -> Vec<&Stored> {
+    pub(crate) fn of_type(&self, subscription: Option<&str>, kind: &str) -> Vec<&Stored> {
         let below =
             subscription.map(|s| id::key(&format!("/subscriptions/{s}"))).unwrap_or_default();
         self.keyed(&below, kind).map(|(_, stored)| stored).collect()
     }
 
     /// Starts an operation on a resource and returns its id.
-    pub(super) fn begin(&mut self, resource: &str, status: &str) -> String {
+    pub(crate) fn begin(&mut self, resource: &str, status: &str) -> String {
         self.words.next_task += 1;
         if self.words.next_task.is_multiple_of(256) {
             self.prune();
@@ -467,7 +469,7 @@ impl World {
     }
 
     /// Drops operations that ended more than two hours ago; Azure then answers 404 for them.
-    pub(super) fn prune(&mut self) {
+    pub(crate) fn prune(&mut self) {
         let now = self.now();
         self.operations.retain(|_, operation| {
             operation.ended.is_none_or(|ended| now.duration_since(ended).as_hours() < 2)
@@ -475,7 +477,7 @@ impl World {
     }
 
     /// Ends an operation; with an error it has failed.
-    pub(super) fn end(&mut self, name: &str, error: Option<Json>) {
+    pub(crate) fn end(&mut self, name: &str, error: Option<Json>) {
         let now = self.now();
         if let Some(operation) = self.operations.get_mut(name) {
             operation.status = if error.is_some() { "Failed" } else { "Succeeded" }.to_owned();
@@ -492,12 +494,12 @@ impl World {
     }
 
     /// The operations that run on a resource.
-    pub(super) fn running_on(&self, id: &str) -> Vec<String> {
+    pub(crate) fn running_on(&self, id: &str) -> Vec<String> {
         self.running.get(&id::key(id)).into_iter().flatten().cloned().collect()
     }
 
     /// The operations that run below a resource: keys of what they run on, and names.
-    pub(super) fn running_below(&self, id: &str) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn running_below(&self, id: &str) -> impl Iterator<Item = (&str, &str)> {
         let below = format!("{}/", id::key(id));
         self.running
             .range(below.clone()..)
@@ -506,16 +508,16 @@ impl World {
     }
 
     /// Whether an operation runs on a resource.
-    pub(super) fn is_busy(&self, id: &str) -> bool {
+    pub(crate) fn is_busy(&self, id: &str) -> bool {
         self.running.contains_key(&id::key(id))
     }
 
     /// The cluster behind an ARM id.
-    pub(super) fn cluster(&self, id: &str) -> Option<&Cluster> {
+    pub(crate) fn cluster(&self, id: &str) -> Option<&Cluster> {
         self.clusters.get(&id::key(id))
     }
 
-    pub(super) fn cluster_mut(&mut self, id: &str) -> Option<&mut Cluster> {
+    pub(crate) fn cluster_mut(&mut self, id: &str) -> Option<&mut Cluster> {
         let key = id::key(id);
         let found = self.clusters.get_mut(&key);
         if found.is_some() {
@@ -524,19 +526,19 @@ impl World {
         found
     }
 
-    pub(super) fn clusters(&self) -> impl Iterator<Item = (&str, &Cluster)> {
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = (&str, &Cluster)> {
         self.clusters.iter().map(|(key, cluster)| (key.as_str(), cluster))
     }
 
     /// Puts the Kubernetes behind an ARM resource.
-    pub(super) fn put_cluster(&mut self, cluster: Cluster) {
+    pub(crate) fn put_cluster(&mut self, cluster: Cluster) {
         let key = id::key(&cluster.id);
         self.moved.insert(key.clone());
         self.clusters.insert(key, cluster);
     }
 
     /// Puts a saved cluster back, or takes it away.
-    pub(super) fn restore_cluster(&mut self, key: String, cluster: Option<Cluster>) {
+    pub(crate) fn restore_cluster(&mut self, key: String, cluster: Option<Cluster>) {
         match cluster {
             Some(cluster) => self.clusters.insert(key, cluster),
             None => self.clusters.remove(&key),
@@ -544,12 +546,12 @@ impl World {
     }
 
     /// A cluster, to put saved objects back: no change.
-    pub(super) fn restored_cluster(&mut self, key: &str) -> Option<&mut Cluster> {
+    pub(crate) fn restored_cluster(&mut self, key: &str) -> Option<&mut Cluster> {
         self.clusters.get_mut(key)
     }
 
     /// The ARM id of the cluster of this name in a resource group, connected or AKS.
-    pub(super) fn cluster_named(
+    pub(crate) fn cluster_named(
         &self,
         subscription: &str,
         group: &str,
@@ -566,7 +568,7 @@ impl World {
     }
 
     /// A GUID that is always the same for the same words: principal ids must not change between two answers.
-    pub(super) fn guid(&self, words: &str) -> String {
+    pub(crate) fn guid(&self, words: &str) -> String {
         Uuid::new_v5(
             &Uuid::NAMESPACE_URL,
             format!(

@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::cluster::Cluster;
-use super::components::{Workload, metadata};
-use super::extension::{NAMESPACE, Release};
+use super::chart::{Workload, metadata};
+use super::release::{NAMESPACE, Release};
+use crate::state::cluster::Cluster;
 
 /// Replicas of a workload: one per node, three for a highly available router, else one.
 fn replicas(release: &Release, workload: &Workload, nodes: usize) -> usize {
@@ -17,7 +17,7 @@ fn replicas(release: &Release, workload: &Workload, nodes: usize) -> usize {
 
 /// Creates or updates a workload with pods that are not ready yet. Pods of a blocked ServiceAccount are not created;
 /// an event says why, as OpenShift's admission does.
-pub(super) fn put(
+pub(crate) fn put(
     cluster: &mut Cluster,
     release: &Release,
     workload: &Workload,
@@ -61,7 +61,7 @@ pub(super) fn put(
 }
 
 /// Marks a workload and its pods as ready.
-pub(super) fn make_ready(
+pub(crate) fn make_ready(
     cluster: &mut Cluster,
     release: &Release,
     workload: &Workload,
@@ -187,7 +187,7 @@ fn remove_pods(cluster: &mut Cluster, workload: &str) {
 }
 
 /// Removes a workload by its path, with its pods.
-pub(super) fn remove(cluster: &mut Cluster, path: &str) {
+pub(crate) fn remove(cluster: &mut Cluster, path: &str) {
     if let Some(object) = cluster.store_mut().remove(path)
         && let Some(name) = object["metadata"]["name"].as_str()
     {

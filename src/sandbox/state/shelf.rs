@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 /// An ordered map by text. It reads as a `BTreeMap`; every way to change it notes the key.
 #[derive(Clone, Debug)]
-pub(super) struct Shelf<T> {
+pub(crate) struct Shelf<T> {
     entries: BTreeMap<String, T>,
     changed: BTreeSet<String>,
 }
@@ -25,12 +25,12 @@ impl<T> Deref for Shelf<T> {
 }
 
 impl<T> Shelf<T> {
-    pub(super) fn insert(&mut self, key: String, value: T) -> Option<T> {
+    pub(crate) fn insert(&mut self, key: String, value: T) -> Option<T> {
         self.changed.insert(key.clone());
         self.entries.insert(key, value)
     }
 
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut T> {
         let found = self.entries.get_mut(key);
         if found.is_some() {
             self.changed.insert(key.to_owned());
@@ -38,7 +38,7 @@ impl<T> Shelf<T> {
         found
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: &str) -> Option<T> {
         let gone = self.entries.remove(key);
         if gone.is_some() {
             self.changed.insert(key.to_owned());
@@ -47,7 +47,7 @@ impl<T> Shelf<T> {
     }
 
     /// Removes every entry that fails the test.
-    pub(super) fn retain(&mut self, keep: impl Fn(&str, &T) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str, &T) -> bool) {
         let gone: Vec<String> = self
             .entries
             .iter()
@@ -60,7 +60,7 @@ impl<T> Shelf<T> {
     }
 
     /// Puts an entry back as it was written: no change.
-    pub(super) fn restore(&mut self, key: String, value: Option<T>) {
+    pub(crate) fn restore(&mut self, key: String, value: Option<T>) {
         match value {
             Some(value) => self.entries.insert(key, value),
             None => self.entries.remove(&key),
@@ -68,12 +68,12 @@ impl<T> Shelf<T> {
     }
 
     /// What changed since [`Shelf::settle`]; `None` is an entry that is gone.
-    pub(super) fn changes(&self) -> impl Iterator<Item = (&str, Option<&T>)> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (&str, Option<&T>)> {
         self.changed.iter().map(|key| (key.as_str(), self.entries.get(key)))
     }
 
     /// Says that everything is written.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.changed.clear();
     }
 }

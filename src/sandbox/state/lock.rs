@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::SandboxError;
 use super::files;
+use crate::error::SandboxError;
 
 /// Who holds a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Holder {
-    pub(super) pid: u32,
+pub(crate) struct Holder {
+    pub(crate) pid: u32,
     /// Where a server listens for clients.
-    pub(super) url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Where a server takes changes by hand, on this machine, and the word that proves they are the owner's.
-    pub(super) control: Option<(std::net::SocketAddr, String)>,
+    pub(crate) control: Option<(std::net::SocketAddr, String)>,
 }
 
 /// The right to write a state; it ends with the value.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     file: File,
 }
@@ -39,7 +39,7 @@ impl Lock {
     ///
     /// # Errors
     /// Another program holds it, or the file beside the state cannot be written.
-    pub(super) fn take(state: &Path, patience: Duration) -> Result<Lock, SandboxError> {
+    pub(crate) fn take(state: &Path, patience: Duration) -> Result<Lock, SandboxError> {
         let path = beside(state);
         let failed = |source| SandboxError::Write { path: path.clone(), source };
         files::private_folder_of(state).map_err(failed)?;
@@ -81,7 +81,7 @@ impl Lock {
     }
 
     /// Writes down who holds it.
-    pub(super) fn say(&self, holder: &Holder) {
+    pub(crate) fn say(&self, holder: &Holder) {
         let mut file = &self.file;
         let text = serde_json::to_vec(holder).unwrap_or_default();
         // Only a hint for others: the lock itself holds without it.
@@ -92,7 +92,7 @@ impl Lock {
     }
 
     /// The server that holds a state, if one does.
-    pub(super) fn server_of(state: &Path) -> Option<(std::net::SocketAddr, String)> {
+    pub(crate) fn server_of(state: &Path) -> Option<(std::net::SocketAddr, String)> {
         let path = beside(state);
         let file = files::open(&path).ok()?;
         if file.try_lock().is_ok() {

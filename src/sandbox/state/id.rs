@@ -116,3 +116,21 @@ pub(crate) fn type_of(id: &str) -> String {
         None => "microsoft.resources/subscriptions".to_owned(),
     }
 }
+
+/// The id without its last `type/name`.
+pub(crate) fn parent_id(id: &str) -> String {
+    let parts: Vec<&str> = id.trim_end_matches('/').rsplitn(3, '/').collect();
+    parts.last().map(|s| (*s).to_owned()).unwrap_or_default()
+}
+
+/// The resource an action (`…/{name}/listKeys`) is called on.
+pub(crate) fn parent_or_self(id: &str) -> String {
+    id.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default()
+}
+
+/// The cluster an extension path stands under.
+pub(crate) fn cluster_of(path: &str) -> String {
+    let lower = path.to_ascii_lowercase();
+    let end = lower.find("/providers/microsoft.kubernetesconfiguration").unwrap_or(path.len());
+    path.get(..end).unwrap_or(path).to_owned()
+}

@@ -1,17 +1,18 @@
 //! Log Analytics workspaces and their keys ("Azure REST: Log Analytics Workspaces; Shared Keys").
 
 use base64::Engine;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::id::{self, Target};
-use super::{canonical_id, fail, generic, method_not_allowed, not_found, parent_or_self};
-use crate::clock::Work;
-use crate::wire::{Answer, Call, Reply};
-use crate::world::{Event, World};
+use super::answer::{canonical_id, method_not_allowed, not_found};
+use super::generic;
+use crate::state::clock::Work;
+use crate::state::id::{self, Target, parent_or_self};
+use crate::state::world::{Event, World};
+use crate::wire::{Answer, Call, Reply, fail};
 
 /// Answers under `Microsoft.OperationalInsights`.
-pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
     let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
     let id = canonical_id(call);
     match (&call.method, level.types().as_str(), level.is_named()) {
@@ -37,7 +38,7 @@ pub(super) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 fn put(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
     if !call.json()?["location"].is_string() && world.get(id).is_none() {
         return Err(fail(
-            StatusCode::BAD_REQUEST,
+            400,
             "LocationRequired",
             "The location property is required for this definition.",
         ));
