@@ -221,7 +221,7 @@ fn ninth_tenth(files: &[File]) -> usize {
     lengths.get((lengths.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or(0)
 }
 
-fn read(folder: &str) -> Vec<File> {
+fn read(folder: &str, extension: &str) -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> = vec![root.join(folder)];
     let mut found = Vec::new();
@@ -230,7 +230,7 @@ fn read(folder: &str) -> Vec<File> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs") {
+            } else if path.extension().is_some_and(|it| it == extension) {
                 let name = path.strip_prefix(root).expect("inside").display().to_string();
                 found.push((name, std::fs::read_to_string(&path).expect("a text")));
             }
@@ -240,9 +240,67 @@ fn read(folder: &str) -> Vec<File> {
     found
 }
 
+/// The anchors of a page, as GitHub and mdBook make them from its headings.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut code = false;
+    let heading = |line: &&str| {
+        code ^= line.starts_with("```");
+        !code && line.starts_with('#')
+    };
+    let slug = |line: &str| {
+        let kept = |it: &char| it.is_alphanumeric() || matches!(it, ' ' | '-' | '_');
+        line.trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    };
+    page.lines().filter(heading).map(slug).collect()
+}
+
+/// Links of a page that lead nowhere: to no file of the project, or to no heading of a page. `page` is its path.
+fn dead_links(page: &str, text: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let from = Path::new(page).parent().unwrap_or(Path::new(""));
+    let mut dead = Vec::new();
+    let mut code = false;
+    for (at, line) in text.lines().enumerate() {
+        code ^= line.trim_start().starts_with("```");
+        for link in line.split("](").skip(1).filter_map(|it| it.split(')').next()) {
+            if code || link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { root.join(page) } else { root.join(from).join(path) };
+            let there = target.exists()
+                && (anchor.is_empty()
+                    || std::fs::read_to_string(&target)
+                        .is_ok_and(|it| anchors(&it).contains(anchor)));
+            if !there {
+                dead.push(format!("{page}:{}: {link} leads nowhere", at + 1));
+            }
+        }
+    }
+    dead
+}
+
+#[test]
+fn every_link_of_the_docs_leads_somewhere() {
+    let mut pages = [read("docs", "md"), read(".github", "md")].concat();
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    pages.push(("README.md".to_owned(), readme.expect("a text")));
+    let links: usize = pages.iter().map(|it| it.1.matches("](").count()).sum();
+    assert!(links > 50, "{links} links");
+    let dead: Vec<String> = pages.iter().flat_map(|it| dead_links(&it.0, &it.1)).collect();
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+    assert_eq!(dead_links("docs/a.md", "[a](ci.md) [b](no.md)\n[c](ci.md#no) [d](#no)").len(), 3);
+}
+
 #[test]
 fn the_house_is_in_order() {
-    let (src, tests) = (read("src"), read("tests"));
+    let (src, tests) = (read("src", "rs"), read("tests", "rs"));
     assert!(src.len() > 100 && tests.len() > 5);
     let long = ninth_tenth(&src);
     assert!(long <= MOST, "a tenth of the files in src is longer than {long} lines");
@@ -253,7 +311,7 @@ fn the_house_is_in_order() {
 #[test]
 fn every_room_is_in_the_table() {
     let mut rooms: BTreeSet<String> =
-        read("src").iter().filter_map(|it| room(&it.0).map(str::to_owned)).collect();
+        read("src", "rs").iter().filter_map(|it| room(&it.0).map(str::to_owned)).collect();
     // A crate of its own: cargo keeps it apart.
     rooms.remove("sandbox");
     let table: BTreeSet<String> = TABLE.iter().map(|it| it.0.to_owned()).collect();
