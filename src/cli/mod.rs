@@ -140,19 +140,23 @@ async fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn log(global: &Global) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
     let level = match global.verbose {
         0 => "amlplan=warn",
         1 => "amlplan=debug",
         2 => "debug",
         _ => "trace",
     };
-    let chosen = std::env::var("AMLPLAN_LOG").unwrap_or_else(|_| level.to_owned());
-    let filter = EnvFilter::try_new(chosen).unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| exit::Log);
+    let chosen = std::env::var("AMLPLAN_LOG").ok();
+    let filter: Targets =
+        chosen.and_then(|it| it.parse().ok()).or_else(|| level.parse().ok()).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| exit::Log);
+    let logs = tracing_subscriber::registry().with(filter);
     // A second subscriber can only be set in tests, where the first one is as good.
     let _ = match global.log_format {
-        args::LogFormat::Text => logs.with_ansi(false).try_init(),
-        args::LogFormat::Json => logs.json().try_init(),
+        args::LogFormat::Text => logs.with(lines.with_ansi(false)).try_init(),
+        args::LogFormat::Json => logs.with(lines.json()).try_init(),
     };
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
+use similar::algorithms::{Capture, Replace, myers};
 
 use super::safe;
 use super::style::{Ink, Style, count};
@@ -313,9 +314,12 @@ impl<'a> Writer<'a> {
 
     /// Lines of a text that go and come, with what stands around them.
     fn text(&mut self, depth: usize, before: &str, after: &str) {
-        let diff = TextDiff::from_lines(before, after);
-        for group in diff.grouped_ops(2) {
-            for change in group.iter().flat_map(|it| diff.iter_changes(it)) {
+        let [old, new] = [before, after].map(|it| it.split_inclusive('\n').collect::<Vec<&str>>());
+        // Not TextDiff: with it comes every algorithm of the library, half a megabyte of program.
+        let mut ops = Replace::new(Capture::new());
+        let Ok(()) = myers::diff(&mut ops, &*old, 0..old.len(), &*new, 0..new.len());
+        for group in ops.into_inner().into_grouped_ops(2) {
+            for change in group.iter().flat_map(|it| it.iter_changes(&*old, &*new)) {
                 let action = match change.tag() {
                     ChangeTag::Equal => Action::NoOp,
                     ChangeTag::Delete => Action::Delete,
