@@ -83,6 +83,9 @@ arm_types! {
     LOG_ANALYTICS = "Microsoft.OperationalInsights/workspaces", "2020-08-01";
     IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities", "2023-01-31";
     ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments", "2022-04-01";
+    STORAGE = "Microsoft.Storage/storageAccounts", "2023-01-01";
+    VAULTS = "Microsoft.KeyVault/vaults", "2023-07-01";
+    REGISTRIES = "Microsoft.ContainerRegistry/registries", "2023-07-01";
     RESOURCES = "Microsoft.Resources/resources", "2021-04-01";
     PERMISSIONS = "Microsoft.Authorization/permissions", "2022-04-01";
 }

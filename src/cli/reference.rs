@@ -1,4 +1,5 @@
-//! `docs/reference/cli.md` is the help of every command; this test keeps it so.
+//! `docs/reference/cli.md` is the help of every command, `checks.md` the table of rules; tests keep
+//! them so.
 
 use std::path::Path;
 
@@ -33,17 +34,27 @@ fn reference() -> String {
     out
 }
 
-#[test]
-fn the_reference_of_commands_is_what_the_program_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/cli.md");
+/// Compares a generated page of the docs with what the program says.
+fn same(file: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(file);
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        std::fs::write(&path, reference()).expect("the docs can be written");
+        std::fs::write(&path, page).expect("the docs can be written");
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        written == reference(),
-        "docs/reference/cli.md is out of date: UPDATE_REFERENCE=1 cargo test --lib reference"
+        written == page,
+        "docs/reference/{file} is out of date: UPDATE_REFERENCE=1 cargo test --lib reference"
     );
+}
+
+#[test]
+fn the_reference_of_commands_is_what_the_program_says() {
+    same("cli.md", &reference());
+}
+
+#[test]
+fn the_reference_of_checks_is_the_table_of_rules() {
+    same("checks.md", &crate::health::table::page());
 }
 
 #[test]

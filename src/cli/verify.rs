@@ -49,7 +49,8 @@ pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, 
 
 /// Every prerequisite of an apply.
 pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Finding> {
-    let probed = probe(health::doctor::probes(&observed.desired), observed, context).await;
+    let probed =
+        probe(health::doctor::probes(&observed.desired, &observed.live), observed, context).await;
     health::doctor::checks(&observed.desired, &observed.live, &probed, now())
 }
 

@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::facts::FACTS;
 use super::site::{Found, Site, items, some, text};
+use super::workspace::workspace_id;
 use crate::catalog::{self, ArmType};
 use crate::model::{ArmId, Json};
 use crate::resource::fields::location;
-use crate::resource::{Compute, ComputeIdentity};
 
 /// Role that Azure ML's workspaces have in an AKS cluster.
 const TRUSTED_ROLE: &str = "Microsoft.MachineLearningServices/workspaces/mlworkload";
@@ -37,26 +37,7 @@ pub(super) fn connection(site: &mut Site<'_>) {
             }
         },
     };
-    site.add("cluster-unreachable", &key, found);
-}
-
-/// Checks about the Azure resource of the cluster and its workspaces.
-pub(super) fn checks(site: &mut Site<'_>, now: Timestamp) {
-    connection(site);
-    let snapshot = site.snapshot;
-    let cluster = site.cluster.clone();
-    if let Some(document) = snapshot.document(&cluster) {
-        agents(site, document, now);
-        version(site, document);
-        region(site, document);
-        if is_aks(site) {
-            aks(site, document);
-        }
-    }
-    other_extension(site);
-    for compute in site.computes() {
-        workspace(site, compute);
-    }
+    site.add(&key, found);
 }
 
 /// Whether an Azure cluster is AKS without Arc.
@@ -68,43 +49,45 @@ pub(super) fn is_aks(site: &Site<'_>) -> bool {
     is_aks_id(&site.access.id)
 }
 
-fn agents(site: &mut Site<'_>, document: &Json, now: Timestamp) {
-    let time =
-        |field: &str| text(document, &format!("/properties/{field}")).parse::<Timestamp>().ok();
-    let key = site.cluster.clone();
-    if let Some(last) = time("lastConnectivityTime") {
-        let silent = now.duration_since(last);
-        let found = if silent <= SignedDuration::from_hours(1) {
-            Found::pass()
-        } else {
-            Found::wrong(
-                format!("the agents were last heard {} minutes ago", silent.as_mins()),
-                "look at the pods of namespace azure-arc and their way out to Azure",
-            )
-        };
-        site.add("agents-silent", &key, found);
-    }
-    if let Some(ends) = time("managedIdentityCertificateExpirationTime") {
-        let left = ends.duration_since(now);
-        let found = if left > SignedDuration::from_hours(24 * 7) {
-            Found::pass()
-        } else if left.is_negative() {
-            Found::Grave(
-                format!("it ended at {ends}"),
-                Some("connect the cluster to Arc again".to_owned()),
-            )
-        } else {
-            Found::wrong(
-                format!("it ends at {ends}"),
-                "the agents renew it by themselves while they are connected: keep them so",
-            )
-        };
-        site.add("agent-certificate", &key, found);
-    }
+/// A time that the Azure resource of the cluster tells.
+fn time(site: &Site<'_>, field: &str) -> Option<Timestamp> {
+    site.snapshot.text(&site.cluster, &format!("/properties/{field}"))?.parse().ok()
 }
 
-fn version(site: &mut Site<'_>, document: &Json) {
-    let property = |it: &str| text(document, &format!("/properties/{it}"));
+pub(super) fn agents_silent(site: &mut Site<'_>) {
+    let Some(last) = time(site, "lastConnectivityTime") else { return };
+    let silent = site.now.duration_since(last);
+    let found = if silent <= SignedDuration::from_hours(1) {
+        Found::pass()
+    } else {
+        Found::wrong(
+            format!("the agents were last heard {} minutes ago", silent.as_mins()),
+            "look at the pods of namespace azure-arc and their way out to Azure",
+        )
+    };
+    site.add(&site.cluster.clone(), found);
+}
+
+pub(super) fn agent_certificate(site: &mut Site<'_>) {
+    let Some(ends) = time(site, "managedIdentityCertificateExpirationTime") else { return };
+    let left = ends.duration_since(site.now);
+    let found = if left > SignedDuration::from_hours(24 * 7) {
+        Found::pass()
+    } else if left.is_negative() {
+        Found::grave(format!("it ended at {ends}"), "connect the cluster to Arc again")
+    } else {
+        Found::wrong(
+            format!("it ends at {ends}"),
+            "the agents renew it by themselves while they are connected: keep them so",
+        )
+    };
+    site.add(&site.cluster.clone(), found);
+}
+
+pub(super) fn version(site: &mut Site<'_>) {
+    let property = |it: &str| {
+        site.snapshot.text(&site.cluster, &format!("/properties/{it}")).unwrap_or_default()
+    };
     let version = match property("currentKubernetesVersion") {
         "" => property("kubernetesVersion"),
         it => it,
@@ -124,11 +107,11 @@ fn version(site: &mut Site<'_>, document: &Json) {
             "upgrade the cluster",
         )
     };
-    site.add("kubernetes-too-old", &site.cluster.clone(), found);
+    site.add(&site.cluster.clone(), found);
 }
 
-fn region(site: &mut Site<'_>, document: &Json) {
-    let region = location(text(document, "/location"));
+pub(super) fn region(site: &mut Site<'_>) {
+    let region = location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
     if region.is_empty() {
         return;
     }
@@ -140,15 +123,19 @@ fn region(site: &mut Site<'_>, document: &Json) {
             "the list grows: apply tells for certain; else connect the cluster in another region",
         )
     };
-    site.add("region-not-listed", &site.cluster.clone(), found);
+    site.add(&site.cluster.clone(), found);
 }
 
-fn aks(site: &mut Site<'_>, document: &Json) {
-    let key = site.cluster.clone();
-    let flag = |pointer: &str| document.pointer(pointer).and_then(Json::as_bool) == Some(true);
-    let identity = text(document, "/identity/type");
-    let principal = text(document, "/properties/servicePrincipalProfile/clientId");
-    let found = match (identity, principal) {
+/// A flag of the Azure resource of the cluster.
+fn flag(site: &Site<'_>, pointer: &str) -> bool {
+    let found = site.snapshot.document(&site.cluster).and_then(|it| it.pointer(pointer));
+    found.and_then(Json::as_bool) == Some(true)
+}
+
+pub(super) fn managed_identity(site: &mut Site<'_>) {
+    let of = |pointer| site.snapshot.text(&site.cluster, pointer).unwrap_or_default();
+    let principal = of("/properties/servicePrincipalProfile/clientId");
+    let found = match (of("/identity/type"), principal) {
         (_, "msi") => Found::pass(),
         ("" | "None", "") => Found::Unknown("the cluster does not tell its identity".to_owned()),
         ("" | "None", _) => Found::wrong(
@@ -157,13 +144,19 @@ fn aks(site: &mut Site<'_>, document: &Json) {
         ),
         _ => Found::pass(),
     };
-    site.add("no-managed-identity", &key, found);
-    let found = match text(document, "/properties/powerState/code") {
-        "" | "Running" => Found::pass(),
-        other => Found::wrong(format!("powerState is {other}"), "az aks start"),
+    site.add(&site.cluster.clone(), found);
+}
+
+pub(super) fn running(site: &mut Site<'_>) {
+    let found = match site.snapshot.text(&site.cluster, "/properties/powerState/code") {
+        None | Some("" | "Running") => Found::pass(),
+        Some(other) => Found::wrong(format!("powerState is {other}"), "az aks start"),
     };
-    site.add("cluster-stopped", &key, found);
-    let found = if flag("/properties/podIdentityProfile/enabled") {
+    site.add(&site.cluster.clone(), found);
+}
+
+pub(super) fn pod_identity(site: &mut Site<'_>) {
+    let found = if flag(site, "/properties/podIdentityProfile/enabled") {
         Found::wrong(
             "pod identity is on, which the extension does not support",
             "az aks update --disable-pod-identity",
@@ -171,7 +164,11 @@ fn aks(site: &mut Site<'_>, document: &Json) {
     } else {
         Found::pass()
     };
-    site.add("pod-identity", &key, found);
+    site.add(&site.cluster.clone(), found);
+}
+
+pub(super) fn autoscaler(site: &mut Site<'_>) {
+    let Some(document) = site.snapshot.document(&site.cluster) else { return };
     let scaled: Vec<String> = items(document, "/properties/agentPoolProfiles")
         .filter(|it| it.get("enableAutoScaling").and_then(Json::as_bool) == Some(true))
         .map(|it| text(it, "/name").to_owned())
@@ -190,46 +187,48 @@ fn aks(site: &mut Site<'_>, document: &Json) {
              or turn autoscaling off for training",
         )
     };
-    site.add("autoscaler-with-volcano", &key, found);
-    control_plane(site, document);
-    extension_identity(site);
+    site.add(&site.cluster.clone(), found);
 }
 
-/// What keeps Azure ML from the API server, and the trusted access that opens it again.
-fn control_plane(site: &mut Site<'_>, document: &Json) {
-    let flag = |pointer: &str| document.pointer(pointer).and_then(Json::as_bool) == Some(true);
+/// What keeps Azure ML from the API server of an AKS cluster.
+pub(super) fn closed(site: &Site<'_>) -> Vec<&'static str> {
+    let Some(document) = site.snapshot.document(&site.cluster) else { return Vec::new() };
     let profile = "/properties/apiServerAccessProfile";
-    let mut closed = Vec::new();
-    if flag("/properties/disableLocalAccounts") {
-        closed.push("disableLocalAccounts is true");
-    }
-    if items(document, &format!("{profile}/authorizedIPRanges")).next().is_some() {
-        closed.push("authorizedIPRanges are set");
-    }
-    if flag(&format!("{profile}/enablePrivateCluster")) {
-        closed.push("the cluster is private");
-    }
-    let key = site.cluster.clone();
-    if closed.is_empty() {
-        return site.add("control-plane-closed", &key, Found::pass());
-    }
+    let ranges = items(document, &format!("{profile}/authorizedIPRanges")).next().is_some();
+    [
+        (flag(site, "/properties/disableLocalAccounts"), "disableLocalAccounts is true"),
+        (ranges, "authorizedIPRanges are set"),
+        (flag(site, &format!("{profile}/enablePrivateCluster")), "the cluster is private"),
+    ]
+    .into_iter()
+    .filter_map(|(is, what)| is.then_some(what))
+    .collect()
+}
+
+pub(super) fn control_plane(site: &mut Site<'_>) {
+    let closed = closed(site);
     let message = format!(
         "{}: Azure ML reaches the API server only through trusted access",
         closed.join(", ")
     );
-    let public = site.scope.cloud.name == "AzureCloud";
-    let found = if public {
+    let found = if closed.is_empty() {
+        Found::pass()
+    } else if site.scope.cloud.name == "AzureCloud" {
         Found::mild(
             message,
             "attach makes the trusted access role binding; amlplan verify shows whether it worked",
         )
     } else {
-        Found::Grave(
+        Found::grave(
             message,
-            Some("this cloud has no trusted access: allow local accounts and the ranges of service tag AzureMachineLearning".to_owned()),
+            "this cloud has no trusted access: allow local accounts and the ranges of service tag AzureMachineLearning",
         )
     };
-    site.add("control-plane-closed", &key, found);
+    site.add(&site.cluster.clone(), found);
+}
+
+/// The role binding that opens the API server again, which attach makes.
+pub(super) fn trusted_access(site: &mut Site<'_>) {
     for compute in site.computes() {
         if site.snapshot.document(&compute.key).is_none() {
             continue;
@@ -255,11 +254,11 @@ fn control_plane(site: &mut Site<'_>, document: &Json) {
                 }
             }
         };
-        site.add("trusted-access-missing", &compute.key, found);
+        site.add(&compute.key, found);
     }
 }
 
-fn extension_identity(site: &mut Site<'_>) {
+pub(super) fn extension_identity(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
     let Some(live) = site.snapshot.document(&extension.key) else { return };
     let found = if text(live, "/properties/aksAssignedIdentity/principalId").is_empty()
@@ -272,11 +271,11 @@ fn extension_identity(site: &mut Site<'_>) {
     } else {
         Found::pass()
     };
-    site.add("extension-without-identity", &extension.key, found);
+    site.add(&extension.key, found);
 }
 
 /// A cluster takes one extension of the type.
-fn other_extension(site: &mut Site<'_>) {
+pub(super) fn other_extension(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
     let found = match site.list("extensions") {
         Err(why) => Found::Unknown(why),
@@ -302,115 +301,5 @@ fn other_extension(site: &mut Site<'_>) {
             }
         }
     };
-    site.add("other-extension", &extension.key, found);
-}
-
-pub(super) fn workspace_id(compute: &Compute) -> String {
-    let id = compute.id.as_str();
-    let end = id.to_ascii_lowercase().rfind("/computes/").unwrap_or(id.len());
-    id[..end].to_owned()
-}
-
-fn workspace(site: &mut Site<'_>, compute: &Compute) {
-    let key = compute.key.clone();
-    let id = workspace_id(compute);
-    let document = match site.snapshot.live.get(&compute.workspace).map(|it| it.document()) {
-        None => {
-            let found = Found::Unknown(format!("{} was not read", compute.workspace));
-            return site.add_at("workspace-missing", &key, "/location", found);
-        }
-        Some(None) => {
-            let found = Found::wrong(
-                format!("there is no workspace {id}"),
-                "check the compute's workspace: name, resourceGroup and subscription",
-            );
-            return site.add_at("workspace-missing", &key, "/location", found);
-        }
-        Some(Some(document)) => document,
-    };
-    site.add_at("workspace-missing", &key, "/location", Found::pass());
-    let same = ArmId::parse(&id)
-        .is_ok_and(|it| it.subscription().eq_ignore_ascii_case(&site.scope.subscription));
-    let found = if same {
-        Found::pass()
-    } else {
-        let message = "cluster and workspace are in different subscriptions";
-        let help = "connect the cluster through Arc in the workspace's subscription";
-        if is_aks(site) { Found::wrong(message, help) } else { Found::mild(message, help) }
-    };
-    site.add_at("other-subscription", &key, "/location", found);
-    private(site, compute, document);
-    identity(site, compute, document);
-    legacy_computes(site, compute, &id);
-}
-
-fn private(site: &mut Site<'_>, compute: &Compute, workspace: &Json) {
-    let endpoints = items(workspace, "/properties/privateEndpointConnections").count();
-    let closed =
-        text(workspace, "/properties/publicNetworkAccess").eq_ignore_ascii_case("Disabled");
-    let here = location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
-    let there = location(text(workspace, "/location"));
-    let found = if (endpoints == 0 && !closed) || !is_aks(site) || here.is_empty() || here == there
-    {
-        Found::pass()
-    } else {
-        Found::wrong(
-            format!(
-                "the workspace has a private endpoint in {there}, and the cluster is in {here}"
-            ),
-            "both have to be in one region: use a workspace or a cluster there",
-        )
-    };
-    site.add_at("private-workspace-region", &compute.key, "/location", found);
-}
-
-fn identity(site: &mut Site<'_>, compute: &Compute, workspace: &Json) {
-    let hbi = workspace.pointer("/properties/hbiWorkspace").and_then(Json::as_bool) == Some(true);
-    let found = match &compute.identity {
-        ComputeIdentity::None => Found::wrong(
-            "the compute has no identity, so jobs reach storage and registry only with keys",
-            "write identity: {type: SystemAssigned} and roleAssignments for AcrPull and Storage Blob Data Contributor",
-        ),
-        ComputeIdentity::UserAssigned(_) if hbi => Found::wrong(
-            "the workspace is a high business impact one, and the compute's identity is user-assigned",
-            "write identity: {type: SystemAssigned}, with Storage Blob Data Contributor and Storage Account Contributor",
-        ),
-        ComputeIdentity::SystemAssigned | ComputeIdentity::UserAssigned(_) => Found::pass(),
-    };
-    site.add_at("compute-without-identity", &compute.key, "/identity", found);
-}
-
-/// Computes of AML v1 on the same cluster.
-fn legacy_computes(site: &mut Site<'_>, compute: &Compute, workspace: &str) {
-    let found = match site.list(&format!("computes {workspace}")) {
-        Err(why) => Found::Unknown(why),
-        Ok(all) => {
-            let own = |it: &&Json| {
-                text(it, "/properties/computeType").eq_ignore_ascii_case("AKS")
-                    && text(it, "/properties/resourceId")
-                        .eq_ignore_ascii_case(compute.cluster_id.as_str())
-            };
-            let old: Vec<String> =
-                all.into_iter().filter(own).map(|it| text(it, "/name").to_owned()).collect();
-            let clash = workspace.rsplit('/').next().map(|it| format!("azureml-{it}"));
-            if old.is_empty() {
-                Found::pass()
-            } else if clash.as_deref() == Some(&compute.namespace) {
-                Found::Grave(
-                    format!(
-                        "the old compute {} uses namespace {} too",
-                        some(&old),
-                        compute.namespace
-                    ),
-                    Some("write another computes.namespace".to_owned()),
-                )
-            } else {
-                Found::wrong(
-                    format!("the cluster is attached as the old compute {} too", some(&old)),
-                    "detach it when its endpoints have moved; never delete it, or the cluster goes too",
-                )
-            }
-        }
-    };
-    site.add_at("legacy-compute", &compute.key, "/properties/properties/namespace", found);
+    site.add(&extension.key, found);
 }

@@ -45,72 +45,87 @@ impl Node<'_> {
     }
 }
 
-/// Checks about nodes.
-pub(super) fn checks(site: &mut Site<'_>) {
-    let cluster = site.cluster.clone();
-    let nodes = match site.list("nodes") {
-        Ok(nodes) => nodes,
-        Err(why) => {
-            for code in ["no-linux-node", "too-few-nodes", "capacity"] {
-                site.add(code, &cluster, Found::Unknown(why.clone()));
+/// The nodes, and of them those that take pods of the extension.
+fn nodes<'a>(site: &Site<'a>) -> Result<Vec<Node<'a>>, String> {
+    Ok(site.list("nodes")?.into_iter().map(node).collect())
+}
+
+fn usable(nodes: Vec<Node<'_>>) -> Vec<Node<'_>> {
+    nodes.into_iter().filter(|it| it.open && it.linux_amd64).collect()
+}
+
+pub(super) fn linux_node(site: &mut Site<'_>) {
+    let found = match nodes(site) {
+        Err(why) => Found::Unknown(why),
+        Ok(nodes) => {
+            let all = nodes.len();
+            match usable(nodes).len() {
+                0 => Found::wrong(
+                    format!("none of {all} nodes is ready, open to pods, and linux/amd64"),
+                    "add a linux/amd64 node, or uncordon one; taints other than ml.azure.com/* keep the \
+                     extension away",
+                ),
+                usable => Found::Pass(format!("{usable} of {all} nodes")),
             }
-            return;
         }
     };
-    let nodes: Vec<Node<'_>> = nodes.into_iter().map(node).collect();
-    let usable: Vec<&Node<'_>> = nodes.iter().filter(|it| it.open && it.linux_amd64).collect();
-    let found = if usable.is_empty() {
-        Found::wrong(
-            format!("none of {} nodes is ready, open to pods, and linux/amd64", nodes.len()),
-            "add a linux/amd64 node, or uncordon one; taints other than ml.azure.com/* keep the \
-             extension away",
-        )
-    } else {
-        Found::Pass(format!("{} of {} nodes", usable.len(), nodes.len()))
+    site.add(&site.cluster.clone(), found);
+}
+
+/// What the extension's `nodeSelector.*` settings ask of nodes.
+fn selector(site: &Site<'_>) -> BTreeMap<String, String> {
+    let label =
+        |(key, value): (&String, &String)| Some((crate::catalog::node_label(key)?, value.clone()));
+    site.settings.iter().filter_map(label).collect()
+}
+
+/// The usable nodes that the extension's selector picks. `None` when there is nothing to say: no
+/// usable node, or none picked, which have rules of their own.
+fn chosen<'a>(site: &mut Site<'a>) -> Option<Vec<Node<'a>>> {
+    let nodes = match nodes(site) {
+        Ok(nodes) => nodes,
+        Err(why) => {
+            site.add(&site.cluster.clone(), Found::Unknown(why));
+            return None;
+        }
     };
-    site.add("no-linux-node", &cluster, found);
-    gke(site, &nodes);
-    instance_types(site, &usable);
-    if site.extension.is_none() || usable.is_empty() {
-        return;
-    }
-    let selector: BTreeMap<String, String> = site
-        .settings
-        .iter()
-        .filter_map(|(key, value)| Some((crate::catalog::node_label(key)?, value.clone())))
-        .collect();
-    let chosen: Vec<&Node<'_>> = usable.into_iter().filter(|it| it.matches(&selector)).collect();
-    selected(site, &selector, chosen.len());
-    if !chosen.is_empty() {
-        high_availability(site, &selector, chosen.len());
-        room(site, &chosen);
-        worker_processes(site, &chosen);
-    }
+    let selector = selector(site);
+    let chosen: Vec<_> = usable(nodes).into_iter().filter(|it| it.matches(&selector)).collect();
+    (!chosen.is_empty()).then_some(chosen)
 }
 
 fn pairs(selector: &BTreeMap<String, String>) -> String {
     selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-fn selected(site: &mut Site<'_>, selector: &BTreeMap<String, String>, chosen: usize) {
+pub(super) fn selected(site: &mut Site<'_>) {
+    let selector = selector(site);
     let Some(first) = selector.keys().next() else { return };
-    let found = if chosen > 0 {
-        Found::Pass(format!("{chosen} nodes"))
-    } else {
-        Found::wrong(
-            format!("no usable node has the labels {}", pairs(selector)),
-            format!("kubectl label node NODE {}, or change nodeSelector.{first}", pairs(selector)),
-        )
+    let found = match nodes(site).map(usable) {
+        Err(why) => Found::Unknown(why),
+        Ok(usable) if usable.is_empty() => return,
+        Ok(usable) => match usable.iter().filter(|it| it.matches(&selector)).count() {
+            0 => Found::wrong(
+                format!("no usable node has the labels {}", pairs(&selector)),
+                format!(
+                    "kubectl label node NODE {}, or change nodeSelector.{first}",
+                    pairs(&selector)
+                ),
+            ),
+            chosen => Found::Pass(format!("{chosen} nodes")),
+        },
     };
-    site.add_setting("node-selector-matches-nothing", &format!("nodeSelector.{first}"), found);
+    site.add_setting(&format!("nodeSelector.{first}"), found);
 }
 
-fn high_availability(site: &mut Site<'_>, selector: &BTreeMap<String, String>, chosen: usize) {
+pub(super) fn high_availability(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
+    let Some(chosen) = chosen(site).map(|it| it.len()) else { return };
     let replicas = site.with_query(extension, catalog::router_replicas);
     if replicas == 0 {
         return;
     }
+    let selector = selector(site);
     let setting = match site.profile() {
         ProfileName::Ga => "inferenceRouterHA",
         ProfileName::Preview => "inferenceLoadBalancerHA",
@@ -119,7 +134,7 @@ fn high_availability(site: &mut Site<'_>, selector: &BTreeMap<String, String>, c
         Found::Pass(format!("{replicas} replicas on {chosen} nodes"))
     } else {
         let which =
-            if selector.is_empty() { String::new() } else { format!(" with {}", pairs(selector)) };
+            if selector.is_empty() { String::new() } else { format!(" with {}", pairs(&selector)) };
         Found::wrong(
             format!(
                 "the router wants {replicas} nodes for high availability, and {chosen}{which} are usable"
@@ -127,7 +142,7 @@ fn high_availability(site: &mut Site<'_>, selector: &BTreeMap<String, String>, c
             format!("write {setting}: false under extension.configurationSettings, or add nodes"),
         )
     };
-    site.add_setting("too-few-nodes", setting, found);
+    site.add_setting(setting, found);
 }
 
 /// What pods on these nodes request, the extension's own left out.
@@ -149,27 +164,26 @@ fn requested(pods: &[&Json], nodes: &BTreeSet<&str>) -> Amount {
     total
 }
 
-fn room(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
+pub(super) fn room(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
+    let Some(chosen) = chosen(site) else { return };
     if !extension.ga {
         let why = "sizes are published for profile ga only".to_owned();
-        return site.add("capacity", &extension.key, Found::Skipped(why));
+        return site.add(&extension.key, Found::Skipped(why));
     }
     let mut free = Amount::default();
     chosen.iter().for_each(|it| free.add(&it.room));
     if free.cpu_m == 0 {
         let why = "the nodes do not say what is allocatable".to_owned();
-        return site.add("capacity", &extension.key, Found::Unknown(why));
+        return site.add(&extension.key, Found::Unknown(why));
     }
-    let all = free.clone();
     let names: BTreeSet<&str> = chosen.iter().map(|it| it.name).collect();
     match site.list("all-pods") {
         Ok(pods) => free.take(&requested(&pods, &names)),
-        Err(why) => return site.add("capacity", &extension.key, Found::Unknown(why)),
+        Err(why) => return site.add(&extension.key, Found::Unknown(why)),
     }
     let nodes = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
     let size = site.with_query(extension, |query| catalog::sizing(query, nodes));
-    let amount = |cpu_m, memory_mi| Amount { cpu_m, memory_mi, ..Amount::default() };
     let need = amount(size.cpu_request_m, size.memory_request_mi);
     let most = amount(size.cpu_limit_m, size.memory_limit_mi);
     let three = site.with_query(extension, catalog::router_replicas) == 3;
@@ -178,7 +192,7 @@ fn room(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
     } else {
         "add nodes of 4 CPU and 14 GiB or more, or move other workloads away"
     };
-    let test = site.settings.get("clusterPurpose").is_some_and(|it| it == "DevTest");
+    let test = is_test(site);
     let found = if !need.fits(&free) {
         Found::wrong(
             format!("the extension requests {need}, and {free} are free on {nodes} nodes"),
@@ -192,28 +206,41 @@ fn room(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
     } else {
         Found::Pass(format!("{need} requested, {free} free"))
     };
-    site.add("capacity", &extension.key, found);
-    let [cpu_m, memory_mi] = FACTS.floor;
-    let floor = amount(cpu_m, memory_mi);
-    if !test {
-        let found = if floor.fits(&all) {
-            Found::pass()
-        } else {
-            Found::wrong(
-                format!("the nodes have {all} in all; production starts at {floor}"),
-                "add nodes, or write clusterPurpose: DevTest",
-            )
-        };
-        site.add("cluster-small", &site.cluster.clone(), found);
-    }
+    site.add(&extension.key, found);
 }
 
-fn worker_processes(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
+fn amount(cpu_m: i64, memory_mi: i64) -> Amount {
+    Amount { cpu_m, memory_mi, ..Amount::default() }
+}
+
+fn is_test(site: &Site<'_>) -> bool {
+    site.settings.get("clusterPurpose").is_some_and(|it| it == "DevTest")
+}
+
+pub(super) fn floor(site: &mut Site<'_>) {
+    let Some(chosen) = chosen(site) else { return };
+    let mut all = Amount::default();
+    chosen.iter().for_each(|it| all.add(&it.room));
+    let [cpu_m, memory_mi] = FACTS.floor;
+    let floor = amount(cpu_m, memory_mi);
+    let found = if is_test(site) || all.cpu_m == 0 || floor.fits(&all) {
+        Found::pass()
+    } else {
+        Found::wrong(
+            format!("the nodes have {all} in all; production starts at {floor}"),
+            "add nodes, or write clusterPurpose: DevTest",
+        )
+    };
+    site.add(&site.cluster.clone(), found);
+}
+
+pub(super) fn worker_processes(site: &mut Site<'_>) {
     let aks = site.extension.is_some_and(|it| it.aks);
     let set = "nginxIngress.controllerConfig.worker-processes";
     if !site.is_on_or("nginxIngress.enabled", aks) || site.settings.contains_key(set) {
         return;
     }
+    let Some(chosen) = chosen(site) else { return };
     let most = chosen.iter().map(|it| it.room.cpu_m / 1000).max().unwrap_or_default();
     let found = if most <= FACTS.many_cpus {
         Found::pass()
@@ -223,28 +250,36 @@ fn worker_processes(site: &mut Site<'_>, chosen: &[&Node<'_>]) {
             format!("write {set}: \"8\" under extension.configurationSettings"),
         )
     };
-    site.add_setting("ingress-many-processes", "nginxIngress.enabled", found);
+    site.add_setting("nginxIngress.enabled", found);
 }
 
 /// Each declared instance type should fit some node.
-fn instance_types(site: &mut Site<'_>, usable: &[&Node<'_>]) {
-    let (desired, name) = (site.desired, site.name);
-    let types = desired.nodes.values().filter_map(|node| match &node.resource {
-        Resource::InstanceType(it) if it.key.scope == name => Some(it),
-        _ => None,
-    });
+pub(super) fn instance_types(site: &mut Site<'_>) {
+    let types: Vec<&InstanceType> = site
+        .own
+        .iter()
+        .filter_map(|(_, node)| match &node.resource {
+            Resource::InstanceType(it) => Some(it),
+            _ => None,
+        })
+        .collect();
     let unchecked = site.is_on("amloperator.skipResourceValidation");
+    let usable = nodes(site).map(usable);
     for it in types {
-        let found = if unchecked { Found::pass() } else { fit(it, usable) };
-        site.add_at("instance-type-too-large", &it.key, "/spec/resources", found);
+        let found = match &usable {
+            _ if unchecked => Found::pass(),
+            Err(why) => Found::Unknown(why.clone()),
+            Ok(usable) => fit(it, usable),
+        };
+        site.add_at(&it.key, "/spec/resources", found);
     }
 }
 
-fn fit(it: &InstanceType, usable: &[&Node<'_>]) -> Found {
+fn fit(it: &InstanceType, usable: &[Node<'_>]) -> Found {
     let mut want = Amount::of(it.requests.iter().map(|(key, it)| (key.as_str(), it.clone())));
     let limits = Amount::of(it.limits.iter().map(|(key, it)| (key.as_str(), it.clone())));
     want.devices = limits.devices;
-    let matching: Vec<&&Node<'_>> =
+    let matching: Vec<&Node<'_>> =
         usable.iter().filter(|node| node.matches(&it.node_selector)).collect();
     if matching.iter().any(|node| want.fits(&node.room)) {
         return Found::pass();
@@ -264,11 +299,12 @@ fn fit(it: &InstanceType, usable: &[&Node<'_>]) -> Found {
     )
 }
 
-fn gke(site: &mut Site<'_>, nodes: &[Node<'_>]) {
+pub(super) fn gke(site: &mut Site<'_>) {
     let distribution = site.snapshot.text(&site.cluster, "/properties/distribution");
     if !distribution.is_some_and(|it| it.eq_ignore_ascii_case("gke")) {
         return;
     }
+    let Ok(nodes) = nodes(site) else { return };
     let image = |it: &&Node<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
     let other: Vec<String> = nodes.iter().filter(image).map(|it| it.name.to_owned()).collect();
     let found = if other.is_empty() {
@@ -279,5 +315,5 @@ fn gke(site: &mut Site<'_>, nodes: &[Node<'_>]) {
             "make the node pools with an Ubuntu image",
         )
     };
-    site.add("gke-node-image", &site.cluster.clone(), found);
+    site.add(&site.cluster.clone(), found);
 }

@@ -4,36 +4,21 @@
 use std::collections::BTreeSet;
 
 use super::facts::{Conflict, FACTS, Unset};
-use super::site::{AZUREML, Found, Site, items, object, some, text};
+use super::site::{AZUREML, Found, Site, items, some, text};
 use crate::catalog;
-use crate::model::{Json, ObjectRef};
-use crate::resource::{Extension, Read};
+use crate::model::Json;
+use crate::resource::Extension;
 
 const RELEASE: &str = "/metadata/annotations/meta.helm.sh~1release-name";
 
-/// Probes for what AML v1 leaves in namespace `default`.
-pub(super) fn legacy_probes() -> Vec<(String, Read)> {
-    let probe = |(index, it): (usize, &super::facts::Legacy)| {
-        let namespace = (!it.kind.starts_with("Cluster")).then_some("default");
-        let kind = (it.api.as_str(), it.kind.as_str(), it.plural.as_str());
-        object(&format!("legacy-{index}"), kind, namespace, &it.name)
-    };
-    FACTS.legacy.iter().enumerate().map(probe).collect()
-}
-
-/// Checks about other software.
-pub(super) fn checks(site: &mut Site<'_>) {
+/// The rule of a table's collision: every entry of its code that fits the profile.
+pub(super) fn collisions(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
-    for conflict in &FACTS.conflict {
-        if conflict.profiles.contains(&site.profile()) {
-            collision(site, extension, conflict);
-        }
+    let of = |it: &&Conflict| it.code == site.code && it.profiles.contains(&site.profile());
+    let conflicts: Vec<&'static Conflict> = FACTS.conflict.iter().filter(of).collect();
+    for conflict in conflicts {
+        collision(site, extension, conflict);
     }
-    legacy(site);
-    releases(site, extension);
-    pending(site, extension);
-    arc_proxy(site);
-    managed_prometheus(site);
 }
 
 /// Whether an object belongs to the release of the extension.
@@ -60,7 +45,6 @@ fn full_name(object: &Json) -> String {
 }
 
 fn collision(site: &mut Site<'_>, extension: &Extension, conflict: &'static Conflict) {
-    let code = conflict.code.as_str();
     let unset = match conflict.default {
         Unset::True => true,
         Unset::False => false,
@@ -70,7 +54,7 @@ fn collision(site: &mut Site<'_>, extension: &Extension, conflict: &'static Conf
     let resolved = conflict.unless.as_ref().and_then(|it| site.settings.get(it));
     let resolved = resolved.is_some_and(|it| !conflict.parts.contains(it));
     if !on || resolved || (conflict.training && !site.is_on("enableTraining")) {
-        return site.add_setting(code, &conflict.setting, Found::pass());
+        return site.add_setting(&conflict.setting, Found::pass());
     }
     let found = match site.list(&conflict.list) {
         Err(why) => Found::Unknown(why),
@@ -94,19 +78,18 @@ fn collision(site: &mut Site<'_>, extension: &Extension, conflict: &'static Conf
             }
         }
     };
-    site.add_setting(code, &conflict.setting, found);
+    site.add_setting(&conflict.setting, found);
 }
 
-fn legacy(site: &mut Site<'_>) {
-    const CODE: &str = "legacy-router";
+pub(super) fn legacy(site: &mut Site<'_>) {
     if !site.is_on("enableInference") {
         return;
     }
     let mut there = Vec::new();
     let mut upgradable = false;
     for (index, it) in FACTS.legacy.iter().enumerate() {
-        match site.document(&format!("legacy-{index}")) {
-            Err(why) => return site.add(CODE, &site.extension_key(), Found::Unknown(why)),
+        match site.document(&format!("legacy {index}")) {
+            Err(why) => return site.add(&site.extension_key(), Found::Unknown(why)),
             Ok(None) => {}
             Ok(Some(object)) => {
                 let mark = text(object, "/metadata/annotations/azureml-fe-enable-upgrade");
@@ -130,12 +113,12 @@ fn legacy(site: &mut Site<'_>) {
             Found::Wrong(message, Some(help))
         }
     };
-    site.add_setting(CODE, "scoringFe.enableUpgrade", found);
+    site.add_setting("scoringFe.enableUpgrade", found);
 }
 
 /// Workloads of the extension that belong to a helm release which Azure does not know here.
-fn releases(site: &mut Site<'_>, extension: &Extension) {
-    const CODE: &str = "installed-another-way";
+pub(super) fn releases(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
     let components = site.with_query(extension, catalog::components);
     let ours = |it: &&Json| {
         text(it, "/metadata/namespace") == AZUREML
@@ -170,12 +153,13 @@ fn releases(site: &mut Site<'_>, extension: &Extension) {
             }
         }
     };
-    site.add(CODE, &extension.key, found);
+    site.add(&extension.key, found);
 }
 
 /// Revisions of the release that never ended: many of them make the extension's agent run out of
 /// memory.
-fn pending(site: &mut Site<'_>, extension: &Extension) {
+pub(super) fn pending(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
     const MANY: usize = 10;
     let found = match site.list("secrets") {
         Err(why) => Found::Unknown(why),
@@ -198,11 +182,11 @@ fn pending(site: &mut Site<'_>, extension: &Extension) {
             }
         }
     };
-    site.add("helm-revisions-pending", &extension.key, found);
+    site.add(&extension.key, found);
 }
 
 /// Arc's agents carry the proxy settings that pods of the extension get too.
-fn arc_proxy(site: &mut Site<'_>) {
+pub(super) fn arc_proxy(site: &mut Site<'_>) {
     let Ok(all) = site.list("deployments") else { return };
     let agents = all.into_iter().filter(|it| text(it, "/metadata/namespace") == "azure-arc");
     let env = |it: &Json, name: &str| -> Option<String> {
@@ -224,23 +208,36 @@ fn arc_proxy(site: &mut Site<'_>) {
             "az connectedk8s update --proxy-skip-range with 127.0.0.1 and localhost added",
         )
     };
-    site.add("proxy-skip-range", &site.cluster.clone(), found);
+    site.add(&site.cluster.clone(), found);
 }
 
-fn managed_prometheus(site: &mut Site<'_>) {
+pub(super) fn managed_prometheus(site: &mut Site<'_>) {
     let metrics = site.snapshot.document(&site.cluster);
     let metrics =
         metrics.and_then(|it| it.pointer("/properties/azureMonitorProfile/metrics/enabled"));
-    if metrics.and_then(Json::as_bool) == Some(true) && site.is_on_or("installPromOp", true) {
-        let found = Found::wrong(
+    let both =
+        metrics.and_then(Json::as_bool) == Some(true) && site.is_on_or("installPromOp", true);
+    let found = if both {
+        Found::wrong(
             "the cluster has Azure Monitor managed Prometheus, and installPromOp is true",
             "where both should not run, write installPromOp: false",
-        );
-        site.add_setting("managed-prometheus", "installPromOp", found);
-    }
+        )
+    } else {
+        Found::pass()
+    };
+    site.add_setting("installPromOp", found);
 }
 
-/// Reference of the Secret that `sslSecret` names.
-pub(super) fn tls_secret(name: &str) -> Read {
-    Read::Object(ObjectRef::cluster("v1", "Secret", "secrets", name).in_namespace(AZUREML))
+/// ingress-nginx gets no fixes since March 2026, and the extension brings it to AKS by default.
+pub(super) fn ingress_retired(site: &mut Site<'_>) {
+    let aks = site.extension.is_some_and(|it| it.aks);
+    let found = if site.is_on_or("nginxIngress.enabled", aks) {
+        Found::wrong(
+            "the extension brings ingress-nginx, a project retired in March 2026: nobody mends it any more",
+            "where no endpoint is served through an Ingress, write nginxIngress.enabled: false",
+        )
+    } else {
+        Found::pass()
+    };
+    site.add_setting("nginxIngress.enabled", found);
 }

@@ -52,12 +52,18 @@ pub(super) struct Legacy {
     pub(super) name: String,
 }
 
-/// A role that a workspace's identity needs.
+/// A role that an identity needs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WorkspaceRole {
+pub(super) struct NeededRole {
     pub(super) role: String,
     pub(super) instead: Vec<String>,
+    /// Only where trusted access is the way in.
+    #[serde(default)]
+    pub(super) trusted: bool,
+    /// At the registry; else at the storage account. For computes.
+    #[serde(default)]
+    pub(super) registry: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +77,9 @@ pub(super) struct Facts {
     pub(super) right: Vec<Right>,
     pub(super) conflict: Vec<Conflict>,
     pub(super) legacy: Vec<Legacy>,
-    pub(super) workspace_role: Vec<WorkspaceRole>,
+    pub(super) workspace_role: Vec<NeededRole>,
+    pub(super) relay_role: NeededRole,
+    pub(super) compute_role: Vec<NeededRole>,
 }
 
 pub(super) static FACTS: LazyLock<Facts> = LazyLock::new(|| {
@@ -88,7 +96,8 @@ mod tests {
             assert!(crate::catalog::explain(&it.code).is_some(), "{}", it.code);
             assert!(crate::catalog::setting(&it.setting).is_some(), "{}", it.setting);
         }
-        for it in &FACTS.workspace_role {
+        for it in FACTS.workspace_role.iter().chain([&FACTS.relay_role]).chain(&FACTS.compute_role)
+        {
             let names = it.instead.iter().chain([&it.role]);
             assert!(names.clone().all(|it| crate::catalog::role(it).is_some()), "{it:?}");
         }

@@ -64,3 +64,32 @@ pub(super) fn status(checks: &[Finding], code: &str) -> Status {
     let seen: Vec<_> = checks.iter().map(|it| (it.code, it.status)).collect();
     worst(checks, code).unwrap_or_else(|| panic!("no {code} in {seen:?}")).status
 }
+
+/// How often each rule failed (false) and passed (true).
+type Seen = BTreeMap<(&'static str, bool), usize>;
+
+thread_local! {
+    static SEEN: std::cell::RefCell<Seen> = std::cell::RefCell::default();
+}
+
+/// Notes what rules found in the worlds of a test.
+pub(super) fn note(found: &[Finding]) {
+    let passes = |it: &Finding| match it.status {
+        Status::Pass => Some(true),
+        Status::Fail | Status::Warning | Status::Info => Some(false),
+        Status::Unknown | Status::Skipped => None,
+    };
+    SEEN.with_borrow_mut(|seen| {
+        for (code, passes) in found.iter().filter_map(|it| Some((it.code, passes(it)?))) {
+            *seen.entry((code, passes)).or_default() += 1;
+        }
+    });
+}
+
+pub(super) fn forget() {
+    SEEN.with_borrow_mut(BTreeMap::clear);
+}
+
+pub(super) fn seen() -> Seen {
+    SEEN.with_borrow(Clone::clone)
+}

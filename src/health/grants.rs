@@ -3,67 +3,53 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::site::{AZUREML, Found, Site, items, text};
+use super::site::{AZUREML, Found, Site, World, items, text};
 use super::verify::missing_accounts;
-use crate::model::{Json, KindName};
+use crate::model::{Json, Key};
+use crate::resource::graph::Node;
 use crate::resource::{Kind, Readiness};
 
-/// Checks about namespaces and grants.
-pub(super) fn checks(site: &mut Site<'_>, now: Timestamp) {
-    namespaces(site);
-    grant(site);
-    tls_secret(site);
-    balancer(site, now);
+pub(super) fn terminating(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
+    let Some(live) = world.snapshot.live.get(key) else {
+        return Some(Found::Unknown(format!("{key} was not read")));
+    };
+    let Some(document) = live.document() else {
+        return Some(Found::Pass("apply makes it".to_owned()));
+    };
+    let going = text(document, "/status/phase") == "Terminating"
+        || document.pointer("/metadata/deletionTimestamp").is_some();
+    Some(if going {
+        Found::wrong(
+            "it is still being deleted by an earlier removal",
+            format!("wait until `kubectl get namespace {}` finds nothing, then apply", key.name),
+        )
+    } else {
+        Found::pass()
+    })
 }
 
-fn namespaces(site: &mut Site<'_>) {
-    let (desired, name) = (site.desired, site.name);
-    let own = desired.nodes.keys().filter(|it| it.kind == KindName::Namespace && it.scope == name);
-    for key in own {
-        let Some(live) = site.snapshot.live.get(key) else {
-            site.add("namespace-terminating", key, Found::Unknown(format!("{key} was not read")));
-            continue;
-        };
-        let Some(document) = live.document() else {
-            site.add("namespace-terminating", key, Found::Pass("apply makes it".to_owned()));
-            continue;
-        };
-        let found = if text(document, "/status/phase") == "Terminating"
-            || document.pointer("/metadata/deletionTimestamp").is_some()
-        {
-            Found::wrong(
-                "it is still being deleted by an earlier removal",
-                format!(
-                    "wait until `kubectl get namespace {}` finds nothing, then apply",
-                    key.name
-                ),
-            )
-        } else {
-            Found::pass()
-        };
-        site.add("namespace-terminating", key, found);
-        let enforced = text(document, "/metadata/labels/pod-security.kubernetes.io~1enforce");
-        let found = if enforced == "restricted" {
-            Found::wrong(
-                "its pod security is `restricted`; the extension supports `baseline`",
-                format!(
-                    "kubectl label --overwrite namespace {} pod-security.kubernetes.io/enforce=baseline",
-                    key.name
-                ),
-            )
-        } else {
-            Found::pass()
-        };
-        site.add("pod-security-restricted", key, found);
-    }
+pub(super) fn restricted(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
+    let document = world.snapshot.document(key)?;
+    let enforced = text(document, "/metadata/labels/pod-security.kubernetes.io~1enforce");
+    Some(if enforced == "restricted" {
+        Found::wrong(
+            "its pod security is `restricted`; the extension supports `baseline`",
+            format!(
+                "kubectl label --overwrite namespace {} pod-security.kubernetes.io/enforce=baseline",
+                key.name
+            ),
+        )
+    } else {
+        Found::pass()
+    })
 }
 
 /// Missing grants are apply's work; a constraint that is not there is not.
-fn grant(site: &mut Site<'_>) {
+pub(super) fn grant(site: &mut Site<'_>) {
     let Some(grant) = site.grant() else { return };
     let key = grant.key.clone();
     if !site.snapshot.live.contains_key(&key) {
-        return site.add("scc-unavailable", &key, Found::Unknown(format!("{key} was not read")));
+        return site.add(&key, Found::Unknown(format!("{key} was not read")));
     }
     let live = site.snapshot.of(&key);
     let found = match grant.readiness(&grant.want(site.snapshot), &live) {
@@ -77,10 +63,10 @@ fn grant(site: &mut Site<'_>) {
             }
         }
     };
-    site.add("scc-unavailable", &key, found);
+    site.add(&key, found);
 }
 
-fn tls_secret(site: &mut Site<'_>) {
+pub(super) fn tls_secret(site: &mut Site<'_>) {
     let Some(name) = site.settings.get("sslSecret").cloned() else { return };
     let found = match site.document("tls-secret") {
         Err(why) => Found::Unknown(why),
@@ -113,11 +99,12 @@ fn tls_secret(site: &mut Site<'_>) {
             }
         }
     };
-    site.add_setting("ssl-secret-missing", "sslSecret", found);
+    site.add_setting("sslSecret", found);
 }
 
 /// Whether a Service of type LoadBalancer would get an address.
-fn balancer(site: &mut Site<'_>, now: Timestamp) {
+pub(super) fn balancer(site: &mut Site<'_>) {
+    let now = site.now;
     const SETTING: &str = "inferenceRouterServiceType";
     let wanted =
         site.settings.get(SETTING).is_some_and(|it| it.eq_ignore_ascii_case("LoadBalancer"));
@@ -160,5 +147,5 @@ fn balancer(site: &mut Site<'_>, now: Timestamp) {
             }
         }
     };
-    site.add_setting("no-load-balancer", SETTING, found);
+    site.add_setting(SETTING, found);
 }

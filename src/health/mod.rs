@@ -11,9 +11,14 @@ mod fixture;
 mod grants;
 pub mod healthcheck;
 pub mod outputs;
+mod registrations;
 mod report;
-mod rights;
+pub mod rights;
+mod rules;
 mod site;
+#[cfg(test)]
+pub mod table;
 pub mod verify;
+mod workspace;
 
 pub use report::{Answered, Finding, Probe, Probed, Report, Status};

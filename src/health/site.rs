@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Finding, Probe, Probed, Status};
+use jiff::Timestamp;
+
+use super::report::{Finding, Probed, Status};
 use crate::catalog;
 use crate::catalog::{ComponentQuery, ProfileName, service_accounts};
-use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
-use crate::resource::graph::{ClusterAccess, Desired, Scope};
-use crate::resource::{Compute, Extension, Read, Resource, SccGrant, Snapshot};
+use crate::model::{Json, Key, KindName, Pointer};
+use crate::resource::graph::{ClusterAccess, Desired, Node, Scope};
+use crate::resource::{Compute, Extension, Resource, SccGrant, Snapshot};
 use crate::source::Place;
 
 /// Namespace of the extension.
@@ -27,7 +29,7 @@ pub(super) enum Found {
     /// Wrong, but it stops nothing here.
     Mild(String, Option<String>),
     /// Wrong, and it stops an apply here.
-    Grave(String, Option<String>),
+    Grave(String, String),
 }
 
 impl Found {
@@ -39,25 +41,50 @@ impl Found {
         Self::Mild(message.into(), Some(help.into()))
     }
 
+    pub(super) fn grave(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Grave(message.into(), help.into())
+    }
+
     pub(super) const fn pass() -> Self {
         Self::Pass(String::new())
     }
 }
 
-/// One declared cluster.
-pub(super) struct Site<'a> {
+/// What rules judge: what is declared, what is live, and the time of the run.
+#[derive(Clone, Copy)]
+pub(super) struct World<'a> {
     pub(super) desired: &'a Desired,
     pub(super) snapshot: &'a Snapshot,
     pub(super) probed: &'a Probed,
+    pub(super) now: Timestamp,
+}
+
+/// One declared cluster.
+pub(super) struct Site<'a> {
+    pub(super) world: World<'a>,
     /// First part of its addresses.
     pub(super) name: &'a str,
     pub(super) scope: &'a Scope,
     pub(super) access: &'a ClusterAccess,
     pub(super) cluster: Key,
+    /// What is declared in it.
+    pub(super) own: Vec<(&'a Key, &'a Node)>,
     pub(super) extension: Option<&'a Extension>,
     /// Declared and derived settings.
     pub(super) settings: BTreeMap<String, String>,
+    /// Code of the rule that judges.
+    pub(super) code: &'static str,
+    /// What that rule reads.
+    pub(super) reads: &'static [&'static str],
     pub(super) checks: Vec<Finding>,
+}
+
+impl<'a> std::ops::Deref for Site<'a> {
+    type Target = World<'a>;
+
+    fn deref(&self) -> &World<'a> {
+        &self.world
+    }
 }
 
 /// The declared clusters with their access, in order.
@@ -67,39 +94,35 @@ pub(super) fn clusters(
     desired.scopes.iter().filter_map(|(name, it)| Some((name, it, it.cluster.as_ref()?)))
 }
 
-/// The extension of a cluster, if one is declared.
-pub(super) fn extension_of<'a>(desired: &'a Desired, name: &str) -> Option<&'a Extension> {
-    desired.nodes.values().find_map(|node| match &node.resource {
-        Resource::Extension(it) if it.key.scope == name => Some(it),
-        _ => None,
-    })
-}
-
 /// Sites of all declared clusters.
-pub(super) fn sites<'a>(
-    desired: &'a Desired,
-    snapshot: &'a Snapshot,
-    probed: &'a Probed,
-) -> Vec<Site<'a>> {
-    let site = |(name, scope, access): (&'a String, &'a Scope, &'a ClusterAccess)| {
-        let extension = extension_of(desired, name);
-        let own = |it: &&Key| it.kind == KindName::Cluster && it.scope == *name;
-        let last = access.id.name();
-        let cluster = desired.nodes.keys().find(own).cloned();
-        Site {
-            desired,
-            snapshot,
-            probed,
+pub(super) fn sites(world: World<'_>) -> Vec<Site<'_>> {
+    let mut owned: BTreeMap<&str, Vec<(&Key, &Node)>> = BTreeMap::new();
+    for (key, node) in &world.desired.nodes {
+        owned.entry(&key.scope).or_default().push((key, node));
+    }
+    let mut sites = Vec::new();
+    for (name, scope, access) in clusters(world.desired) {
+        let own = owned.remove(name.as_str()).unwrap_or_default();
+        let extension = own.iter().find_map(|(_, node)| match &node.resource {
+            Resource::Extension(it) => Some(it),
+            _ => None,
+        });
+        let cluster = own.iter().find(|it| it.0.kind == KindName::Cluster).map(|it| it.0.clone());
+        sites.push(Site {
+            world,
             name,
             scope,
             access,
-            cluster: cluster.unwrap_or_else(|| Key::new(name, KindName::Cluster, last)),
+            cluster: cluster.unwrap_or_else(|| Key::new(name, KindName::Cluster, access.id.name())),
+            own,
             extension,
-            settings: extension.map(|it| it.effective(snapshot)).unwrap_or_default(),
+            settings: extension.map(|it| it.effective(world.snapshot)).unwrap_or_default(),
+            code: Default::default(),
+            reads: &[],
             checks: Vec::new(),
-        }
-    };
-    clusters(desired).map(site).collect()
+        });
+    }
+    sites
 }
 
 /// Finishes a result: title, weight and the line of the manifest.
@@ -112,13 +135,15 @@ pub(super) fn check(
 ) -> Finding {
     let page = catalog::explain(code);
     let weighty = page.is_none_or(|it| it.severity.iter().any(|it| it == "error"));
+    let told = page.is_some_and(|it| it.severity.iter().all(|it| it == "info"));
     let (status, message, help) = match found {
         Found::Pass(it) => (Status::Pass, it, None),
         Found::Skipped(it) => (Status::Skipped, it, None),
         Found::Unknown(it) => (Status::Unknown, it, None),
         Found::Wrong(it, help) if weighty => (Status::Fail, it, help),
+        Found::Wrong(it, help) if told => (Status::Info, it, help),
         Found::Wrong(it, help) | Found::Mild(it, help) => (Status::Warning, it, help),
-        Found::Grave(it, help) => (Status::Fail, it, help),
+        Found::Grave(it, help) => (Status::Fail, it, Some(help)),
     };
     let path = Pointer::parse(at);
     Finding {
@@ -147,28 +172,40 @@ fn place(desired: &Desired, key: &Key, path: &Pointer) -> Option<Place> {
 }
 
 impl<'a> Site<'a> {
-    pub(super) fn add(&mut self, code: &'static str, key: &Key, found: Found) {
-        self.add_at(code, key, "", found);
+    /// Adds a result of the rule.
+    pub(super) fn add(&mut self, key: &Key, found: Found) {
+        self.add_at(key, "", found);
     }
 
     /// Adds a result about one field of a resource, by its path on the wire.
-    pub(super) fn add_at(&mut self, code: &'static str, key: &Key, at: &str, found: Found) {
-        self.checks.push(check(self.desired, code, key, at, found));
+    pub(super) fn add_at(&mut self, key: &Key, at: &str, found: Found) {
+        self.checks.push(check(self.world.desired, self.code, key, at, found));
     }
 
     /// Adds a result about a setting of the extension.
-    pub(super) fn add_setting(&mut self, code: &'static str, setting: &str, found: Found) {
+    pub(super) fn add_setting(&mut self, setting: &str, found: Found) {
         let key = self.extension_key();
         let at = Pointer::parse("/properties/configurationSettings").join(setting).to_string();
-        self.add_at(code, &key, &at, found);
+        self.add_at(&key, &at, found);
     }
 
     /// Adds a result with a title of its own.
-    pub(super) fn add_titled(&mut self, code: &'static str, title: String, found: Found) {
+    pub(super) fn add_titled(&mut self, title: String, found: Found) {
         let key = self.extension_key();
-        let mut check = check(self.desired, code, &key, "", found);
+        let mut check = check(self.world.desired, self.code, &key, "", found);
         check.title = title;
         self.checks.push(check);
+    }
+
+    /// The answer to a read of the rule. What the rule does not name is never looked up, so the
+    /// table cannot leave a read out.
+    fn answer(&self, name: &str) -> Result<Option<&'a Json>, String> {
+        let first = name.split(' ').next().unwrap_or_default();
+        if !self.reads.contains(&first) {
+            return Err(format!("rule {} does not read {first}", self.code));
+        }
+        let probed: &'a Probed = self.world.probed;
+        Ok(probed.get(self.name, name)?)
     }
 
     /// Address of the extension, or of the cluster where none is declared.
@@ -178,8 +215,7 @@ impl<'a> Site<'a> {
 
     /// The items of a probed list; what is not there is empty.
     pub(super) fn list(&self, name: &str) -> Result<Vec<&'a Json>, String> {
-        let probed: &'a Probed = self.probed;
-        let Some(answer) = probed.get(self.name, name)? else { return Ok(Vec::new()) };
+        let Some(answer) = self.answer(name)? else { return Ok(Vec::new()) };
         let inner = || answer.get("items").or_else(|| answer.get("value"));
         let items = answer.as_array().or_else(|| inner()?.as_array());
         Ok(items.into_iter().flatten().collect())
@@ -187,8 +223,7 @@ impl<'a> Site<'a> {
 
     /// A probed document.
     pub(super) fn document(&self, name: &str) -> Result<Option<&'a Json>, String> {
-        let probed: &'a Probed = self.probed;
-        Ok(probed.get(self.name, name)?)
+        self.answer(name)
     }
 
     pub(super) fn profile(&self) -> ProfileName {
@@ -226,22 +261,18 @@ impl<'a> Site<'a> {
     /// The grant of the cluster, where it is OpenShift.
     pub(super) fn grant(&self) -> Option<&'a SccGrant> {
         use crate::resource::Kind;
-        let desired: &'a Desired = self.desired;
-        desired.nodes.values().find_map(|node| match &node.resource {
-            Resource::SccGrant(it) if it.key.scope == self.name && it.applies(self.snapshot) => {
-                Some(it)
-            }
+        self.own.iter().find_map(|(_, node)| match &node.resource {
+            Resource::SccGrant(it) if it.applies(self.world.snapshot) => Some(it),
             _ => None,
         })
     }
 
     pub(super) fn computes(&self) -> Vec<&'a Compute> {
-        let desired: &'a Desired = self.desired;
-        let compute = |resource: &'a Resource| match resource {
-            Resource::Compute(it) if it.key.scope == self.name => Some(it),
+        let compute = |(_, node): &(&'a Key, &'a Node)| match &node.resource {
+            Resource::Compute(it) => Some(it),
             _ => None,
         };
-        desired.nodes.values().filter_map(|it| compute(&it.resource)).collect()
+        self.own.iter().filter_map(compute).collect()
     }
 
     /// Accounts that the public lists name for this cluster.
@@ -251,44 +282,6 @@ impl<'a> Site<'a> {
         let name = self.extension.map_or("", Extension::name);
         service_accounts(self.profile(), name, &namespaces)
     }
-}
-
-/// A list of objects, in one namespace or all.
-pub(super) fn objects(
-    name: &str,
-    (api_version, kind, plural): (&str, &str, &str),
-    namespace: Option<&str>,
-) -> (String, Read) {
-    let all = ObjectRef::cluster(api_version, kind, plural, "");
-    (
-        name.to_owned(),
-        Read::Objects(match namespace {
-            Some(it) => all.in_namespace(it),
-            None => all,
-        }),
-    )
-}
-
-/// One object.
-pub(super) fn object(
-    name: &str,
-    (api_version, kind, plural): (&str, &str, &str),
-    namespace: Option<&str>,
-    object: &str,
-) -> (String, Read) {
-    let one = ObjectRef::cluster(api_version, kind, plural, object);
-    (
-        name.to_owned(),
-        Read::Object(match namespace {
-            Some(it) => one.in_namespace(it),
-            None => one,
-        }),
-    )
-}
-
-/// Probes of one cluster from names and reads.
-pub(super) fn probes_of(scope: &str, reads: Vec<(String, Read)>) -> Vec<Probe> {
-    reads.into_iter().map(|(name, read)| Probe { scope: scope.to_owned(), name, read }).collect()
 }
 
 /// A text in a document; empty when it is not there.

@@ -1,82 +1,43 @@
 //! `amlplan verify`: whether the deployment works, from the extension's state down to its pods
 //! (AML docs: deploy extension, "verify"; troubleshoot extension).
 
-mod cluster;
+pub(super) mod cluster;
+
+use jiff::Timestamp;
 
 use super::report::{Finding, Probe, Probed};
-use super::site::{
-    AZUREML, Found, Site, clusters, extension_of, object, objects, probes_of, sites, text,
-};
+use super::rules::{self, By};
+use super::site::{Found, Site, World, text};
 use crate::catalog;
-use crate::model::{Json, Key, KindName};
-use crate::resource::graph::Desired;
-use crate::resource::{
-    Compute, ComputeIdentity, InstanceType, Kind, Readiness, Resource, Snapshot,
-};
-
-const CRD: (&str, &str, &str) =
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions");
-const CONFIG_MAP: (&str, &str, &str) = ("v1", "ConfigMap", "configmaps");
+use crate::model::{Json, Key};
+use crate::resource::graph::{Desired, Node};
+use crate::resource::{ComputeIdentity, InstanceType, Kind, Readiness, Resource, Snapshot};
 
 /// What `verify` wants to read beside the resources themselves.
 #[must_use]
 pub fn probes(desired: &Desired) -> Vec<Probe> {
-    let mut probes = Vec::new();
-    for (name, _, access) in clusters(desired) {
-        if !access.kubernetes || extension_of(desired, name).is_none() {
-            continue;
-        }
-        let here = Some(AZUREML);
-        probes.extend(probes_of(
-            name,
-            vec![
-                objects("deployments", ("apps/v1", "Deployment", "deployments"), here),
-                objects("statefulsets", ("apps/v1", "StatefulSet", "statefulsets"), here),
-                objects("daemonsets", ("apps/v1", "DaemonSet", "daemonsets"), here),
-                objects("pods", ("v1", "Pod", "pods"), here),
-                objects("events", ("v1", "Event", "events"), here),
-                object("health", CONFIG_MAP, here, "arcml-healthcheck"),
-                object("health-2021", CONFIG_MAP, here, "amlarc-healthcheck"),
-                object("router", ("v1", "Service", "services"), here, "azureml-fe"),
-                object("instance-type-crd", CRD, None, "instancetypes.amlarc.azureml.com"),
-            ],
-        ));
-    }
-    probes
+    rules::probes(By::Verify, desired, &Snapshot::default())
 }
 
 /// Checks whether everything that the manifest declares works. Nothing that could not be read
 /// passes.
 #[must_use]
 pub fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Finding> {
-    let mut checks = Vec::new();
-    for mut site in sites(desired, snapshot, probed) {
-        super::access::connection(&mut site);
-        extension(&mut site);
-        resources(&mut site);
-        cluster::checks(&mut site);
-        checks.extend(site.checks);
-    }
-    checks
+    // No rule of verify asks for the time.
+    let world = World { desired, snapshot, probed, now: Timestamp::UNIX_EPOCH };
+    rules::checks(By::Verify, world)
 }
 
-/// What is live of a resource: `Err` when it was not read.
-fn live<'a>(site: &Site<'a>, key: &Key) -> Result<Option<&'a Json>, Found> {
-    let snapshot: &'a Snapshot = site.snapshot;
-    let unread = || Found::Unknown(format!("{key} was not read"));
-    Ok(snapshot.live.get(key).ok_or_else(unread)?.document())
-}
-
-fn extension(site: &mut Site<'_>) {
+pub(super) fn extension(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
     let key = extension.key.clone();
-    let document = match live(site, &key) {
-        Ok(Some(document)) => document,
-        Ok(None) => {
+    let document = match site.world.snapshot.live.get(&key).map(|it| it.document()) {
+        Some(Some(document)) => document,
+        Some(None) => {
             let found = Found::wrong("the extension is not installed", "amlplan apply installs it");
-            return site.add("extension-not-ready", &key, found);
+            return site.add(&key, found);
         }
-        Err(unread) => return site.add("extension-not-ready", &key, unread),
+        None => return site.add(&key, Found::Unknown(format!("{key} was not read"))),
     };
     let live = site.snapshot.of(&key);
     let ready = match text(document, "/properties/provisioningState") {
@@ -89,7 +50,13 @@ fn extension(site: &mut Site<'_>) {
         },
         _ => extension.readiness(&extension.want(site.snapshot), &live),
     };
-    site.add_at("extension-not-ready", &key, "/properties", verdict(ready));
+    site.add_at(&key, "/properties", verdict(ready));
+}
+
+pub(super) fn extension_type(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
+    let key = extension.key.clone();
+    let Some(document) = site.snapshot.document(&key) else { return };
     let kind = text(document, "/properties/extensionType");
     let found = if kind.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes") {
         Found::pass()
@@ -99,7 +66,7 @@ fn extension(site: &mut Site<'_>) {
             "write another extension.name: this one belongs to something else",
         )
     };
-    site.add("extension-wrong-type", &key, found);
+    site.add(&key, found);
 }
 
 /// What a state means for the reader.
@@ -125,55 +92,25 @@ fn verdict(readiness: Readiness) -> Found {
     }
 }
 
-/// Every other resource of the cluster, by its own readiness.
-fn resources(site: &mut Site<'_>) {
-    let (desired, name) = (site.desired, site.name);
-    for (key, node) in desired.nodes.iter().filter(|(key, _)| key.scope == name) {
-        let Some(code) = code_of(key.kind) else { continue };
-        if !node.resource.kind().applies(site.snapshot) {
-            continue;
-        }
-        if let Err(unread) = live(site, key) {
-            site.add(code, key, unread);
-            continue;
-        }
-        let live = site.snapshot.of(key);
-        if let Resource::SccGrant(_) = &node.resource {
-            grant(site, key);
-            continue;
-        }
-        let kind = node.resource.kind();
-        let readiness = kind.readiness(&kind.want(site.snapshot), &live);
-        let ready = readiness == Readiness::Ready;
-        site.add_at(code, key, "/properties", verdict(readiness));
-        if let (Resource::Compute(compute), true) = (&node.resource, ready) {
-            identity(site, compute);
-        }
+/// Every other resource, by its own readiness.
+pub(super) fn ready(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+    let kind = node.resource.kind();
+    if !kind.applies(world.snapshot) {
+        return None;
     }
-}
-
-/// The code under which a kind that is not ready is reported; others have checks of their own.
-const fn code_of(kind: KindName) -> Option<&'static str> {
-    match kind {
-        KindName::Feature | KindName::Provider | KindName::Extension => None,
-        KindName::Cluster | KindName::Workspace | KindName::ManagedIdentity => None,
-        KindName::SccGrant => Some("scc-grant-incomplete"),
-        KindName::Namespace => Some("namespace-not-ready"),
-        KindName::RelayNamespace
-        | KindName::RelayHybridConnection
-        | KindName::RelayAuthorizationRule
-        | KindName::ServiceBusNamespace
-        | KindName::ServiceBusTopic
-        | KindName::ServiceBusSubscription
-        | KindName::LogAnalyticsWorkspace => Some("companion-not-ready"),
-        KindName::InstanceType => Some("instance-type-missing"),
-        KindName::Compute => Some("compute-not-ready"),
-        KindName::RoleAssignment => Some("role-assignment-missing"),
+    if !world.snapshot.live.contains_key(key) {
+        return Some(Found::Unknown(format!("{key} was not read")));
     }
+    Some(verdict(kind.readiness(&kind.want(world.snapshot), &world.snapshot.of(key))))
 }
 
 /// Whether every account still has its grant, in whichever way.
-fn grant(site: &mut Site<'_>, key: &Key) {
+pub(super) fn grant(site: &mut Site<'_>) {
+    let Some(key) = site.grant().map(|it| it.key.clone()) else { return };
+    let key = &key;
+    if !site.snapshot.live.contains_key(key) {
+        return site.add(key, Found::Unknown(format!("{key} was not read")));
+    }
     let missing = missing_accounts(site);
     let found = if missing.is_empty() {
         Found::pass()
@@ -183,7 +120,7 @@ fn grant(site: &mut Site<'_>, key: &Key) {
             "amlplan apply grants it again",
         )
     };
-    site.add("scc-grant-incomplete", key, found);
+    site.add(key, found);
 }
 
 /// The accounts of the cluster's grant that do not hold it, as OpenShift writes users.
@@ -200,11 +137,16 @@ pub(super) fn missing_accounts(site: &Site<'_>) -> Vec<String> {
 }
 
 /// A compute that should have an identity shows its principal.
-fn identity(site: &mut Site<'_>, compute: &Compute) {
-    let Some(document) = site.snapshot.document(&compute.key) else { return };
+pub(super) fn identity(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+    let Resource::Compute(compute) = &node.resource else { return None };
+    let live = world.snapshot.live.get(key)?;
+    if compute.readiness(&compute.want(world.snapshot), live) != Readiness::Ready {
+        return None;
+    }
+    let document = live.document()?;
     let filled = |it: &Json| it.as_str().is_some_and(|it| !it.is_empty());
     let found = match &compute.identity {
-        ComputeIdentity::None => return,
+        ComputeIdentity::None => return None,
         ComputeIdentity::SystemAssigned => {
             document.pointer("/identity/principalId").is_some_and(filled)
         }
@@ -215,15 +157,14 @@ fn identity(site: &mut Site<'_>, compute: &Compute) {
             own.and_then(|(_, it)| it.get("principalId")).is_some_and(filled)
         }
     };
-    let found = if found {
+    Some(if found {
         Found::pass()
     } else {
         Found::wrong(
             "the compute has no principal of the declared identity",
             "detach and attach it again: Azure ML sets the identity when it attaches",
         )
-    };
-    site.add_at("compute-identity-missing", &compute.key, "/identity", found);
+    })
 }
 
 /// The kind of objects that the extension has to serve for instance types.
@@ -235,4 +176,4 @@ pub(super) fn served(crd: &Json) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use amlplan::client::arm::{
     ApiError, Auth, Cloud, Outcome, Reader, RunId, Started, TokenSource, Verdict, Write, Writer,
-    allows, wait,
+    wait,
 };
 use amlplan::client::kubernetes::{self, scc};
 use amlplan::client::net::{NetworkOptions, Transport, clock};
+use amlplan::health::rights::allows;
 use amlplan::model::{Json, ObjectRef};
 use amlplan_sandbox::{Access, Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
 use http::Method;
@@ -124,8 +125,9 @@ async fn azure(reader: Reader) {
     let put = write(Method::PUT, extension(), EXTENSIONS, Some(body));
     let made = done(&writer, &put).await.unwrap().unwrap();
     assert_eq!(made["properties"]["provisioningState"], "Succeeded");
-    let permissions = reader.permissions(&group()).await.unwrap();
-    assert!(allows(&permissions, "Microsoft.Relay/namespaces/write"));
+    let path = format!("{}/providers/Microsoft.Authorization/permissions", group());
+    let permissions = reader.list(&path, "2022-04-01").await.unwrap();
+    assert!(permissions.iter().any(|it| allows(it, "Microsoft.Relay/namespaces/write")));
     for id in [extension(), relay()] {
         let version = if id == relay() { "2021-11-01" } else { EXTENSIONS };
         let delete = write(Method::DELETE, id.clone(), version, None);

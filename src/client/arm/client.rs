@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
-use super::{ApiError, Cloud, Operation, Permission, TokenSource, Verdict};
+use super::{ApiError, Cloud, Operation, TokenSource, Verdict};
 use crate::client::net::{
     Budget, Decision, Limiter, Line, Pages, Repeat, Retry, SendError, Taken, Transport, clock,
     redact,
@@ -22,7 +22,6 @@ const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
 const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01";
 /// Requests at once where Azure is reached over HTTP/1 (through a proxy that opens TLS).
 const SOCKETS: usize = 16;
-const PERMISSIONS: &str = "/providers/Microsoft.Authorization/permissions";
 /// Characters that may stand in names but not in addresses.
 const NAMES: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'#').add(b'{').add(b'}');
@@ -235,16 +234,6 @@ impl Reader {
     pub async fn call(&self, id: &str, action: &str, api_version: &str) -> Result<Json, ApiError> {
         let url = self.url(&format!("{id}/{action}"), api_version);
         self.read(&Method::POST, &url, None).await?.into_json(&Method::POST, &url)
-    }
-
-    /// What the caller may do at a scope.
-    ///
-    /// # Errors
-    /// As [`Reader::list`]; callers without read access get a refusal.
-    pub async fn permissions(&self, scope: &str) -> Result<Vec<Permission>, ApiError> {
-        let path = format!("{}{PERMISSIONS}", scope.trim_end_matches('/'));
-        let items = self.list(&path, "2022-04-01").await?;
-        Ok(items.iter().map(Permission::read).collect())
     }
 
     /// Joins an operation that somebody else began on a resource: follows its own state.

@@ -11,38 +11,30 @@ use crate::health::site::{AZUREML, Found, Site, condition, items, number, some, 
 use crate::model::{Json, KindName};
 use crate::resource::{Extension, InstanceType};
 
-/// Runs them, or says why not.
-pub(super) fn checks(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    if !site.access.kubernetes {
-        let why = "cluster.access is azureOnly, so pods and workloads are not looked at";
-        return site.add_at(
-            "cluster-not-looked-at",
-            &site.cluster.clone(),
-            "",
-            Found::Skipped(why.into()),
-        );
+/// Whether the inside of the cluster is looked at, and else why not.
+pub(in crate::health) fn unseen(site: &Site<'_>) -> Option<&'static str> {
+    let key = site.extension.map(|it| &it.key)?;
+    let gone = site.snapshot.live.contains_key(key) && site.snapshot.document(key).is_none();
+    match () {
+        () if !site.access.kubernetes => {
+            Some("cluster.access is azureOnly, so pods and workloads are not looked at")
+        }
+        () if gone => Some("the extension is not installed, so its workloads are not looked at"),
+        () => None,
     }
-    if site.snapshot.live.contains_key(&extension.key)
-        && site.snapshot.document(&extension.key).is_none()
-    {
-        let why = "the extension is not installed, so its workloads are not looked at";
-        return site.add("cluster-not-looked-at", &extension.key, Found::Skipped(why.into()));
+}
+
+/// Before an apply the same goes for nodes, conflicts and grants.
+pub(in crate::health) fn azure_only(site: &mut Site<'_>) {
+    let why = "cluster.access is azureOnly, so nodes, conflicts and grants are not looked at";
+    site.add(&site.cluster.clone(), Found::Skipped(why.into()));
+}
+
+pub(in crate::health) fn not_looked_at(site: &mut Site<'_>) {
+    if let Some(why) = unseen(site) {
+        let key = if site.access.kubernetes { site.extension_key() } else { site.cluster.clone() };
+        site.add(&key, Found::Skipped(why.into()));
     }
-    report(site, extension);
-    if rolled_back(site, extension) {
-        let found = Found::wrong(
-            "nothing of the extension is in the cluster: its installation failed and was undone",
-            "mend what the health report and the state of the extension name, then apply again",
-        );
-        return site.add("component-not-ready", &extension.key, found);
-    }
-    let refused = refused(site);
-    components(site, extension, &refused);
-    pods(site);
-    constraints(site, &refused);
-    router(site);
-    instance_types(site, extension);
 }
 
 fn failed(site: &Site<'_>, extension: &Extension) -> bool {
@@ -51,16 +43,17 @@ fn failed(site: &Site<'_>, extension: &Extension) -> bool {
 }
 
 /// A failed installation is undone as a whole; one finding says more than one a workload.
-fn rolled_back(site: &Site<'_>, extension: &Extension) -> bool {
+pub(in crate::health) fn rolled_back(site: &Site<'_>) -> bool {
+    let Some(extension) = site.extension else { return false };
     let none = |(kind, list): (&str, &str)| {
         let expected = site.with_query(extension, catalog::components);
         let ours = |name: &str| expected.iter().any(|it| it.kind == kind && it.name == name);
         site.list(list).is_ok_and(|all| !all.iter().any(|it| ours(text(it, "/metadata/name"))))
     };
     let lists = [
-        ("Deployment", "deployments"),
-        ("StatefulSet", "statefulsets"),
-        ("DaemonSet", "daemonsets"),
+        ("Deployment", "own-deployments"),
+        ("StatefulSet", "own-statefulsets"),
+        ("DaemonSet", "own-daemonsets"),
     ];
     failed(site, extension) && lists.into_iter().all(none)
 }
@@ -76,22 +69,31 @@ fn copies(workload: &Json) -> (i64, i64) {
     }
 }
 
-fn components(site: &mut Site<'_>, extension: &Extension, refused: &[Refusal]) {
+pub(in crate::health) fn components(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
+    if rolled_back(site) {
+        let found = Found::wrong(
+            "nothing of the extension is in the cluster: its installation failed and was undone",
+            "mend what the health report and the state of the extension name, then apply again",
+        );
+        return site.add(&extension.key, found);
+    }
+    let refused = refused(site);
     for component in site.with_query(extension, catalog::components) {
         let list = match component.kind {
-            "StatefulSet" => "statefulsets",
-            "DaemonSet" => "daemonsets",
-            _ => "deployments",
+            "StatefulSet" => "own-statefulsets",
+            "DaemonSet" => "own-daemonsets",
+            _ => "own-deployments",
         };
         let found = match site.list(list) {
             Err(why) => Found::Unknown(why),
             Ok(all) => {
                 let live = all.into_iter().find(|it| text(it, "/metadata/name") == component.name);
-                workload(&component, live, refused)
+                workload(&component, live, &refused)
             }
         };
         let title = format!("{} {}", component.kind, component.name);
-        site.add_titled("component-not-ready", title, found);
+        site.add_titled(title, found);
     }
 }
 
@@ -151,8 +153,8 @@ fn trouble(pod: &Json) -> Option<String> {
     Some(format!("{} {ready}/{} ({why})", text(pod, "/metadata/name"), containers.len()))
 }
 
-fn pods(site: &mut Site<'_>) {
-    let found = match site.list("pods") {
+pub(in crate::health) fn pods(site: &mut Site<'_>) {
+    let found = match site.list("own-pods") {
         Err(why) => Found::Unknown(why),
         Ok(pods) if pods.is_empty() => Found::wrong(
             format!("namespace {AZUREML} has no pods"),
@@ -173,7 +175,7 @@ fn pods(site: &mut Site<'_>) {
             }
         }
     };
-    site.add("pods-not-ready", &site.extension_key(), found);
+    site.add(&site.extension_key(), found);
 }
 
 /// A workload whose pods OpenShift refuses.
@@ -185,9 +187,9 @@ struct Refusal {
 
 /// Workloads that are not ready and whose pods a security context constraint keeps away.
 fn refused(site: &Site<'_>) -> Vec<Refusal> {
-    let lists = ["deployments", "statefulsets", "daemonsets"].map(|it| site.list(it));
+    let lists = ["own-deployments", "own-statefulsets", "own-daemonsets"].map(|it| site.list(it));
     let workloads: Vec<&Json> = lists.into_iter().flatten().flatten().collect();
-    let events = site.list("events").unwrap_or_default();
+    let events = site.list("own-events").unwrap_or_default();
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for event in events {
         let message = text(event, "/message");
@@ -221,17 +223,17 @@ fn refused(site: &Site<'_>) -> Vec<Refusal> {
     found.into_iter().map(|(workload, account)| Refusal { workload, account }).collect()
 }
 
-fn constraints(site: &mut Site<'_>, refused: &[Refusal]) {
-    let key = site.extension_key();
-    if let Err(why) = site.list("events") {
-        return site.add("scc-refuses-pods", &key, Found::Unknown(why));
+pub(in crate::health) fn constraints(site: &mut Site<'_>) {
+    let (key, refused) = (site.extension_key(), refused(site));
+    if let Err(why) = site.list("own-events") {
+        return site.add(&key, Found::Unknown(why));
     }
     if refused.is_empty() {
-        return site.add("scc-refuses-pods", &key, Found::pass());
+        return site.add(&key, Found::pass());
     }
     let known = site.known_accounts();
     let mut accounts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for it in refused {
+    for it in &refused {
         accounts.entry(&it.account).or_default().push(it.workload.clone());
     }
     for (account, workloads) in accounts {
@@ -249,26 +251,26 @@ fn constraints(site: &mut Site<'_>, refused: &[Refusal]) {
             "no security context constraint lets service account {account} start the pods of {}",
             some(&workloads)
         );
-        site.add("scc-refuses-pods", &grant, Found::wrong(message, help));
+        site.add(&grant, Found::wrong(message, help));
     }
 }
 
-fn report(site: &mut Site<'_>, extension: &Extension) {
-    const CODE: &str = "health-report";
+pub(in crate::health) fn report(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
     let key = extension.key.clone();
     let map = match (site.document("health"), site.document("health-2021")) {
         (Ok(Some(map)), _) | (Ok(None), Ok(Some(map))) => map,
         (Ok(None), Ok(None)) => {
             let why = "the cluster holds no health report".to_owned();
-            return site.add(CODE, &key, Found::Skipped(why));
+            return site.add(&key, Found::Skipped(why));
         }
-        (Err(why), _) | (_, Err(why)) => return site.add(CODE, &key, Found::Unknown(why)),
+        (Err(why), _) | (_, Err(why)) => return site.add(&key, Found::Unknown(why)),
     };
     let failed = failed(site, extension);
     let mut findings: Vec<Finding> =
         healthcheck::current(map, failed).into_iter().flat_map(|it| it.findings).collect();
     if findings.is_empty() {
-        return site.add(CODE, &key, Found::pass());
+        return site.add(&key, Found::pass());
     }
     // The hooks of one operation repeat each other.
     let mut seen = BTreeSet::new();
@@ -292,13 +294,13 @@ fn report(site: &mut Site<'_>, extension: &Extension) {
             Found::mild(message, help)
         };
         match cause {
-            Some(setting) => site.add_setting(CODE, setting, found),
-            None => site.add(CODE, &key, found),
+            Some(setting) => site.add_setting(setting, found),
+            None => site.add(&key, found),
         }
     }
 }
 
-fn router(site: &mut Site<'_>) {
+pub(in crate::health) fn router(site: &mut Site<'_>) {
     if !site.is_on("enableInference") {
         return;
     }
@@ -317,13 +319,13 @@ fn router(site: &mut Site<'_>) {
             ),
         },
     };
-    site.add_setting("router-address", "inferenceRouterServiceType", found);
+    site.add_setting("inferenceRouterServiceType", found);
 }
 
-fn instance_types(site: &mut Site<'_>, extension: &Extension) {
-    let declared =
-        |it: &&crate::model::Key| it.kind == KindName::InstanceType && it.scope == site.name;
-    if !extension.ga && site.desired.nodes.keys().find(declared).is_none() {
+pub(in crate::health) fn instance_types(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
+    let declared = site.own.iter().any(|(key, _)| key.kind == KindName::InstanceType);
+    if !extension.ga && !declared {
         return;
     }
     let found = match site.document("instance-type-crd") {
@@ -334,5 +336,5 @@ fn instance_types(site: &mut Site<'_>, extension: &Extension) {
             "the extension brings it within some minutes; if it stays away, install the extension again",
         ),
     };
-    site.add("instance-type-crd", &extension.key, found);
+    site.add(&extension.key, found);
 }

@@ -6,6 +6,7 @@ use super::super::fixture::{desired, probed, snapshot, status, worst};
 use super::super::report::{Probed, Status};
 use super::*;
 use crate::model::Json;
+use crate::model::KindName;
 
 const EXT: &str = "edge/extension/ext";
 
@@ -39,14 +40,14 @@ fn pod(name: &str, phase: &str, ready: bool) -> Json {
 
 fn healthy() -> Vec<(&'static str, Json)> {
     vec![
-        ("deployments", json!(workloads())),
-        ("statefulsets", json!([workload("prometheus-prom-prometheus", "prom-prometheus", 1)])),
-        ("daemonsets", json!([])),
+        ("own-deployments", json!(workloads())),
+        ("own-statefulsets", json!([workload("prometheus-prom-prometheus", "prom-prometheus", 1)])),
+        ("own-daemonsets", json!([])),
         (
-            "pods",
+            "own-pods",
             json!([pod("gateway-1", "Running", true), pod("healthcheck", "Succeeded", false)]),
         ),
-        ("events", json!([])),
+        ("own-events", json!([])),
         ("health", json!({"data": {"reports-test": "Status: Passed Name: info"}})),
         ("health-2021", Json::Null),
         (
@@ -82,7 +83,7 @@ fn run(answers: &Probed) -> Vec<Finding> {
 }
 
 #[test]
-fn a_healthy_deployment_passes_every_check_and_tells_its_address() {
+pub(in crate::health) fn a_healthy_deployment_passes_every_check_and_tells_its_address() {
     let found = run(&probed(&healthy()));
     let bad: Vec<_> = found.iter().filter(|it| it.status > Status::Skipped).collect();
     assert!(bad.is_empty(), "{bad:#?}");
@@ -92,7 +93,7 @@ fn a_healthy_deployment_passes_every_check_and_tells_its_address() {
 }
 
 #[test]
-fn what_could_not_be_read_never_passes() {
+pub(in crate::health) fn what_could_not_be_read_never_passes() {
     let found = run(&Probed::default());
     for code in [
         "component-not-ready",
@@ -112,7 +113,7 @@ fn what_could_not_be_read_never_passes() {
 }
 
 #[test]
-fn each_thing_that_is_wrong_is_found() {
+pub(in crate::health) fn each_thing_that_is_wrong_is_found() {
     let mut missing = workloads();
     missing.retain(|it| it["metadata"]["name"] != "aml-operator");
     let mut sick = workloads();
@@ -120,10 +121,10 @@ fn each_thing_that_is_wrong_is_found() {
     let pending = json!({"spec": {"type": "LoadBalancer"}});
     let pods = json!([pod("gateway-1", "Running", true), pod("aml-operator-1", "Pending", false)]);
     for (change, code, part) in [
-        (("deployments", json!(missing)), "component-not-ready", "enableTraining is true"),
-        (("deployments", json!(sick)), "component-not-ready", "0/1 ready"),
-        (("pods", pods), "pods-not-ready", "aml-operator-1 0/1 (ImagePullBackOff)"),
-        (("pods", json!([])), "pods-not-ready", "no pods"),
+        (("own-deployments", json!(missing)), "component-not-ready", "enableTraining is true"),
+        (("own-deployments", json!(sick)), "component-not-ready", "0/1 ready"),
+        (("own-pods", pods), "pods-not-ready", "aml-operator-1 0/1 (ImagePullBackOff)"),
+        (("own-pods", json!([])), "pods-not-ready", "no pods"),
         (("router", pending), "router-address", "no address"),
         (("router", Json::Null), "router-address", "is missing"),
         (("instance-type-crd", Json::Null), "instance-type-crd", "does not serve"),
@@ -137,7 +138,7 @@ fn each_thing_that_is_wrong_is_found() {
 }
 
 #[test]
-fn a_refused_service_account_is_named_and_said_where_to_write() {
+pub(in crate::health) fn a_refused_service_account_is_named_and_said_where_to_write() {
     let event = |account: &str| {
         let tail = if account.is_empty() {
             String::new()
@@ -151,8 +152,8 @@ fn a_refused_service_account_is_named_and_said_where_to_write() {
         let mut sick = workloads();
         sick[0] = workload("gateway", "gateway-sa", ready);
         let mut answers = healthy();
-        answers.retain(|(name, _)| !["deployments", "events"].contains(name));
-        answers.extend([("deployments", json!(sick)), ("events", events)]);
+        answers.retain(|(name, _)| !["own-deployments", "own-events"].contains(name));
+        answers.extend([("own-deployments", json!(sick)), ("own-events", events)]);
         run(&probed(&answers))
     };
     let found = run_with(event("azureml-fe-v2"), 0);
@@ -173,7 +174,7 @@ fn a_refused_service_account_is_named_and_said_where_to_write() {
 }
 
 #[test]
-fn azure_only_skips_the_inside_of_the_cluster_and_says_so() {
+pub(in crate::health) fn azure_only_skips_the_inside_of_the_cluster_and_says_so() {
     let desired = desired(
         json!({"cluster": {"type": "connectedClusters", "name": "edge", "access": "azureOnly"}}),
     );
@@ -187,7 +188,7 @@ fn azure_only_skips_the_inside_of_the_cluster_and_says_so() {
 }
 
 #[test]
-fn states_of_the_extension_old_and_new_are_understood() {
+pub(in crate::health) fn states_of_the_extension_old_and_new_are_understood() {
     let desired = desired(json!({}));
     for (properties, expected) in [
         (json!({"provisioningState": "succeeded"}), Status::Pass),
@@ -211,7 +212,7 @@ fn states_of_the_extension_old_and_new_are_understood() {
 }
 
 #[test]
-fn a_health_report_fails_only_a_failed_installation() {
+pub(in crate::health) fn a_health_report_fails_only_a_failed_installation() {
     let text = "Status: Failed Name: x ErrorCode: E40002 ErrorMessage: two nodes";
     let found = run(&with(("health", json!({"data": {"reports-pre-install": text}}))));
     assert_eq!(status(&found, "health-report"), Status::Warning);
@@ -226,15 +227,19 @@ fn a_health_report_fails_only_a_failed_installation() {
 }
 
 #[test]
-fn an_installation_that_was_undone_is_one_finding_with_its_cause() {
+pub(in crate::health) fn an_installation_that_was_undone_is_one_finding_with_its_cause() {
     let text = "Status: Failed Name: x ErrorCode: E45002 ErrorMessage: another operator";
     let desired = desired(json!({}));
     let failed = json!({"properties": {"provisioningState": "Failed"}});
     let world = snapshot(&desired, &[(EXT, failed)]);
     let mut answers = healthy();
-    answers.retain(|it| !["deployments", "statefulsets", "health"].contains(&it.0));
+    answers.retain(|it| !["own-deployments", "own-statefulsets", "health"].contains(&it.0));
     let map = json!({"data": {"reports-pre-install": text, "reports-pre-delete": text}});
-    answers.extend([("deployments", json!([])), ("statefulsets", json!([])), ("health", map)]);
+    answers.extend([
+        ("own-deployments", json!([])),
+        ("own-statefulsets", json!([])),
+        ("health", map),
+    ]);
     let found = checks(&desired, &world, &probed(&answers));
     let of = |code: &str| found.iter().filter(|it| it.code == code).collect::<Vec<_>>();
     let workloads = of("component-not-ready");
@@ -246,7 +251,7 @@ fn an_installation_that_was_undone_is_one_finding_with_its_cause() {
 }
 
 #[test]
-fn a_compute_needs_its_state_and_its_principal() {
+pub(in crate::health) fn a_compute_needs_its_state_and_its_principal() {
     let desired = desired(
         json!({"computes": [{"name": "c", "workspace": {"name": "ws"}, "identity": {"type": "SystemAssigned"}}]}),
     );
@@ -275,7 +280,7 @@ fn a_compute_needs_its_state_and_its_principal() {
 }
 
 #[test]
-fn accounts_without_their_grant_are_counted_on_openshift_only() {
+pub(in crate::health) fn accounts_without_their_grant_are_counted_on_openshift_only() {
     let openshift = json!({"cluster": {"type": "connectedClusters", "name": "edge", "distribution": "openshift"}});
     let users = desired(json!({
         "cluster": openshift["cluster"], "scc": {"method": "users"}, "extension": null,
@@ -289,6 +294,8 @@ fn accounts_without_their_grant_are_counted_on_openshift_only() {
         let found = checks(&desired, &world, &probed(&healthy()));
         worst(&found, "scc-grant-incomplete").unwrap().clone()
     };
+    let unread = checks(&desired, &Snapshot::default(), &Probed::default());
+    assert_eq!(status(&unread, "scc-grant-incomplete"), Status::Unknown);
     assert_eq!(run(&all).status, Status::Pass);
     let lost = run(&all[1..]);
     assert_eq!(lost.status, Status::Fail);
@@ -303,4 +310,45 @@ fn service_accounts(desired: &Desired) -> Vec<String> {
         _ => None,
     });
     grant.unwrap()
+}
+
+/// Every kind that has only its own readiness to tell, absent and there.
+#[test]
+pub(in crate::health) fn what_is_declared_has_to_be_there() {
+    let id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg";
+    let desired = desired(json!({
+        "instanceTypes": [{"name": "big", "resources": {"requests": {"cpu": "1", "memory": "1Gi"},
+            "limits": {"cpu": "1", "memory": "1Gi"}}}],
+        "roleAssignments": [{"principal": "00000000-0000-0000-0000-0000000000aa", "role": "AcrPull", "scope": id}],
+    }));
+    let codes = [
+        "namespace-not-ready",
+        "companion-not-ready",
+        "instance-type-missing",
+        "role-assignment-missing",
+    ];
+    let found = checks(&desired, &snapshot(&desired, &[(EXT, installed())]), &probed(&healthy()));
+    for code in codes {
+        assert_eq!(status(&found, code), Status::Fail, "{code}");
+    }
+    let ready = |kind: KindName| match kind {
+        KindName::Namespace => json!({"status": {"phase": "Active"}}),
+        KindName::RoleAssignment => {
+            json!([{"properties": {"principalId": "00000000-0000-0000-0000-0000000000aa",
+            "roleDefinitionId": "/x/7f951dda-4ed3-4680-a7ca-43fe172d538d", "scope": id}}])
+        }
+        KindName::InstanceType => json!({"spec": {}}),
+        _ => json!({"properties": {"provisioningState": "Succeeded"}}),
+    };
+    let live = crate::resource::Live;
+    let mut world = snapshot(&desired, &[(EXT, installed())]);
+    for key in desired.nodes.keys().filter(|it| it.kind != KindName::Extension) {
+        let document = ready(key.kind);
+        // A role is looked for in a list.
+        world.live.insert(key.clone(), live(vec![Some(document)]));
+    }
+    let found = checks(&desired, &world, &probed(&healthy()));
+    for code in codes {
+        assert_eq!(status(&found, code), Status::Pass, "{code}: {found:#?}");
+    }
 }

@@ -3,9 +3,11 @@
 use serde_json::json;
 
 use super::*;
+use crate::catalog;
+use crate::model::KindName;
 
 #[test]
-fn the_state_of_an_arc_cluster() {
+pub(in crate::health) fn the_state_of_an_arc_cluster() {
     let arc = |pointer, value| World::good(false).live(CLUSTER, pointer, value);
     for (world, code, expected, part) in [
         (
@@ -59,7 +61,7 @@ fn the_state_of_an_arc_cluster() {
 }
 
 #[test]
-fn the_state_of_an_aks_cluster() {
+pub(in crate::health) fn the_state_of_an_aks_cluster() {
     let aks = |pointer, value| World::good(true).live(CLUSTER, pointer, value);
     let mut principal = aks("/identity", Json::Null);
     principal =
@@ -101,10 +103,12 @@ fn the_state_of_an_aks_cluster() {
         json!("Succeeded"),
     );
     expect(&installed, "extension-without-identity", Status::Warning, "no managed identity");
+    let whole = installed.live("edge/extension/ext", "/identity/principalId", json!("p"));
+    expect(&whole, "extension-without-identity", Status::Pass, "");
 }
 
 #[test]
-fn workspaces_and_their_identities() {
+pub(in crate::health) fn workspaces_and_their_identities() {
     let good = || World::good(true);
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
     let mut gone = good();
@@ -151,7 +155,7 @@ fn workspaces_and_their_identities() {
 }
 
 #[test]
-fn rights_and_registrations() {
+pub(in crate::health) fn rights_and_registrations() {
     let group = format!("permissions /subscriptions/{SUBSCRIPTION}/resourcegroups/rg");
     let reader = World::good(false).answer(&group, json!([{"actions": ["*/read"]}]));
     expect(&reader, "rights-missing", Status::Fail, "may not Microsoft.");
@@ -174,4 +178,140 @@ fn rights_and_registrations() {
     let world = World::good(false).declare("/computes", json!([{"name": "c",
         "workspace": {"name": "ws"}, "identity": {"type": "UserAssigned", "userAssignedIdentities": [identity]}}]));
     expect(&world, "identity-missing", Status::Fail, "id1");
+    let there = world.live(
+        &format!("{SUBSCRIPTION}/managed_identity/rg/id1"),
+        "/properties/principalId",
+        json!("p"),
+    );
+    expect(&there, "identity-missing", Status::Pass, "");
+}
+
+/// Where the workspace of the fixture keeps things.
+fn store(kind: &str) -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/{kind}/s")
+}
+
+const STORAGE: &str = "Microsoft.Storage/storageAccounts";
+const VAULT: &str = "Microsoft.KeyVault/vaults";
+const REGISTRY: &str = "Microsoft.ContainerRegistry/registries";
+
+/// A world whose workspace has a store in this state.
+fn stored(member: &str, kind: &str, document: Json) -> World {
+    let id = store(kind);
+    let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
+    World::good(true)
+        .live(&key, &format!("/properties/{member}"), json!(id))
+        .answer(&format!("{member} {id}"), document)
+        .answer(&format!("roles {id}"), json!([]))
+}
+
+#[test]
+pub(in crate::health) fn what_the_workspace_keeps_its_data_in() {
+    let open = json!({"properties": {"publicNetworkAccess": "Enabled"}});
+    let acls = |bypass: &str| json!({"properties": {"networkAcls": {"defaultAction": "Deny", "bypass": bypass}}});
+    let acr = |sku: &str, bypass: &str| {
+        json!({"sku": {"name": sku}, "properties": {"publicNetworkAccess": "Disabled",
+        "networkRuleBypassOptions": bypass, "adminUserEnabled": false}})
+    };
+    let (storage, vault) =
+        (|it| stored("storageAccount", STORAGE, it), |it| stored("keyVault", VAULT, it));
+    let registry = |it| stored("containerRegistry", REGISTRY, it);
+    let user =
+        json!({"type": "UserAssigned", "userAssignedIdentities": {"/x": {"principalId": "P1"}}});
+    let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
+    let bare = |world: World| {
+        world.declare("/computes", json!([{"name": "c", "workspace": {"name": "ws"}}]))
+    };
+    for (world, code, expected, part) in [
+        (storage(open.clone()), "storage-closed", Status::Pass, ""),
+        (storage(acls("AzureServices")), "storage-closed", Status::Pass, ""),
+        (storage(acls("None")), "storage-closed", Status::Warning, "storageAccount is closed"),
+        (storage(Json::Null), "storage-closed", Status::Warning, "is gone"),
+        (storage(acls("AzureServices")), "storage-identity", Status::Pass, ""),
+        (
+            storage(acls("AzureServices")).live(&key, "/identity", user),
+            "storage-identity",
+            Status::Warning,
+            "user-assigned",
+        ),
+        (vault(open), "vault-closed", Status::Pass, ""),
+        (vault(acls("None")), "vault-closed", Status::Warning, "keyVault is closed"),
+        (registry(acr("Premium", "AzureServices")), "registry-closed", Status::Pass, ""),
+        (registry(acr("Basic", "AzureServices")), "registry-closed", Status::Warning, "Premium"),
+        (registry(acr("Premium", "None")), "registry-closed", Status::Warning, "trusted"),
+        (registry(acr("Premium", "None")), "registry-without-admin", Status::Pass, ""),
+        (
+            bare(registry(acr("Premium", "None"))),
+            "registry-without-admin",
+            Status::Warning,
+            "no identity to pull",
+        ),
+    ] {
+        expect(&world, code, expected, part);
+    }
+}
+
+#[test]
+pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
+    let world = || stored("containerRegistry", REGISTRY, json!({"properties": {}}));
+    expect(&world(), "compute-roles-missing", Status::Warning, "lacks AcrPull");
+    let declared = json!([{"principal": "compute/c", "role": "AcrPull", "scope": store(REGISTRY)}]);
+    expect(
+        &world().declare("/roleAssignments", declared),
+        "compute-roles-missing",
+        Status::Pass,
+        "",
+    );
+    let held = |role: &str| json!([{"properties": {"principalId": "P9", "roleDefinitionId": format!("/x/{}", crate::catalog::role(role).unwrap())}}]);
+    let roles = format!("roles {}", store(REGISTRY));
+    let made = world().live("edge/compute/c", "/identity/principalId", json!("p9"));
+    expect(&made.answer(&roles, held("AcrPush")), "compute-roles-missing", Status::Pass, "");
+    let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
+    let user =
+        json!({"type": "UserAssigned", "userAssignedIdentities": {"/x": {"principalId": "P9"}}});
+    let relay = World::good(false);
+    let relay_key = desired(relay.manifest.clone())
+        .nodes
+        .keys()
+        .find(|it| it.kind == KindName::RelayNamespace)
+        .unwrap()
+        .to_string();
+    let id = store("Microsoft.Relay/namespaces");
+    let arc = relay
+        .live(&key, "/identity", user)
+        .live(&relay_key, "/id", json!(id))
+        .answer("relay-roles", json!([]));
+    expect(&arc, "relay-role-missing", Status::Fail, "Azure Relay Owner");
+    expect(
+        &arc.answer("relay-roles", held("Azure Relay Owner")),
+        "relay-role-missing",
+        Status::Pass,
+        "",
+    );
+    let keys =
+        |off: bool| World::good(false).live(&relay_key, "/properties/disableLocalAuth", json!(off));
+    expect(&keys(true), "companion-local-auth", Status::Fail, "disableLocalAuth");
+    expect(&keys(false), "companion-local-auth", Status::Pass, "");
+}
+
+#[test]
+pub(in crate::health) fn what_goes_out_of_support() {
+    let workspace = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
+    );
+    let old =
+        json!([{"name": "v1", "properties": {"computeType": "AKS", "resourceId": "/elsewhere"}}]);
+    let world = World::good(true).answer(&format!("computes {workspace}"), old);
+    expect(&world, "v1-computes", Status::Warning, "ends on 2026-06-30: v1");
+    expect(&World::good(true), "ingress-retired", Status::Info, "March 2026");
+    expect(
+        &World::good(true).setting("nginxIngress.enabled", json!(false)),
+        "ingress-retired",
+        Status::Pass,
+        "",
+    );
+    let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
+    let private =
+        World::good(false).live(&key, "/properties/publicNetworkAccess", json!("Disabled"));
+    expect(&private, "private-workspace", Status::Warning, "private endpoint");
 }

@@ -1,0 +1,79 @@
+//! Registrations of features and providers, and what else has to exist in Azure (Azure REST:
+//! Features, Providers, Managed identity).
+
+use super::access::is_aks;
+use super::site::{Found, Site, World};
+use crate::catalog::{self, RegistrationQuery};
+use crate::model::{Key, KindName};
+use crate::resource::Readiness;
+use crate::resource::graph::Node;
+
+pub(super) fn state(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+    let Some(live) = world.snapshot.live.get(key) else {
+        return Some(Found::Unknown(format!("{key} was not read")));
+    };
+    let kind = node.resource.kind();
+    Some(match kind.readiness(&kind.want(world.snapshot), live) {
+        Readiness::Ready => Found::Pass(kind.remark(live).unwrap_or_default()),
+        Readiness::Absent if key.kind == KindName::ManagedIdentity => Found::wrong(
+            format!("there is no managed identity {}", key.name),
+            "check identity.userAssignedIdentities, or make the identity",
+        ),
+        Readiness::Absent => Found::Pass("apply registers it".to_owned()),
+        Readiness::Waiting(state) => Found::Pass(format!("it is {state}; apply waits for it")),
+        Readiness::Failed { state, message } => {
+            Found::Wrong(format!("its state is {state}: {message}"), None)
+        }
+        Readiness::NeedsHuman(what) => Found::Wrong(what, None),
+    })
+}
+
+/// Companions that were made to refuse keys, which the extension uses.
+pub(super) fn local_auth(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
+    let document = world.snapshot.document(key)?;
+    let off =
+        document.pointer("/properties/disableLocalAuth").and_then(crate::model::Json::as_bool);
+    Some(if off == Some(true) {
+        Found::wrong(
+            "disableLocalAuth is true, and the extension connects with keys",
+            "exempt it from the policy that sets it, then az resource update --set properties.disableLocalAuth=false",
+        )
+    } else {
+        Found::pass()
+    })
+}
+
+/// Registrations that are needed and that a list in the manifest leaves out.
+pub(super) fn undeclared(site: &mut Site<'_>) {
+    let desired = site.world.desired;
+    let own = |kind: KindName| site.own.iter().any(|(key, _)| key.kind == kind);
+    let needed = catalog::registrations(&RegistrationQuery {
+        profile: site.profile(),
+        aks: is_aks(site),
+        extension: site.extension.is_some(),
+        relay: own(KindName::RelayNamespace),
+        service_bus: own(KindName::ServiceBusNamespace),
+        log_analytics: own(KindName::LogAnalyticsWorkspace),
+        computes: own(KindName::Compute),
+    });
+    let declared = |kind: KindName, it: &str| {
+        let subscription = &site.scope.subscription;
+        let mut all = desired.nodes.keys();
+        all.any(|key| key.kind == kind && key.scope == *subscription && key.name == it)
+    };
+    let missing: Vec<&str> = needed
+        .providers
+        .iter()
+        .filter(|it| it.required && !declared(KindName::Provider, it.name))
+        .map(|it| it.name)
+        .collect();
+    let found = if missing.is_empty() {
+        Found::pass()
+    } else {
+        Found::wrong(
+            format!("`providers` leaves out what the manifest uses: {}", missing.join(", ")),
+            format!("write {} under providers, or leave providers out", missing.join(", ")),
+        )
+    };
+    site.add(&site.cluster.clone(), found);
+}

@@ -1,0 +1,409 @@
+//! The table of all rules: which command asks them, when they apply, what they read, who judges.
+//! `docs/reference/checks.md` is made from it.
+
+use super::report::{Finding, Probe, Probed};
+use super::site::{AZUREML, Found, Site, World, check, sites};
+use super::verify::cluster as inside;
+use super::workspace::{self, Store};
+use super::{access, capacity, conflicts, grants, registrations, rights, verify};
+use crate::catalog::ArmType;
+use crate::model::{Key, KindName, ObjectRef};
+use crate::resource::graph::{Desired, Node};
+use crate::resource::{Read, Snapshot};
+
+/// The command that asks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Doctor,
+    Verify,
+    Both,
+}
+
+impl By {
+    fn is(self, command: Self) -> bool {
+        self == Self::Both || self == command
+    }
+}
+
+/// What a rule looks at, and who judges it.
+#[derive(Clone, Copy)]
+pub(super) enum Judge {
+    /// A cluster, where the rule applies.
+    Cluster { applies: fn(&Site<'_>) -> bool, judge: fn(&mut Site<'_>) },
+    /// Each resource of some kinds; the text is the field that the result points at.
+    Each {
+        kinds: &'static [KindName],
+        at: &'static str,
+        judge: fn(&World<'_>, &Key, &Node) -> Option<Found>,
+    },
+}
+
+/// One rule.
+pub(super) struct Rule {
+    /// Its page.
+    pub(super) code: &'static str,
+    pub(super) by: By,
+    /// What it reads beside the resources themselves; see [`reads`].
+    pub(super) reads: &'static [&'static str],
+    pub(super) judge: Judge,
+}
+
+type Reads = &'static [&'static str];
+
+const fn on(
+    code: &'static str,
+    by: By,
+    applies: fn(&Site<'_>) -> bool,
+    reads: Reads,
+    judge: fn(&mut Site<'_>),
+) -> Rule {
+    Rule { code, by, reads, judge: Judge::Cluster { applies, judge } }
+}
+
+const fn each(
+    code: &'static str,
+    by: By,
+    (kinds, at): (&'static [KindName], &'static str),
+    reads: Reads,
+    judge: fn(&World<'_>, &Key, &Node) -> Option<Found>,
+) -> Rule {
+    Rule { code, by, reads, judge: Judge::Each { kinds, at, judge } }
+}
+
+const fn always(_: &Site<'_>) -> bool {
+    true
+}
+
+fn aks(site: &Site<'_>) -> bool {
+    access::is_aks(site)
+}
+
+fn arc(site: &Site<'_>) -> bool {
+    !access::is_aks(site)
+}
+
+fn installs(site: &Site<'_>) -> bool {
+    site.extension.is_some()
+}
+
+fn aks_installs(site: &Site<'_>) -> bool {
+    aks(site) && installs(site)
+}
+
+fn closed_aks(site: &Site<'_>) -> bool {
+    aks(site) && !access::closed(site).is_empty()
+}
+
+fn kubernetes(site: &Site<'_>) -> bool {
+    site.access.kubernetes
+}
+
+fn azure_only(site: &Site<'_>) -> bool {
+    !site.access.kubernetes
+}
+
+fn kubernetes_installs(site: &Site<'_>) -> bool {
+    kubernetes(site) && installs(site)
+}
+
+fn inference(site: &Site<'_>) -> bool {
+    kubernetes_installs(site) && site.is_on("enableInference")
+}
+
+fn installed(site: &Site<'_>) -> bool {
+    installs(site) && inside::unseen(site).is_none()
+}
+
+fn stands(site: &Site<'_>) -> bool {
+    installed(site) && !inside::rolled_back(site)
+}
+
+const REGISTRATIONS: &[KindName] = &[KindName::Feature, KindName::Provider];
+const COMPANIONS: &[KindName] = &[
+    KindName::RelayNamespace,
+    KindName::RelayHybridConnection,
+    KindName::RelayAuthorizationRule,
+    KindName::ServiceBusNamespace,
+    KindName::ServiceBusTopic,
+    KindName::ServiceBusSubscription,
+    KindName::LogAnalyticsWorkspace,
+];
+const KEYED: &[KindName] = &[KindName::RelayNamespace, KindName::ServiceBusNamespace];
+// Whether an installation was undone shows in its workloads.
+const WORKLOADS: Reads = &["own-deployments", "own-statefulsets", "own-daemonsets", "own-events"];
+const PODS: Reads = &["own-pods", "own-deployments", "own-statefulsets", "own-daemonsets"];
+const ROUTER: Reads = &["router", "own-deployments", "own-statefulsets", "own-daemonsets"];
+const SERVED: Reads =
+    &["instance-type-crd", "own-deployments", "own-statefulsets", "own-daemonsets"];
+
+/// Every rule, in the order of reports.
+#[rustfmt::skip]
+pub(super) const RULES: &[Rule] = &[
+    // Azure
+    each("not-registered", By::Doctor, (REGISTRATIONS, ""), &[], registrations::state),
+    each("identity-missing", By::Doctor, (&[KindName::ManagedIdentity], ""), &[], registrations::state),
+    each("rights-missing", By::Doctor, (KindName::ALL, ""), &["permissions"], rights::judge),
+    on("provider-not-declared", By::Doctor, always, &[], registrations::undeclared),
+    on("cluster-unreachable", By::Both, always, &[], access::connection),
+    on("agents-silent", By::Doctor, arc, &[], access::agents_silent),
+    on("agent-certificate", By::Doctor, arc, &[], access::agent_certificate),
+    on("kubernetes-too-old", By::Doctor, always, &[], access::version),
+    on("region-not-listed", By::Doctor, always, &[], access::region),
+    on("no-managed-identity", By::Doctor, aks, &[], access::managed_identity),
+    on("cluster-stopped", By::Doctor, aks, &[], access::running),
+    on("pod-identity", By::Doctor, aks, &[], access::pod_identity),
+    on("autoscaler-with-volcano", By::Doctor, aks, &[], access::autoscaler),
+    on("control-plane-closed", By::Doctor, aks, &[], access::control_plane),
+    on("trusted-access-missing", By::Both, closed_aks, &["trusted-access"], access::trusted_access),
+    on("extension-without-identity", By::Doctor, aks_installs, &[], access::extension_identity),
+    on("other-extension", By::Doctor, installs, &["extensions"], access::other_extension),
+    each("companion-local-auth", By::Both, (KEYED, ""), &[], registrations::local_auth),
+    // Workspaces
+    on("workspace-missing", By::Doctor, always, &[], workspace::missing),
+    on("other-subscription", By::Doctor, always, &[], workspace::other_subscription),
+    on("private-workspace", By::Doctor, always, &[], workspace::private),
+    on("private-workspace-region", By::Doctor, aks, &[], workspace::private_region),
+    on("compute-without-identity", By::Doctor, always, &[], workspace::identity),
+    on("legacy-compute", By::Doctor, always, &["computes"], workspace::legacy_computes),
+    on("v1-computes", By::Doctor, always, &["computes"], workspace::v1_computes),
+    on("workspace-identity-roles", By::Doctor, always, &["cluster-roles"], workspace::workspace_roles),
+    on("relay-role-missing", By::Doctor, arc, &["relay-roles"], workspace::relay_role),
+    on("compute-roles-missing", By::Doctor, always, &["roles"], workspace::compute_roles),
+    on("storage-closed", By::Doctor, always, &["storageAccount"], workspace::storage_closed),
+    on("storage-identity", By::Doctor, always, &["storageAccount"], workspace::storage_identity),
+    on("vault-closed", By::Doctor, always, &["keyVault"], workspace::vault_closed),
+    on("registry-closed", By::Doctor, always, &["containerRegistry"], workspace::registry_closed),
+    on("registry-without-admin", By::Doctor, always, &["containerRegistry"], workspace::registry_admin),
+    // Nodes
+    on("no-linux-node", By::Doctor, kubernetes, &["nodes"], capacity::linux_node),
+    on("gke-node-image", By::Doctor, kubernetes, &["nodes"], capacity::gke),
+    on("instance-type-too-large", By::Both, kubernetes, &["nodes"], capacity::instance_types),
+    on("node-selector-matches-nothing", By::Both, kubernetes_installs, &["nodes"], capacity::selected),
+    on("too-few-nodes", By::Doctor, inference, &["nodes"], capacity::high_availability),
+    on("capacity", By::Doctor, kubernetes_installs, &["nodes", "all-pods"], capacity::room),
+    on("cluster-small", By::Doctor, kubernetes_installs, &["nodes"], capacity::floor),
+    on("ingress-many-processes", By::Doctor, kubernetes_installs, &["nodes"], capacity::worker_processes),
+    // Namespaces, secrets, balancers, grants
+    each("namespace-terminating", By::Doctor, (&[KindName::Namespace], ""), &[], grants::terminating),
+    each("pod-security-restricted", By::Doctor, (&[KindName::Namespace], ""), &[], grants::restricted),
+    on("scc-unavailable", By::Doctor, kubernetes, &[], grants::grant),
+    on("ssl-secret-missing", By::Doctor, kubernetes_installs, &["tls-secret"], grants::tls_secret),
+    on("no-load-balancer", By::Doctor, inference, &["services"], grants::balancer),
+    // Other software
+    on("nvidia-plugin-conflict", By::Doctor, kubernetes_installs, &["daemonsets"], conflicts::collisions),
+    on("prometheus-conflict", By::Doctor, kubernetes_installs, &["deployments"], conflicts::collisions),
+    on("volcano-conflict", By::Doctor, kubernetes_installs, &["crds"], conflicts::collisions),
+    on("ingress-class-conflict", By::Doctor, kubernetes_installs, &["ingress-classes"], conflicts::collisions),
+    on("dcgm-conflict", By::Doctor, kubernetes_installs, &["daemonsets"], conflicts::collisions),
+    on("dapr-conflict", By::Doctor, kubernetes_installs, &["webhooks"], conflicts::collisions),
+    on("legacy-router", By::Doctor, inference, &["legacy"], conflicts::legacy),
+    on("installed-another-way", By::Doctor, kubernetes_installs, &["deployments"], conflicts::releases),
+    on("helm-revisions-pending", By::Doctor, kubernetes_installs, &["secrets"], conflicts::pending),
+    on("proxy-skip-range", By::Doctor, kubernetes_installs, &["deployments"], conflicts::arc_proxy),
+    on("managed-prometheus", By::Doctor, aks_installs, &[], conflicts::managed_prometheus),
+    on("ingress-retired", By::Doctor, aks_installs, &[], conflicts::ingress_retired),
+    // Whether it works
+    on("extension-not-ready", By::Verify, installs, &[], verify::extension),
+    on("extension-wrong-type", By::Verify, installs, &[], verify::extension_type),
+    on("scc-grant-incomplete", By::Verify, always, &[], verify::grant),
+    each("namespace-not-ready", By::Verify, (&[KindName::Namespace], "/properties"), &[], verify::ready),
+    each("companion-not-ready", By::Verify, (COMPANIONS, "/properties"), &[], verify::ready),
+    each("instance-type-missing", By::Verify, (&[KindName::InstanceType], "/properties"), &[], verify::ready),
+    each("compute-not-ready", By::Verify, (&[KindName::Compute], "/properties"), &[], verify::ready),
+    each("compute-identity-missing", By::Verify, (&[KindName::Compute], "/identity"), &[], verify::identity),
+    each("role-assignment-missing", By::Verify, (&[KindName::RoleAssignment], "/properties"), &[], verify::ready),
+    on("cluster-not-looked-at", By::Doctor, azure_only, &[], inside::azure_only),
+    on("cluster-not-looked-at", By::Verify, installs, &[], inside::not_looked_at),
+    on("health-report", By::Verify, installed, &["health", "health-2021"], inside::report),
+    on("component-not-ready", By::Verify, installed, WORKLOADS, inside::components),
+    on("pods-not-ready", By::Verify, stands, PODS, inside::pods),
+    on("scc-refuses-pods", By::Verify, stands, WORKLOADS, inside::constraints),
+    on("router-address", By::Verify, stands, ROUTER, inside::router),
+    on("instance-type-crd", By::Verify, stands, SERVED, inside::instance_types),
+];
+
+/// Objects of the cluster that rules read: name, version, kind, plural, namespace, and the name of
+/// one object. Empty: all namespaces; all objects.
+#[rustfmt::skip]
+const OBJECTS: &[(&str, &str, &str, &str, &str, &str)] = &[
+    ("nodes", "v1", "Node", "nodes", "", ""),
+    ("all-pods", "v1", "Pod", "pods", "", ""),
+    ("services", "v1", "Service", "services", "", ""),
+    ("deployments", "apps/v1", "Deployment", "deployments", "", ""),
+    ("daemonsets", "apps/v1", "DaemonSet", "daemonsets", "", ""),
+    ("secrets", "v1", "Secret", "secrets", AZUREML, ""),
+    ("crds", "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", "", ""),
+    ("ingress-classes", "networking.k8s.io/v1", "IngressClass", "ingressclasses", "", ""),
+    ("webhooks", "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "", ""),
+    ("own-deployments", "apps/v1", "Deployment", "deployments", AZUREML, ""),
+    ("own-statefulsets", "apps/v1", "StatefulSet", "statefulsets", AZUREML, ""),
+    ("own-daemonsets", "apps/v1", "DaemonSet", "daemonsets", AZUREML, ""),
+    ("own-pods", "v1", "Pod", "pods", AZUREML, ""),
+    ("own-events", "v1", "Event", "events", AZUREML, ""),
+    ("health", "v1", "ConfigMap", "configmaps", AZUREML, "arcml-healthcheck"),
+    ("health-2021", "v1", "ConfigMap", "configmaps", AZUREML, "amlarc-healthcheck"),
+    ("router", "v1", "Service", "services", AZUREML, "azureml-fe"),
+    ("instance-type-crd", "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", "", "instancetypes.amlarc.azureml.com"),
+];
+
+fn kube((_, api, kind, plural, namespace, name): (&str, &str, &str, &str, &str, &str)) -> Read {
+    let object = ObjectRef::cluster(api, kind, plural, name);
+    let object = if namespace.is_empty() { object } else { object.in_namespace(namespace) };
+    if name.is_empty() { Read::Objects(object) } else { Read::Object(object) }
+}
+
+/// The reads behind a name of the table, for one cluster. Some are known from what is live only.
+fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
+    let list = |probe: &str, path: String, kind: ArmType| {
+        (probe.to_owned(), Read::ArmList { path, api_version: kind.api_version })
+    };
+    let roles = |probe: &str, id: &str| {
+        let path = format!("{id}/providers/{}?$filter=atScope()", ArmType::ROLE_ASSIGNMENTS);
+        list(probe, path, ArmType::ROLE_ASSIGNMENTS)
+    };
+    let id = &site.access.id;
+    let stores = || {
+        workspace::workspaces(site).into_iter().flat_map(|(_, document)| {
+            Store::ALL.into_iter().filter_map(|it| Some((it, it.id(document)?)))
+        })
+    };
+    match name {
+        "extensions" => {
+            vec![list(name, format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)]
+        }
+        "cluster-roles" => vec![roles(name, id.as_str())],
+        "trusted-access" => {
+            vec![list(name, format!("{id}/trustedAccessRoleBindings"), ArmType::MANAGED_CLUSTERS)]
+        }
+        "computes" => {
+            let of = |workspace: String| {
+                list(
+                    &format!("computes {workspace}"),
+                    format!("{workspace}/computes"),
+                    ArmType::COMPUTES,
+                )
+            };
+            site.computes().into_iter().map(|it| of(workspace::workspace_id(it))).collect()
+        }
+        "relay-roles" => {
+            let relay = site.own.iter().find(|it| it.0.kind == KindName::RelayNamespace);
+            let id = relay.and_then(|(key, _)| site.world.snapshot.text(key, "/id"));
+            id.map(|id| roles(name, id)).into_iter().collect()
+        }
+        "roles" => stores()
+            .filter(|it| it.0 != Store::Vault)
+            .map(|(_, id)| roles(&format!("roles {id}"), id.as_str()))
+            .collect(),
+        "storageAccount" | "keyVault" | "containerRegistry" => {
+            let version = |it| match it {
+                Store::Storage => ArmType::STORAGE,
+                Store::Vault => ArmType::VAULTS,
+                Store::Registry => ArmType::REGISTRIES,
+            };
+            let own = stores().filter(|it| it.0.member() == name);
+            own.map(|(store, id)| {
+                (format!("{name} {id}"), Read::Arm { id, api_version: version(store).api_version })
+            })
+            .collect()
+        }
+        _ => in_cluster(site, name),
+    }
+}
+
+/// The same for what is in the cluster.
+fn in_cluster(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
+    match name {
+        "legacy" => {
+            let probe = |(index, it): (usize, &super::facts::Legacy)| {
+                let namespace = if it.kind.starts_with("Cluster") { "" } else { "default" };
+                let object = (
+                    name,
+                    it.api.as_str(),
+                    it.kind.as_str(),
+                    it.plural.as_str(),
+                    namespace,
+                    it.name.as_str(),
+                );
+                (format!("legacy {index}"), kube(object))
+            };
+            super::facts::FACTS.legacy.iter().enumerate().map(probe).collect()
+        }
+        "tls-secret" => {
+            let secret = |it: &String| {
+                (name.to_owned(), kube((name, "v1", "Secret", "secrets", AZUREML, it)))
+            };
+            site.extension
+                .and_then(|it| it.settings.get("sslSecret"))
+                .map(secret)
+                .into_iter()
+                .collect()
+        }
+        _ => OBJECTS
+            .iter()
+            .filter(|it| it.0 == name)
+            .map(|it| (name.to_owned(), kube(*it)))
+            .collect(),
+    }
+}
+
+/// What the rules of a command read beside the resources themselves, each once.
+pub(super) fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
+    let probed = Probed::default();
+    let world = World { desired, snapshot, probed: &probed, now: jiff::Timestamp::UNIX_EPOCH };
+    let mut probes = Vec::new();
+    let sites = sites(world);
+    for rule in RULES.iter().filter(|it| it.by.is(by) && !it.reads.is_empty()) {
+        match rule.judge {
+            Judge::Cluster { applies, .. } => {
+                for site in sites.iter().filter(|it| applies(it)) {
+                    let all = rule.reads.iter().flat_map(|it| reads(site, it));
+                    probes.extend(all.map(|(name, read)| Probe {
+                        scope: site.name.to_owned(),
+                        name,
+                        read,
+                    }));
+                }
+            }
+            Judge::Each { kinds, .. } => {
+                let own = desired.nodes.iter().filter(|it| kinds.contains(&it.0.kind));
+                probes.extend(own.filter_map(|(key, node)| {
+                    let (name, read) = rights::read(key, node)?;
+                    Some(Probe { scope: key.scope.clone(), name, read })
+                }));
+            }
+        }
+    }
+    probes.sort();
+    probes.dedup();
+    probes
+}
+
+/// Every result of the rules of a command.
+pub(super) fn checks(by: By, world: World<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut sites = sites(world);
+    for rule in RULES.iter().filter(|it| it.by.is(by)) {
+        match rule.judge {
+            Judge::Cluster { applies, judge } => {
+                for site in &mut sites {
+                    (site.code, site.reads) = (rule.code, rule.reads);
+                    if applies(site) {
+                        judge(site);
+                    }
+                }
+            }
+            Judge::Each { kinds, at, judge } => {
+                for (key, node) in
+                    world.desired.nodes.iter().filter(|it| kinds.contains(&it.0.kind))
+                {
+                    let result = judge(&world, key, node);
+                    found.extend(result.map(|it| check(world.desired, rule.code, key, at, it)));
+                }
+            }
+        }
+    }
+    found.extend(sites.into_iter().flat_map(|it| it.checks));
+    #[cfg(test)]
+    super::fixture::note(&found);
+    found
+}
