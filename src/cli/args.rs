@@ -130,6 +130,8 @@ pub(super) enum Command {
     Verify(CheckArgs),
     /// Check every prerequisite before an apply
     Doctor(CheckArgs),
+    /// Print the least roles that plan or apply need, for Azure and for Kubernetes
+    Permissions(PermissionsArgs),
     /// Print the desired state as a graph
     Graph(GraphArgs),
     /// Print a saved plan
@@ -320,6 +322,34 @@ fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
         Some("") => Err(format!("the file of `{word}=` is missing")),
         file => Ok((format, file.map(PathBuf::from))),
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PermissionsArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    /// What the roles are to be good for
+    #[arg(long = "for", value_enum, value_name = "COMMAND", default_value = "apply")]
+    pub(super) purpose: Purpose,
+    /// Say what this sign-in lacks of it; exits with 2 when it lacks something
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Write the roles, or what is lacking, as one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What roles are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Purpose {
+    /// Reading what is compared; nothing is changed
+    Plan,
+    /// What drift and verify read
+    Drift,
+    /// What doctor reads
+    Doctor,
+    /// Everything: apply, which also asks doctor, and destroy
+    Apply,
 }
 
 #[derive(Debug, Args)]

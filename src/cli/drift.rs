@@ -19,7 +19,7 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     let observed = context.observe_all(&args.files.files, &[], false).await?;
     let plan = context.plan(&observed, Mode::Apply);
     let probes = health::verify::probes(&observed.desired);
-    let probed = verify::probe(probes, &observed, context).await;
+    let probed = verify::probe(probes, &observed.clients, context).await;
     let health = health::verify::checks(&observed.desired, &observed.live, &probed);
     let places = |key: &Key, path: &Pointer| observed.desired.place(key, path);
     let mut report = render::drift::report(&plan, &observed.live, &places, health);

@@ -9,6 +9,7 @@ mod explain;
 mod graph;
 mod import;
 mod init;
+mod permissions;
 mod plan;
 #[cfg(test)]
 mod reference;
@@ -24,7 +25,9 @@ use clap::Parser as _;
 
 use amlplan_sandbox::Access;
 pub use args::Cli;
-use args::{CheckArgs, Command, DestroyArgs, DriftArgs, Global, GraphArgs, PlanArgs};
+use args::{
+    CheckArgs, Command, DestroyArgs, DriftArgs, Global, GraphArgs, PermissionsArgs, PlanArgs,
+};
 use context::Context;
 use exit::{Exit, Failure};
 
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         | Command::Drift(_)
         | Command::Verify(_)
         | Command::Doctor(_)
+        | Command::Permissions(_)
         | Command::Graph(_)
         | Command::Show(_)
         | Command::Import(_) => with_runtime(&cli, &out),
@@ -95,6 +99,7 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
             | Command::Drift(DriftArgs { files, .. })
             | Command::Verify(CheckArgs { files, .. })
             | Command::Doctor(CheckArgs { files, .. })
+            | Command::Permissions(PermissionsArgs { files, .. })
             | Command::Graph(GraphArgs { files, .. }) => files.select.clone(),
             Command::Apply(args) => args.select.clone(),
             _ => select::Selection::default(),
@@ -126,6 +131,7 @@ async fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Drift(args) => drift::run(args, context).await,
         Command::Verify(args) => verify::verify(args, context).await,
         Command::Doctor(args) => verify::doctor(args, context).await,
+        Command::Permissions(args) => permissions::run(args, context).await,
         Command::Graph(args) => graph::run(args, context),
         Command::Show(args) => plan::show(args, context),
         Command::Import(args) => import::run(args, context).await,

@@ -8,15 +8,15 @@ use super::args::{CheckArgs, Formats};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
 use crate::health::{self, Finding, Probe, Probed, Report, Status};
+use crate::observe::Clients;
 use crate::render::report::Format;
 use crate::render::safe::Commands;
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
-pub(super) async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Context) -> Probed {
+pub(super) async fn probe(probes: Vec<Probe>, clients: &Clients, context: &Context) -> Probed {
     let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
-    let answers =
-        observe::reads(wanted, &observed.clients, context.global.read_parallelism.get()).await;
+    let answers = observe::reads(wanted, clients, context.global.read_parallelism.get()).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
         let answer = answers.get(&scope, &read).map_err(|it| it.to_string());
@@ -27,7 +27,7 @@ pub(super) async fn probe(probes: Vec<Probe>, observed: &Observed, context: &Con
 
 pub(super) async fn verify(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
     let observed = context.observe(&args.files.files, &[], false).await?;
-    let probed = probe(health::verify::probes(&observed.desired), &observed, context).await;
+    let probed = probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
     let findings = health::verify::checks(&observed.desired, &observed.live, &probed);
     let report = Report { command: "verify", findings, ..Report::default() };
     write(&report, &args.formats, args.json, context)?;
@@ -49,8 +49,12 @@ pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, 
 
 /// Every prerequisite of an apply.
 pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Finding> {
-    let probed =
-        probe(health::doctor::probes(&observed.desired, &observed.live), observed, context).await;
+    let probed = probe(
+        health::doctor::probes(&observed.desired, &observed.live),
+        &observed.clients,
+        context,
+    )
+    .await;
     health::doctor::checks(&observed.desired, &observed.live, &probed, now())
 }
 

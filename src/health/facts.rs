@@ -5,15 +5,6 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::catalog::ProfileName;
-use crate::model::KindName;
-
-/// A right that creating a resource takes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Right {
-    pub(super) kind: KindName,
-    pub(super) action: String,
-}
 
 /// What an unset setting means.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -74,7 +65,6 @@ pub(super) struct Facts {
     pub(super) balanced: Vec<String>,
     pub(super) floor: [i64; 2],
     pub(super) many_cpus: i64,
-    pub(super) right: Vec<Right>,
     pub(super) conflict: Vec<Conflict>,
     pub(super) legacy: Vec<Legacy>,
     pub(super) workspace_role: Vec<NeededRole>,

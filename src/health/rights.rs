@@ -1,38 +1,86 @@
 //! What the caller may do (Azure REST: Authorization permissions).
 
-use super::facts::FACTS;
+use super::report::{Probe, Probed};
 use super::site::{Found, World, items};
 use crate::catalog::ArmType;
-use crate::model::{Json, Key};
+use crate::model::{ArmId, Json, Key};
+use crate::resource::Read;
 use crate::resource::graph::Node;
-use crate::resource::{Read, Readiness, Resource, Target};
+use crate::resource::rights::{Access, Rights};
 
-/// The Azure scope at which a resource is made, and the right that it takes.
-fn needed(key: &Key, node: &Node) -> Option<(String, String)> {
-    let right = FACTS.right.iter().find(|it| it.kind == key.kind)?;
-    let action = right.action.replace("{name}", &key.name);
-    if let Resource::RoleAssignment(it) = &node.resource {
-        return Some((it.at.to_string(), action));
-    }
-    let Target::Arm(id) = node.resource.kind().target() else { return None };
-    let subscription = format!("/subscriptions/{}", id.subscription());
-    let scope = match id.resource_group() {
-        Some(group) => format!("{subscription}/resourceGroups/{group}"),
-        None => subscription,
-    };
-    Some((scope, action))
+fn at_scope(at: &ArmId) -> String {
+    format!("permissions {}", at.as_str().to_ascii_lowercase())
 }
 
-fn probe_name(scope: &str) -> String {
-    format!("permissions {}", scope.to_ascii_lowercase())
+fn in_cluster(access: &Access) -> String {
+    format!("may {access}")
 }
 
-/// What to read to know whether a resource may be made.
-pub(super) fn read(key: &Key, node: &Node) -> Option<(String, Read)> {
-    let (scope, _) = needed(key, node)?;
+/// What to read to know whether the caller has these rights.
+#[must_use]
+pub fn probes(rights: &Rights) -> Vec<Probe> {
     let ArmType { name, api_version } = ArmType::PERMISSIONS;
-    let path = format!("{scope}/providers/{name}");
-    Some((probe_name(&scope), Read::ArmList { path, api_version }))
+    let azure = rights.azure.iter().map(|(at, own)| Probe {
+        scope: own.asker.clone(),
+        name: at_scope(at),
+        read: Read::ArmList { path: format!("{at}/providers/{name}"), api_version },
+    });
+    let clusters = rights.kubernetes.iter().flat_map(|(cluster, all)| {
+        all.iter().map(|it| Probe {
+            scope: cluster.clone(),
+            name: in_cluster(it),
+            read: Read::Review(it.clone()),
+        })
+    });
+    azure.chain(clusters).collect()
+}
+
+/// A right that the caller does not have, or that nobody could tell.
+#[derive(Debug)]
+pub struct Lacking {
+    /// The Azure scope, or the cluster.
+    pub at: String,
+    /// The action, or verb and object.
+    pub what: String,
+    /// Why nobody could tell, when that is so.
+    pub unknown: Option<String>,
+}
+
+/// What the caller may not do, by the answers to [`probes`].
+#[must_use]
+pub fn lacking(rights: &Rights, probed: &Probed) -> Vec<Lacking> {
+    let mut found = Vec::new();
+    for (at, own) in &rights.azure {
+        let answer = match probed.get(&own.asker, &at_scope(at)) {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err("Azure does not tell"),
+            Err(why) => Err(why),
+        };
+        for action in &own.actions {
+            let may = |answer: &Json| {
+                let list = answer.as_array().or_else(|| answer.get("value")?.as_array());
+                list.into_iter().flatten().any(|it| allows(it, action))
+            };
+            let unknown = match answer {
+                Ok(answer) if may(answer) => continue,
+                Ok(_) => None,
+                Err(why) => Some(why.to_owned()),
+            };
+            found.push(Lacking { at: at.to_string(), what: action.clone(), unknown });
+        }
+    }
+    for (cluster, all) in &rights.kubernetes {
+        for access in all {
+            let unknown = match probed.get(cluster, &in_cluster(access)) {
+                Ok(Some(Json::Bool(true))) => continue,
+                Ok(_) => None,
+                Err(why) => Some(why.to_owned()),
+            };
+            let at = format!("cluster {cluster}");
+            found.push(Lacking { at, what: access.to_string(), unknown });
+        }
+    }
+    found
 }
 
 /// Whether `pattern`, in which `*` stands for any text, matches an action, without case.
@@ -61,29 +109,29 @@ pub fn allows(permission: &Json, action: &str) -> bool {
     has("/actions") && !has("/notActions")
 }
 
-/// The caller's right to make what is not there yet.
-pub(super) fn judge(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
-    let (scope, action) = needed(key, node)?;
-    let kind = node.resource.kind();
-    let live = world.snapshot.live.get(key)?;
-    if kind.readiness(&kind.want(world.snapshot), live) != Readiness::Absent {
+/// The caller's right to do what apply would do next.
+pub(super) fn judge(world: &World<'_>, _: &Key, node: &Node) -> Option<Found> {
+    let rights = Rights::of_next(world.desired, node, world.snapshot);
+    if rights == Rights::default() {
         return None;
     }
-    Some(match world.probed.get(&key.scope, &probe_name(&scope)) {
-        Err(why) => Found::Unknown(format!("your rights at {scope} are unknown: {why}")),
-        Ok(None) => Found::Unknown(format!("Azure does not tell your rights at {scope}")),
-        Ok(Some(answer)) => {
-            let list = answer.as_array().or_else(|| answer.get("value")?.as_array());
-            if list.into_iter().flatten().any(|it| allows(it, &action)) {
-                Found::pass()
-            } else {
-                Found::wrong(
-                    format!("this sign-in may not {action} at {scope}"),
-                    "have a role with that right assigned there (Contributor holds most; role \
-                     assignments take Owner or User Access Administrator)",
-                )
-            }
+    let (unknown, lacking): (Vec<Lacking>, Vec<Lacking>) =
+        lacking(&rights, world.probed).into_iter().partition(|it| it.unknown.is_some());
+    let all = |some: &[Lacking]| {
+        let each = some.iter().map(|it| format!("{} at {}", it.what, it.at));
+        each.collect::<Vec<_>>().join(", nor ")
+    };
+    Some(match (&lacking[..], &unknown[..]) {
+        ([], []) => Found::pass(),
+        ([], [first, ..]) => {
+            let why = first.unknown.as_deref().unwrap_or_default();
+            Found::Unknown(format!("your rights at {} are unknown: {why}", first.at))
         }
+        _ => Found::wrong(
+            format!("this sign-in may not {}", all(&lacking)),
+            "`amlplan permissions` prints the roles that apply takes; Contributor holds most, and role \
+             assignments take User Access Administrator",
+        ),
     })
 }
 

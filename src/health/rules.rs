@@ -9,6 +9,7 @@ use super::{access, capacity, conflicts, grants, registrations, rights, verify};
 use crate::catalog::ArmType;
 use crate::model::{Key, KindName, ObjectRef};
 use crate::resource::graph::{Desired, Node};
+use crate::resource::rights::Rights;
 use crate::resource::{Read, Snapshot};
 
 /// The command that asks a rule.
@@ -366,9 +367,8 @@ pub(super) fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Prob
             }
             Judge::Each { kinds, .. } => {
                 let own = desired.nodes.iter().filter(|it| kinds.contains(&it.0.kind));
-                probes.extend(own.filter_map(|(key, node)| {
-                    let (name, read) = rights::read(key, node)?;
-                    Some(Probe { scope: key.scope.clone(), name, read })
+                probes.extend(own.flat_map(|(_, node)| {
+                    rights::probes(&Rights::of_next(desired, node, snapshot))
                 }));
             }
         }

@@ -64,7 +64,7 @@ pub(super) async fn reads(
             Read::Arm { id, api_version } => (id.as_str(), *api_version),
             Read::ArmList { path, api_version } => (path.as_str(), *api_version),
             // Nobody asks Azure for these.
-            Read::Object(_) | Read::Objects(_) => ("/", ""),
+            Read::Object(_) | Read::Objects(_) | Read::Review(_) => ("/", ""),
         });
         let mut found = reader.get_many(&ids.collect::<Vec<_>>()).await.unwrap_or_else(|error| {
             tracing::info!(%error, "batches are not served here: reading one by one");
@@ -181,7 +181,7 @@ pub(super) async fn read_arm(reader: &arm::Reader, read: &Read) -> Answer {
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(read_error(path.clone(), &error)),
         },
-        Read::Object(_) | Read::Objects(_) => Ok(None),
+        Read::Object(_) | Read::Objects(_) | Read::Review(_) => Ok(None),
     }
 }
 

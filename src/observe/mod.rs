@@ -17,6 +17,7 @@ use crate::client::kubernetes;
 use crate::model::{Api, Json, Key, KindName};
 pub use crate::resource::ReadError;
 use crate::resource::graph::Desired;
+use crate::resource::rights::Access;
 use crate::resource::{Live, Read, Snapshot};
 
 /// The reading clients of every scope.
@@ -53,6 +54,12 @@ impl Clients {
                     Err(read_error(what, &error))
                 }
             },
+            Read::Review(Access { namespace, group, resource, verb, name }) => {
+                let client = self.cluster(scope)?;
+                let what = || format!("your rights in cluster `{scope}`");
+                let may = client.allowed(verb, group, resource, name, namespace.as_deref()).await;
+                may.map(|it| Some(Json::Bool(it))).map_err(|it| read_error(what(), &it))
+            }
         }
     }
 
@@ -163,7 +170,7 @@ pub async fn reads(
     let mut clouds: Vec<(&arm::Reader, BTreeSet<Read>)> = Vec::new();
     let mut clusters: BTreeMap<String, Vec<Read>> = BTreeMap::new();
     for (scope, read) in wanted {
-        if matches!(read, Read::Object(_) | Read::Objects(_)) {
+        if read.api() == Api::Kubernetes {
             clusters.entry(scope).or_default().push(read);
             continue;
         }
@@ -219,19 +226,12 @@ impl Answers {
     /// # Errors
     /// Why it could not be read.
     pub fn get(&self, scope: &str, read: &Read) -> Shared {
-        let found = match read {
-            Read::Object(_) | Read::Objects(_) => {
-                self.clusters.get(scope).and_then(|it| it.get(read))
-            }
-            Read::Arm { .. } | Read::ArmList { .. } => {
-                self.cloud.get(scope).and_then(|at| self.azure.get(*at)?.get(read))
-            }
+        let api = read.api();
+        let found = match api {
+            Api::Kubernetes => self.clusters.get(scope).and_then(|it| it.get(read)),
+            Api::Azure => self.cloud.get(scope).and_then(|at| self.azure.get(*at)?.get(read)),
         };
         let refused = || self.refused.get(&(scope.to_owned(), read.clone())).cloned();
-        let api = match read {
-            Read::Object(_) | Read::Objects(_) => Api::Kubernetes,
-            Read::Arm { .. } | Read::ArmList { .. } => Api::Azure,
-        };
         found.cloned().unwrap_or_else(|| Err(refused().unwrap_or_else(|| nowhere(scope, api))))
     }
 }

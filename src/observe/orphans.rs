@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Clients, ReadError, reads};
-use crate::model::Json;
+use crate::model::{Api, Json};
 use crate::resource::graph::Desired;
 use crate::resource::orphans::{self, Answers};
 use crate::resource::{Read, Snapshot};
@@ -64,10 +64,8 @@ async fn ask(
     failed: &mut Vec<ReadError>,
 ) {
     // A cluster that cannot be reached has been told of already.
-    let reachable = |(scope, read): &(String, Read)| match read {
-        Read::Objects(_) | Read::Object(_) => clients.cluster(scope).is_ok(),
-        Read::Arm { .. } | Read::ArmList { .. } => true,
-    };
+    let reachable =
+        |(scope, read): &(String, Read)| read.api() == Api::Azure || clients.cluster(scope).is_ok();
     let wanted: BTreeSet<(String, Read)> = wanted.into_iter().filter(reachable).collect();
     let found = reads(wanted.clone(), clients, parallelism).await;
     for asked in wanted {

@@ -9,6 +9,7 @@ pub mod graph;
 pub mod human;
 pub mod json;
 mod outcome;
+pub mod permissions;
 pub mod progress;
 pub mod report;
 pub mod safe;

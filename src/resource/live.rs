@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rights::Access;
 use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
 
 /// One read; which cluster or cloud it goes to follows from the resource's scope.
@@ -27,6 +28,19 @@ pub enum Read {
     Object(ObjectRef),
     /// A collection in the cluster; its name is empty.
     Objects(ObjectRef),
+    /// Whether the caller may do something in the cluster: `true` or `false`.
+    Review(Access),
+}
+
+impl Read {
+    /// Which API answers.
+    #[must_use]
+    pub const fn api(&self) -> Api {
+        match self {
+            Self::Arm { .. } | Self::ArmList { .. } => Api::Azure,
+            Self::Object(_) | Self::Objects(_) | Self::Review(_) => Api::Kubernetes,
+        }
+    }
 }
 
 /// What the reads of one resource gave, in their order. A list is a JSON array.

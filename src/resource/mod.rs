@@ -16,6 +16,7 @@ pub mod orphans;
 mod read_only;
 mod registration;
 mod request;
+pub mod rights;
 mod role_assignment;
 mod scc_grant;
 mod update;

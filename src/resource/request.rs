@@ -98,6 +98,19 @@ impl Request {
         }
     }
 
+    /// The object in the cluster, for requests to Kubernetes.
+    #[must_use]
+    pub const fn object(&self) -> Option<&ObjectRef> {
+        match self {
+            Self::Arm { .. } => None,
+            Self::Apply { object, .. }
+            | Self::RemoveFields { object, .. }
+            | Self::AddUsers { object, .. }
+            | Self::RemoveUsers { object, .. }
+            | Self::DeleteObject { object } => Some(object),
+        }
+    }
+
     /// The body, where the request has one.
     #[must_use]
     pub const fn body(&self) -> Option<&Value> {

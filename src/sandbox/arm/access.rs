@@ -70,7 +70,8 @@ fn action_of(call: &Call, target: &Target) -> String {
     match (target.last(), &target.group, target.rest.first()) {
         (Some(level), ..) if level.pairs.is_empty() => below("providers/"),
         (Some(level), ..) => format!("{}/{verb}", level.full_type()),
-        (None, _, Some(list)) => below(&format!("{list}/")),
+        (None, Some(_), Some(list)) => below(&format!("resourceGroups/{list}/")),
+        (None, None, Some(list)) => below(&format!("{list}/")),
         (None, Some(_), None) => below("resourceGroups/"),
         (None, None, None) => below(""),
     }

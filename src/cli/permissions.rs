@@ -1,0 +1,86 @@
+//! `amlplan permissions`: the least roles, and what a sign-in lacks of them.
+
+use super::args::{PermissionsArgs, Purpose};
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use crate::health::rights::Lacking;
+use crate::model::Json;
+use crate::resource::Snapshot;
+use crate::resource::graph::{self, Desired};
+use crate::resource::rights::Rights;
+use crate::{health, render};
+
+pub(super) async fn run(args: &PermissionsArgs, context: &Context) -> Result<Exit, Failure> {
+    let (manifest, _) = context.load(&args.files.files)?;
+    let desired = graph::build(&manifest)?;
+    let rights = needed(&desired, args.purpose);
+    if args.check {
+        let clients = context.clients(&desired).await?;
+        let probed = super::verify::probe(health::rights::probes(&rights), &clients, context).await;
+        return Ok(tell(&health::rights::lacking(&rights, &probed), args, context));
+    }
+    let mut clusters = manifest.clusters.iter().map(|it| it.name.as_str());
+    let first = clusters.next().unwrap_or_default();
+    let more = clusters.count();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let title = format!("amlplan {} {first}{more}", args.purpose.as_str());
+    if args.json {
+        context.out.json(&render::permissions::json(&rights, &title));
+    } else {
+        context.out.result(&render::permissions::text(&rights, &title));
+    }
+    Ok(Exit::Done)
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Drift => "drift",
+            Self::Doctor => "doctor",
+            Self::Apply => "apply",
+        }
+    }
+}
+
+fn needed(desired: &Desired, purpose: Purpose) -> Rights {
+    let mut rights = Rights::of(desired, purpose == Purpose::Apply);
+    let mut probes = Vec::new();
+    if matches!(purpose, Purpose::Doctor | Purpose::Apply) {
+        probes.extend(health::doctor::probes(desired, &Snapshot::default()));
+    }
+    if matches!(purpose, Purpose::Drift | Purpose::Apply) {
+        probes.extend(health::verify::probes(desired));
+    }
+    for probe in probes {
+        rights.add_read(&probe.scope, &probe.read);
+    }
+    rights
+}
+
+fn tell(found: &[Lacking], args: &PermissionsArgs, context: &Context) -> Exit {
+    if args.json {
+        let row = |it: &Lacking| serde_json::json!({"at": it.at, "action": it.what, "unknown": it.unknown});
+        context.out.json(&Json::Array(found.iter().map(row).collect()));
+    } else {
+        let line = |Lacking { at, what, unknown }: &Lacking| match unknown {
+            None => format!("lacks {what} at {at}"),
+            Some(why) => format!("cannot tell about {at}: {why}"),
+        };
+        let purpose = args.purpose.as_str();
+        let verdict = match found.len() {
+            0 => format!("This sign-in has every right that {purpose} takes."),
+            1 => format!("1 right is lacking or unknown for {purpose}."),
+            many => format!("{many} rights are lacking or unknown for {purpose}."),
+        };
+        let mut lines: Vec<String> = found.iter().map(line).collect();
+        lines.dedup();
+        lines.push(verdict);
+        context.out.result(&lines.join("\n"));
+    }
+    match () {
+        () if found.is_empty() => Exit::Done,
+        () if found.iter().any(|it| it.unknown.is_none()) => Exit::Found,
+        () => Exit::Error,
+    }
+}
