@@ -138,7 +138,7 @@ async fn carry_out(
             line(context, &render::json::diagnostic_line(finding, &now().to_string()));
         }
     } else {
-        out.result(&render::human::plan(&plan, &context.style()));
+        out.result(&render::human::plan(&plan, how.all, &context.style()));
     }
     if plan.errored() {
         return Ok(Exit::Error);

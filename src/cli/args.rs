@@ -1,16 +1,14 @@
 //! The command line, as clap reads it; its doc comments are the help texts.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::select::Selection;
-use crate::client::arm::Auth;
+use super::shared::Global;
 use crate::health::Status;
 use crate::language::DriftClass;
-use crate::model::{ConfirmedHost, Trust};
 use crate::render::report::Format;
 
 /// What `--help` says at its end.
@@ -29,89 +27,6 @@ pub struct Cli {
     pub(super) global: Global,
 }
 
-#[derive(Debug, Clone, Args)]
-pub(super) struct Global {
-    /// Run against the embedded simulator; its state lives in STATE, else .amlplan/sandbox.json
-    #[arg(long, global = true, value_name = "STATE", num_args = 0..=1, require_equals = true,
-          default_missing_value = ".amlplan/sandbox.json")]
-    pub(super) sandbox: Option<PathBuf>,
-    /// Describes a simulated world that differs from the default one (docs/sandbox.md)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(super) sandbox_world: Option<PathBuf>,
-    /// How many steps of an apply run at once
-    #[arg(long, global = true, value_name = "N", default_value = "10")]
-    pub(super) parallelism: NonZeroUsize,
-    /// How many reads run at once
-    #[arg(long, global = true, value_name = "N", default_value = "64")]
-    pub(super) read_parallelism: NonZeroUsize,
-    /// How to sign in to Azure
-    #[arg(long, global = true, value_enum, default_value = "auto")]
-    pub(super) auth: AuthArg,
-    /// Let credentials go to this host too: Resource Manager or sign-in service of a cloud of your own
-    #[arg(
-        long,
-        global = true,
-        value_name = "HOST",
-        env = "AMLPLAN_TRUST_CLOUD",
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
-    pub(super) trust_cloud: Vec<ConfirmedHost>,
-    /// Write no colours
-    #[arg(long, global = true)]
-    pub(super) no_color: bool,
-    /// Log every request; twice to log what libraries say too
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(super) verbose: u8,
-    /// How logs are written
-    #[arg(long, global = true, value_enum, default_value = "text")]
-    pub(super) log_format: LogFormat,
-}
-
-impl Global {
-    /// Which hosts may have credentials.
-    pub(super) fn trust(&self) -> Trust {
-        self.trust_cloud.iter().cloned().collect()
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Lines
-    Text,
-    /// JSON lines
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum AuthArg {
-    /// The first way that fits
-    Auto,
-    /// The signed-in Azure CLI
-    Cli,
-    /// Workload identity
-    Workload,
-    /// Managed identity
-    Managed,
-    /// Client secret
-    Secret,
-    /// Client assertion (GitHub Actions, Azure Pipelines)
-    Assertion,
-}
-
-impl From<AuthArg> for Auth {
-    fn from(it: AuthArg) -> Self {
-        match it {
-            AuthArg::Auto => Self::Auto,
-            AuthArg::Cli => Self::Cli,
-            AuthArg::Workload => Self::Workload,
-            AuthArg::Managed => Self::Managed,
-            AuthArg::Secret => Self::Secret,
-            AuthArg::Assertion => Self::Assertion,
-        }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Write a commented starter manifest
@@ -127,9 +42,9 @@ pub(super) enum Command {
     /// Compare declared and live, and report; changes nothing
     Drift(DriftArgs),
     /// Check that the deployment works
-    Verify(CheckArgs),
+    Verify(VerifyArgs),
     /// Check every prerequisite before an apply
-    Doctor(CheckArgs),
+    Doctor(DoctorArgs),
     /// Print the least roles that plan or apply need, for Azure and for Kubernetes
     Permissions(PermissionsArgs),
     /// Print the desired state as a graph
@@ -185,9 +100,13 @@ pub(super) struct PlanArgs {
     /// Show what destroy would do
     #[arg(long)]
     pub(super) destroy: bool,
-    /// Show the az, oc and kubectl commands that would do the same
-    #[arg(long)]
+    /// Show the az, oc and kubectl commands that would do the same, instead of the plan; not with
+    /// --json, --out or --html
+    #[arg(long, conflicts_with_all = ["json", "out", "html", "detailed_exitcode"])]
     pub(super) as_az: bool,
+    /// Show the remarks about the manifest in full, as validate does
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -234,6 +153,9 @@ pub(super) struct ApplyFlags {
     /// Allow changes that disrupt running jobs or endpoints
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(super) allow: Vec<Allow>,
+    /// Show the remarks about the manifest in full, as validate does
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -282,7 +204,7 @@ fn fail_on(text: &str) -> Result<FailOn, String> {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct CheckArgs {
+pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) files: Files,
     #[command(flatten)]
@@ -290,6 +212,32 @@ pub(super) struct CheckArgs {
     /// Write JSON: the same as --format json
     #[arg(long, conflicts_with = "format")]
     pub(super) json: bool,
+    /// Look again until everything works, for this long at most (`90s`, `30m`, `2h`)
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    pub(super) files: Files,
+    /// How to report, or FORMAT=FILE to write it there too; may be given several times. With
+    /// --network-list: human, json, csv, hosts (one a line), or job (a Job that tries them from
+    /// the cluster)
+    #[arg(long, value_name = "FORMAT[=FILE]")]
+    pub(super) format: Vec<String>,
+    /// Show people what is fine, too
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Write JSON: the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(super) json: bool,
+    /// List the hosts that the clusters have to reach, instead of checking
+    #[arg(long, conflicts_with = "check_network")]
+    pub(super) network_list: bool,
+    /// Try these hosts from here, and show what the Job of --network-list found from the cluster
+    #[arg(long)]
+    pub(super) check_network: bool,
 }
 
 /// How a report is written; the same for every command that reports.
@@ -298,7 +246,7 @@ pub(super) struct Formats {
     /// How to report, or FORMAT=FILE to write it there too; may be given several times
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = format)]
     pub(super) format: Vec<(Format, Option<PathBuf>)>,
-    /// Show people what is fine, too
+    /// Show people what is fine, and the remarks about the manifest in full, too
     #[arg(long)]
     pub(super) all: bool,
 }
@@ -314,7 +262,7 @@ impl Formats {
     }
 }
 
-fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
+pub(super) fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
     let (word, file) = text.split_once('=').map_or((text, None), |(a, b)| (a, Some(b)));
     let words = || Format::ALL.map(|it| it.1).join(", ");
     let format = Format::named(word).ok_or_else(|| format!("`{word}` is none of: {}", words()))?;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::args::Global;
 use super::exit::{Failure, Output};
 use super::select::Selection;
+use super::shared::Global;
 use super::signals::Interrupts;
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::kubernetes::KubeconfigFrom;
@@ -161,6 +161,11 @@ impl Context {
         if let Some(sandbox) = &self.sandbox {
             return Ok(Transport::InProcess(sandbox.router()));
         }
+        self.network()
+    }
+
+    /// The real network, whatever the world is.
+    pub(super) fn network(&self) -> Result<Transport, Failure> {
         let ca_file = env("AMLPLAN_CA_FILE").or_else(|| env("SSL_CERT_FILE")).map(PathBuf::from);
         let options = NetworkOptions { ca_file, ..NetworkOptions::default() };
         Transport::network(&options).map_err(|it| Failure::error("network", it.to_string()))

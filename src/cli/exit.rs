@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::args::Global;
+use super::shared::Global;
 use crate::render;
 use crate::render::safe::{self, Commands};
 use crate::source::{Diagnostic, Diagnostics};

@@ -9,34 +9,38 @@ mod explain;
 mod graph;
 mod import;
 mod init;
+mod network;
 mod permissions;
 mod plan;
 #[cfg(test)]
 mod reference;
 mod sandbox;
 mod select;
+mod shared;
 mod signals;
 mod validate;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use amlplan_sandbox::Access;
 pub use args::Cli;
 use args::{
-    CheckArgs, Command, DestroyArgs, DriftArgs, Global, GraphArgs, PermissionsArgs, PlanArgs,
+    Command, DestroyArgs, DoctorArgs, DriftArgs, GraphArgs, PermissionsArgs, PlanArgs, VerifyArgs,
 };
 use context::Context;
 use exit::{Exit, Failure};
+use shared::Global;
 
 use crate::source::Diagnostic;
 
 /// Runs the program with the arguments of the process and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = shared::command().try_get_matches();
+    let cli = match matches.and_then(|it| Cli::from_arg_matches(&it)) {
         Ok(cli) => cli,
         Err(told) => return usage(&told),
     };
@@ -97,8 +101,8 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
             Command::Plan(PlanArgs { files, .. })
             | Command::Destroy(DestroyArgs { files, .. })
             | Command::Drift(DriftArgs { files, .. })
-            | Command::Verify(CheckArgs { files, .. })
-            | Command::Doctor(CheckArgs { files, .. })
+            | Command::Verify(VerifyArgs { files, .. })
+            | Command::Doctor(DoctorArgs { files, .. })
             | Command::Permissions(PermissionsArgs { files, .. })
             | Command::Graph(GraphArgs { files, .. }) => files.select.clone(),
             Command::Apply(args) => args.select.clone(),
@@ -162,7 +166,7 @@ fn log(global: &Global) {
     let logs = tracing_subscriber::registry().with(filter);
     // A second subscriber can only be set in tests, where the first one is as good.
     let _ = match global.log_format {
-        args::LogFormat::Text => logs.with(lines.with_ansi(false)).try_init(),
-        args::LogFormat::Json => logs.with(lines.json()).try_init(),
+        shared::LogFormat::Text => logs.with(lines.with_ansi(false)).try_init(),
+        shared::LogFormat::Json => logs.with(lines.json()).try_init(),
     };
 }

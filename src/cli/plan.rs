@@ -61,7 +61,7 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
     if args.json {
         context.out.json(&render::json::plan(&plan, &now().to_string()));
     } else {
-        context.out.result(&render::human::plan(&plan, &context.style()));
+        context.out.result(&render::human::plan(&plan, args.all, &context.style()));
     }
     Ok(match () {
         () if plan.errored() || !plan.unread.is_empty() => Exit::Error,
@@ -76,7 +76,7 @@ pub(super) fn show(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> 
     if args.json {
         context.out.json(&checked.representation);
     } else {
-        context.out.result(&render::human::plan(&checked.plan, &context.style()));
+        context.out.result(&render::human::plan(&checked.plan, false, &context.style()));
         if checked.saved.surroundings.sandbox {
             context.out.note("It was made on the simulator, and can only be applied there.");
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 
-use super::Cli;
+use super::{Cli, shared};
 
 const HEAD: &str = "# Commands\n\nThe help of every command, as `amlplan COMMAND --help` prints it. \
     Generated; a test compares it with the program\n(`UPDATE_REFERENCE=1 cargo test --lib reference` writes it anew).\n";
@@ -30,7 +30,7 @@ fn section(command: &Command, path: &str, depth: usize, out: &mut String) {
 
 fn reference() -> String {
     let mut out = HEAD.to_owned();
-    section(&Cli::command(), "amlplan", 0, &mut out);
+    section(&shared::command(), "amlplan", 0, &mut out);
     out
 }
 

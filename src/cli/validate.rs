@@ -1,8 +1,9 @@
 //! `amlplan validate`: checks manifests without asking anybody.
 
-use super::args::{Files, Global};
+use super::args::Files;
 use super::context::{env, now};
 use super::exit::{Exit, Failure, Output};
+use super::shared::Global;
 use crate::language::{self, LoadOptions, Secrets};
 use crate::source::{Diagnostic, Severity, has_errors};
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
-use super::args::{CheckArgs, Formats};
+use super::args::{DoctorArgs, Formats, VerifyArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
+use crate::client::net::clock;
 use crate::health::{self, Finding, Probe, Probed, Report, Status};
 use crate::observe::Clients;
 use crate::render::report::Format;
@@ -25,11 +27,33 @@ pub(super) async fn probe(probes: Vec<Probe>, clients: &Clients, context: &Conte
     probed
 }
 
-pub(super) async fn verify(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
-    let observed = context.observe(&args.files.files, &[], false).await?;
-    let probed = probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
-    let findings = health::verify::checks(&observed.desired, &observed.live, &probed);
-    let report = Report { command: "verify", findings, ..Report::default() };
+/// How often `verify --wait` looks again.
+const LOOK: Duration = Duration::from_secs(10);
+
+pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut observed = context.observe(&args.files.files, &[], false).await?;
+    let deadline = args.wait.map(clock::after);
+    let mut told = String::new();
+    let report = loop {
+        let probed =
+            probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
+        let findings = health::verify::checks(&observed.desired, &observed.live, &probed);
+        let report = Report { command: "verify", findings, ..Report::default() };
+        let works = report.number(Status::Fail) == 0 && report.complete();
+        let Some(deadline) = deadline.filter(|it| !works && *it > clock::now()) else {
+            break report;
+        };
+        let first = report.bad().first().map(|it| format!("{}: {}", it.address, it.problem()));
+        let now =
+            format!("Waiting: {} not well, first {}", bad(&report), first.unwrap_or_default());
+        if now != told {
+            context.out.note(&now);
+            told = now;
+        }
+        let rest = deadline.saturating_duration_since(clock::now());
+        clock::sleep(LOOK.min(rest)).await;
+        observed.live = context.snapshot(&observed.desired, &observed.clients).await;
+    };
     write(&report, &args.formats, args.json, context)?;
     // What could not be looked at is not known to work.
     Ok(match () {
@@ -39,11 +63,21 @@ pub(super) async fn verify(args: &CheckArgs, context: &Context) -> Result<Exit, 
     })
 }
 
-pub(super) async fn doctor(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
+fn bad(report: &Report) -> usize {
+    report.number(Status::Fail) + report.number(Status::Unknown)
+}
+
+pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
+    if args.network_list || args.check_network {
+        return super::network::run(args, context).await;
+    }
+    let wrong = |why: String| Failure::error("wrong-value", format!("--format: {why}"));
+    let formats = args.format.iter().map(|it| super::args::format(it)).collect::<Result<_, _>>();
+    let formats = Formats { format: formats.map_err(wrong)?, all: args.all };
     let observed = context.observe(&args.files.files, &[], false).await?;
     let findings = prerequisites(&observed, context).await;
     let report = Report { command: "doctor", findings, ..Report::default() };
-    write(&report, &args.formats, args.json, context)?;
+    write(&report, &formats, args.json, context)?;
     Ok(if report.number(Status::Fail) > 0 { Exit::Found } else { Exit::Done })
 }
 

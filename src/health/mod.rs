@@ -10,6 +10,7 @@ mod facts;
 mod fixture;
 mod grants;
 pub mod healthcheck;
+pub mod network;
 pub mod outputs;
 mod registrations;
 mod report;

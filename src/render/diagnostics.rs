@@ -1,6 +1,6 @@
 //! Findings about what the user wrote, as a report with the text underlined.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use miette::{
 };
 
 use super::safe;
+use super::style::{Style, count, text};
 use crate::source::{Diagnostic, Label, Place, Severity, Source};
 
 /// The findings in order, each with file, line, column and the offending text underlined; file
@@ -47,6 +48,36 @@ pub fn report(findings: &[Diagnostic], color: bool, width: usize) -> String {
             text
         },
     )
+}
+
+/// Findings beside a result: advice about the manifest, which every run would repeat, is one counted
+/// line unless `all` is asked for; `validate` shows it in full.
+#[must_use]
+pub fn beside(findings: &[Diagnostic], all: bool, style: &Style) -> String {
+    let repeats = |it: &&Diagnostic| {
+        it.severity != Severity::Error
+            && crate::catalog::explain(it.code).is_some_and(|it| it.manifest)
+    };
+    let (advice, shown): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+        findings.iter().partition(|it| !all && repeats(it));
+    let shown: Vec<Diagnostic> = shown.into_iter().cloned().collect();
+    let mut out = String::new();
+    if !shown.is_empty() {
+        out.push_str(&report(&shown, style.color, style.width));
+        out.push('\n');
+    }
+    if !advice.is_empty() {
+        let codes: BTreeSet<&str> = advice.iter().map(|it| it.code).collect();
+        let codes: Vec<&str> = codes.into_iter().collect();
+        let said = format!(
+            "{} about the manifest ({}): amlplan validate shows them.",
+            count(advice.len(), "remark"),
+            codes.join(", ")
+        );
+        out.push_str(&text(&style.hang("☞ ", &said)));
+        out.push('\n');
+    }
+    out
 }
 
 /// The finding without what could pass for a colour of the report.

@@ -9,8 +9,9 @@ use crate::plan::{Action, Mode, Plan};
 pub use super::outcome::outcome;
 
 /// The whole plan: what changes and why, what it costs, findings, gates, and the sum as last line.
+/// `all`: advice about the manifest in full.
 #[must_use]
-pub fn plan(plan: &Plan, style: &Style) -> String {
+pub fn plan(plan: &Plan, all: bool, style: &Style) -> String {
     let mut lines = Vec::new();
     if !plan.is_empty() {
         legend(plan, style, &mut lines);
@@ -21,7 +22,8 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     }
     standing(plan, style, &mut lines);
     let mut out = text(&lines);
-    out.push_str(&told(plan, style));
+    let told: Vec<_> = plan.told().cloned().collect();
+    out.push_str(&super::diagnostics::beside(&told, all, style));
     let mut lines = Vec::new();
     gates(plan, style, &mut lines);
     if plan.errored() && !plan.is_empty() {
@@ -30,15 +32,6 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     lines.push(style.ink(Ink::Strong, &verdict(plan)));
     out.push_str(&text(&lines));
     out
-}
-
-/// The findings of a plan, and what could not be read.
-pub(super) fn told(plan: &Plan, style: &Style) -> String {
-    let all: Vec<_> = plan.told().cloned().collect();
-    if all.is_empty() {
-        return String::new();
-    }
-    super::diagnostics::report(&all, style.color, style.width) + "\n"
 }
 
 /// How much is missing from a plan.
@@ -145,18 +138,18 @@ mod tests {
 
     #[test]
     fn a_plan_reads_as_terraform_writes_it() {
-        insta::assert_snapshot!(plan(&sample(), &Style::default()));
+        insta::assert_snapshot!(plan(&sample(), true, &Style::default()));
     }
 
     #[test]
     fn colour_adds_nothing_but_colour() {
-        let colored = plan(&sample(), &Style { color: true, width: 100 });
+        let colored = plan(&sample(), true, &Style { color: true, width: 100 });
         let colored = super::super::safe::written(&colored, super::super::safe::Commands::None);
         let mut plain = String::new();
         for (index, piece) in colored.split('\u{1b}').enumerate() {
             plain.push_str(if index == 0 { piece } else { piece.split_once('m').unwrap().1 });
         }
-        let plainly = plan(&sample(), &Style::default());
+        let plainly = plan(&sample(), true, &Style::default());
         // The report of findings draws its frame otherwise; everything before it is the same.
         let upto = |it: &str| it.split("insecure-http").next().unwrap().to_owned();
         assert_eq!(upto(&plain), upto(&plainly));
@@ -164,7 +157,7 @@ mod tests {
 
     #[test]
     fn nothing_to_do_says_no_changes() {
-        let empty = plan(&Plan::default(), &Style::default());
+        let empty = plan(&Plan::default(), true, &Style::default());
         assert_eq!(empty, "No changes. Your infrastructure matches the configuration.\n");
     }
 
@@ -172,10 +165,10 @@ mod tests {
     fn a_plan_with_errors_says_that_it_cannot_be_applied() {
         let wrong = crate::source::Diagnostic::error("x", "wrong");
         let plan = |steps| Plan { steps, findings: vec![wrong.clone()], ..Plan::default() };
-        let nothing = super::plan(&plan(Vec::new()), &Style::default());
+        let nothing = super::plan(&plan(Vec::new()), true, &Style::default());
         assert!(!nothing.contains("No changes"), "{nothing}");
         let steps = vec![step("edge-01/namespace/azureml", Action::Create)];
-        let something = super::plan(&plan(steps), &Style::default());
+        let something = super::plan(&plan(steps), true, &Style::default());
         assert!(something.contains("keep this plan from being applied"), "{something}");
     }
 
@@ -198,7 +191,8 @@ mod tests {
             after: Some(json!({"data": {"script": "", "other": 1}}).into()),
             ..step("edge-01/instance_type/gpu", Action::Update)
         };
-        let plan = super::plan(&Plan { steps: vec![step], ..Plan::default() }, &Style::default());
+        let plan =
+            super::plan(&Plan { steps: vec![step], ..Plan::default() }, true, &Style::default());
         insta::assert_snapshot!(plan);
     }
 
@@ -215,7 +209,7 @@ mod tests {
             ..step("edge-01/namespace/azureml", Action::NoOp)
         };
         let plan = Plan { mode: Mode::Destroy, steps: vec![gone, kept], ..Plan::default() };
-        insta::assert_snapshot!(super::plan(&plan, &Style::default()));
+        insta::assert_snapshot!(super::plan(&plan, true, &Style::default()));
     }
 
     #[test]

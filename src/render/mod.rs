@@ -8,6 +8,7 @@ pub mod explain;
 pub mod graph;
 pub mod human;
 pub mod json;
+pub mod network;
 mod outcome;
 pub mod permissions;
 pub mod progress;
@@ -40,7 +41,8 @@ mod tests {
         let style = Style::default();
         let nowhere = |_: &_, _: &_| None;
         let report = drift::report(&plan, &crate::resource::Snapshot::default(), &nowhere, vec![]);
-        let mut shown = vec![human::plan(&plan, &style), json::plan(&plan, "now").to_string()];
+        let mut shown =
+            vec![human::plan(&plan, true, &style), json::plan(&plan, "now").to_string()];
         let formats = report::Format::ALL.into_iter().map(|it| it.0);
         let formats = formats.filter(|it| *it != report::Format::Prometheus);
         shown.extend(formats.map(|it| report::render(&report, it, &style, true)));

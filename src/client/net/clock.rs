@@ -17,6 +17,12 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Goes from virtual time to that of the world, for what waits for a real network beside the
+/// simulator. Only where time is virtual.
+pub fn leave_virtual() {
+    tokio::time::resume();
+}
+
 /// The future's result, or `None` when the deadline comes first.
 pub async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     tokio::time::timeout_at(deadline, future).await.ok()

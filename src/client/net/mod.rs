@@ -3,6 +3,7 @@
 
 mod broken;
 pub mod clock;
+pub mod hops;
 mod limiter;
 mod line;
 mod pages;

@@ -49,10 +49,7 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
         lines.push(String::new());
     }
     let mut out = text(&lines);
-    if !report.diagnostics.is_empty() {
-        out.push_str(&diagnostics::report(&report.diagnostics, style.color, style.width));
-        out.push('\n');
-    }
+    out.push_str(&diagnostics::beside(&report.diagnostics, all, style));
     out.push_str(&text(&[style.ink(Ink::Strong, &verdict(report))]));
     out
 }
