@@ -124,7 +124,7 @@ fn commands_show_no_secret() {
     cluster.name = "c".into();
     let declared =
         Declared { spec: cluster, origin: Default::default(), secrets: Default::default() };
-    let commands = as_az::commands(&Manifest { clusters: vec![declared] });
+    let commands = as_az::commands(&Manifest::from(vec![declared]));
     assert!(!commands.contains("hunter2"), "{commands}");
     assert!(commands.contains("${RELAYSERVERCONNECTIONSTRING}"), "{commands}");
 }

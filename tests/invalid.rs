@@ -94,6 +94,26 @@ fn one_mistake_is_one_error() {
 }
 
 #[test]
+fn one_run_names_the_mistakes_of_every_kind() {
+    let findings = validate(&root().join("tests/fixtures/mistakes-of-every-kind.yaml"));
+    let errors = findings.iter().filter(|it| it.severity == Severity::Error);
+    let mut codes: Vec<&str> = errors.map(|it| it.code).collect();
+    codes.sort_unstable();
+    let expected = [
+        "bad-compute-name",
+        "bad-subscription",
+        "missing-part",
+        "setting-not-boolean",
+        "setting-of-other-profile",
+        "unknown-setting",
+        "wrong-type",
+        "wrong-value",
+        "wrong-value",
+    ];
+    assert_eq!(codes, expected, "{}", report(&findings));
+}
+
+#[test]
 fn an_internal_load_balancer_is_judged_by_the_distribution() {
     let of = |name: &str| -> Vec<Severity> {
         let findings = validate(&root().join("manifests").join(name));

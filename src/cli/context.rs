@@ -77,16 +77,14 @@ impl Context {
     /// Loads and checks manifests; warnings are returned beside them.
     pub(super) fn load(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
         let options = LoadOptions { env: &env, secrets: Secrets::Require };
-        let loaded = language::load(files, &options)?;
-        let mut findings = loaded.warnings;
-        findings.extend(language::rules::check(&loaded.manifest, now(), &self.global.trust()));
+        let (mut manifest, mut findings) = language::load_lenient(files, &options);
+        findings.extend(language::rules::check(&manifest, now(), &self.global.trust()));
         if crate::source::has_errors(&findings) {
             return Err(findings.into());
         }
         if let Some(sandbox) = &self.sandbox {
-            sandbox.seed(&seed(&loaded.manifest));
+            sandbox.seed(&seed(&manifest));
         }
-        let mut manifest = loaded.manifest;
         self.select.narrow(&mut manifest)?;
         Ok((manifest, findings))
     }

@@ -26,7 +26,7 @@ pub(super) fn desired(more: Json) -> Desired {
     }
     let spec: Cluster = serde_json::from_value(spec).unwrap();
     let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
-    build(&Manifest { clusters: vec![declared] }).unwrap()
+    build(&Manifest::from(vec![declared])).unwrap()
 }
 
 /// A snapshot that holds these documents, and knows of every other resource that it is not there.

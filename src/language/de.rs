@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{Diagnostic, Diagnostics, Place};
 
+use super::gap::{Gap, Gaps};
 use super::hole::{Hole, Holes};
 use super::node::{Data, Entry, Node, Span, short};
 use super::suggest;
@@ -23,20 +24,20 @@ const MAX_ROUNDS: usize = 256;
 /// More mistakes in one cluster are not listed.
 const MAX_FINDINGS: usize = 200;
 
-/// Reads a `T`. `None` when a part is missing or wrong, so that no `T` would be honest; unknown
-/// keys alone do not stand in the way.
+/// Reads a `T`, with harmless values for parts that are missing or wrong; unknown keys alone leave
+/// no hole. `None` when nothing could be made of it.
 pub(super) fn decode<T: DeserializeOwned>(
     node: &Arc<Node>,
     reported: &Reported,
     findings: &mut Diagnostics,
-) -> Option<T> {
+) -> Option<(T, Gaps)> {
     let cx = Context {
         reported,
         findings: RefCell::default(),
         missing: RefCell::default(),
         refused: RefCell::default(),
         progress: Cell::default(),
-        holes: Cell::default(),
+        gaps: RefCell::default(),
     };
     let mut decoded = None;
     for _ in 0..MAX_ROUNDS {
@@ -52,7 +53,7 @@ pub(super) fn decode<T: DeserializeOwned>(
         }
     }
     findings.append(&mut cx.findings.into_inner());
-    decoded.filter(|_| !cx.holes.get())
+    Some((decoded?, cx.gaps.into_inner()))
 }
 
 /// The places that have a finding already. Clusters of a fleet share it: a default that is wrong
@@ -68,7 +69,7 @@ struct Context<'r> {
     /// Values that their own type refused.
     refused: RefCell<BTreeSet<usize>>,
     progress: Cell<bool>,
-    holes: Cell<bool>,
+    gaps: RefCell<Gaps>,
 }
 
 impl Context<'_> {
@@ -142,13 +143,22 @@ impl<'a> De<'a> {
         let Some(name) = text.unset.as_ref().filter(|_| !self.protected) else {
             return Some(&text.value);
         };
-        self.cx.holes.set(true);
+        self.gap(None, false);
         let message = format!("the environment variable `{name}` is not set");
         let finding = Diagnostic::error("unset-variable", message).with_help(format!(
             "set {name}, give a default with ${{{name}:-default}}, or write $$ for a dollar sign"
         ));
         self.cx.report(&self.node.span, finding, "needed here");
         None
+    }
+
+    fn gap(&self, lacks: Option<&'static str>, guessed: bool) {
+        // Lists and maps are shown by their key.
+        let at = match lacks {
+            Some(_) => vec![self.key.place()],
+            None => vec![self.label().place(), whole(&self.node.span)],
+        };
+        self.cx.gaps.borrow_mut().add(Gap { node: self.identity(), at, lacks, guessed });
     }
 
     fn is_unset(&self) -> bool {
@@ -174,7 +184,7 @@ impl<'a> De<'a> {
     }
 
     fn wrong_type(&self, expected: &str) {
-        self.cx.holes.set(true);
+        self.gap(None, false);
         if matches!(self.node.data, Data::Hole) || self.is_unset() {
             return;
         }
@@ -264,11 +274,16 @@ impl<'a> De<'a> {
     }
 
     fn hole<T>(&self) -> Result<T, Fail> {
-        self.cx.holes.set(true);
+        self.gap(None, false);
         let new = self.cx.refused.borrow_mut().insert(self.identity());
         self.cx.progress.set(self.cx.progress.get() || new);
         Err(Fail::Recorded)
     }
+}
+
+/// All lines of a span.
+fn whole(span: &Span) -> Place {
+    Place { span: span.range(), ..span.place() }
 }
 
 fn missing(part: &str, of: &str) -> Diagnostic {
@@ -378,7 +393,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         }
         match visitor.visit_map(Entries::new(self, self.node.entries(), Some(fields))) {
             Err(Fail::Missing(part)) => {
-                self.cx.holes.set(true);
+                self.gap(Some(part), false);
                 self.cx.missing.borrow_mut().entry(self.identity()).or_default().push(part);
                 self.cx.progress.set(true);
                 self.lacks(part, fields);
@@ -400,11 +415,13 @@ impl<'de> de::Deserializer<'de> for De<'_> {
             return visitor.visit_enum((*found).into_deserializer());
         }
         let all = variants.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+        let mut meant = None;
         match text {
             Some(text) => {
-                self.cx.holes.set(true);
+                meant = suggest::nearest(text, variants.iter().copied());
+                self.gap(None, meant.is_some());
                 let message = format!("{} cannot be `{}`", self.subject(), short(text));
-                let help = match suggest::nearest(text, variants.iter().copied()) {
+                let help = match meant {
                     Some(it) => format!("did you mean `{it}`? It is one of {all}"),
                     None => format!("it is one of {all}"),
                 };
@@ -413,7 +430,8 @@ impl<'de> de::Deserializer<'de> for De<'_> {
             }
             None => self.wrong_type(&format!("one of {all}")),
         }
-        visitor.visit_enum(variants.first().copied().unwrap_or_default().into_deserializer())
+        let value = meant.or_else(|| variants.first().copied()).unwrap_or_default();
+        visitor.visit_enum(value.into_deserializer())
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(

@@ -9,7 +9,7 @@ use crate::source::{Diagnostic, Diagnostics};
 use super::de;
 use super::node::{Data, Entry, Node, short};
 use super::secrets::Reader;
-use super::spec::{Cluster, Declared, Origin};
+use super::spec::{Cluster, Declared, Doubtful, Manifest, Origin};
 use super::suggest;
 
 const API_VERSION: &str = "amlplan/v1";
@@ -18,7 +18,7 @@ const API_VERSION: &str = "amlplan/v1";
 pub(super) struct Run<'a> {
     pub secrets: Reader<'a>,
     pub reported: de::Reported,
-    pub clusters: Vec<Declared>,
+    pub manifest: Manifest,
     pub findings: Diagnostics,
 }
 
@@ -102,14 +102,28 @@ impl Document<'_> {
     }
 
     fn declare(&self, tree: Arc<Node>, written: &[(Pointer, Arc<Node>)], run: &mut Run<'_>) {
-        let Some(spec) = de::decode::<Cluster>(&tree, &run.reported, &mut run.findings) else {
+        let Some((spec, holes)) = de::decode::<Cluster>(&tree, &run.reported, &mut run.findings)
+        else {
             return;
         };
+        let holes = holes.places(&tree, &["cluster", "azure", "extension/profile"]);
         let folder = self.file.parent().map_or_else(PathBuf::new, Path::to_owned);
         let origin =
             Origin { folder, file: self.file.to_owned(), document: self.index, tree: Some(tree) };
-        let secrets = run.secrets.read(&spec, &origin, written, &mut run.findings);
-        run.clusters.push(Declared { spec, origin, secrets });
+        let mut findings = Diagnostics::new();
+        let secrets = run.secrets.read(&spec, &origin, written, &mut findings);
+        let declared = Declared { spec, origin, secrets };
+        match holes {
+            Some(holes) if holes.is_empty() => run.manifest.clusters.push(declared),
+            Some(holes) => {
+                let doubtful = Doubtful { declared, holes };
+                findings.retain(|it| doubtful.is_sound(it));
+                run.manifest.doubtful.push(doubtful);
+            }
+            // Too much would depend on what nobody can guess.
+            None => findings.clear(),
+        }
+        run.findings.append(&mut findings);
     }
 }
 

@@ -8,6 +8,7 @@ mod de;
 mod drift;
 mod env;
 mod fleet;
+mod gap;
 mod hole;
 mod mask;
 mod node;
@@ -77,7 +78,7 @@ pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, 
     let mut run = fleet::Run {
         secrets: secrets::Reader { env: options.env, mode: options.secrets, files: HashMap::new() },
         reported: RefCell::default(),
-        clusters: Vec::new(),
+        manifest: Manifest::default(),
         findings: Diagnostics::new(),
     };
     let mut findings = Diagnostics::new();
@@ -93,10 +94,10 @@ pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, 
         }
     }
     findings.append(&mut run.findings);
-    unique::check(&run.clusters, &mut findings);
+    unique::check(&run.manifest.clusters, &mut findings);
     distinct(&mut findings);
     shorten(&mut findings);
-    (Manifest { clusters: run.clusters }, findings)
+    (run.manifest, findings)
 }
 
 /// The documents of a file. Mistakes inside it go to `findings`.

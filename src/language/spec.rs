@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::{Pointer, Secret};
-use crate::source::Place;
+use crate::source::{Diagnostic, Place, Severity};
 
 use super::node::Node;
 
@@ -17,6 +17,38 @@ use super::node::Node;
 pub struct Manifest {
     /// The clusters, in the order of the files.
     pub clusters: Vec<Declared>,
+    /// Clusters with mistakes in their shape: good for finding their other mistakes, and for
+    /// nothing else.
+    pub(super) doubtful: Vec<Doubtful>,
+}
+
+impl From<Vec<Declared>> for Manifest {
+    fn from(clusters: Vec<Declared>) -> Self {
+        Self { clusters, doubtful: Vec::new() }
+    }
+}
+
+/// A cluster of which some parts could not be read.
+#[derive(Debug, Clone)]
+pub(super) struct Doubtful {
+    /// What was read; harmless values stand for what was not.
+    pub(super) declared: Declared,
+    /// Where something else stands, or is missing.
+    pub(super) holes: Vec<Place>,
+}
+
+impl Doubtful {
+    /// Whether a finding is a mistake in what was written, and not about what stands in for it.
+    pub(super) fn is_sound(&self, finding: &Diagnostic) -> bool {
+        let within = |hole: &Place, place: &Place| {
+            Arc::ptr_eq(&hole.source, &place.source)
+                && hole.span.start <= place.span.start
+                && place.span.end <= hole.span.end
+        };
+        let mut places = finding.labels.iter().map(|it| &it.place);
+        finding.severity == Severity::Error
+            && !places.any(|place| self.holes.iter().any(|hole| within(hole, place)))
+    }
 }
 
 /// A declared cluster and where its parts were written.

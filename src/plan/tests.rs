@@ -22,7 +22,7 @@ fn desired(changes: Json) -> Desired {
     json_patch::merge(&mut spec, &changes);
     let spec: Cluster = serde_json::from_value(spec).unwrap();
     let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::default() };
-    graph::build(&Manifest { clusters: vec![declared] }).unwrap()
+    graph::build(&Manifest::from(vec![declared])).unwrap()
 }
 
 /// A world in which everything that a plan would make is as it wants it.

@@ -206,7 +206,7 @@ fn workspace_id(text: &str) -> Result<ArmId, Diagnostic> {
 
 pub(super) fn declare(spec: Cluster) -> Manifest {
     let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
-    Manifest { clusters: vec![declared] }
+    Manifest::from(vec![declared])
 }
 
 fn azure_only(context: &Context, why: &str) {

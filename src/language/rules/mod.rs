@@ -36,7 +36,8 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
     let mut all = Diagnostics::new();
     let mut seen = HashSet::new();
     let mut certificates = certificates::Known::default();
-    for cluster in &manifest.clusters {
+    let doubtful = manifest.doubtful.iter().map(|it| (&it.declared, Some(it)));
+    for (cluster, doubtful) in manifest.clusters.iter().map(|it| (it, None)).chain(doubtful) {
         let view = view::View { cluster };
         let mut found = Diagnostics::new();
         names::check(view, trust, &mut found);
@@ -50,6 +51,7 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
             router::check(view, &mut found);
         }
         certificates::check(view, now, &mut certificates, &mut found);
+        found.retain(|it| doubtful.is_none_or(|own| own.is_sound(it)));
         all.extend(found.into_iter().filter(|it| {
             let place = it.labels.first().map(|it| &it.place);
             let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));

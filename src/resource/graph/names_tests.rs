@@ -105,7 +105,7 @@ proptest! {
             }
             clusters.push(cluster(&name, number + 1, computes, &roles));
         }
-        match build(&Manifest { clusters }) {
+        match build(&Manifest::from(clusters)) {
             Err(_) => prop_assert!(ambiguous),
             Ok(desired) => {
                 prop_assert!(!ambiguous);
@@ -128,13 +128,13 @@ fn the_scope_is_spelled_out_only_as_far_as_it_takes() {
     let group = |at| ArmId::resource_group_of(&subscription(at), "shared");
     let role = |scope: ArmId| json!({"principal": "compute/C0", "role": "AcrPull", "scope": scope});
     let twice = [role(group(2)), role(group(3)), role(group(2))];
-    let desired = build(&Manifest { clusters: vec![cluster("b", 2, &[(2, "rg", "wsx")], &twice)] });
+    let desired = build(&Manifest::from(vec![cluster("b", 2, &[(2, "rg", "wsx")], &twice)]));
     let desired = desired.unwrap();
     let names: Vec<&str> = roles(&desired).map(|it| it.key.name.as_str()).collect();
     let long = |at| format!("compute/C0/AcrPull{}", group(at));
     assert_eq!(names, [long(2), long(3)]);
     let once = [role(group(2))];
-    let desired = build(&Manifest { clusters: vec![cluster("b", 2, &[(2, "rg", "wsx")], &once)] });
+    let desired = build(&Manifest::from(vec![cluster("b", 2, &[(2, "rg", "wsx")], &once)]));
     let desired = desired.unwrap();
     let names: Vec<&str> = roles(&desired).map(|it| it.key.name.as_str()).collect();
     assert_eq!(names, ["compute/C0/AcrPull/resourceGroups/shared"]);
@@ -145,7 +145,7 @@ fn a_scope_above_subscriptions_has_an_id_of_its_own() {
     let group = "/providers/Microsoft.Management/managementGroups/all";
     let role = json!({"principal": "compute/c0", "role": "Reader", "scope": group});
     let clusters = vec![cluster("b", 2, &[(2, "rg", "wsx")], &[role])];
-    let desired = build(&Manifest { clusters }).unwrap();
+    let desired = build(&Manifest::from(clusters)).unwrap();
     let Target::Arm(id) =
         desired.nodes[&roles(&desired).next().unwrap().key].resource.kind().target()
     else {
@@ -159,9 +159,9 @@ fn two_clouds_for_one_subscription_are_no_guess() {
     let mut other = cluster("b", 2, &[(2, "rg", "wsx")], &[]);
     other.spec.azure.tenant = Some("one".to_owned());
     let mut third = cluster("c", 2, &[(2, "rg", "wsy")], &[]);
-    assert!(build(&Manifest { clusters: vec![other.clone(), third.clone()] }).is_ok());
+    assert!(build(&Manifest::from(vec![other.clone(), third.clone()])).is_ok());
     third.spec.azure.tenant = Some("two".to_owned());
-    let wrong = build(&Manifest { clusters: vec![other, third] }).unwrap_err();
+    let wrong = build(&Manifest::from(vec![other, third])).unwrap_err();
     assert!(wrong.iter().all(|it| it.code == "address-collision"));
 }
 
@@ -169,9 +169,9 @@ fn two_clouds_for_one_subscription_are_no_guess() {
 fn two_resources_that_differ_never_share_an_address() {
     let mut first = cluster("b", 2, &[(2, "rg", "wsx")], &[]);
     first.spec.computes.push(first.spec.computes[0].clone());
-    assert!(build(&Manifest { clusters: vec![first.clone()] }).is_ok());
+    assert!(build(&Manifest::from(vec![first.clone()])).is_ok());
     first.spec.computes[1].namespace = "elsewhere".to_owned();
-    let wrong = build(&Manifest { clusters: vec![first] }).unwrap_err();
+    let wrong = build(&Manifest::from(vec![first])).unwrap_err();
     assert_eq!(wrong[0].code, "address-collision");
     assert!(wrong[0].message.contains("b/compute/c0"));
 }

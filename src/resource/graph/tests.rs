@@ -24,7 +24,7 @@ fn extension(cluster: &Json, profile: &str, settings: &Json, live: Json) -> (Ext
     }))
     .unwrap();
     let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
-    let desired = build(&Manifest { clusters: vec![declared] }).unwrap();
+    let desired = build(&Manifest::from(vec![declared])).unwrap();
     let mut world = Snapshot::default();
     for key in desired.nodes.keys().filter(|it| it.kind == KindName::Cluster) {
         world.live.insert(key.clone(), Live(vec![Some(live.clone())]));
