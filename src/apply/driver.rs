@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
-use super::error::Stop;
+use super::error::{Failure, Stop};
 use super::frontier::{Frontier, Phase, Task};
 use super::task::{Context, Done};
 use super::{Event, Explain, Outcome};
@@ -56,7 +56,9 @@ pub async fn run(
         plan,
         frontier: Frontier::new(plan),
         tasks: JoinSet::new(),
+        ids: BTreeMap::new(),
         outcome: Outcome {
+            mode: plan.mode,
             unread: plan.unread.iter().flat_map(|it| it.keys.clone()).collect(),
             ..Outcome::default()
         },
@@ -79,7 +81,9 @@ pub async fn run(
 struct Run<'a> {
     plan: &'a Plan,
     frontier: Frontier,
-    tasks: JoinSet<(Task, Result<Done, Stop>)>,
+    tasks: JoinSet<Result<Done, Stop>>,
+    /// What the running tasks are about.
+    ids: BTreeMap<Id, Task>,
     outcome: Outcome,
     /// The last state that each running resource reported.
     states: BTreeMap<Key, String>,
@@ -115,7 +119,7 @@ impl Run<'_> {
                     return Halt::Interrupted;
                 }
                 () = &mut time_out => return Halt::TimeOut,
-                Some(joined) = self.tasks.join_next() => {
+                Some(joined) = self.tasks.join_next_with_id() => {
                     while let Ok(event) = heard.try_recv() {
                         self.hear(&event, emit);
                     }
@@ -146,10 +150,9 @@ impl Run<'_> {
                 }
                 self.free -= 1;
                 let context = Arc::clone(&self.context);
-                self.tasks.spawn(async move {
-                    let ended = context.perform(&task).await;
-                    (task, ended)
-                });
+                let own = task.clone();
+                let handle = self.tasks.spawn(async move { context.perform(&own).await });
+                self.ids.insert(handle.id(), task);
             }
         }
     }
@@ -167,11 +170,11 @@ impl Run<'_> {
 
     fn joined(
         &mut self,
-        joined: Result<(Task, Result<Done, Stop>), tokio::task::JoinError>,
+        joined: Result<(Id, Result<Done, Stop>), JoinError>,
         emit: &mut dyn FnMut(&Event),
     ) {
         self.free += 1;
-        let Ok((task, ended)) = joined else { return };
+        let Some((task, ended)) = ended(joined, &mut self.ids) else { return };
         let (key, phase) = &task;
         let action = self.action(key);
         match ended {
@@ -227,5 +230,42 @@ impl Run<'_> {
         if self.plan.mode == Mode::Destroy {
             self.outcome.not_started.sort();
         }
+    }
+}
+
+/// Which task ended, and how. One that panicked has failed: nobody works on it any more.
+fn ended(
+    joined: Result<(Id, Result<Done, Stop>), JoinError>,
+    ids: &mut BTreeMap<Id, Task>,
+) -> Option<(Task, Result<Done, Stop>)> {
+    match joined {
+        Ok((id, ended)) => Some((ids.remove(&id)?, ended)),
+        Err(error) => {
+            let task = ids.remove(&error.id())?;
+            let message = "this is a mistake in amlplan, not in your manifest: please report it \
+                           with the lines above";
+            let failure = Failure::own(&task.0, "apply", "StepPanicked", message.to_owned());
+            Some((task, Err(Stop::Failed(Box::new(failure)))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::KindName;
+
+    #[tokio::test]
+    async fn a_step_that_panics_has_failed() {
+        let mut tasks: JoinSet<Result<Done, Stop>> = JoinSet::new();
+        let task = (Key::new("edge", KindName::Compute, "c"), Phase::Make);
+        let handle = tasks.spawn(async { panic!("as a test wants it") });
+        let mut ids = BTreeMap::from([(handle.id(), task.clone())]);
+        let joined = tasks.join_next_with_id().await.unwrap();
+        let Some((of, Err(Stop::Failed(failure)))) = ended(joined, &mut ids) else {
+            panic!("the task has not failed")
+        };
+        assert_eq!((of, failure.code.as_deref()), (task, Some("StepPanicked")));
+        assert!(ids.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Key;
-use crate::plan::Action;
+use crate::plan::{Action, Mode};
 
 /// Why a step failed, ready to be shown: no secret is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +90,8 @@ pub struct Output {
 /// How an apply ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
+    /// What the plan was for.
+    pub mode: Mode,
     /// Steps that were carried out, with their durations, in order of completion.
     pub done: Vec<(Key, Action, Duration)>,
     /// Steps that failed.
@@ -108,4 +110,31 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// What is worth knowing.
     pub outputs: Vec<Output>,
+}
+
+/// The one verdict over an outcome: text, JSON and exit code follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was carried out.
+    Complete,
+    /// The user interrupted.
+    Interrupted,
+    /// Something failed, or was not even looked at.
+    Partial,
+    /// We stopped waiting while Azure goes on.
+    StillWorking,
+}
+
+impl Outcome {
+    /// How it ended.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        match () {
+            () if self.interrupted => Ending::Interrupted,
+            () if !self.failed.is_empty() => Ending::Partial,
+            () if !self.running.is_empty() || !self.not_started.is_empty() => Ending::StillWorking,
+            () if !self.unread.is_empty() || !self.skipped.is_empty() => Ending::Partial,
+            () => Ending::Complete,
+        }
+    }
 }

@@ -9,5 +9,5 @@ mod task;
 
 pub use driver::{Limits, run};
 pub use error::{Explain, Failure};
-pub use event::{Event, Outcome, Output, StepError};
+pub use event::{Ending, Event, Outcome, Output, StepError};
 pub use frontier::{Frontier, Phase, Task};

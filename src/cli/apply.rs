@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
-use crate::apply::{self, Explain, Limits, Outcome, Output, StepError};
+use crate::apply::{self, Ending, Explain, Limits, Outcome, Output, StepError};
 use crate::health::{self, healthcheck};
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::plan::{Mode, Plan, file};
@@ -146,7 +146,8 @@ async fn carry_out(
     let settling = plan.steps.iter().any(|it| it.settling.is_some());
     if plan.is_empty() && !settling {
         if how.json {
-            for summary in render::json::summary(&Outcome::default(), &now().to_string()) {
+            let nothing = Outcome { mode: plan.mode, ..Outcome::default() };
+            for summary in render::json::summary(&nothing, &now().to_string()) {
                 line(context, &summary);
             }
         }
@@ -169,12 +170,11 @@ async fn carry_out(
 }
 
 fn exit(outcome: &Outcome) -> Exit {
-    match () {
-        () if outcome.interrupted => Exit::Interrupted,
-        () if !outcome.failed.is_empty() => Exit::Partial,
-        () if !outcome.running.is_empty() || !outcome.not_started.is_empty() => Exit::StillWorking,
-        () if !outcome.unread.is_empty() => Exit::Partial,
-        () => Exit::Done,
+    match outcome.ending() {
+        Ending::Complete => Exit::Done,
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Partial => Exit::Partial,
+        Ending::StillWorking => Exit::StillWorking,
     }
 }
 

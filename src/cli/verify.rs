@@ -55,12 +55,16 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
         observed.live = context.snapshot(&observed.desired, &observed.clients).await;
     };
     write(&report, &args.formats, args.json, context)?;
-    // What could not be looked at is not known to work.
-    Ok(match () {
+    Ok(exit(&report))
+}
+
+/// What could not be looked at is not known to work.
+fn exit(report: &Report) -> Exit {
+    match () {
         () if report.number(Status::Fail) > 0 => Exit::Found,
         () if !report.complete() => Exit::Error,
         () => Exit::Done,
-    })
+    }
 }
 
 fn bad(report: &Report) -> usize {
@@ -78,7 +82,7 @@ pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit,
     let findings = prerequisites(&observed, context).await;
     let report = Report { command: "doctor", findings, ..Report::default() };
     write(&report, &formats, args.json, context)?;
-    Ok(if report.number(Status::Fail) > 0 { Exit::Found } else { Exit::Done })
+    Ok(exit(&report))
 }
 
 /// Every prerequisite of an apply.

@@ -1,8 +1,8 @@
 //! How an apply ended, as text for people.
 
 use super::style::{Ink, Style, duration, text};
-use crate::apply::{Outcome, StepError};
-use crate::plan::Action;
+use crate::apply::{Ending, Outcome, StepError};
+use crate::plan::{Action, Mode};
 
 /// What was done and how long it took, what failed and how to mend it, what still runs, what is
 /// worth knowing, and what to do next. The verdict stands on a line of its own.
@@ -90,23 +90,12 @@ pub(super) fn counts(outcome: &Outcome) -> (usize, usize, usize) {
     )
 }
 
-/// Whether everything was carried out.
-pub(super) fn complete(outcome: &Outcome) -> bool {
-    let Outcome { failed, skipped, running, not_started, unread, interrupted, .. } = outcome;
-    failed.is_empty()
-        && skipped.is_empty()
-        && running.is_empty()
-        && not_started.is_empty()
-        && unread.is_empty()
-        && !interrupted
-}
-
 /// One line that says how it ended.
 pub(super) fn verdict(outcome: &Outcome) -> String {
     let (add, change, destroy) = counts(outcome);
     let sum = format!("{add} added, {change} changed, {destroy} destroyed");
     let took = duration(outcome.elapsed);
-    if complete(outcome) {
+    if outcome.ending() == Ending::Complete {
         return format!("{} complete! Resources: {sum}. It took {took}.", title(outcome));
     }
     let mut parts = vec![sum];
@@ -119,21 +108,22 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     part(outcome.running.len(), "still running");
     part(outcome.skipped.len() + outcome.not_started.len(), "not started");
     part(outcome.unread.len(), "not read");
-    let word = if outcome.interrupted { "interrupted" } else { "incomplete" };
+    let word = match outcome.ending() {
+        Ending::Interrupted => "interrupted",
+        Ending::Complete | Ending::Partial | Ending::StillWorking => "incomplete",
+    };
     format!("{} {word} after {took}. Resources: {}.", title(outcome), parts.join(", "))
 }
 
-/// Whether it was a destroy: nothing but removals was done.
-pub(super) fn destroying(outcome: &Outcome) -> bool {
-    !outcome.done.is_empty() && outcome.done.iter().all(|it| it.1 == Action::Delete)
-}
-
-fn title(outcome: &Outcome) -> &'static str {
-    if destroying(outcome) { "Destroy" } else { "Apply" }
+const fn title(outcome: &Outcome) -> &'static str {
+    match outcome.mode {
+        Mode::Apply => "Apply",
+        Mode::Destroy => "Destroy",
+    }
 }
 
 fn next(outcome: &Outcome) -> Option<&'static str> {
-    if complete(outcome) {
+    if outcome.ending() == Ending::Complete {
         None
     } else if !outcome.failed.is_empty() {
         Some(

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::json::diagnostic;
 use super::outcome;
 use super::style::duration;
-use crate::apply::{Event, Outcome, StepError};
+use crate::apply::{Ending, Event, Outcome, StepError};
 use crate::model::{Json, Key};
 use crate::plan::Action;
 use crate::source::{Diagnostic, Severity};
@@ -128,11 +128,10 @@ fn failure(error: &StepError) -> Json {
 #[must_use]
 pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
     let (add, change, remove) = outcome::counts(it);
-    let level = if outcome::complete(it) { "info" } else { "error" };
+    let level = if it.ending() == Ending::Complete { "info" } else { "error" };
     let mut sum = line("change_summary", level, &outcome::verdict(it), timestamp);
-    let operation = if outcome::destroying(it) { "destroy" } else { "apply" };
     sum["changes"] = json!({
-        "add": add, "change": change, "import": 0, "remove": remove, "operation": operation,
+        "add": add, "change": change, "import": 0, "remove": remove, "operation": it.mode,
     });
     let Outcome { failed, skipped, running, not_started, unread, interrupted, elapsed, .. } = it;
     let failed: Vec<Json> = failed
