@@ -99,7 +99,8 @@ fn step(place: &Place, command: &str, show: Show, told: &mut String) {
             }
             if !matches!(show, Show::Nothing) {
                 // How often progress is shown is a matter of taste.
-                for line in ran.err.lines().filter(|it| !it.contains(" elapsed] ")) {
+                let often = |it: &&str| it.contains(" elapsed] ") || it.contains(" so far");
+                for line in ran.err.lines().filter(|it| !often(it)) {
                     let _ = writeln!(told, "! {line}");
                 }
             }

@@ -6,6 +6,19 @@ use super::StepError;
 use crate::client::ApiError;
 use crate::model::{Api, Json, Key};
 
+/// What there is to see when an extension or a compute failed.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The health report in the cluster.
+    pub health: Option<Json>,
+    /// The resource, as Azure tells it.
+    pub document: Option<Json>,
+    /// The pods of the extension.
+    pub pods: Vec<Json>,
+    /// The events of its namespace.
+    pub events: Vec<Json>,
+}
+
 /// A failure as it entered, for the explainer: it knows catalogs, this room does not.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -23,8 +36,8 @@ pub struct Failure {
     pub details: Vec<String>,
     /// What the error says it is about.
     pub target: Option<String>,
-    /// The health report in the cluster, when an extension failed and it could be read.
-    pub health: Option<Json>,
+    /// What cluster and Azure tell about it, as far as it could be read.
+    pub evidence: Evidence,
     /// How to mend it, where the reason alone says so.
     pub help: Option<&'static str>,
     /// What was being done: `create`, `update`, `delete`.
@@ -56,7 +69,7 @@ impl Failure {
             message,
             details: Vec::new(),
             target: None,
-            health: None,
+            evidence: Evidence::default(),
             operation,
         }
     }

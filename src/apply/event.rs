@@ -37,6 +37,8 @@ pub enum Event {
         key: Key,
         /// The state that Azure or the cluster reports.
         state: String,
+        /// What it waits for, such as a pod that is not ready and why, where that is known.
+        waits_for: Option<String>,
         /// Since its start.
         elapsed: Duration,
     },

@@ -8,6 +8,6 @@ mod frontier;
 mod task;
 
 pub use driver::{Limits, run};
-pub use error::{Explain, Failure};
+pub use error::{Evidence, Explain, Failure};
 pub use event::{Ending, Event, Outcome, Output, StepError};
 pub use frontier::{Frontier, Phase, Task};

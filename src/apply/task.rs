@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::error::{Failure, Stop};
+use super::error::{Evidence, Failure, Stop};
 use super::frontier::{Phase, Task};
 use super::{Event, Explain, Limits};
 use crate::client::arm::{self, Outcome as Ended};
@@ -17,10 +17,15 @@ use crate::model::{Json, Key, KindName, Later, ObjectRef, Pointer, Value};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{Action, Plan, Step};
 use crate::resource::graph::Desired;
+use crate::resource::pods;
 use crate::resource::{Document, Kind, Live, Method, Readiness, Request, Snapshot};
 
 /// How often a live state is looked at while waiting for it, unless the server advises more often.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often the pods of an extension are looked at while it is installed.
+const WATCH: Duration = Duration::from_secs(30);
+/// Namespace of the extension.
+const NAMESPACE: &str = "azureml";
 /// How long a read may lag behind a write, or the directory behind a new principal.
 const LAG: Duration = Duration::from_secs(5 * 60);
 
@@ -118,16 +123,24 @@ impl Context {
                 (Phase::Make, _) => "create",
             },
             deadline: clock::after(node.resource.kind().deadline()),
+            waits_for: Mutex::default(),
         };
-        let result = match phase {
-            Phase::Remove => work.remove().await,
-            Phase::Make => work.make().await,
+        let carried_out = async {
+            match phase {
+                Phase::Remove => work.remove().await,
+                Phase::Make => work.make().await,
+            }
+        };
+        let result = tokio::select! {
+            biased;
+            result = carried_out => result,
+            never = work.watch() => match never {},
         };
         match result {
             Ok(()) => Ok(Done { elapsed: self.elapsed(key) }),
             Err(Stop::Failed(mut failure)) => {
-                if key.kind == KindName::Extension {
-                    failure.health = self.health(&key.scope).await;
+                if matches!(key.kind, KindName::Extension | KindName::Compute) {
+                    failure.evidence = self.evidence(key).await;
                 }
                 Err(Stop::Failed(failure))
             }
@@ -140,11 +153,31 @@ impl Context {
         let _ = self.events.send(event);
     }
 
-    /// The health report that the extension's hooks leave in the cluster.
-    async fn health(&self, scope: &str) -> Option<Json> {
-        let report = ObjectRef::cluster("v1", "ConfigMap", "configmaps", "arcml-healthcheck")
-            .in_namespace("azureml");
-        self.clients.clusters.get(scope)?.get(&report).await.ok()?
+    /// The pods and the events of the extension, as far as they can be read.
+    async fn inside(&self, scope: &str) -> (Vec<Json>, Vec<Json>) {
+        let Some(cluster) = self.clients.clusters.get(scope) else { return Default::default() };
+        let list = async |kind, plural| {
+            let all = ObjectRef::cluster("v1", kind, plural, "").in_namespace(NAMESPACE);
+            cluster.list(&all, None).await.unwrap_or_default()
+        };
+        (list("Pod", "pods").await, list("Event", "events").await)
+    }
+
+    /// What cluster and Azure tell about a failure.
+    async fn evidence(&self, key: &Key) -> Evidence {
+        let report = ObjectRef::cluster("v1", "ConfigMap", "configmaps", "arcml-healthcheck");
+        let health = match self.clients.clusters.get(&key.scope) {
+            Some(cluster) => cluster.get(&report.in_namespace(NAMESPACE)).await.ok().flatten(),
+            None => None,
+        };
+        let (pods, events) = self.inside(&key.scope).await;
+        let kind = self.desired.nodes.get(key).map(|it| it.resource.kind());
+        let live = match kind {
+            Some(it) => self.clients.live(&key.scope, &it.reads()).await.ok(),
+            None => None,
+        };
+        let document = kind.zip(live).and_then(|(kind, live)| kind.shown(&live));
+        Evidence { health, document, pods, events }
     }
 
     fn document(&self, key: &Key) -> Option<Json> {
@@ -158,6 +191,8 @@ struct Work<'a> {
     kind: &'a dyn Kind,
     operation: &'static str,
     deadline: Instant,
+    /// What the installation waits for, as last seen in the cluster.
+    waits_for: Mutex<Option<String>>,
 }
 
 impl Work<'_> {
@@ -172,7 +207,25 @@ impl Work<'_> {
     fn progress(&self, state: &str) {
         let (key, state) = (self.key().clone(), state.to_owned());
         let elapsed = self.context.elapsed(&key);
-        self.context.emit(Event::Progress { key, state, elapsed });
+        let waits_for = self.waits_for.lock().ok().and_then(|it| it.clone());
+        self.context.emit(Event::Progress { key, state, waits_for, elapsed });
+    }
+
+    /// Looks at the pods of an extension while it is worked on, and never ends by itself.
+    async fn watch(&self) -> std::convert::Infallible {
+        let key = self.key();
+        let seen = key.kind == KindName::Extension
+            && self.context.clients.clusters.contains_key(&key.scope);
+        if !seen {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            clock::sleep(WATCH).await;
+            let (pods, events) = self.context.inside(&key.scope).await;
+            if let Ok(mut waits) = self.waits_for.lock() {
+                *waits = pods::waits_for(&pods, &events);
+            }
+        }
     }
 
     async fn look(&self) -> Result<Live, Stop> {

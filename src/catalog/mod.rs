@@ -13,6 +13,7 @@ mod registrations;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,7 @@ pub use settings::{
     derived_reason, impact_of, node_label, same_setting, setting, settings, suggest_setting,
     wire_key,
 };
+pub use usual::usual;
 
 /// A generation of the extension and its settings; the words of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

@@ -2,20 +2,18 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
-use crate::apply::{self, Ending, Explain, Limits, Outcome, Output, StepError};
-use crate::health::{self, healthcheck};
+use crate::apply::{self, Ending, Limits, Outcome, Output};
+use crate::health;
+use crate::language;
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::plan::{Mode, Plan, file};
-use crate::render::{self, progress::Reporter};
-use crate::resource::graph::Desired;
+use crate::render::{self, overall::Overall, progress::Reporter};
 use crate::resource::{Read, Snapshot};
-use crate::source::{Diagnostic, Diagnostics, Place};
-use crate::{catalog, language};
+use crate::source::{Diagnostic, Diagnostics};
 
 pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
     if let [path] = &args.files[..]
@@ -159,6 +157,9 @@ async fn carry_out(
     }
     let (outcome, live) = perform(&plan, &observed, how, context).await;
     let outcome = Outcome { outputs: outputs(&observed, &live, plan.mode).await, ..outcome };
+    if let Some(path) = &how.evidence {
+        super::evidence::write(path, &context.failures, &outcome, out)?;
+    }
     if how.json {
         for summary in render::json::summary(&outcome, &now().to_string()) {
             line(context, &summary);
@@ -249,10 +250,12 @@ async fn perform(
     };
     let reporter = match (how.json, context.out.live()) {
         (true, _) => Reporter::lines(context.out.stream(), Box::new(|| now().to_string())),
-        (false, true) => Reporter::live(context.style()),
-        (false, false) => Reporter::plain(Box::new(std::io::stderr()), context.style()),
+        (false, true) => Reporter::live(context.style(), Overall::new(plan)),
+        (false, false) => {
+            Reporter::plain(Box::new(std::io::stderr()), context.style(), Overall::new(plan))
+        }
     };
-    let explain = explainer(&observed.desired);
+    let explain = super::evidence::explainer(&observed.desired, &context.failures);
     let (live, clients) = (observed.live.clone(), &observed.clients);
     let mut emit = |event: &apply::Event| reporter.on(event);
     let ended =
@@ -261,45 +264,6 @@ async fn perform(
         reporter.finish(&ended.0);
     }
     ended
-}
-
-/// Makes of a failure what a person should read: the remedy for its code, the health report of the
-/// cluster, and the setting that caused it.
-fn explainer(desired: &Desired) -> Explain {
-    let desired = desired.clone();
-    Arc::new(move |failure| {
-        let (status, code) = (failure.status.unwrap_or(0), failure.code.as_deref().unwrap_or(""));
-        let remedy = catalog::remedy(failure.api, status, code, &failure.message);
-        let mut details = failure.details.clone();
-        let mut help = failure.help.map(str::to_owned).or_else(|| remedy.map(|it| it.help.clone()));
-        let mut field =
-            failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
-        let at = field.clone().unwrap_or_default();
-        details.extend(desired.place(&failure.key, &at).map(|it| line_of("declared at", &it)));
-        for finding in failure.health.as_ref().map(healthcheck::decode).unwrap_or_default() {
-            let healthcheck::Finding { hook, code, name, message, cause, remedy, setting, .. } =
-                finding;
-            details.push(format!("{hook}: {code} {name}: {message} ({cause})"));
-            help = Some(remedy);
-            if let Some(setting) = setting {
-                let path = Pointer::parse("/properties/configurationSettings").join(setting);
-                let place = desired.place(&failure.key, &path);
-                details.extend(place.map(|it| line_of(&format!("setting `{setting}` at"), &it)));
-                field = Some(path);
-            }
-        }
-        StepError {
-            message: failure.message,
-            code: failure.code.filter(|it| !it.is_empty()),
-            help,
-            details,
-            field,
-        }
-    })
-}
-
-fn line_of(what: &str, place: &Place) -> String {
-    format!("{what} {}:{}", place.source.path.display(), place.line_column().0)
 }
 
 /// Addresses of routers and principal ids of computes.

@@ -156,6 +156,10 @@ pub(super) struct ApplyFlags {
     /// Show the remarks about the manifest in full, as validate does
     #[arg(long)]
     pub(super) all: bool,
+    /// Write everything that is known about what failed, for a support ticket: health report,
+    /// statuses, pods, events; secrets are left out
+    #[arg(long, value_name = "FILE")]
+    pub(super) evidence: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

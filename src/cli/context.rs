@@ -16,7 +16,7 @@ use crate::model::{ArmId, Pointer};
 use crate::observe::Clients;
 use crate::resource::Snapshot;
 use crate::resource::graph::{CloudRef, Desired, Scope};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{Diagnostic, Diagnostics, Severity};
 use crate::{client::kubernetes, language, observe, resource::graph};
 use amlplan_sandbox::{Access, Sandbox};
 
@@ -27,6 +27,8 @@ pub(super) struct Context {
     pub(super) interrupts: Interrupts,
     /// Which clusters of the manifests the command is about.
     pub(super) select: Selection,
+    /// What was seen of the steps that failed.
+    pub(super) failures: super::evidence::Failures,
     sandbox: Option<Sandbox>,
 }
 
@@ -59,7 +61,14 @@ impl Context {
         let sandbox = global.sandbox.as_ref().map(open).transpose()?;
         let interrupts = Interrupts::default();
         let select = Selection::default();
-        Ok(Self { global: global.clone(), out, interrupts, select, sandbox })
+        Ok(Self {
+            global: global.clone(),
+            out,
+            interrupts,
+            select,
+            failures: super::evidence::Failures::default(),
+            sandbox,
+        })
     }
 
     /// Whether the world is the simulator's.
@@ -80,6 +89,8 @@ impl Context {
         let (mut manifest, mut findings) = language::load_lenient(files, &options);
         findings.extend(language::rules::check(&manifest, now(), &self.global.trust()));
         if crate::source::has_errors(&findings) {
+            // Advice can wait; validate shows both.
+            findings.retain(|it| it.severity == Severity::Error);
             return Err(findings.into());
         }
         if let Some(sandbox) = &self.sandbox {

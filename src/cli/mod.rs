@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod context;
 mod drift;
+mod evidence;
 mod exit;
 mod explain;
 mod graph;

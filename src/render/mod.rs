@@ -10,6 +10,7 @@ pub mod human;
 pub mod json;
 pub mod network;
 mod outcome;
+pub mod overall;
 pub mod permissions;
 pub mod progress;
 pub mod report;

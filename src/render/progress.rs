@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::overall::{self, Overall};
 use super::style::{Ink, Style, duration, text};
-use super::{outcome, safe, stream};
+use super::{safe, stream};
 use crate::apply::{Event, Outcome};
 use crate::model::{Json, Key};
 use crate::plan::Action;
 
 /// How often a log repeats that a step still runs in the same state.
-const REPEAT: Duration = Duration::from_secs(30);
+const REPEAT: Duration = Duration::from_secs(60);
+/// Columns that every terminal has.
+const COLUMNS: usize = 80;
 
 /// Gives the time of a line, RFC 3339.
 pub type Stamp = Box<dyn Fn() -> String + Send + Sync>;
@@ -37,6 +40,8 @@ pub enum Reporter {
 pub struct Live {
     multi: MultiProgress,
     bars: Mutex<BTreeMap<Key, (Action, ProgressBar)>>,
+    /// How far everything is, and the line that says so, below all others.
+    overall: Mutex<(Overall, ProgressBar)>,
     style: Style,
 }
 
@@ -50,6 +55,9 @@ struct PlainState {
     out: Box<dyn Write + Send>,
     /// What each running step does, the state that was last said of it, and when since its start.
     running: BTreeMap<Key, (Action, String, Duration)>,
+    overall: Overall,
+    /// When it was last said how far everything is.
+    said: Duration,
 }
 
 /// See [`Reporter::Lines`].
@@ -66,14 +74,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Reporter {
     /// Moving lines on stderr; hidden when that is no terminal.
     #[must_use]
-    pub fn live(style: Style) -> Self {
-        Self::Live(Live { multi: MultiProgress::new(), bars: Mutex::default(), style })
+    pub fn live(style: Style, overall: Overall) -> Self {
+        let multi = MultiProgress::new();
+        let whole = multi.add(line());
+        let overall = Mutex::new((overall, whole));
+        Self::Live(Live { multi, bars: Mutex::default(), overall, style })
     }
 
     /// Plain lines to `out`.
     #[must_use]
-    pub fn plain(out: Box<dyn Write + Send>, style: Style) -> Self {
-        let state = Mutex::new(PlainState { out, running: BTreeMap::new() });
+    pub fn plain(out: Box<dyn Write + Send>, style: Style, overall: Overall) -> Self {
+        let said = Duration::ZERO;
+        let state = Mutex::new(PlainState { out, running: BTreeMap::new(), overall, said });
         Self::Plain(Plain { state, style })
     }
 
@@ -103,6 +115,7 @@ impl Reporter {
                 for (_, bar) in std::mem::take(&mut *locked(&it.bars)).into_values() {
                     bar.finish_and_clear();
                 }
+                locked(&it.overall).1.finish_and_clear();
             }
             Self::Lines(it) => it.write(&stream::summary(outcome, &(it.stamp)())),
         }
@@ -114,20 +127,54 @@ fn shown(text: &str) -> String {
     safe::written(text, safe::Commands::None)
 }
 
+/// A moving line.
+fn line() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    match ProgressStyle::with_template("{spinner} {wide_msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// A running step on one line: state, elapsed and left show on the narrowest terminal, for which the
+/// long scope of the address is shortened; what is waited for takes the rest.
+fn fitting(
+    key: &Key,
+    action: Action,
+    state: &str,
+    waits_for: Option<&str>,
+    elapsed: Duration,
+) -> String {
+    // The spinner and a space.
+    const ROOM: usize = COLUMNS - 2;
+    let address = key.to_string();
+    let whole = stream::still(key, action, state, elapsed) + &overall::pace(key, elapsed);
+    let tail = whole.strip_prefix(&address).unwrap_or_default();
+    let length = |it: &str| it.chars().count();
+    let room = ROOM.saturating_sub(length(tail));
+    let address = if length(&address) <= room {
+        address
+    } else {
+        let kept = room.saturating_sub(1).max(8);
+        let skipped = length(&address).saturating_sub(kept);
+        format!("…{}", address.chars().skip(skipped).collect::<String>())
+    };
+    let waits = waits_for.map(|it| format!("; waits for {it}")).unwrap_or_default();
+    format!("{address}{tail}{waits}")
+}
+
 impl Live {
     fn on(&self, event: &Event) {
         match event {
             Event::Started { key, action } => {
-                let bar = self.multi.add(ProgressBar::new_spinner());
-                if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-                    bar.set_style(style);
-                }
+                let bar = self.multi.insert_before(&locked(&self.overall).1, line());
                 bar.set_message(shown(&stream::message(event)));
                 locked(&self.bars).insert(key.clone(), (*action, bar));
             }
-            Event::Progress { key, state, elapsed } => {
+            Event::Progress { key, state, waits_for, elapsed } => {
                 if let Some((action, bar)) = locked(&self.bars).get(key) {
-                    bar.set_message(shown(&stream::still(key, *action, state, *elapsed)));
+                    let said = fitting(key, *action, state, waits_for.as_deref(), *elapsed);
+                    bar.set_message(shown(&said));
                     bar.tick();
                 }
             }
@@ -142,26 +189,38 @@ impl Live {
                 drop(self.multi.println(shown(said(event, &self.style).trim_end())));
             }
         }
+        let mut overall = locked(&self.overall);
+        overall.0.on(event);
+        let line = overall.0.line();
+        overall.1.set_message(shown(&line));
+        overall.1.tick();
     }
 }
 
 impl Plain {
     fn on(&self, event: &Event) {
         let mut state = locked(&self.state);
+        state.overall.on(event);
+        let state = &mut *state;
         let line = match event {
             Event::Started { key, action } => {
                 let running = (*action, String::new(), Duration::ZERO);
                 state.running.insert(key.clone(), running);
                 said(event, &self.style)
             }
-            Event::Progress { key, state: now, elapsed } => {
+            Event::Progress { key, state: now, waits_for, elapsed } => {
+                let now = &match waits_for {
+                    Some(it) => format!("{now}; waits for {it}"),
+                    None => now.clone(),
+                };
                 let start = || (Action::NoOp, String::new(), Duration::ZERO);
                 let (action, known, at) = state.running.entry(key.clone()).or_insert_with(start);
                 if known == now && *elapsed < *at + REPEAT {
                     return;
                 }
                 (*known, *at) = (now.clone(), *elapsed);
-                text(&[stream::still(key, *action, now, *elapsed)])
+                let pace = overall::pace(key, *elapsed);
+                text(&[stream::still(key, *action, now, *elapsed) + &pace])
             }
             Event::Completed { .. }
             | Event::Errored { .. }
@@ -169,6 +228,12 @@ impl Plain {
             | Event::Left { .. } => said(event, &self.style),
         };
         drop(state.out.write_all(shown(&line).as_bytes()));
+        let now = state.overall.elapsed();
+        if now >= state.said + REPEAT {
+            state.said = now;
+            let line = text(&[state.overall.line()]);
+            drop(state.out.write_all(shown(&line).as_bytes()));
+        }
         drop(state.out.flush());
     }
 }
@@ -182,7 +247,7 @@ impl Lines {
     }
 }
 
-/// An event as lines of text; a failure with everything that helps to mend it.
+/// An event as a line of text.
 fn said(event: &Event, style: &Style) -> String {
     match event {
         Event::Started { .. } | Event::Progress { .. } => text(&[stream::message(event)]),
@@ -191,10 +256,9 @@ fn said(event: &Event, style: &Style) -> String {
             text(&[style.ink(Ink::Careful, &stream::message(event))])
         }
         Event::Errored { key, elapsed, error, .. } => {
-            let title = format!("{key}: failed after {}", duration(*elapsed));
-            let mut lines = vec![style.ink(Ink::Bad, &title)];
-            lines.extend(outcome::failure(error, style));
-            text(&lines)
+            // The outcome tells the rest, once.
+            let title = format!("{key}: failed after {}: {}", duration(*elapsed), error.message);
+            text(&[style.ink(Ink::Bad, title.lines().next().unwrap_or_default())])
         }
     }
 }
@@ -230,7 +294,11 @@ mod tests {
 
     #[test]
     fn a_log_has_a_line_an_event_and_repeats_a_state_only_after_a_while() {
-        insta::assert_snapshot!(told(|out| Reporter::plain(out, Style::default())));
+        insta::assert_snapshot!(told(|out| Reporter::plain(
+            out,
+            Style::default(),
+            Overall::new(&samples::plan())
+        )));
     }
 
     #[test]
@@ -243,8 +311,23 @@ mod tests {
     }
 
     #[test]
+    fn eighty_columns_hold_state_elapsed_and_left() {
+        let key = samples::key("a-fleet-with-a-very-long-name-0001/extension/arcml-extension");
+        let waits = "pod amlarc-identity-controller-5d8f 0/1 (ImagePullBackOff)";
+        let told =
+            |waits| fitting(&key, Action::Create, "Creating", waits, Duration::from_secs(130));
+        for line in [told(Some(waits)), told(None)] {
+            let line: String = line.chars().take(COLUMNS - 2).collect();
+            for part in ["[2m10s elapsed]", "state Creating", "1-8m left", "arcml-extension"] {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+        }
+        assert!(told(Some(waits)).ends_with(waits));
+    }
+
+    #[test]
     fn moving_lines_end_with_their_steps() {
-        let reporter = Reporter::live(Style::default());
+        let reporter = Reporter::live(Style::default(), Overall::default());
         let events = samples::events();
         reporter.on(&events[0]);
         let running = |it: &Reporter| match it {

@@ -238,6 +238,7 @@ pub(super) fn events() -> Vec<Event> {
     let (a, b, c) =
         (key("edge-01/extension/x"), key("edge-01/compute/c"), key("edge-02/extension/x"));
     let progress = |seconds, state: &str| Event::Progress {
+        waits_for: None,
         key: a.clone(),
         state: state.to_owned(),
         elapsed: Duration::from_secs(seconds),

@@ -58,7 +58,10 @@ const fn ing(action: Action) -> &'static str {
 pub(super) fn message(event: &Event) -> String {
     match event {
         Event::Started { key, action } => format!("{key}: {}...", ing(*action)),
-        Event::Progress { key, state, elapsed } => still(key, Action::NoOp, state, *elapsed),
+        Event::Progress { key, state, waits_for, elapsed } => {
+            let waits = waits_for.as_ref().map(|it| format!("; waits for {it}"));
+            still(key, Action::NoOp, state, *elapsed) + &waits.unwrap_or_default()
+        }
         Event::Completed { key, action, elapsed } => {
             format!("{key}: {} after {}", outcome::past(*action), duration(*elapsed))
         }
@@ -86,8 +89,11 @@ pub fn event(event: &Event, timestamp: &str) -> Json {
     let mut whole = line(kind, level, &message(event), timestamp);
     let (key, action, elapsed) = match event {
         Event::Started { key, action } => (key, Some(*action), None),
-        Event::Progress { key, state, elapsed } => {
+        Event::Progress { key, state, waits_for, elapsed } => {
             whole["state"] = json!(state);
+            if let Some(it) = waits_for {
+                whole["waits_for"] = json!(it);
+            }
             (key, None, Some(*elapsed))
         }
         Event::Completed { key, action, elapsed } => (key, Some(*action), Some(*elapsed)),

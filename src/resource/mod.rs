@@ -13,6 +13,7 @@ pub mod live;
 pub mod mark;
 mod namespace;
 pub mod orphans;
+pub mod pods;
 mod read_only;
 mod registration;
 mod request;

@@ -7,8 +7,9 @@ use super::served;
 use crate::catalog::{self, Component};
 use crate::health::healthcheck::{self, Finding};
 use crate::health::outputs::router_address;
-use crate::health::site::{AZUREML, Found, Site, condition, items, number, some, text};
+use crate::health::site::{AZUREML, Found, Site, condition, number, some, text};
 use crate::model::{Json, KindName};
+use crate::resource::pods::trouble;
 use crate::resource::{Extension, InstanceType};
 
 /// Whether the inside of the cluster is looked at, and else why not.
@@ -127,30 +128,6 @@ fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> 
         format!("kubectl get events -n {AZUREML} tells why; see also the checks of pods below")
     };
     Found::wrong(format!("{ready}/{wanted} ready{colon}{reason}"), help)
-}
-
-/// What keeps a pod from being ready; `None` for one that is, or that has done its work.
-fn trouble(pod: &Json) -> Option<String> {
-    let phase = text(pod, "/status/phase");
-    let evicted = phase == "Failed" && text(pod, "/status/reason") == "Evicted";
-    if phase == "Succeeded" || evicted || pod.pointer("/metadata/deletionTimestamp").is_some() {
-        return None;
-    }
-    let containers: Vec<&Json> = items(pod, "/status/containerStatuses").collect();
-    let is_ready = |it: &&Json| it.get("ready").and_then(Json::as_bool) == Some(true);
-    let ready = containers.iter().filter(|it| is_ready(it)).count();
-    if phase == "Running" && ready == containers.len() && ready > 0 {
-        return None;
-    }
-    let start = items(pod, "/status/initContainerStatuses").chain(containers.iter().copied());
-    let mut said: Vec<&str> = start
-        .map(|it| text(it, "/state/waiting/reason"))
-        .chain([text(pod, "/status/reason")])
-        .filter(|it| !it.is_empty() && *it != "ContainerCreating" && *it != "PodInitializing")
-        .collect();
-    said.extend(condition(pod, "PodScheduled").map(|it| text(it, "/message")));
-    let why = said.into_iter().find(|it| !it.is_empty()).unwrap_or(phase);
-    Some(format!("{} {ready}/{} ({why})", text(pod, "/metadata/name"), containers.len()))
 }
 
 pub(in crate::health) fn pods(site: &mut Site<'_>) {

@@ -1,0 +1,203 @@
+//! How far an apply is and how long it may still take: from what steps of a kind usually take and
+//! from what waits for what. No clock: times come with the events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::style::duration;
+use crate::apply::Event;
+use crate::catalog;
+use crate::model::Key;
+use crate::plan::Plan;
+
+/// How often the time that is left is worked out anew.
+const ANEW: Duration = Duration::from_secs(10);
+
+/// The shortest and the longest usual time.
+pub(super) type Range = (Duration, Duration);
+
+/// How far an apply is.
+#[derive(Debug, Default)]
+pub struct Overall {
+    /// Every step that changes something, with what it waits for.
+    steps: BTreeMap<Key, BTreeSet<Key>>,
+    /// When each running step began.
+    started: BTreeMap<Key, Duration>,
+    ended: BTreeSet<Key>,
+    now: Duration,
+    /// What was left, and when that was worked out and for how many ended steps.
+    left: Option<(Range, Duration, usize)>,
+}
+
+impl Overall {
+    /// The beginning of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let own = plan.steps.iter().filter(|it| it.action.changes() || it.settling.is_some());
+        let steps: BTreeMap<Key, BTreeSet<Key>> =
+            own.map(|it| (it.key.clone(), it.depends_on.clone())).collect();
+        Self { steps, ..Self::default() }
+    }
+
+    /// Takes notice of an event.
+    pub(super) fn on(&mut self, event: &Event) {
+        match event {
+            Event::Started { key, .. } => {
+                self.started.insert(key.clone(), self.now);
+            }
+            Event::Progress { key, elapsed, .. } => self.at(key, *elapsed),
+            Event::Completed { key, elapsed, .. } | Event::Errored { key, elapsed, .. } => {
+                self.at(key, *elapsed);
+                self.end(key);
+            }
+            Event::Skipped { key, .. } | Event::Left { key, .. } => self.end(key),
+        }
+    }
+
+    fn at(&mut self, key: &Key, elapsed: Duration) {
+        let began = self.started.entry(key.clone()).or_insert(self.now.saturating_sub(elapsed));
+        self.now = self.now.max(*began + elapsed);
+    }
+
+    fn end(&mut self, key: &Key) {
+        self.started.remove(key);
+        self.ended.insert(key.clone());
+    }
+
+    /// Since the beginning.
+    pub(super) const fn elapsed(&self) -> Duration {
+        self.now
+    }
+
+    /// The longest chain of what is left, in usual times.
+    fn left(&mut self) -> Range {
+        if let Some((left, then, ended)) = self.left
+            && ended == self.ended.len()
+            && self.now < then + ANEW
+        {
+            let past = self.now.saturating_sub(then);
+            return (left.0.saturating_sub(past), left.1.saturating_sub(past));
+        }
+        let mut known: BTreeMap<&Key, Range> = BTreeMap::new();
+        let mut most = Range::default();
+        for key in self.steps.keys() {
+            let (least, longest) = self.until(key, &mut known, 0);
+            most = (most.0.max(least), most.1.max(longest));
+        }
+        self.left = Some((most, self.now, self.ended.len()));
+        most
+    }
+
+    /// How long it takes until a step is done, with everything that it waits for.
+    fn until<'a>(
+        &'a self,
+        key: &'a Key,
+        known: &mut BTreeMap<&'a Key, Range>,
+        deep: usize,
+    ) -> Range {
+        // Plans have no rings; an edited one is no reason to run out of stack.
+        const DEEPEST: usize = 64;
+        let Some(needs) = self.steps.get(key).filter(|_| !self.ended.contains(key)) else {
+            return Range::default();
+        };
+        if let Some(found) = known.get(key) {
+            return *found;
+        }
+        let mut own = catalog::usual(key.kind);
+        if let Some(began) = self.started.get(key) {
+            let past = self.now.saturating_sub(*began);
+            own = (own.0.saturating_sub(past), own.1.saturating_sub(past));
+        }
+        if deep < DEEPEST {
+            let mut before = Range::default();
+            for it in needs {
+                let (least, longest) = self.until(it, known, deep + 1);
+                before = (before.0.max(least), before.1.max(longest));
+            }
+            own = (own.0 + before.0, own.1 + before.1);
+        }
+        known.insert(key, own);
+        own
+    }
+
+    /// One line: done, running, waiting; time passed and left.
+    pub(super) fn line(&mut self) -> String {
+        let left = self.left();
+        let all = self.steps.len();
+        let done = self.steps.keys().filter(|it| self.ended.contains(it)).count();
+        let running = self.started.keys().filter(|it| self.steps.contains_key(it)).count();
+        let waiting = all.saturating_sub(done + running);
+        let so_far = duration(self.now);
+        let counts = format!("{done} of {all} done, {running} running, {waiting} waiting");
+        match remaining(left) {
+            Some(left) => format!("{counts}; {so_far} so far, {left} left"),
+            None => format!("{counts}; {so_far} so far"),
+        }
+    }
+}
+
+/// A range of times as people say it: `2-6m`; `None` where nothing sensible can be said.
+pub(super) fn remaining((least, longest): Range) -> Option<String> {
+    let minutes = |it: Duration| it.as_secs().div_ceil(60);
+    match (minutes(least), minutes(longest)) {
+        (_, 0) => None,
+        (_, 1) => Some("under a minute".to_owned()),
+        (a, b) if a.max(1) == b => Some(format!("{b}m")),
+        (a, b) => Some(format!("{}-{b}m", a.max(1))),
+    }
+}
+
+/// What a running step may still take, or that it takes longer than usual.
+pub(super) fn pace(key: &Key, elapsed: Duration) -> String {
+    let (least, longest) = catalog::usual(key.kind);
+    // A short step that takes a moment longer is no news.
+    if elapsed > longest + Duration::from_secs(30) {
+        return format!(
+            ", slower than the usual {}",
+            remaining((least, longest)).unwrap_or_default()
+        );
+    }
+    let left = (least.saturating_sub(elapsed), longest.saturating_sub(elapsed));
+    remaining(left).map(|it| format!(", {it} left")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::render::samples::{key, step};
+
+    #[test]
+    fn what_is_left_is_the_longest_chain_of_usual_times() {
+        let mut compute = step("edge/compute/c", Action::Create);
+        compute.depends_on.insert(key("edge/extension/x"));
+        let steps = vec![step("edge/extension/x", Action::Create), compute];
+        let mut overall = Overall::new(&Plan { steps, ..Plan::default() });
+        let (extension, attach) = (
+            catalog::usual(key("edge/extension/x").kind),
+            catalog::usual(key("edge/compute/c").kind),
+        );
+        assert_eq!(overall.left(), (extension.0 + attach.0, extension.1 + attach.1));
+        overall.on(&Event::Started { key: key("edge/extension/x"), action: Action::Create });
+        let at = Duration::from_secs(60);
+        let progress = |seconds| Event::Progress {
+            key: key("edge/extension/x"),
+            state: "Creating".to_owned(),
+            waits_for: None,
+            elapsed: Duration::from_secs(seconds),
+        };
+        overall.on(&progress(60));
+        assert_eq!(overall.left().1, extension.1 + attach.1 - at);
+        assert!(overall.line().starts_with("0 of 2 done, 1 running, 1 waiting; 1m0s so far, "));
+        overall.on(&Event::Completed {
+            key: key("edge/extension/x"),
+            action: Action::Create,
+            elapsed: Duration::from_secs(120),
+        });
+        assert_eq!(overall.left(), attach);
+        assert!(
+            pace(&key("edge/extension/x"), Duration::from_secs(3600))
+                .contains("slower than the usual")
+        );
+    }
+}
