@@ -22,3 +22,6 @@ pub mod plan;
 pub mod render;
 pub mod resource;
 pub mod source;
+
+#[cfg(fuzzing)]
+pub use cli::fuzz;

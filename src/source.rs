@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use written::write;
+pub use written::{append, create, write};
 
 /// A text that a user wrote, with the name it is shown under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,16 +135,23 @@ pub fn has_errors(findings: &[Diagnostic]) -> bool {
 /// # Errors
 /// A finding with code `file-unreadable`, `file-too-large` or `not-utf8`.
 pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
-    const LIMIT_BYTES: u64 = 64 << 20;
+    read_up_to(path, 64 << 20)
+}
+
+/// Reads a file as [`read`] does, with another limit in bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_up_to(path: &Path, limit: u64) -> Result<Arc<Source>, Diagnostic> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let name = path.display();
     let unreadable = |why: std::io::Error| {
         Diagnostic::error("file-unreadable", format!("cannot read `{name}`: {why}"))
             .with_help("check the path and its permissions")
     };
-    let bytes = bounded(path, LIMIT_BYTES + 1, PATIENCE).map_err(unreadable)?;
-    if bytes.len() as u64 > LIMIT_BYTES {
-        let message = format!("`{name}` has more than the {LIMIT_BYTES} bytes that are allowed");
+    let bytes = bounded(path, limit + 1, PATIENCE).map_err(unreadable)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("`{name}` has more than the {limit} bytes that are allowed");
         return Err(Diagnostic::error("file-too-large", message)
             .with_help("split it into several files in one folder and name the folder"));
     }

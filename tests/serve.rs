@@ -2,78 +2,27 @@
 //! exactly the plan that it makes in process.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+#[path = "common/served.rs"]
+mod served;
+
+use served::{Server, TENANT, amlplan};
+
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
-const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
-/// The program, without anything of the caller's surroundings that could change what it does.
-fn amlplan(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_amlplan"));
-    let ours = |name: &str| {
-        ["AZURE_", "ARM_", "AMLPLAN_", "KUBE", "SSL_CERT_"].iter().any(|it| name.starts_with(it))
-    };
-    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
-        command.env_remove(name);
+fn client_of(folder: &Path, server: &Server) -> reqwest::Client {
+    let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    if server.url.starts_with("https") {
+        let ca = fs::read(folder.join("ca.pem")).expect("a CA");
+        let ca = reqwest::Certificate::from_pem(&ca).expect("a certificate");
+        builder = builder.tls_certs_only([ca]);
     }
-    command.current_dir(folder).env("NO_COLOR", "1").env("NO_PROXY", "localhost,127.0.0.1");
-    command
-}
-
-/// A served world, stopped with SIGTERM when asked and killed when forgotten.
-struct Server {
-    child: Child,
-    url: String,
-    folder: PathBuf,
-}
-
-impl Server {
-    /// Serves the state file `state.json` of a folder on a free port.
-    fn start(folder: &Path, more: &[&str]) -> Server {
-        let mut child = amlplan(folder)
-            .args(["sandbox", "--state", "state.json", "serve", "--listen", "127.0.0.1:0"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("says where it listens");
-        let url = line.split_whitespace().find(|word| word.contains("://"));
-        let url = url.unwrap_or_else(|| panic!("an address in {line:?}")).to_owned();
-        Server { child, url, folder: folder.to_owned() }
-    }
-
-    fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(sent.success());
-        let ended = self.child.wait().expect("ends");
-        assert!(ended.success(), "SIGTERM is a clean end: {ended}");
-    }
-
-    fn client(&self) -> reqwest::Client {
-        let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
-        if self.url.starts_with("https") {
-            let ca = fs::read(self.folder.join("ca.pem")).expect("a CA");
-            let ca = reqwest::Certificate::from_pem(&ca).expect("a certificate");
-            builder = builder.tls_certs_only([ca]);
-        }
-        builder.build().expect("a client")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    builder.build().expect("a client")
 }
 
 async fn get(client: &reqwest::Client, url: &str, token: Option<&str>) -> (u16, Json) {
@@ -113,7 +62,7 @@ async fn clients_find_their_way_from_the_metadata_to_the_subscriptions() {
         let folder = tempfile::tempdir().expect("a folder");
         let server = Server::start(folder.path(), if tls { &["--tls"] } else { &[] });
         assert_eq!(server.url.starts_with("https://localhost:"), tls, "{}", server.url);
-        let (client, base) = (server.client(), server.url.as_str());
+        let (client, base) = (client_of(folder.path(), &server), server.url.as_str());
 
         let metadata = |version: &str| format!("{base}/metadata/endpoints?api-version={version}");
         let (_, now) = get(&client, &metadata("2022-09-01"), None).await;
@@ -148,7 +97,7 @@ async fn a_stop_keeps_the_world() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]);
     let path = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/kept?api-version=2021-04-01");
-    let (client, url) = (server.client(), format!("{}{path}", server.url));
+    let (client, url) = (client_of(folder.path(), &server), format!("{}{path}", server.url));
     let bearer = token(&client, &server.url).await;
     let made =
         client.put(&url).bearer_auth(&bearer).body(json!({"location": "westeurope"}).to_string());
@@ -156,7 +105,7 @@ async fn a_stop_keeps_the_world() {
     server.stop();
 
     let server = Server::start(folder.path(), &[]);
-    let (client, url) = (server.client(), format!("{}{path}", server.url));
+    let (client, url) = (client_of(folder.path(), &server), format!("{}{path}", server.url));
     let bearer = token(&client, &server.url).await;
     let (status, group) = get(&client, &url, Some(&bearer)).await;
     assert_eq!((status, &group["name"]), (200, &json!("kept")));
@@ -215,11 +164,7 @@ fn run(folder: &Path, served: Option<&Server>, base: &str, words: &[&str]) -> Ou
     let mut command = amlplan(folder);
     command.env("BASE", base);
     if served.is_some() {
-        command
-            .env("SSL_CERT_FILE", "ca.pem")
-            .env("AZURE_TENANT_ID", TENANT)
-            .env("AZURE_CLIENT_ID", TENANT)
-            .env("AZURE_CLIENT_SECRET", "any");
+        served::sign_in(&mut command).env("SSL_CERT_FILE", "ca.pem");
     } else {
         command.args(["--sandbox=in-process.json", "--sandbox-world=world.yaml"]);
     }

@@ -60,6 +60,12 @@ const FILES: [&str; 6] = [
     "src/client/net/transport.rs",
 ];
 
+/// The one way in which the program writes a file, and the simulator's: whole or not at all, the
+/// owner's alone, through no link.
+const WRITERS: [&str; 2] = ["src/source/written.rs", "src/sandbox/state/files.rs"];
+
+const WRITING: [&str; 4] = ["fs::write", "File::create", "OpenOptions", "fs::rename"];
+
 /// Rooms whose answer must not depend on when they are asked.
 const TIMELESS: [&str; 9] =
     ["model", "source", "language", "catalog", "resource", "plan", "health", "convert", "render"];
@@ -99,7 +105,13 @@ fn room(path: &str) -> Option<&str> {
 fn only_tests(path: &str) -> bool {
     !path.starts_with("src/")
         || path.split(['/', '.']).any(|it| it.ends_with("tests") || it.starts_with("tests_"))
-        || ["src/health/fixture.rs", "src/render/samples.rs"].contains(&path)
+        || [
+            "src/health/fixture.rs",
+            "src/render/samples.rs",
+            "src/cli/fuzz.rs",
+            "src/cli/reference.rs",
+        ]
+        .contains(&path)
 }
 
 /// The text without its unit tests and without comments.
@@ -188,6 +200,9 @@ fn violations(files: &[File]) -> Vec<String> {
         let code = code(text);
         for word in WORDS.iter().chain([&".unwrap()"]).filter(|it| code.contains(**it)) {
             say(&format!("`{word}` is left"));
+        }
+        if !WRITERS.contains(&path.as_str()) && WRITING.iter().any(|it| code.contains(it)) {
+            say("a file is written past `source::write`");
         }
         let Some(room) = room(path).filter(|room| *room != "sandbox") else { continue };
         let Some(may) = table.get(room) else {
@@ -298,6 +313,29 @@ fn every_link_of_the_docs_leads_somewhere() {
     assert_eq!(dead_links("docs/a.md", "[a](ci.md) [b](no.md)\n[c](ci.md#no) [d](#no)").len(), 3);
 }
 
+/// What the pages name as `FILE::TEST`, or as a script, is there.
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for page in ["docs/reliability.md", "docs/threat-model.md"] {
+        let text = std::fs::read_to_string(root.join(page)).expect("a page");
+        let words =
+            text.split('`').skip(1).step_by(2).map(|it| it.split_once("::").unwrap_or((it, "")));
+        for (file, test) in
+            words.filter(|it| it.0.starts_with("tests/") || it.0.starts_with("src/"))
+        {
+            let held = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+            assert!(
+                held.contains(&format!("fn {test}")) || test.is_empty() && !held.is_empty(),
+                "{page}: {file}::{test}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
+}
+
 #[test]
 fn the_house_is_in_order() {
     let (src, tests) = (read("src", "rs"), read("tests", "rs"));
@@ -341,6 +379,7 @@ fn a_broken_house_is_noticed() {
         ("src/health/a.rs", "//! A.\nuse std::{env, fmt};", "must not use `std::env`"),
         ("src/health/a.rs", "//! A.\nuse std::fs;", "files are not read"),
         ("src/plan/a.rs", "//! A.\nfn a() { Timestamp::now(); }", "time of day"),
+        ("src/cli/a.rs", "//! A.\nfn a() { std::fs::write(path, text); }", "past `source::write`"),
         ("src/plan/a.rs", "use std::fmt;", "does not open"),
         ("src/attic/a.rs", "//! A.", "`attic` is not in the table"),
         ("src/plan/a.rs", &long, "601 lines"),

@@ -1,6 +1,6 @@
 //! `amlplan apply` and `amlplan destroy`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
@@ -37,8 +37,12 @@ pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exi
 fn is_plan(path: &Path) -> bool {
     let manifest =
         path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
-    let read = || crate::source::read(path).ok();
-    !manifest && path.is_file() && read().is_some_and(|it| it.text.trim_start().starts_with('{'))
+    // The first sign tells; a plan of a fleet is large.
+    let first = || {
+        let bytes = std::fs::File::open(path).ok()?.bytes().map_while(Result::ok);
+        bytes.take(1024).find(|it| !it.is_ascii_whitespace())
+    };
+    !manifest && path.is_file() && first() == Some(b'{')
 }
 
 /// Applies a plan as it was reviewed, or refuses it as stale.

@@ -48,11 +48,7 @@ pub(super) fn run(args: &InitArgs, out: &Output) -> Result<Exit, Failure> {
     };
     let path = args.file.clone().unwrap_or_else(|| PathBuf::from("cluster.yaml"));
     // Creating anew fails on what is there already: nothing of the user's is overwritten.
-    let written = std::fs::File::create_new(&path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
-    written.map_err(|it| {
-        Failure::error("file-unwritable", format!("cannot write `{}`: {it}", path.display()))
-    })?;
+    crate::source::create(&path, text)?;
     out.note(&format!(
         "Wrote {}; fill in what is marked, then run `amlplan plan`.",
         path.display()

@@ -7,6 +7,8 @@ mod drift;
 mod evidence;
 mod exit;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod graph;
 mod import;
 mod init;

@@ -1,7 +1,6 @@
 //! `amlplan verify` and `amlplan doctor`.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -112,7 +111,7 @@ pub(super) fn write(
                 // GitHub docs: Workflow commands, adding a job summary.
                 if let Some(path) = env("GITHUB_STEP_SUMMARY").filter(|it| !it.is_empty()) {
                     let safe = render::safe::written(&text(Format::Markdown), Commands::None);
-                    append(&path, &safe).map_err(|why| summary(&path, &why))?;
+                    crate::source::append(Path::new(&path), &safe)?;
                 }
             }
             Format::AzurePipelines => {
@@ -129,13 +128,4 @@ pub(super) fn write(
         }
     }
     Ok(())
-}
-
-fn append(path: &str, text: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
-    file.write_all(text.as_bytes())
-}
-
-fn summary(path: &str, why: &std::io::Error) -> Failure {
-    Failure::error("file-unwritable", format!("cannot write the summary `{path}`: {why}"))
 }

@@ -3,11 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::facts::{Conflict, FACTS, Unset};
 use super::site::{AZUREML, Found, Site, items, some, text};
 use crate::catalog;
 use crate::model::Json;
 use crate::resource::Extension;
+
+/// An installation that took longer has failed.
+const LONGEST_INSTALLATION: SignedDuration = SignedDuration::from_hours(1);
 
 const RELEASE: &str = "/metadata/annotations/meta.helm.sh~1release-name";
 
@@ -129,16 +134,24 @@ pub(super) fn releases(site: &mut Site<'_>) {
         (Ok(_), None) => Found::Unknown(format!("{} was not read", extension.key)),
         (Ok(all), Some(live)) => {
             let known = live.document().map(|_| extension.name());
-            let releases: BTreeSet<String> = all
-                .into_iter()
-                .filter(ours)
-                .map(|it| text(it, RELEASE))
-                .filter(|it| !it.is_empty() && Some(*it) != known)
-                .map(str::to_owned)
-                .collect();
-            let releases: Vec<String> = releases.into_iter().collect();
+            let foreign =
+                |it: &&Json| ![known.unwrap_or_default(), ""].contains(&text(it, RELEASE));
+            let found: Vec<&Json> = all.into_iter().filter(ours).filter(foreign).collect();
+            let releases: BTreeSet<&str> = found.iter().map(|it| text(it, RELEASE)).collect();
+            let releases: Vec<String> = releases.into_iter().map(str::to_owned).collect();
+            // What another apply makes is seen in the cluster after Azure was asked about it.
+            let now = site.now;
+            let young = |it: &&Json| {
+                let made = text(it, "/metadata/creationTimestamp").parse::<Timestamp>();
+                made.is_ok_and(|it| now.duration_since(it) < LONGEST_INSTALLATION)
+            };
             if releases.is_empty() {
                 Found::pass()
+            } else if found.iter().any(young) {
+                Found::mild(
+                    format!("{} is being installed or removed just now", some(&releases)),
+                    "wait until whoever does that is done, and look again",
+                )
             } else {
                 Found::wrong(
                     format!(
@@ -170,8 +183,15 @@ pub(super) fn pending(site: &mut Site<'_>) {
                     && text(it, "/metadata/labels/status").starts_with("pending")
             };
             let stuck = all.into_iter().filter(stuck).count();
+            let state = site.snapshot.text(&extension.key, "/properties/provisioningState");
+            let ended = ["Succeeded", "Failed", "Canceled"];
             if stuck <= MANY {
                 Found::pass()
+            } else if let Some(state) = state.filter(|it| !ended.contains(it)) {
+                Found::mild(
+                    format!("{stuck} revisions of the helm release are pending, and it is {state}"),
+                    "wait until that operation has ended, and look again",
+                )
             } else {
                 Found::wrong(
                     format!("{stuck} revisions of the helm release are pending"),

@@ -21,6 +21,9 @@ use crate::source::{Diagnostic, Severity};
 /// The version of the file; another one is refused.
 const VERSION: u32 = 2;
 
+/// The most bytes of a file, written or read: a plan of ten thousand clusters.
+const LIMIT: u64 = 1 << 30;
+
 /// What a plan is written as beside its input: the representation for people's tools, made of the
 /// plan and of when it was made.
 pub type Represent<'a> = &'a dyn Fn(&Plan, &str) -> Json;
@@ -182,6 +185,12 @@ pub fn write(path: &Path, saved: &Saved, represent: Represent<'_>) -> Result<(),
     let text = saved.text(&saved.plan(), represent).map_err(|why| {
         Diagnostic::error("plan-file", format!("cannot write `{}`: {why}", path.display()))
     })?;
+    if text.len() as u64 > LIMIT {
+        let (size, most) = (text.len() >> 20, LIMIT >> 20);
+        let message = format!("the plan has {size} MiB, and a saved plan may have {most}");
+        return Err(Diagnostic::error("plan-file", message)
+            .with_help("plan parts of the fleet: --cluster, --selector or --shard"));
+    }
     crate::source::write(path, &text)
 }
 
@@ -201,7 +210,7 @@ pub struct Checked {
 /// # Errors
 /// A finding that says why the file is not a plan that this version of amlplan wrote.
 pub fn read(path: &Path, represent: Represent<'_>) -> Result<Checked, Diagnostic> {
-    let source = crate::source::read(path)?;
+    let source = crate::source::read_up_to(path, LIMIT)?;
     let name = path.display();
     let wrong = |why: String| {
         Diagnostic::error("plan-file", format!("`{name}` is not a saved plan: {why}"))

@@ -14,21 +14,54 @@ use super::Diagnostic;
 /// # Errors
 /// A finding with code `file-unwritable` that names the path.
 pub fn write(path: &Path, text: &str) -> Result<(), Diagnostic> {
-    replace(path, text.as_bytes()).map_err(|why| {
-        Diagnostic::error("file-unwritable", format!("cannot write `{}`: {why}", path.display()))
-            .with_help("check the path, its permissions and the room on the disk")
-    })
+    place(path, text, true).map_err(|why| unwritable(path, &why))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Makes a file as [`write()`] does, and never replaces what is there.
+///
+/// # Errors
+/// A finding with code `file-unwritable` that names the path.
+pub fn create(path: &Path, text: &str) -> Result<(), Diagnostic> {
+    place(path, text, false).map_err(|why| unwritable(path, &why))
+}
+
+/// Adds to a file that several programs write to: the job summary of a CI runner. A new one is its
+/// owner's alone, and no link is followed here either.
+///
+/// # Errors
+/// A finding with code `file-unwritable` that names the path.
+pub fn append(path: &Path, text: &str) -> Result<(), Diagnostic> {
+    let added = || {
+        no_link(path)?;
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)?.write_all(text.as_bytes())
+    };
+    added().map_err(|why| unwritable(path, &why))
+}
+
+fn unwritable(path: &Path, why: &io::Error) -> Diagnostic {
+    Diagnostic::error("file-unwritable", format!("cannot write `{}`: {why}", path.display()))
+        .with_help("check the path, its permissions and the room on the disk")
+}
+
+fn no_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
+        true => Err(io::Error::other("it is a link, which is not followed")),
+        false => Ok(()),
+    }
+}
+
+fn place(path: &Path, text: &str, replace: bool) -> io::Result<()> {
+    let bytes = text.as_bytes();
     if is_stream(path) {
         let mut file = OpenOptions::new().append(true).open(path)?;
         file.write_all(bytes)?;
         return file.flush();
     }
-    if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
-        return Err(io::Error::other("it is a link, which is not followed"));
-    }
+    no_link(path)?;
     let folder = match path.parent() {
         Some(it) if !it.as_os_str().is_empty() => it.to_owned(),
         _ => PathBuf::from("."),
@@ -38,7 +71,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".amlplan-").tempfile_in(&folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|it| it.error)?;
+    match replace {
+        true => file.persist(path),
+        false => file.persist_noclobber(path),
+    }
+    .map_err(|it| it.error)?;
     // The name, too, is on the disk only when the folder is; not every system can sync one.
     let _ = File::open(&folder).and_then(|it| it.sync_all());
     Ok(())
@@ -91,11 +128,24 @@ mod tests {
         fs::write(at("victim"), "mine").expect("a file");
         for (link, target) in [("link", "victim"), ("dangling", "nothing")] {
             symlink(at(target), at(link)).expect("a file");
-            let finding = write(&at(link), "theirs").unwrap_err();
-            assert!(finding.message.contains("it is a link"), "{}", finding.message);
+            for way in [write, create, append] {
+                let finding = way(&at(link), "theirs").unwrap_err();
+                assert!(finding.message.contains("it is a link"), "{}", finding.message);
+            }
         }
         assert_eq!(fs::read_to_string(at("victim")).expect("a file"), "mine");
         assert!(!at("nothing").exists());
+    }
+
+    #[test]
+    fn what_is_there_is_not_made_anew_and_is_added_to() {
+        let folder = tempfile::tempdir().expect("a file");
+        let path = folder.path().join("summary");
+        append(&path, "one").expect("a file");
+        append(&path, " two").expect("a file");
+        assert_eq!(create(&path, "three").unwrap_err().code, "file-unwritable");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "one two");
+        assert_eq!((mode(&path), fs::read_dir(folder.path()).expect("a file").count()), (0o600, 1));
     }
 
     #[test]

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+mod clock;
 mod payloads;
 mod plan_file;
 #[path = "../common/program.rs"]
 mod program;
+#[path = "../common/served.rs"]
+mod served;
+mod sockets;
 
 /// One attack: its dice, its time and what it counted.
 pub(crate) struct Attack {

@@ -120,6 +120,50 @@ fn every_edit_of_a_saved_plan_is_refused() {
     assert_eq!(ran.code, 0, "{}", ran.out);
 }
 
+/// Who edits what the plan was made from can make the digest fit too. Such a file is refused, or
+/// is a plan as `show` tells it; it never breaks the reader.
+#[test]
+fn a_forged_digest_breaks_nothing() {
+    use sha2::Digest as _;
+    let (place, text) = planned();
+    let document: Json = serde_json::from_str(&text).expect("JSON");
+    let (mut all, mut attack) = (Vec::new(), Attack::new("forged plans"));
+    leaves(&document["amlplan"]["saved"], "/amlplan/saved", &mut all);
+    attack.dice.shuffle(&mut all);
+    for at in &all {
+        for how in ["change", "delete", "add"] {
+            if !attack.goes_on() {
+                break;
+            }
+            let mut forged = edit(&document, at, how);
+            let saved = forged["amlplan"]["saved"].to_string();
+            let digest = sha2::Sha256::digest(saved.as_bytes());
+            let digest: String = digest.iter().map(|it| format!("{it:02x}")).collect();
+            forged["amlplan"]["digest"] = digest.into();
+            let text = serde_json::to_string_pretty(&forged).expect("JSON") + "\n";
+            std::fs::write(place.path("forged.plan"), text).expect("a forged plan");
+            let ran = place.run(&["show", "forged.plan"]);
+            assert!([0, 1, 4].contains(&ran.code), "{how} of {at}: {}\n{}", ran.code, ran.err);
+            attack.count(if ran.code == 0 { "shown" } else { "refused" });
+        }
+    }
+}
+
+/// A plan of a large fleet is longer than any manifest may be.
+#[test]
+fn a_plan_that_was_written_can_be_read() {
+    let (place, _) = planned();
+    let described = format!("description: {}, name: edge, workspace", "x".repeat(24 << 20));
+    let manifest = MANIFEST.replace("name: edge, workspace", &described);
+    std::fs::write(place.path("cluster.yaml"), manifest).expect("a manifest");
+    let ran = place.run(&["plan", "--sandbox", "--out", "large.plan"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let length = std::fs::metadata(place.path("large.plan")).expect("a plan").len();
+    assert!(length > 64 << 20, "{length}");
+    let ran = place.run(&["apply", "large.plan", "--sandbox"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
 #[test]
 fn a_plan_is_applied_where_it_was_made() {
     let (mut place, _) = planned();

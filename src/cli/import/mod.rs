@@ -108,7 +108,7 @@ fn invalid(text: &str, context: &Context) -> Result<Diagnostics, Failure> {
     };
     let folder = tempfile::tempdir().map_err(failed)?;
     let file = folder.path().join("cluster.yaml");
-    std::fs::write(&file, text).map_err(failed)?;
+    source::write(&file, text)?;
     let stand_in = |name: &str| {
         let guid = name.to_uppercase().contains("SUBSCRIPTION") || name.contains("_ID");
         let text = if guid { "00000000-0000-0000-0000-000000000000" } else { "stand-in" };
@@ -183,9 +183,7 @@ fn standard_input() -> Result<Arc<Source>, Failure> {
 fn write(text: &str, args: &ImportArgs, context: &Context) -> Result<Exit, Failure> {
     match &args.out {
         None => context.out.result(text),
-        Some(path) => std::fs::write(path, text).map_err(|it| {
-            Failure::error("file-unwritable", format!("cannot write `{}`: {it}", path.display()))
-        })?,
+        Some(path) => source::write(path, text)?,
     }
     Ok(Exit::Done)
 }

@@ -235,8 +235,12 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
         "",
     );
     let gateway = json!([{"metadata": {"name": "gateway", "namespace": "azureml", "annotations": {"meta.helm.sh/release-name": "ext"}}}]);
-    let world = World::good(false).answer("deployments", gateway);
+    let world = World::good(false).answer("deployments", gateway.clone());
     expect(&world, "installed-another-way", Status::Fail, "named ext");
+    let mut young = gateway.clone();
+    young[0]["metadata"]["creationTimestamp"] = json!("2026-06-01T11:58:00Z");
+    let at_work = World::good(false).answer("deployments", young);
+    expect(&at_work, "installed-another-way", Status::Warning, "just now");
     let known =
         world.live("edge/extension/ext", "/properties/provisioningState", json!("Succeeded"));
     expect(&known, "installed-another-way", Status::Pass, "");
@@ -251,6 +255,12 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
     let stuck: Vec<Json> = (0..11)
         .map(|it| json!({"metadata": {"name": format!("sh.helm.release.v1.ext.v{it}"), "labels": {"status": "pending-upgrade"}}}))
         .collect();
+    let updating = World::good(false).answer("secrets", json!(stuck)).live(
+        "edge/extension/ext",
+        "/properties/provisioningState",
+        json!("Updating"),
+    );
+    expect(&updating, "helm-revisions-pending", Status::Warning, "it is Updating");
     expect(
         &World::good(false).answer("secrets", json!(stuck)),
         "helm-revisions-pending",

@@ -1,0 +1,308 @@
+//! Clients and servers that are killed in the middle, clients that work against one another, and an
+//! administrator who edits the same object: over sockets, at points that the dice choose. Whatever
+//! happens, applying again ends where an undisturbed apply ends, and nothing that was answered is
+//! lost.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::Attack;
+use crate::served::{Server, amlplan, sign_in};
+
+const MANIFEST: &str = "apiVersion: amlplan/v1
+kind: Cluster
+name: edge
+azure:
+  cloud: {name: sandbox, resourceManager: '${BASE:-http://127.0.0.1:1}'}
+  subscription: 00000000-0000-0000-0000-000000000000
+  resourceGroup: ml-rg
+cluster: {type: connectedClusters, name: edge, distribution: openshift, kubeconfig: ./kubeconfigs/edge.yaml}
+scc: {method: users}
+extension:
+  name: arcml-extension
+  configurationSettings: {enableTraining: true}
+computes:
+- {name: k8s, workspace: {name: ws1}, namespace: team-a, identity: {type: SystemAssigned}}
+instanceTypes:
+- {name: gpu, nodeSelector: {sku: gpu}, resources: {requests: {cpu: '1', memory: 2Gi}, limits: {cpu: '2', memory: 2Gi}}}
+";
+
+/// How a run may end whose server was killed, or that met another one at work.
+const ENDS: [i32; 4] = [0, 1, 3, 7];
+
+/// Applies that may be needed until all is done.
+const RUNS: usize = 6;
+
+/// A served world that outlives its server.
+struct World {
+    folder: tempfile::TempDir,
+    server: Option<Server>,
+    url: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("cluster.yaml"), MANIFEST).expect("a manifest");
+        let mut world = Self { folder, server: None, url: "http://127.0.0.1:1".to_owned() };
+        // The world begins with what the manifest presupposes.
+        let server = Server::start(world.path(), &["--file", "cluster.yaml"]);
+        world.url.clone_from(&server.url);
+        world.server = Some(server);
+        world
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = amlplan(self.path());
+        sign_in(&mut command).env("BASE", &self.url).args(words).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("runs")
+    }
+
+    /// Kills the server, or stops it, and starts it again where it was.
+    fn restart(&mut self, kill: bool) {
+        match self.server.take() {
+            Some(server) if !kill => server.stop(),
+            // Dropped is killed.
+            _ => {}
+        }
+        let address = self.url.rsplit('/').next().expect("an address").to_owned();
+        self.server = Some(Server::start_at(self.path(), &address, &[]));
+    }
+
+    /// What the server holds, by kind and name.
+    fn inventory(&self) -> BTreeSet<String> {
+        let shown = self.run(&["sandbox", "show", "--json", "--state", "state.json"]);
+        let shown: Json = serde_json::from_slice(&shown.stdout).unwrap_or_else(|error| {
+            panic!("{error}: {}", String::from_utf8_lossy(&shown.stderr));
+        });
+        let arm = shown["arm"].as_object().expect("a map").keys().map(|it| it.to_lowercase());
+        let mut found: BTreeSet<String> = arm.collect();
+        for object in shown["kubernetes"]["edge"].as_array().expect("a list") {
+            let text = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or("");
+            let (kind, name) = (text("/kind"), text("/metadata/name"));
+            // Helm keeps a Secret for each revision, and a hook leaves its report behind.
+            let kept = name.starts_with("sh.helm.release") || name.contains("healthcheck");
+            if !["Event", "Pod", "ReplicaSet"].contains(&kind) && !kept {
+                found.insert(format!("{kind} {}/{name}", text("/metadata/namespace")));
+            }
+        }
+        found
+    }
+
+    /// Repeats a command until it is done.
+    #[track_caller]
+    fn until_done(&self, words: &[&str]) -> usize {
+        let mut said = String::new();
+        for run in 1..=RUNS {
+            let ran = self.run(words);
+            said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            let code = ran.status.code().unwrap_or(-1);
+            assert!(ENDS.contains(&code), "{words:?}: {code}\n{said}");
+            if code == 0 {
+                return run;
+            }
+        }
+        panic!("{words:?}: not done after {RUNS} runs\n{said}");
+    }
+
+    #[track_caller]
+    fn holds(&self, expected: &BTreeSet<String>) {
+        let found = self.inventory();
+        let (more, less): (Vec<_>, Vec<_>) =
+            (found.difference(expected).collect(), expected.difference(&found).collect());
+        assert!(more.is_empty() && less.is_empty(), "too many {more:#?}, missing {less:#?}");
+    }
+
+    #[track_caller]
+    fn nothing_to_do(&self) {
+        let ran = self.run(&["plan", "--detailed-exitcode"]);
+        let shown = [ran.stdout, ran.stderr].concat();
+        assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown));
+    }
+}
+
+/// A client at work whose events are counted, so that it can be killed between any two of them.
+struct Client {
+    child: Child,
+    events: mpsc::Receiver<String>,
+}
+
+impl Client {
+    fn start(world: &World, command: &str) -> Self {
+        let mut command = world.command(&[command, "--auto-approve", "--json"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let (sender, events) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|it| sender.send(it)));
+        Self { child, events }
+    }
+
+    /// Lets it go on for so many events and a moment more; the addresses that it said are done.
+    fn goes_on(&self, events: usize, moment: Duration) -> Vec<String> {
+        let mut done = Vec::new();
+        let mut note = |line: String| {
+            let event: Json = serde_json::from_str(&line).expect("one JSON a line");
+            if event["type"] == "apply_complete" {
+                done.push(event["address"].as_str().unwrap_or_default().to_owned());
+            }
+        };
+        self.events.iter().take(events).for_each(&mut note);
+        if let Ok(line) = self.events.recv_timeout(moment) {
+            note(line);
+        }
+        done
+    }
+
+    fn kill(mut self) {
+        let _ = self.child.kill();
+        self.child.wait().expect("ends");
+    }
+
+    fn ends(mut self) -> i32 {
+        self.events.iter().for_each(drop);
+        self.child.wait().expect("ends").code().unwrap_or(-1)
+    }
+}
+
+/// The addresses whose step is still to be done.
+fn planned(world: &World) -> BTreeSet<String> {
+    let ran = world.run(&["plan", "--json"]);
+    let plan: Json = serde_json::from_slice(&ran.stdout)
+        .unwrap_or_else(|_| panic!("no plan: {}", String::from_utf8_lossy(&ran.stderr)));
+    let all = plan["resource_changes"].as_array().expect("a list").iter();
+    let makes = all.filter(|it| it["change"]["actions"][0] == "create");
+    makes.map(|it| it["address"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn killed_at_any_point_it_ends_where_an_undisturbed_apply_ends() {
+    let mut attack = Attack::new("kill -9 over sockets");
+    let mut world = World::new();
+    world.until_done(&["apply", "--auto-approve"]);
+    let applied = world.inventory();
+    world.until_done(&["destroy", "--auto-approve"]);
+    let destroyed = world.inventory();
+    while attack.goes_on() {
+        for (command, expected) in [("apply", &applied), ("destroy", &destroyed)] {
+            let client = Client::start(&world, command);
+            let moment = Duration::from_micros(attack.dice.u64(0..60_000));
+            let done = client.goes_on(attack.dice.usize(0..24), moment);
+            if attack.dice.bool() {
+                client.kill();
+                attack.count(format!("clients killed in {command}"));
+            } else {
+                let kill = attack.dice.u8(0..4) > 0;
+                world.restart(kill);
+                let code = client.ends();
+                assert!(ENDS.contains(&code), "{command} ends with {code} when its server dies");
+                let how = if kill { "killed" } else { "stopped" };
+                attack.count(format!("servers {how} in {command}"));
+            }
+            if command == "apply" {
+                let open = planned(&world);
+                let lost: Vec<_> = done.iter().filter(|it| open.contains(*it)).collect();
+                assert!(lost.is_empty(), "said to be done, and lost: {lost:?}");
+            }
+            let runs = world.until_done(&[command, "--auto-approve"]);
+            attack.count(format!("done by run {runs} after the kill"));
+            world.holds(expected);
+            if command == "apply" {
+                world.nothing_to_do();
+            }
+        }
+    }
+}
+
+/// Two applies of one manifest, then two destroys, begun at the same time; doctor looks on.
+#[test]
+fn two_clients_at_once_end_where_one_ends() {
+    let mut attack = Attack::new("two clients at once");
+    let world = World::new();
+    world.until_done(&["apply", "--auto-approve"]);
+    let applied = world.inventory();
+    world.until_done(&["destroy", "--auto-approve"]);
+    let destroyed = world.inventory();
+    while attack.goes_on() {
+        for (command, expected) in [("apply", &applied), ("destroy", &destroyed)] {
+            let one = Client::start(&world, command);
+            one.goes_on(attack.dice.usize(0..8), Duration::ZERO);
+            let two = Client::start(&world, command);
+            let looked = world.run(&["doctor"]);
+            let said = String::from_utf8_lossy(&looked.stdout).into_owned();
+            assert!(!said.contains("remove it the way it was installed"), "{said}");
+            for code in [one.ends(), two.ends()] {
+                assert!(ENDS.contains(&code), "{command} beside another: {code}");
+                attack.count(format!("{command} ends with {code}"));
+            }
+            world.until_done(&[command, "--auto-approve"]);
+            world.holds(expected);
+        }
+        attack.count("rounds");
+    }
+}
+
+/// An administrator adds users to the SCC that amlplan adds users to: neither loses any.
+#[test]
+fn editors_of_one_scc_lose_nothing() {
+    let mut attack = Attack::new("editors of one SCC");
+    let world = World::new();
+    let users = || -> Vec<String> {
+        let shown = world.run(&["sandbox", "show", "--json", "--state", "state.json"]);
+        let shown: Json = serde_json::from_slice(&shown.stdout).expect("JSON");
+        let all = shown["kubernetes"]["edge"].as_array().expect("a list");
+        let scc = |it: &&Json| {
+            it["kind"] == "SecurityContextConstraints" && it["metadata"]["name"] == "privileged"
+        };
+        let users = &all.iter().find(scc).expect("the SCC")["users"];
+        let users = users.as_array().cloned().unwrap_or_default();
+        users.iter().map(|it| it.as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let before = users();
+    let mut added = Vec::new();
+    while attack.goes_on() {
+        for command in ["apply", "destroy"] {
+            let client = Client::start(&world, command);
+            for _ in 0..attack.dice.usize(1..6) {
+                let name = format!("editor-{}", added.len());
+                let change = format!("/users/-=\"{name}\"");
+                let words =
+                    ["sandbox", "--state", "state.json", "set", "edge/scc_grant/privileged"];
+                let ran = world.run(&[&words[..], &[change.as_str()]].concat());
+                assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+                added.push(name);
+                attack.count("edits");
+            }
+            let code = client.ends();
+            assert!(ENDS.contains(&code), "{command} beside an editor: {code}");
+            world.until_done(&[command, "--auto-approve"]);
+            attack.count(command);
+            let found = users();
+            let lost: Vec<_> = added.iter().filter(|it| !found.contains(it)).collect();
+            assert!(lost.is_empty(), "edits lost: {lost:?} of {found:?}");
+            if command == "apply" {
+                world.nothing_to_do();
+                assert!(
+                    found.len() > before.len() + added.len(),
+                    "our users are missing: {found:?}"
+                );
+            } else {
+                assert_eq!(found.len(), before.len() + added.len(), "{found:?}");
+            }
+        }
+    }
+}
