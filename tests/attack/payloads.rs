@@ -61,6 +61,30 @@ fn commands(format: &str) -> &'static [&'static str] {
     }
 }
 
+/// What stands outside of code spans, which begin and end with equally many backticks (CommonMark).
+fn outside_of_code(text: &str) -> String {
+    let mut outside = String::new();
+    for line in text.lines() {
+        let mut rest = line.replace("\\`", "");
+        while let Some(at) = rest.find('`') {
+            outside.push_str(&rest[..at]);
+            let ticks = rest[at..].len() - rest[at..].trim_start_matches('`').len();
+            let body = rest.split_off(at + ticks);
+            let ends = |it: &(usize, &str)| {
+                let before = body[..it.0].ends_with('`');
+                !before && !body[it.0 + ticks..].starts_with('`')
+            };
+            match body.match_indices(&"`".repeat(ticks)).find(ends) {
+                Some((end, _)) => rest = body[end + ticks..].to_owned(),
+                None => rest = body,
+            }
+        }
+        outside.push_str(&rest);
+        outside.push('\n');
+    }
+    outside
+}
+
 /// Fails when anything in a text could act.
 #[track_caller]
 fn inert(text: &str, format: &str, what: &str) {
@@ -91,7 +115,7 @@ fn inert(text: &str, format: &str, what: &str) {
     }
     if format == "markdown" {
         // Outside of code spans nothing is left that formats.
-        let outside: String = text.replace("\\`", "").split('`').step_by(2).collect();
+        let outside = outside_of_code(text);
         let outside = outside.replace("\\<", "").replace("\\[", "").replace("\\]", "");
         if outside.contains("<script") || outside.contains("](") {
             wrong("markdown");
