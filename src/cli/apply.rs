@@ -39,8 +39,8 @@ fn is_plan(path: &Path) -> bool {
         path.extension().is_some_and(|it| ["yaml", "yml", "toml"].iter().any(|e| it == *e));
     // The first sign tells; a plan of a fleet is large.
     let first = || {
-        let bytes = std::fs::File::open(path).ok()?.bytes().map_while(Result::ok);
-        bytes.take(1024).find(|it| !it.is_ascii_whitespace())
+        let file = std::io::BufReader::new(std::fs::File::open(path).ok()?);
+        file.bytes().map_while(Result::ok).take(1024).find(|it| !it.is_ascii_whitespace())
     };
     !manifest && path.is_file() && first() == Some(b'{')
 }
