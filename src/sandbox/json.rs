@@ -49,3 +49,41 @@ pub(crate) fn default_at(object: &mut Json, pointer: &str, value: Json) {
         *node = json!({ *last: value });
     }
 }
+
+/// A text, or an empty one where there is none.
+pub(crate) fn text(value: &Json) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Whether a text is this word, in any case.
+pub(crate) fn says(value: &Json, word: &str) -> bool {
+    value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(word))
+}
+
+/// The items of a list; none where there is no list.
+pub(crate) fn items(value: &Json) -> impl Iterator<Item = &Json> {
+    value.as_array().into_iter().flatten()
+}
+
+/// The members of an object; none where there is no object.
+pub(crate) fn members(value: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    value.as_object().into_iter().flatten()
+}
+
+/// Gives an object the members of another that it does not have, or has as `null`.
+pub(crate) fn fill(object: &mut Json, defaults: &Json) {
+    for (name, value) in members(defaults) {
+        if object.get(name).is_none_or(Json::is_null) {
+            object[name] = value.clone();
+        }
+    }
+}
+
+/// Copies members from one object into another, where they are.
+pub(crate) fn copy(from: &Json, names: &[&str], to: &mut Json) {
+    for name in names {
+        if let Some(value) = from.get(name).filter(|value| !value.is_null()) {
+            to[*name] = value.clone();
+        }
+    }
+}

@@ -5,7 +5,8 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{Method, Request, Response};
 
-use crate::arm::{answer, front, ml};
+use crate::arm::answer::{refuse, too_many};
+use crate::arm::{front, ml};
 use crate::kubefront::{self, Outcome};
 use crate::login;
 use crate::progress::advance;
@@ -13,7 +14,7 @@ use crate::sandbox::Sandbox;
 use crate::state::clock::Pace;
 use crate::state::faults::Fault;
 use crate::state::world::World;
-use crate::wire::{Call, Reply, broken, fail};
+use crate::wire::{Call, Reply, broken};
 
 /// The scheme a server puts into a request whose URI is relative.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +69,7 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
             kubefront::failure(429, "TooManyRequests", "too many requests, please try again later")
                 .with("Retry-After", "1"),
         ),
-        Fault::Throttle => Some(answer::too_many(2)),
+        Fault::Throttle => Some(too_many(2)),
         Fault::ServerError(status) if kubernetes => Some(kubefront::failure(
             status,
             "InternalError",
@@ -109,19 +110,13 @@ fn length_required() -> Outcome {
 }
 
 fn server_error(status: u16) -> Reply {
-    let (code, message) = match status {
-        502 => ("BadGateway", "The gateway received an invalid response."),
-        503 => (
-            "ServerTimeout",
-            "The request timed out. Diagnostic information: timestamp, correlation id.",
-        ),
-        504 => (
-            "GatewayTimeout",
-            "The gateway did not receive a response from the resource provider within the specified time period.",
-        ),
-        _ => ("InternalServerError", "Encountered internal server error."),
+    let error = match status {
+        502 => "bad-gateway",
+        503 => "server-timeout",
+        504 => "gateway-timeout",
+        _ => "server-error",
     };
-    fail(status, code, message)
+    refuse(error, &[])
 }
 
 /// The first Python SDK reads computes under `{api}/rp/workspaces/subscriptions/…`.

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::agents::chart::ensure_namespace;
 use crate::arm::answer::fill_identity;
-use crate::arm::clusters::{self, DEFAULT_NODES, DEFAULT_VERSION};
+use crate::arm::clusters::{self, DEFAULT_VERSION};
 use crate::arm::{features, generic, groups, ml, providers};
 use crate::state::clock::Work;
 use crate::state::id::{self, parent_id};
@@ -232,14 +232,9 @@ fn seed_cluster(world: &mut World, cluster: &SeedCluster) {
     ensure_scope(world, &id, &cluster.location);
     if first_time(world, &id) && world.get(&id).is_none() {
         let file = world.file.cluster(&cluster.name).cloned();
-        let distribution = file
-            .as_ref()
-            .and_then(|file| file.distribution.clone())
-            .or_else(|| cluster.distribution.clone())
-            .unwrap_or_else(|| if is_aks(&cluster.kind) { "aks" } else { "generic" }.to_owned());
-        let body = cluster_body(world, &id, cluster, file.as_ref(), &distribution);
+        let body = cluster_body(world, &id, cluster, file.as_ref());
         world.put(&id, body);
-        clusters::materialise(world, &id, &distribution);
+        clusters::materialise(world, &id);
     }
     for (namespace, name) in &cluster.secrets {
         if first_time(world, &format!("{id}/secrets/{namespace}/{name}")) {
@@ -248,47 +243,42 @@ fn seed_cluster(world: &mut World, cluster: &SeedCluster) {
     }
 }
 
+/// The body of a seeded cluster; what is not said here its service adds.
 fn cluster_body(
     world: &World,
     id: &str,
     cluster: &SeedCluster,
     file: Option<&FileCluster>,
-    distribution: &str,
 ) -> Json {
-    let nodes = file.and_then(|file| file.nodes).unwrap_or(DEFAULT_NODES);
-    let version = file
-        .and_then(|file| file.kubernetes_version.clone())
-        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let connectivity =
-        file.and_then(|file| file.connectivity.clone()).unwrap_or_else(|| "Connected".to_owned());
     let location = if cluster.location.is_empty() { DEFAULT_LOCATION } else { &cluster.location };
     let identity = fill_identity(world, id, &json!({"type": "SystemAssigned"}));
-    if is_aks(&cluster.kind) {
-        let stopped = !connectivity.eq_ignore_ascii_case("connected")
-            && !connectivity.eq_ignore_ascii_case("running");
-        // AKS returns ids with `resourcegroups` in lower case.
-        let shown = id.replace("/resourceGroups/", "/resourcegroups/");
-        return json!({"id": shown, "name": cluster.name, "type": "Microsoft.ContainerService/ManagedClusters", "location": location,
-            "tags": {}, "identity": identity, "sku": {"name": "Base", "tier": "Standard"}, "eTag": world.guid(&format!("etag {id}")),
-            "properties": {"provisioningState": "Succeeded", "powerState": {"code": if stopped { "Stopped" } else { "Running" }},
-                "kubernetesVersion": version, "currentKubernetesVersion": version, "dnsPrefix": cluster.name, "enableRBAC": true,
-                "fqdn": format!("{}-0a1b2c3d.hcp.{location}.azmk8s.io", cluster.name.to_ascii_lowercase()),
-                "nodeResourceGroup": format!("MC_{}_{}_{location}", cluster.resource_group, cluster.name), "disableLocalAccounts": false,
-                "servicePrincipalProfile": {"clientId": "msi"}, "networkProfile": {"networkPlugin": "azure", "outboundType": "loadBalancer"},
-                "identityProfile": {"kubeletidentity": {"resourceId": format!("{id}-agentpool"), "clientId": world.guid(&format!("kubelet client {id}")), "objectId": world.guid(&format!("kubelet {id}"))}},
-                "agentPoolProfiles": [{"name": "nodepool1", "count": nodes, "vmSize": "Standard_D8s_v5", "osType": "Linux", "osSKU": "Ubuntu",
-                    "mode": "System", "type": "VirtualMachineScaleSets", "provisioningState": "Succeeded", "powerState": {"code": "Running"},
-                    "orchestratorVersion": version, "currentOrchestratorVersion": version}],
-                "oidcIssuerProfile": {"enabled": false}, "addonProfiles": {}, "publicNetworkAccess": "Enabled"}});
+    let mut body = json!({"id": id, "name": cluster.name, "type": "microsoft.kubernetes/connectedclusters",
+        "location": location, "tags": {}, "identity": identity, "properties": {}});
+    let nodes = file.and_then(|file| file.nodes).unwrap_or(3);
+    let version =
+        file.and_then(|file| file.kubernetes_version.as_deref()).unwrap_or(DEFAULT_VERSION);
+    let connectivity = file.and_then(|file| file.connectivity.as_deref()).unwrap_or("Connected");
+    let distribution = file.and_then(|file| file.distribution.as_deref());
+    let distribution = distribution.or(cluster.distribution.as_deref()).unwrap_or("generic");
+    let properties = &mut body["properties"];
+    properties["kubernetesVersion"] = json!(version);
+    if !clusters::is_aks(id) {
+        properties["connectivityStatus"] = json!(connectivity);
+        properties["distribution"] = json!(distribution);
+        properties["totalNodeCount"] = json!(nodes);
+        properties["totalCoreCount"] = json!(nodes * 8);
+        clusters::complete(world, id, &mut body);
+        return body;
     }
-    let stamp = world.stamp();
-    json!({"id": id, "name": cluster.name, "type": "microsoft.kubernetes/connectedclusters", "location": location, "tags": {}, "identity": identity,
-        "systemData": {"createdAt": stamp, "lastModifiedAt": stamp, "createdBy": "sandbox", "createdByType": "Application"},
-        "properties": {"provisioningState": "Succeeded", "connectivityStatus": connectivity, "distribution": distribution,
-            "infrastructure": "generic", "kubernetesVersion": version, "agentVersion": "1.29.3", "totalNodeCount": nodes,
-            "totalCoreCount": nodes * 8, "offering": null, "agentPublicKeyCertificate": "",
-            "privateLinkState": "Disabled",
-            "arcAgentProfile": {"agentAutoUpgrade": "Enabled", "agentState": "Succeeded"}}})
+    properties["currentKubernetesVersion"] = json!(version);
+    let runs = ["connected", "running"].contains(&connectivity.to_ascii_lowercase().as_str());
+    properties["powerState"]["code"] = json!(if runs { "Running" } else { "Stopped" });
+    clusters::complete(world, id, &mut body);
+    let pool = &mut body["properties"]["agentPoolProfiles"][0];
+    pool["count"] = json!(nodes);
+    pool["orchestratorVersion"] = json!(version);
+    pool["currentOrchestratorVersion"] = json!(version);
+    body
 }
 
 /// A TLS Secret as the documentation makes it: Opaque, with `cert.pem` and `key.pem`.

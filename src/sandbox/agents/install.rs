@@ -86,9 +86,8 @@ fn finish_other(world: &mut World, release: &Release, operation: &str, step: Ste
 
 /// Ends what runs on an extension because it is being deleted.
 pub(crate) fn abandon(world: &mut World, extension: &str) {
-    for operation in world.running_on(extension) {
-        world.end(&operation, Some(json!({"code": "OperationCanceled", "message": "The operation was superseded by a delete."})));
-    }
+    let text = "The operation was superseded by a delete.";
+    world.end_running(extension, "OperationCanceled", text);
 }
 
 /// Whether the agents of the cluster hear from Azure: connected, and for AKS running.

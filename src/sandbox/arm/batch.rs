@@ -6,9 +6,10 @@ use axum::body::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::{Value as Json, json};
 
-use super::{answer, front};
+use super::answer::{refuse, retry_later};
+use super::front;
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply, decode_path, fail};
+use crate::wire::{Answer, Call, Reply, decode_path};
 
 const AT_ONCE: usize = 20;
 const MOST: usize = 500;
@@ -20,16 +21,12 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
         let found = call.segments.get(1).and_then(|id| world.batches.get(id)).cloned();
         return found
             .map(|value| Reply::ok(json!({ "value": value })))
-            .ok_or_else(|| fail(404, "NotFound", "The batch was not found or has expired."));
+            .ok_or_else(|| refuse("batch", &[]));
     }
     let body = call.json()?;
     let requests = body["requests"].as_array().cloned().unwrap_or_default();
     if call.method != Method::POST || requests.is_empty() || requests.len() > MOST {
-        return Err(fail(
-            400,
-            "InvalidBatchRequest",
-            format!("A batch holds 1 to {MOST} requests; this one has {}.", requests.len()),
-        ));
+        return Err(refuse("batch-size", &[&MOST.to_string(), &requests.len().to_string()]));
     }
     let answers: Vec<Json> = requests.iter().map(|it| answer(world, call, it)).collect();
     if answers.len() <= AT_ONCE {
@@ -42,7 +39,7 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
     world.batches.insert(id.clone(), Json::Array(answers));
     let version = call.api_version();
     let location = format!("{}/batch/{id}?api-version={version}", call.origin);
-    Ok(answer::retry_later(world, Reply::empty(202).with("Location", location), 1))
+    Ok(retry_later(world, Reply::empty(202).with("Location", location), 1))
 }
 
 fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
@@ -68,11 +65,8 @@ fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
         unmeasured: false,
         origin: around.origin.clone(),
     };
-    let reply = if own.is(0, "batch") {
-        fail(400, "InvalidBatchRequest", "A batch holds no batches.")
-    } else {
-        front::handle(world, &own)
-    };
+    let reply =
+        if own.is(0, "batch") { refuse("batch-nested", &[]) } else { front::handle(world, &own) };
     let headers: serde_json::Map<String, Json> =
         reply.headers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let content = reply.body.unwrap_or(Json::Null);

@@ -1,174 +1,136 @@
 //! Arc-connected and AKS clusters ("Azure REST: Connected Clusters; Managed Clusters"), with the Kubernetes behind them.
 
 use base64::Engine;
-use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::answer::{canonical_id, method_not_allowed, not_found};
-use super::{generic, groups};
+use super::answer::{Ask, lower_group, mark_deleting, not_found, reads, refuse, region};
+use super::{generic, groups, providers};
+use crate::json::{fill, items, text};
 use crate::state::clock::Work;
 use crate::state::cluster::{Beginning, Cluster, kubeconfig};
-use crate::state::id::{self, Target};
+use crate::state::id;
 use crate::state::world::World;
 use crate::state::world_file::SccEdit;
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::wire::{Answer, Reply};
 
-/// Answers under `Microsoft.Kubernetes` and `Microsoft.ContainerService`.
-pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
-    let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
-    let id = canonical_id(call);
-    if level.types() == "managedclusters" {
-        check_etag(world, call, &id)?;
-    }
-    match (&call.method, level.types().as_str()) {
-        (&Method::PUT, "connectedclusters" | "managedclusters") => create(world, call, target, &id),
-        (&Method::PATCH, "connectedclusters" | "managedclusters") => {
-            generic::patch(world, call, target, &id)?;
-            let body = turn_etag(world, &id);
-            Ok(Reply::ok(body))
-        }
-        (&Method::DELETE, "connectedclusters" | "managedclusters") => remove(world, call, &id),
-        (
-            &Method::POST,
-            "managedclusters/listclusterusercredential"
-            | "managedclusters/listclusteradmincredential"
-            | "connectedclusters/listclusterusercredential",
-        ) => {
-            let cluster = id::parent_or_self(&id);
-            if world.cluster(&cluster).is_none() {
-                return Err(not_found(target));
-            }
-            let text = kubeconfig(&call.origin, &cluster, None);
-            let value = base64::engine::general_purpose::STANDARD.encode(text);
-            Ok(Reply::ok(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})))
-        }
-        _ => generic::handle(world, call, target),
-    }
+/// The version of Kubernetes when nobody says which.
+pub(crate) const DEFAULT_VERSION: &str = "1.33.4";
+
+/// Whether this is the id of an AKS cluster.
+pub(crate) fn is_aks(id: &str) -> bool {
+    id::type_of(id) == "microsoft.containerservice/managedclusters"
 }
 
-fn create(world: &mut World, call: &Call, target: &Target, id: &str) -> Answer {
-    let is_new = world.get(id).is_none();
-    let aks = id.to_ascii_lowercase().contains("/managedclusters/");
-    if !aks
-        && call.json()?.get("identity").is_none_or(|identity| identity["type"].as_str().is_none())
-    {
-        return Err(fail(
-            400,
-            "InvalidRequestContent",
-            "The 'identity' property is required for connected clusters.",
-        ));
+pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
+    let is_new = world.get(&ask.id).is_none();
+    if !is_aks(&ask.id) && !ask.call.json()?["identity"]["type"].is_string() {
+        return Err(refuse("cluster-identity", &[]));
     }
-    let mut reply = generic::put(world, call, target, id, |_, body| {
-        fill(body, aks);
-    })?;
-    if aks {
-        reply.body = Some(turn_etag(world, id));
-    }
+    let mut reply = generic::put(world, ask, |world, body| complete(world, &ask.id, body))?;
+    reply.body = Some(turn_etag(world, &ask.id));
     if is_new {
-        let distribution = world
-            .body(id)
-            .and_then(|b| b["properties"]["distribution"].as_str())
-            .unwrap_or("generic")
-            .to_owned();
-        materialise(world, id, &distribution);
+        materialise(world, &ask.id);
     }
     Ok(reply)
 }
 
-/// AKS honours `If-Match` and `If-None-Match` ("Azure REST: Managed Clusters", since 2024-09).
-fn check_etag(world: &World, call: &Call, id: &str) -> Result<(), Reply> {
-    if matches!(call.method, Method::GET | Method::HEAD) {
-        return Ok(());
-    }
-    let tag = world.body(id).map(|body| body["eTag"].as_str().unwrap_or_default().to_owned());
-    let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
-    let matches = call.header("if-match").is_none_or(|wanted| match &tag {
-        Some(tag) => wanted.trim() == "*" || plain(wanted) == *tag,
-        None => false,
-    });
-    let none = call.header("if-none-match").is_none_or(|it| it.trim() != "*" || tag.is_none());
-    if matches && none {
-        return Ok(());
-    }
-    Err(fail(
-        412,
-        "PreconditionFailed",
-        "The condition specified using HTTP conditional header(s) is not met.",
-    ))
+pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
+    generic::patch(world, ask)?;
+    Ok(Reply::ok(turn_etag(world, &ask.id)))
 }
 
-/// Gives a changed cluster a new `eTag`, and returns its body.
+pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
+    if world.get(&ask.id).is_none() {
+        return Ok(Reply::empty(204));
+    }
+    mark_deleting(world, &ask.id);
+    Ok(groups::accept_removal(world, ask.call, &ask.id, Work::Generic))
+}
+
+pub(crate) fn credentials(world: &mut World, ask: &Ask<'_>) -> Answer {
+    if world.cluster(ask.subject()).is_none() {
+        return Err(not_found(ask.target));
+    }
+    let config = kubeconfig(&ask.call.origin, ask.subject(), None);
+    let value = base64::engine::general_purpose::STANDARD.encode(config);
+    Ok(Reply::ok(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})))
+}
+
+/// AKS honours `If-Match` and `If-None-Match` ("Azure REST: Managed Clusters", since 2024-09).
+pub(crate) fn check_etag(world: &World, ask: &Ask<'_>) -> Result<(), Reply> {
+    let tag = world.body(&ask.id).map(|body| text(&body["eTag"]));
+    let plain = |text: &str| text.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    let matches = ask
+        .call
+        .header("if-match")
+        .is_none_or(|wanted| tag.is_some_and(|tag| wanted.trim() == "*" || plain(wanted) == tag));
+    let none = ask.call.header("if-none-match").is_none_or(|it| it.trim() != "*" || tag.is_none());
+    if reads(ask.call) || (matches && none) {
+        return Ok(());
+    }
+    Err(refuse("precondition", &[]))
+}
+
+/// Gives a changed AKS cluster a new `eTag`; returns the body.
 fn turn_etag(world: &mut World, id: &str) -> Json {
     let tag = world.guid(&format!("etag {id} {}", world.revision));
     let Some(stored) = world.get_mut(id) else { return Json::Null };
-    stored.body["eTag"] = json!(tag);
+    if is_aks(id) {
+        stored.body["eTag"] = json!(tag);
+    }
     stored.body.clone()
 }
 
 /// Gives a cluster the read-only members of a healthy one.
-fn fill(body: &mut Json, aks: bool) {
-    let properties = &mut body["properties"];
-    let defaults = if aks {
-        json!({"powerState": {"code": "Running"}, "kubernetesVersion": "1.33", "currentKubernetesVersion": "1.33.4",
-            "enableRBAC": true, "servicePrincipalProfile": {"clientId": "msi"},
-            "agentPoolProfiles": [{"name": "nodepool1", "count": 3, "vmSize": "Standard_D8s_v5", "osType": "Linux", "mode": "System"}]})
-    } else {
-        json!({"connectivityStatus": "Connected", "kubernetesVersion": "1.33.4", "agentVersion": "1.29.3",
-            "distribution": "generic", "infrastructure": "generic", "totalNodeCount": 3, "totalCoreCount": 24,
-            "offering": null, "agentPublicKeyCertificate": ""})
-    };
-    if let Json::Object(defaults) = defaults {
-        for (name, value) in defaults {
-            if properties.get(&name).is_none_or(Json::is_null) {
-                properties[&name] = value;
-            }
-        }
+pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
+    let (name, location) = (id::last_segment(id), region(&body["location"]));
+    fill(&mut body["properties"], providers::defaults(&id::type_of(id)));
+    if !is_aks(id) {
+        let stamp = world.stamp();
+        fill(
+            body,
+            &json!({"systemData": {"createdAt": stamp, "lastModifiedAt": stamp, "createdBy": "sandbox", "createdByType": "Application"}}),
+        );
+        return;
     }
-}
-
-fn remove(world: &mut World, call: &Call, id: &str) -> Answer {
-    if world.get(id).is_none() {
-        return Ok(Reply::empty(204));
-    }
-    if let Some(stored) = world.get_mut(id) {
-        stored.body["properties"]["provisioningState"] = json!("Deleting");
-    }
-    Ok(groups::accept_removal(world, call, id, Work::Generic))
+    // AKS returns ids with `resourcegroups` in lower case.
+    body["id"] = json!(lower_group(id));
+    body["type"] = json!("Microsoft.ContainerService/ManagedClusters");
+    fill(
+        body,
+        &json!({"sku": {"name": "Base", "tier": "Standard"}, "eTag": world.guid(&format!("etag {id}"))}),
+    );
+    let group = id::parse(id).group.unwrap_or_default();
+    let guid = |what: &str| world.guid(&format!("{what} {id}"));
+    fill(
+        &mut body["properties"],
+        &json!({"dnsPrefix": name,
+        "fqdn": format!("{}-0a1b2c3d.hcp.{location}.azmk8s.io", name.to_ascii_lowercase()), "nodeResourceGroup": format!("MC_{group}_{name}_{location}"),
+        "identityProfile": {"kubeletidentity": {"resourceId": format!("{id}-agentpool"), "clientId": guid("kubelet client"), "objectId": guid("kubelet")}}}),
+    );
 }
 
 /// Creates the Kubernetes behind a cluster resource, as its body and the world file describe it.
-pub(crate) fn materialise(world: &mut World, id: &str, distribution: &str) {
+pub(crate) fn materialise(world: &mut World, id: &str) {
     let Some(body) = world.body(id).cloned() else { return };
-    let name = body["name"].as_str().unwrap_or_default().to_owned();
-    let file = world.file.cluster(&name).cloned();
+    let name = text(&body["name"]).to_owned();
+    let file = world.file.cluster(&name);
     let properties = &body["properties"];
-    let aks = id::type_of(id) == "microsoft.containerservice/managedclusters";
-    let text = |member: &str| properties[member].as_str().map(ToOwned::to_owned);
-    let version = text("currentKubernetesVersion")
-        .or_else(|| text("kubernetesVersion"))
-        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let nodes = properties["totalNodeCount"]
-        .as_u64()
-        .or_else(|| {
-            properties["agentPoolProfiles"]
-                .as_array()
-                .map(|pools| pools.iter().filter_map(|pool| pool["count"].as_u64()).sum())
-        })
-        .unwrap_or(u64::from(DEFAULT_NODES));
+    let aks = is_aks(id);
+    let said = |member: &str| properties[member].as_str();
+    let version =
+        said("currentKubernetesVersion").or(said("kubernetesVersion")).unwrap_or(DEFAULT_VERSION);
+    let pools = items(&properties["agentPoolProfiles"]).filter_map(|pool| pool["count"].as_u64());
+    let distribution = if aks { "aks" } else { said("distribution").unwrap_or("generic") };
     let beginning = Beginning {
-        distribution: if aks { "aks" } else { distribution }.to_owned(),
-        version,
-        nodes,
+        distribution: distribution.to_owned(),
+        version: version.to_owned(),
+        nodes: properties["totalNodeCount"].as_u64().unwrap_or(pools.sum()),
         aks,
-        installed: file.as_ref().map(|file| file.installed.clone()).unwrap_or_default(),
+        installed: file.map(|file| file.installed.clone()).unwrap_or_default(),
         born: world.kube_stamp(),
         rules: world.file.access.kubernetes.clone(),
     };
     let denied = file.is_some_and(|file| file.scc_edit == SccEdit::Deny);
     world.put_cluster(Cluster::new(id, name, denied, beginning));
 }
-
-/// As many nodes as a cluster has when nobody says how many.
-pub(crate) const DEFAULT_NODES: u32 = 3;
-/// The version of Kubernetes when nobody says which.
-pub(crate) const DEFAULT_VERSION: &str = "1.33.4";

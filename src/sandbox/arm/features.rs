@@ -6,80 +6,112 @@
 use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::answer::{self, method_not_allowed};
+use super::answer::{Ask, method_not_allowed, page, refuse, set};
 use super::providers;
+use crate::json::{says, text};
 use crate::state::clock::Work;
-use crate::state::id::{self, Target};
-use crate::state::world::{Event, World};
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::state::id;
+use crate::state::world::World;
+use crate::wire::{Answer, Reply};
 
 /// What a world file calls a feature that Azure no longer lists.
 const RETIRED: &str = "Retired";
 
+/// A feature of a subscription.
+#[derive(Clone, Copy)]
+struct Feature<'a> {
+    subscription: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
 /// Answers under `Microsoft.Features`.
-pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
-    let Some(level) = target.last() else { return Err(method_not_allowed(call)) };
-    let subscription = target.subscription.as_deref().unwrap_or_default();
-    let (namespace, name) = (level.name(0), level.name(1));
-    match (&call.method, level.types().as_str()) {
-        (&Method::GET, "features" | "subscriptionfeatureregistrations") => Ok(answer::page(
-            world,
-            call,
-            list(world, subscription, None, level.types() == "features"),
-            |it| it,
-        )),
-        (&Method::GET, "providers/features") if name.is_empty() => {
-            Ok(answer::page(world, call, list(world, subscription, Some(namespace), true), |it| it))
-        }
-        (&Method::GET, "featureproviders/subscriptionfeatureregistrations") if name.is_empty() => {
-            Ok(answer::page(world, call, list(world, subscription, Some(namespace), false), |it| {
-                it
-            }))
-        }
-        (&Method::GET, "providers/features") => {
-            feature(world, subscription, namespace, name).map(Reply::ok)
-        }
-        (&Method::POST, "providers/features/register") => {
-            feature(world, subscription, namespace, name)?;
-            register(world, subscription, namespace, name);
-            feature(world, subscription, namespace, name).map(Reply::ok)
-        }
-        (&Method::POST, "providers/features/unregister") => {
-            feature(world, subscription, namespace, name)?;
-            unregister(world, subscription, namespace, name);
-            feature(world, subscription, namespace, name).map(Reply::ok)
-        }
-        (&Method::GET, "featureproviders/subscriptionfeatureregistrations") => {
-            feature(world, subscription, namespace, name)?;
-            Ok(Reply::ok(registration(world, subscription, namespace, name)))
-        }
-        (&Method::PUT, "featureproviders/subscriptionfeatureregistrations") => {
-            feature(world, subscription, namespace, name)?;
-            register(world, subscription, namespace, name);
-            Ok(Reply::ok(registration(world, subscription, namespace, name)))
-        }
-        (&Method::DELETE, "featureproviders/subscriptionfeatureregistrations") => {
-            feature(world, subscription, namespace, name)?;
-            unregister(world, subscription, namespace, name);
-            Ok(Reply::empty(200))
-        }
-        _ => Err(method_not_allowed(call)),
+pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> Answer {
+    let Some(level) = ask.target.last() else { return Err(method_not_allowed(ask.call)) };
+    let (subscription, namespace, name) = (ask.subscription(), level.name(0), level.name(1));
+    let feature = Feature { subscription, namespace, name };
+    let types = level.types();
+    let newer = types.contains("subscriptionfeatureregistrations");
+    if ask.call.method == Method::GET && name.is_empty() {
+        let of = Some(namespace).filter(|_| types.contains('/'));
+        return Ok(page(world, ask.call, list(world, subscription, of, newer), |body| body));
     }
+    let turn = match (&ask.call.method, types.as_str()) {
+        (
+            &Method::GET,
+            "providers/features" | "featureproviders/subscriptionfeatureregistrations",
+        ) => None,
+        (&Method::POST, "providers/features/register")
+        | (&Method::PUT, "featureproviders/subscriptionfeatureregistrations") => Some(true),
+        (&Method::POST, "providers/features/unregister")
+        | (&Method::DELETE, "featureproviders/subscriptionfeatureregistrations") => Some(false),
+        _ => return Err(method_not_allowed(ask.call)),
+    };
+    providers::require_namespace(namespace)?;
+    if name.is_empty() || feature.state(world).eq_ignore_ascii_case(RETIRED) {
+        return Err(refuse("feature", &[name]));
+    }
+    if let Some(registers) = turn {
+        feature.turn(world, registers);
+    }
+    if ask.call.method == Method::DELETE {
+        return Ok(Reply::empty(200));
+    }
+    let state = feature.state(world);
+    let stored = world.body(&feature.id()).cloned();
+    Ok(Reply::ok(match stored {
+        _ if newer => feature.registration(world),
+        Some(body) => body,
+        None => feature.body(&state),
+    }))
 }
 
-fn id_of(subscription: &str, namespace: &str, name: &str) -> String {
-    format!(
-        "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{name}"
-    )
-}
+impl Feature<'_> {
+    fn id(self) -> String {
+        let Feature { subscription, namespace, name } = self;
+        format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{name}"
+        )
+    }
 
-/// The stored state of a feature; one that nobody touched is `NotRegistered`.
-pub(crate) fn state(world: &World, subscription: &str, namespace: &str, name: &str) -> String {
-    world
-        .body(&id_of(subscription, namespace, name))
-        .and_then(|body| body["properties"]["state"].as_str())
-        .unwrap_or("NotRegistered")
-        .to_owned()
+    /// One that nobody touched is `NotRegistered`.
+    fn state(self, world: &World) -> String {
+        let stored = world.body(&self.id()).and_then(|body| body["properties"]["state"].as_str());
+        stored.unwrap_or("NotRegistered").to_owned()
+    }
+
+    fn body(self, state: &str) -> Json {
+        json!({"properties": {"state": state}, "id": self.id(), "type": "Microsoft.Features/providers/features",
+            "name": format!("{}/{}", self.namespace, self.name)})
+    }
+
+    /// The same feature in the newer form.
+    fn registration(self, world: &World) -> Json {
+        let Feature { subscription, namespace, name } = self;
+        json!({
+            "id": format!("/subscriptions/{subscription}/providers/Microsoft.Features/featureProviders/{namespace}/subscriptionFeatureRegistrations/{name}"),
+            "name": name, "type": "Microsoft.Features/featureProviders/subscriptionFeatureRegistrations",
+            "properties": {"tenantId": world.tenant(), "subscriptionId": subscription, "featureName": name,
+                "providerNamespace": namespace, "state": self.state(world),
+                "approvalType": "AutoApproval", "shouldFeatureDisplayInPortal": false, "metadata": {}},
+        })
+    }
+
+    /// Registers or unregisters it, which takes its time. `Pending` waits for Microsoft; nothing a caller does moves it.
+    fn turn(self, world: &mut World, registers: bool) {
+        let (there, during, after) = if registers {
+            (["registered", "registering", "pending"], "Registering", "Registered")
+        } else {
+            (["unregistered", "unregistering", "notregistered"], "Unregistering", "Unregistered")
+        };
+        if there.contains(&self.state(world).to_ascii_lowercase().as_str()) {
+            return;
+        }
+        let id = self.id();
+        world.put(&id, self.body(during));
+        world.forget(&id);
+        world.after(Work::FeatureRegistration, set(&id, "/properties/state", after));
+    }
 }
 
 /// Puts a feature into a state without waiting.
@@ -90,10 +122,8 @@ pub(crate) fn set_state(
     name: &str,
     state: &str,
 ) {
-    let id = id_of(subscription, namespace, name);
-    let body = json!({"properties": {"state": state}, "id": id, "type": "Microsoft.Features/providers/features",
-        "name": format!("{namespace}/{name}")});
-    world.put(&id, body);
+    let feature = Feature { subscription, namespace, name };
+    world.put(&feature.id(), feature.body(state));
 }
 
 /// Makes sure that `sandbox set` finds a feature that was never touched.
@@ -104,81 +134,20 @@ pub(crate) fn materialise(world: &mut World, id: &str) {
         && level.is_named()
         && world.get(id).is_none()
     {
-        let (subscription, namespace, name) =
-            (subscription.clone(), level.name(0).to_owned(), level.name(1).to_owned());
-        set_state(world, &subscription, &namespace, &name, "NotRegistered");
+        set_state(world, subscription, level.name(0), level.name(1), "NotRegistered");
     }
 }
 
-fn feature(world: &World, subscription: &str, namespace: &str, name: &str) -> Result<Json, Reply> {
-    providers::state_known(namespace)?;
-    let state = state(world, subscription, namespace, name);
-    if state.eq_ignore_ascii_case(RETIRED) || name.is_empty() {
-        return Err(fail(
-            404,
-            "FeatureNotFound",
-            format!("The feature '{name}' could not be found."),
-        ));
-    }
-    Ok(world.body(&id_of(subscription, namespace, name)).cloned().unwrap_or_else(|| {
-        json!({"properties": {"state": state}, "id": id_of(subscription, namespace, name),
-            "type": "Microsoft.Features/providers/features", "name": format!("{namespace}/{name}")})
-    }))
-}
-
-fn registration(world: &World, subscription: &str, namespace: &str, name: &str) -> Json {
-    json!({
-        "id": format!("/subscriptions/{subscription}/providers/Microsoft.Features/featureProviders/{namespace}/subscriptionFeatureRegistrations/{name}"),
-        "name": name, "type": "Microsoft.Features/featureProviders/subscriptionFeatureRegistrations",
-        "properties": {"tenantId": world.tenant(), "subscriptionId": subscription, "featureName": name,
-            "providerNamespace": namespace, "state": state(world, subscription, namespace, name),
-            "approvalType": "AutoApproval", "shouldFeatureDisplayInPortal": false, "metadata": {}},
-    })
-}
-
-fn list(world: &World, subscription: &str, namespace: Option<&str>, old_form: bool) -> Vec<Json> {
-    world
-        .of_type(Some(subscription), "microsoft.features/providers/features")
-        .into_iter()
-        .filter_map(|stored| {
-            let (ns, name) = stored.body["name"].as_str()?.split_once('/')?;
-            let wanted = namespace.is_none_or(|wanted| wanted.eq_ignore_ascii_case(ns));
-            let retired = stored.body["properties"]["state"]
-                .as_str()
-                .is_some_and(|s| s.eq_ignore_ascii_case(RETIRED));
-            (wanted && !retired).then(|| {
-                if old_form {
-                    stored.body.clone()
-                } else {
-                    registration(world, subscription, ns, name)
-                }
-            })
-        })
-        .collect()
-}
-
-fn register(world: &mut World, subscription: &str, namespace: &str, name: &str) {
-    let now = state(world, subscription, namespace, name).to_ascii_lowercase();
-    // `Pending` waits for Microsoft; nothing a caller does moves it.
-    if ["registered", "registering", "pending"].contains(&now.as_str()) {
-        return;
-    }
-    set_state(world, subscription, namespace, name, "Registering");
-    turn(world, subscription, namespace, name, "Registered");
-}
-
-fn unregister(world: &mut World, subscription: &str, namespace: &str, name: &str) {
-    let now = state(world, subscription, namespace, name).to_ascii_lowercase();
-    if ["unregistered", "unregistering", "notregistered"].contains(&now.as_str()) {
-        return;
-    }
-    set_state(world, subscription, namespace, name, "Unregistering");
-    turn(world, subscription, namespace, name, "Unregistered");
-}
-
-fn turn(world: &mut World, subscription: &str, namespace: &str, name: &str, state: &str) {
-    let id = id_of(subscription, namespace, name);
-    world.forget(&id);
-    let event = Event::Set { id, pointer: "/properties/state".to_owned(), value: json!(state) };
-    world.after(Work::FeatureRegistration, event);
+/// The features that somebody touched and that are not retired.
+fn list(world: &World, subscription: &str, of: Option<&str>, newer: bool) -> Vec<Json> {
+    let all = world.of_type(Some(subscription), "microsoft.features/providers/features");
+    let shown = |body: &Json| {
+        let (namespace, name) = text(&body["name"]).split_once('/')?;
+        let wanted = of.is_none_or(|of| of.eq_ignore_ascii_case(namespace));
+        let retired = says(&body["properties"]["state"], RETIRED);
+        let feature = Feature { subscription, namespace, name };
+        let form = || if newer { feature.registration(world) } else { body.clone() };
+        (wanted && !retired).then(form)
+    };
+    all.into_iter().filter_map(|stored| shown(&stored.body)).collect()
 }

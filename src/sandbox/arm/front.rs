@@ -6,17 +6,14 @@
 use http::Method;
 use uuid::Uuid;
 
-use super::answer::too_many;
-use super::{
-    access, authorization, batch, clusters, extensions, features, generic, graph, groups,
-    log_analytics, messaging, ml, providers,
-};
+use super::answer::{Ask, refuse, too_many};
+use super::{access, authorization, batch, features, graph, groups, providers, services};
 use crate::login;
 use crate::state::clock::Pace;
 use crate::state::id::Target;
 use crate::state::throttle::Taken;
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::wire::{Answer, Call, Reply};
 
 /// Answers a request to ARM.
 pub(crate) fn handle(world: &mut World, call: &Call) -> Reply {
@@ -42,20 +39,10 @@ fn admit(
     if let Some(subscription) = &target.subscription {
         let path = format!("/subscriptions/{subscription}");
         if Uuid::parse_str(subscription).is_err() {
-            return Err(fail(
-                400,
-                "InvalidSubscriptionId",
-                format!(
-                    "The provided subscription identifier '{subscription}' is malformed or invalid."
-                ),
-            ));
+            return Err(refuse("subscription-id", &[subscription]));
         }
         if world.get(&path).is_none() {
-            return Err(fail(
-                404,
-                "SubscriptionNotFound",
-                format!("The subscription '{subscription}' could not be found."),
-            ));
+            return Err(refuse("subscription", &[subscription]));
         }
         throttle(world, call, subscription, limits)?;
         access::check(world, call, target)?;
@@ -64,11 +51,7 @@ fn admit(
         && !(target.levels.is_empty() && target.rest.is_empty())
         && world.get(&format!("/subscriptions/{subscription}/resourceGroups/{group}")).is_none()
     {
-        return Err(fail(
-            404,
-            "ResourceGroupNotFound",
-            format!("Resource group '{group}' could not be found."),
-        ));
+        return Err(refuse("group", &[group]));
     }
     authorization::check_locks(world, call, target)
 }
@@ -76,11 +59,7 @@ fn admit(
 fn check_api_version(call: &Call) -> Result<(), Reply> {
     let version = call.api_version();
     if version.is_empty() {
-        return Err(fail(
-            400,
-            "MissingApiVersionParameter",
-            "The api-version query parameter (?api-version=) is required for all requests.",
-        ));
+        return Err(refuse("missing-api-version", &[]));
     }
     let (date, suffix) = version.split_at_checked(10).unwrap_or((version, ""));
     let well_formed = date.len() == 10
@@ -92,14 +71,18 @@ fn check_api_version(call: &Call) -> Result<(), Reply> {
     if well_formed {
         return Ok(());
     }
-    Err(fail(
-        400,
-        "InvalidApiVersionParameter",
-        format!(
-            "The api-version '{version}' is invalid. The supported versions are dates of the form 'yyyy-MM-dd', optionally followed by '-preview'."
-        ),
-    ))
+    Err(refuse("api-version", &[version]))
 }
+
+/// Where answers say how much is left.
+const LEFT: [&str; 6] = [
+    "x-ms-ratelimit-remaining-subscription-reads",
+    "x-ms-ratelimit-remaining-subscription-global-reads",
+    "x-ms-ratelimit-remaining-subscription-deletes",
+    "x-ms-ratelimit-remaining-subscription-global-deletes",
+    "x-ms-ratelimit-remaining-subscription-writes",
+    "x-ms-ratelimit-remaining-subscription-global-writes",
+];
 
 /// Takes a token of the caller's bucket; the numbers are those seen on the wire in 2026.
 fn throttle(
@@ -109,27 +92,9 @@ fn throttle(
     limits: &mut Vec<(&'static str, String)>,
 ) -> Result<(), Reply> {
     let (name, header, global, size, refill) = match call.method {
-        Method::GET | Method::HEAD => (
-            "reads",
-            "x-ms-ratelimit-remaining-subscription-reads",
-            "x-ms-ratelimit-remaining-subscription-global-reads",
-            1100.0,
-            25.0,
-        ),
-        Method::DELETE => (
-            "deletes",
-            "x-ms-ratelimit-remaining-subscription-deletes",
-            "x-ms-ratelimit-remaining-subscription-global-deletes",
-            800.0,
-            10.0,
-        ),
-        _ => (
-            "writes",
-            "x-ms-ratelimit-remaining-subscription-writes",
-            "x-ms-ratelimit-remaining-subscription-global-writes",
-            800.0,
-            10.0,
-        ),
+        Method::GET | Method::HEAD => ("reads", LEFT[0], LEFT[1], 1100.0, 25.0),
+        Method::DELETE => ("deletes", LEFT[2], LEFT[3], 800.0, 10.0),
+        _ => ("writes", LEFT[4], LEFT[5], 800.0, 10.0),
     };
     let told = world.file.throttling.clone().filter(|_| name == "reads");
     let (size, refill) = match &told {
@@ -151,35 +116,21 @@ fn throttle(
 }
 
 fn dispatch(world: &mut World, call: &Call, target: &Target) -> Answer {
-    let namespace = target.namespace();
-    match (&target.subscription, namespace.as_str()) {
+    let ask = Ask::new(call, target);
+    let has_types = target.last().is_some_and(|level| !level.pairs.is_empty());
+    match (&target.subscription, target.namespace().as_str()) {
         (None, "microsoft.resourcegraph") => graph::handle(world, call),
-        (None, "microsoft.authorization") | (Some(_), "microsoft.authorization") => {
-            authorization::handle(world, call, target)
-        }
+        (_, "microsoft.authorization") => authorization::handle(world, &ask),
         (None, "") if call.is(0, "batch") => batch::handle(world, call),
         (None, "") => groups::tenant_level(world, call),
         (None, _) => providers::tenant_level(world, call, target),
         (Some(_), "") => groups::handle(world, call, target),
-        (Some(_), _) if !has_types(target) || providers::is_action(target) => {
+        (Some(_), _) if !has_types || providers::is_action(target) => {
             providers::handle(world, call, target)
         }
-        (Some(_), "microsoft.features") => features::handle(world, call, target),
-        (Some(_), "microsoft.kubernetesconfiguration") => extensions::handle(world, call, target),
-        (Some(_), "microsoft.kubernetes" | "microsoft.containerservice") => {
-            clusters::handle(world, call, target)
-        }
-        (Some(_), "microsoft.machinelearningservices") => ml::handle(world, call, target),
-        (Some(_), "microsoft.relay" | "microsoft.servicebus") => {
-            messaging::handle(world, call, target)
-        }
-        (Some(_), "microsoft.operationalinsights") => log_analytics::handle(world, call, target),
-        (Some(_), _) => generic::handle(world, call, target),
+        (Some(_), "microsoft.features") => features::handle(world, &ask),
+        (Some(_), _) => services::handle(world, &ask),
     }
-}
-
-fn has_types(target: &Target) -> bool {
-    target.last().is_some_and(|level| !level.pairs.is_empty())
 }
 
 /// The headers every answer of ARM carries ("ARM RPC: common response headers").

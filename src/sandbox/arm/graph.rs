@@ -5,27 +5,28 @@
 
 use serde_json::{Value as Json, json};
 
+use super::answer::{method_not_allowed, refuse};
 use super::heartbeat::heard;
-use super::{access, answer, groups, kql};
+use super::{access, groups, kql};
 use crate::state::clock::Pace;
 use crate::state::id;
 use crate::state::throttle::Taken;
 use crate::state::world::{Stored, World};
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::wire::{Answer, Call, Reply};
 
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
 pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
     if call.method != http::Method::POST
         || !call.segments.last().is_some_and(|s| s.eq_ignore_ascii_case("resources"))
     {
-        return Err(answer::method_not_allowed(call));
+        return Err(method_not_allowed(call));
     }
     let refill = if world.pace == Pace::Fast { 3000.0 } else { 3.0 };
     let now = world.now();
     let left = match world.buckets.take("resource graph", 15.0, refill, now) {
         Taken::Left(left) => left,
         Taken::Wait(seconds) => {
-            return Err(fail(429, "RateLimiting", "Please provide below info when asking for support: the client application has been throttled.")
+            return Err(refuse("graph-quota", &[])
                 .with("Retry-After", seconds.to_string())
                 .with("x-ms-user-quota-remaining", "0")
                 .with("x-ms-user-quota-resets-after", "00:00:05"));

@@ -3,12 +3,15 @@
 use http::Method;
 use serde_json::{Value as Json, json};
 
-use super::answer::{self, canonical_id, method_not_allowed, retry_later};
+use super::answer::{
+    canonical_id, mark_deleting, method_not_allowed, page, refuse, region, retry_later,
+};
 use super::{access, providers};
+use crate::json::copy;
 use crate::state::clock::Work;
 use crate::state::id::{self, Target};
 use crate::state::world::{Event, World};
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::wire::{Answer, Call, Reply};
 
 /// `/tenants` and `/subscriptions`.
 pub(crate) fn tenant_level(world: &World, call: &Call) -> Answer {
@@ -31,9 +34,9 @@ pub(crate) fn tenant_level(world: &World, call: &Call) -> Answer {
         let may_see = access::reader(world, call);
         let items =
             items.into_iter().filter(|it| may_see(it.body["id"].as_str().unwrap_or_default()));
-        return Ok(answer::page(world, call, items, |stored| stored.body.clone()));
+        return Ok(page(world, call, items, |stored| stored.body.clone()));
     }
-    Err(fail(404, "NotFound", format!("The path '{}' was not found.", call.path())))
+    Err(refuse("path", &[&call.path()]))
 }
 
 /// What lies directly in a subscription or a resource group.
@@ -48,7 +51,7 @@ pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         (None, []) => subscription_itself(world, call, subscription),
         (None, ["resourcegroups"]) => {
             let items = world.of_type(Some(subscription), "microsoft.resources/resourcegroups");
-            Ok(answer::page(world, call, items, |stored| stored.body.clone()))
+            Ok(page(world, call, items, |stored| stored.body.clone()))
         }
         (None, ["providers"]) => Ok(providers::list(world, call, subscription)),
         (None, ["operationresults", operation]) => operation_result(world, call, operation),
@@ -62,7 +65,7 @@ pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
             &format!("/subscriptions/{subscription}/resourceGroups/{group}/"),
         )),
         (Some(_), []) => group_itself(world, call),
-        _ => Err(fail(404, "NotFound", format!("The path '{}' was not found.", call.path()))),
+        _ => Err(refuse("path", &[&call.path()])),
     }
 }
 
@@ -97,23 +100,16 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
                 return Err(missing_group(&id));
             }
             let old_location = existing.as_ref().map(|e| e["location"].clone());
-            let given = request.get("location").and_then(Json::as_str).map(normal);
+            let given = request.get("location").filter(|it| it.is_string()).map(region);
             // Only a PATCH may leave it out.
             let kept = old_location.as_ref().filter(|_| call.method == Method::PATCH);
             let location = given.map(Json::from).or_else(|| kept.cloned());
             let Some(location) = location else {
-                return Err(fail(
-                    400,
-                    "LocationRequired",
-                    "The location property is required for this definition.",
-                ));
+                return Err(refuse("location", &[]));
             };
             if old_location.is_some_and(|old| old != location) {
-                let text = format!(
-                    "Invalid resource group location '{}'. The Resource group already exists in another location.",
-                    location.as_str().unwrap_or_default()
-                );
-                return Err(fail(409, "InvalidResourceGroupLocation", text));
+                let wanted = location.as_str().unwrap_or_default();
+                return Err(refuse("group-moved", &[wanted]));
             }
             check_group(id::last_segment(&id), location.as_str().unwrap_or_default())?;
             let mut body = group_body(&id, &location);
@@ -129,9 +125,7 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
             if existing.is_none() {
                 return Err(missing_group(&id));
             }
-            if let Some(stored) = world.get_mut(&id) {
-                stored.body["properties"]["provisioningState"] = json!("Deleting");
-            }
+            mark_deleting(world, &id);
             Ok(accept_removal(world, call, &id, Work::NamespaceRemoval))
         }
         _ => Err(method_not_allowed(call)),
@@ -155,8 +149,7 @@ pub(crate) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Wor
 /// Where a removal is followed: 202 with the same address while it runs, then 200 without a body.
 fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
     let Some(found) = world.operations.get(operation) else {
-        let text = format!("The operation '{operation}' could not be found.");
-        return Err(fail(404, "NotFound", text));
+        return Err(refuse("operation", &[operation]));
     };
     if found.ended.is_some() {
         return Ok(Reply::empty(200));
@@ -165,33 +158,20 @@ fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
     Ok(retry_later(world, Reply::empty(202).with("Location", here), 15))
 }
 
-/// `West Europe` as ARM keeps it: `westeurope`.
-fn normal(location: &str) -> String {
-    location.to_ascii_lowercase().replace(' ', "")
-}
-
 /// Names of groups: letters, digits and `-._()`, no period at the end, at most 90 ("ARM docs: naming rules").
 fn check_group(name: &str, location: &str) -> Result<(), Reply> {
     let fits = |c: char| c.is_alphanumeric() || "-._()".contains(c);
     if name.chars().count() > 90 || name.ends_with('.') || !name.chars().all(fits) {
-        let text = format!(
-            "The provided resource group name '{name}' has invalid characters, ends with a period or is longer than 90 characters. The name can only be a letter, digit, '-', '.', '(', ')' or '_'."
-        );
-        return Err(fail(400, "InvalidResourceGroup", text));
+        return Err(refuse("group-name", &[name]));
     }
     if providers::LOCATIONS.iter().any(|(known, _)| *known == location) {
         return Ok(());
     }
-    let text = format!("The provided location '{location}' is not available for resource group.");
-    Err(fail(400, "LocationNotAvailableForResourceGroup", text))
+    Err(refuse("group-location", &[location]))
 }
 
 fn missing_group(id: &str) -> Reply {
-    fail(
-        404,
-        "ResourceGroupNotFound",
-        format!("Resource group '{}' could not be found.", id::last_segment(id)),
-    )
+    refuse("group", &[id::last_segment(id)])
 }
 
 /// A resource group as ARM returns it.
@@ -227,15 +207,11 @@ fn resources(world: &World, call: &Call, scope: &str) -> Reply {
                 && wanted.as_ref().is_none_or(|wanted| id::type_of(key) == *wanted)
         })
         .map(|(_, stored)| &stored.body);
-    answer::page(world, call, items, |body| {
+    page(world, call, items, |body| {
         let mut row = json!({});
-        for member in
-            ["id", "name", "type", "location", "tags", "sku", "kind", "identity", "managedBy"]
-        {
-            if let Some(value) = body.get(member) {
-                row[member] = value.clone();
-            }
-        }
+        let shown =
+            ["id", "name", "type", "location", "tags", "sku", "kind", "identity", "managedBy"];
+        copy(body, &shown, &mut row);
         row
     })
 }

@@ -18,3 +18,4 @@ mod messaging;
 pub(crate) mod ml;
 pub(crate) mod providers;
 mod roles;
+mod services;

@@ -3,6 +3,7 @@
 //! Registration is regional: the first `Registered` may fall back to `Registering` once, which is why terraform waits
 //! for ten of them in a row. A provider that was never registered refuses writes with `MissingSubscriptionRegistration`.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use http::Method;
@@ -10,11 +11,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::answer::{self, method_not_allowed};
+use super::answer::{method_not_allowed, not_found, page, refuse, set};
 use crate::state::clock::Work;
 use crate::state::id::{self, Target};
-use crate::state::world::{Event, World};
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::state::world::World;
+use crate::wire::{Answer, Call, Reply};
 
 /// Regions the simulated providers are in: name and display name.
 pub(crate) const LOCATIONS: &[(&str, &str)] = &[
@@ -52,24 +53,26 @@ pub(crate) const LOCATIONS: &[(&str, &str)] = &[
 ];
 
 #[derive(Debug, Deserialize)]
-struct Catalog {
-    provider: Vec<Provider>,
-}
-
-#[derive(Debug, Deserialize)]
 struct Provider {
     namespace: String,
     #[serde(default)]
     free: bool,
     versions: Vec<String>,
-    types: Vec<String>,
+    /// Types with the properties that the service adds.
+    types: BTreeMap<String, Json>,
 }
 
 static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
-    toml::from_str::<Catalog>(include_str!("providers.toml"))
-        .expect("the embedded list of providers parses")
-        .provider
+    serde_yaml::from_str(include_str!("types.yaml")).expect("the embedded list of types parses")
 });
+
+/// What the service of a type (`namespace/type`, in any case) adds to properties that a request leaves out.
+pub(crate) fn defaults(kind: &str) -> &'static Json {
+    let (namespace, name) = kind.split_once('/').unwrap_or((kind, ""));
+    let types = known(namespace).map(|provider| provider.types.iter());
+    let found = types.and_then(|mut types| types.find(|(own, _)| own.eq_ignore_ascii_case(name)));
+    found.map_or(&Json::Null, |(_, defaults)| defaults)
+}
 
 fn known(namespace: &str) -> Option<&'static Provider> {
     CATALOG.iter().find(|provider| provider.namespace.eq_ignore_ascii_case(namespace))
@@ -77,15 +80,10 @@ fn known(namespace: &str) -> Option<&'static Provider> {
 
 /// Whether the path is `…/providers/{ns}/register` or `/unregister`.
 pub(crate) fn is_action(target: &Target) -> bool {
+    let action = target.last().filter(|level| level.pairs.len() == 1 && !level.is_named());
     target.group.is_none()
         && target.levels.len() == 1
-        && target.last().is_some_and(|level| {
-            level.pairs.len() == 1
-                && level.pairs[0].1.is_none()
-                && ["register", "unregister"]
-                    .iter()
-                    .any(|word| level.pairs[0].0.eq_ignore_ascii_case(word))
-        })
+        && action.is_some_and(|level| ["register", "unregister"].contains(&level.types().as_str()))
 }
 
 /// `/providers`, `/providers/{ns}` and `/providers/{ns}/operations`, without a subscription.
@@ -93,17 +91,17 @@ pub(crate) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answe
     let Some(level) = target.last() else {
         return Ok(list_all(world, call));
     };
-    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    let provider = known_or_refuse(&level.namespace)?;
     match level.types().as_str() {
         "" => Ok(Reply::ok(body(world, None, provider))),
         "operations" => Ok(Reply::ok(json!({"value": [], "nextLink": null}))),
-        _ => Err(answer::not_found(target)),
+        _ => Err(not_found(target)),
     }
 }
 
 /// All providers, without the state they have in a subscription.
 pub(crate) fn list_all(world: &World, call: &Call) -> Reply {
-    answer::page(world, call, CATALOG.iter(), |provider| body(world, None, provider))
+    page(world, call, CATALOG.iter(), |provider| body(world, None, provider))
 }
 
 /// Providers of a subscription.
@@ -113,13 +111,9 @@ pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
         return Err(method_not_allowed(call));
     };
     if target.group.is_some() {
-        return Err(fail(
-            404,
-            "InvalidResourceType",
-            format!("The resource type could not be found in the namespace '{}'.", level.namespace),
-        ));
+        return Err(refuse("type", &["", &level.namespace]));
     }
-    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    let provider = known_or_refuse(&level.namespace)?;
     match (&call.method, level.types().as_str()) {
         (&Method::GET, "") => Ok(Reply::ok(body(world, Some(subscription), provider))),
         (&Method::POST, "register") => {
@@ -136,7 +130,7 @@ pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 
 /// The list of all providers of a subscription.
 pub(crate) fn list(world: &World, call: &Call, subscription: &str) -> Reply {
-    answer::page(world, call, CATALOG.iter(), |provider| body(world, Some(subscription), provider))
+    page(world, call, CATALOG.iter(), |provider| body(world, Some(subscription), provider))
 }
 
 fn id_of(subscription: &str, namespace: &str) -> String {
@@ -189,20 +183,15 @@ fn register(world: &mut World, subscription: &str, provider: &Provider) {
     set_state(world, subscription, &provider.namespace, "Registering");
     let id = id_of(subscription, &provider.namespace);
     world.forget(&id);
-    let set = |value: &str| Event::Set {
-        id: id.clone(),
-        pointer: "/registrationState".to_owned(),
-        value: json!(value),
-    };
     let first = Work::ProviderRegistration.takes(world.pace);
     let flap = Work::ProviderFlap.takes(world.pace);
     let served_from = world.now().checked_add(first).unwrap_or_else(|_| world.now());
     if let Some(stored) = world.get_mut(&id) {
         stored.hidden["servedFrom"] = json!(served_from);
     }
-    world.at(first, set("Registered"));
-    world.at(first + flap, set("Registering"));
-    world.at(first + flap * 2, set("Registered"));
+    world.at(first, set(&id, "/registrationState", "Registered"));
+    world.at(first + flap, set(&id, "/registrationState", "Registering"));
+    world.at(first + flap * 2, set(&id, "/registrationState", "Registered"));
 }
 
 fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Result<(), Reply> {
@@ -210,14 +199,7 @@ fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Res
     let part = format!("/providers/{}/", provider.namespace.to_ascii_lowercase());
     let mut below = world.resources.range(prefix.clone()..).map(|(key, _)| key);
     if below.by_ref().take_while(|key| key.starts_with(&prefix)).any(|key| key.contains(&part)) {
-        return Err(fail(
-            409,
-            "CannotUnregisterProviderWithResources",
-            format!(
-                "Cannot unregister provider namespace '{}': it still has resources in the subscription.",
-                provider.namespace
-            ),
-        ));
+        return Err(refuse("in-use", &[&provider.namespace]));
     }
     set_state(world, subscription, &provider.namespace, "Unregistering");
     let id = id_of(subscription, &provider.namespace);
@@ -225,10 +207,7 @@ fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Res
     if let Some(stored) = world.get_mut(&id) {
         stored.hidden["servedFrom"] = Json::Null;
     }
-    world.after(
-        Work::ProviderRegistration,
-        Event::Set { id, pointer: "/registrationState".to_owned(), value: json!("Unregistered") },
-    );
+    world.after(Work::ProviderRegistration, set(&id, "/registrationState", "Unregistered"));
     Ok(())
 }
 
@@ -236,7 +215,7 @@ fn body(world: &World, subscription: Option<&str>, provider: &Provider) -> Json 
     let locations: Vec<&str> = LOCATIONS.iter().map(|(_, display)| *display).collect();
     let types: Vec<Json> = provider
         .types
-        .iter()
+        .keys()
         .map(|kind| {
             json!({"resourceType": kind, "locations": locations, "apiVersions": provider.versions,
                 "defaultApiVersion": provider.versions.iter().find(|v| !v.ends_with("preview")),
@@ -251,25 +230,20 @@ fn body(world: &World, subscription: Option<&str>, provider: &Provider) -> Json 
     body
 }
 
-/// Fails for a namespace that no provider has.
-pub(crate) fn state_known(namespace: &str) -> Result<(), Reply> {
-    known(namespace).map(|_| ()).ok_or_else(|| unknown_namespace(namespace))
+fn known_or_refuse(namespace: &str) -> Result<&'static Provider, Reply> {
+    known(namespace).ok_or_else(|| refuse("namespace", &[namespace]))
 }
 
-/// ARM's answer for a namespace that no provider has.
-pub(crate) fn unknown_namespace(namespace: &str) -> Reply {
-    fail(
-        404,
-        "InvalidResourceNamespace",
-        format!("The resource namespace '{namespace}' is invalid."),
-    )
+/// Fails for a namespace that no provider has.
+pub(crate) fn require_namespace(namespace: &str) -> Result<(), Reply> {
+    known_or_refuse(namespace).map(|_| ())
 }
 
 /// Refuses writes to a provider that is not registered. A provider that was `Registered` once goes on serving while
 /// its registration is still spreading.
 pub(crate) fn require(world: &World, target: &Target) -> Result<(), Reply> {
     let Some(level) = target.last() else { return Ok(()) };
-    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
+    let provider = known_or_refuse(&level.namespace)?;
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let now = state(world, subscription, &provider.namespace).to_ascii_lowercase();
     let id = id_of(subscription, &provider.namespace);
@@ -281,30 +255,21 @@ pub(crate) fn require(world: &World, target: &Target) -> Result<(), Reply> {
     if now == "registered" || (now == "registering" && serves) {
         return Ok(());
     }
-    let text = format!(
-        "The subscription is not registered to use namespace '{}'. See https://aka.ms/rps-not-found for how to register subscriptions.",
-        provider.namespace
-    );
-    Err(Reply::json(
-        409,
-        json!({"error": {"code": "MissingSubscriptionRegistration", "message": text,
-            "details": [{"code": "MissingSubscriptionRegistration", "target": provider.namespace, "message": text}]}}),
-    ))
+    let mut reply = refuse("unregistered", &[&provider.namespace]);
+    if let Some(body) = reply.body.as_mut() {
+        let message = &body["error"]["message"];
+        let detail = json!({"code": "MissingSubscriptionRegistration", "target": provider.namespace, "message": message});
+        body["error"]["details"] = json!([detail]);
+    }
+    Err(reply)
 }
 
 /// Refuses types that the provider does not have.
-pub(crate) fn require_type(target: &Target, types: &str) -> Result<(), Reply> {
+pub(crate) fn require_type(target: &Target) -> Result<(), Reply> {
     let Some(level) = target.last() else { return Ok(()) };
-    let provider = known(&level.namespace).ok_or_else(|| unknown_namespace(&level.namespace))?;
-    if provider.types.iter().any(|known| known.eq_ignore_ascii_case(types)) {
+    let (provider, types) = (known_or_refuse(&level.namespace)?, level.types());
+    if provider.types.keys().any(|known| known.eq_ignore_ascii_case(&types)) {
         return Ok(());
     }
-    Err(fail(
-        404,
-        "InvalidResourceType",
-        format!(
-            "The resource type '{types}' could not be found in the namespace '{}' for api version.",
-            level.namespace
-        ),
-    ))
+    Err(refuse("type", &[&types, &level.namespace]))
 }

@@ -123,11 +123,6 @@ pub(crate) fn parent_id(id: &str) -> String {
     parts.last().map(|s| (*s).to_owned()).unwrap_or_default()
 }
 
-/// The resource an action (`…/{name}/listKeys`) is called on.
-pub(crate) fn parent_or_self(id: &str) -> String {
-    id.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default()
-}
-
 /// The cluster an extension path stands under.
 pub(crate) fn cluster_of(path: &str) -> String {
     let lower = path.to_ascii_lowercase();

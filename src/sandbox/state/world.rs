@@ -389,19 +389,11 @@ impl World {
             }
         }
         self.tasks.retain(|_, task| task.about.as_deref().is_none_or(|about| !is_gone(about)));
-        let running: Vec<String> = std::iter::once(key.clone())
-            .chain(
-                self.running
-                    .range(below.clone()..)
-                    .map(|(of, _)| of.clone())
-                    .take_while(|of| is_gone(of)),
-            )
-            .flat_map(|of| self.running_on(&of))
-            .collect();
-        for operation in running {
-            let error =
-                json!({"code": "OperationCanceled", "message": "The resource was deleted."});
-            self.end(&operation, Some(error));
+        let below = self.running.range(below.clone()..).map(|(of, _)| of.clone());
+        let running: Vec<String> =
+            std::iter::once(key.clone()).chain(below.take_while(|of| is_gone(of))).collect();
+        for of in running {
+            self.end_running(&of, "OperationCanceled", "The resource was deleted.");
         }
     }
 
@@ -496,6 +488,13 @@ impl World {
     /// The operations that run on a resource.
     pub(crate) fn running_on(&self, id: &str) -> Vec<String> {
         self.running.get(&id::key(id)).into_iter().flatten().cloned().collect()
+    }
+
+    /// Ends what runs on a resource, as failed with this error.
+    pub(crate) fn end_running(&mut self, id: &str, code: &str, message: &str) {
+        for operation in self.running_on(id) {
+            self.end(&operation, Some(json!({"code": code, "message": message})));
+        }
     }
 
     /// The operations that run below a resource: keys of what they run on, and names.
