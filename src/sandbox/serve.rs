@@ -218,14 +218,14 @@ mod tests {
     use crate::{Access, Deed, Place, Seed};
 
     /// Serves a world, sends one request as written, and returns what came back until the server closed.
-    async fn exchange(world: &str, tls: bool, request: &str) -> String {
+    async fn exchange(world: &str, request: &str) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("world.yaml");
         std::fs::write(&file, world).expect("written");
         let sandbox = Sandbox::open(None, Some(&file), Access::Write).expect("opens");
         let listen = "127.0.0.1:0".parse().expect("an address");
         let options =
-            ServeOptions { listen, tls, folder: folder.path().to_owned(), pace: Pace::Fast };
+            ServeOptions { listen, tls: false, folder: folder.path().to_owned(), pace: Pace::Fast };
         let (told, hears) = tokio::sync::oneshot::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tokio::spawn(async move {
@@ -236,53 +236,20 @@ mod tests {
         });
         let at: Listening = hears.await.expect("listens");
         assert_eq!(at.kubeconfigs.len(), 2, "the example has two clusters");
-        let stream = TcpStream::connect(at.address).await.expect("connects");
+        let mut stream = TcpStream::connect(at.address).await.expect("connects");
         let mut answer = Vec::new();
-        if let Some(ca) = &at.ca {
-            let mut roots = rustls::RootCertStore::empty();
-            let ca: rustls_pki_types::CertificateDer<'_> =
-                rustls_pki_types::pem::PemObject::from_pem_file(ca).expect("a certificate");
-            roots.add(ca).expect("trusted");
-            let config = rustls::ClientConfig::builder_with_provider(Arc::new(
-                rustls::crypto::aws_lc_rs::default_provider(),
-            ))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-            let name = "localhost".try_into().expect("a name");
-            let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config))
-                .connect(name, stream)
-                .await
-                .expect("a handshake");
-            stream.write_all(request.as_bytes()).await.expect("sent");
-            stream.read_to_end(&mut answer).await.expect("an answer");
-        } else {
-            let mut stream = stream;
-            stream.write_all(request.as_bytes()).await.expect("sent");
-            stream.read_to_end(&mut answer).await.expect("an answer");
-        }
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        stream.read_to_end(&mut answer).await.expect("an answer");
         stop.send(()).expect("stops");
         server.await.expect("no panic").expect("no error");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
     #[tokio::test]
-    async fn a_client_that_trusts_the_ca_is_served_over_https() {
-        let request = "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1\r\nHost: localhost:8443\r\nConnection: close\r\n\r\n";
-        let answer = exchange("", true, request).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 200")
-                && answer.contains("\"resourceManager\":\"https://localhost:8443\""),
-            "{answer}"
-        );
-    }
-
-    #[tokio::test]
     async fn a_dropped_connection_ends_without_an_answer() {
         let request = "GET /subscriptions?api-version=2022-12-01 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nConnection: close\r\n\r\n";
-        assert_eq!(exchange("faults: {dropConnection: 1}", false, request).await, "");
-        assert!(exchange("", false, request).await.starts_with("HTTP/1.1 200"));
+        assert_eq!(exchange("faults: {dropConnection: 1}", request).await, "");
+        assert!(exchange("", request).await.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -61,63 +61,6 @@ async fn arm_checks_in_its_order_and_names_what_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_token_arm_says_where_to_sign_in() {
-    let sandbox = seeded("");
-    let request = Request::get(format!("https://management.azure.com{RG}?api-version=2021-04-01"))
-        .body(Body::empty())
-        .expect("a request");
-    let response = sandbox.router().oneshot(request).await.expect("an answer");
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    let header = response.headers()["www-authenticate"].to_str().unwrap_or_default();
-    assert!(
-        header.starts_with("Bearer authorization_uri=\"https://management.azure.com/"),
-        "{header}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_secret_buys_a_token_that_clients_can_read() {
-    let sandbox = seeded("");
-    let request = Request::post("https://localhost:8443/T1/oauth2/v2.0/token")
-        .body(Body::from("grant_type=client_credentials&client_id=me&client_secret=x&scope=https%3A%2F%2Fmanagement.azure.com%2F%2F.default"))
-        .expect("a request");
-    let response = sandbox.router().oneshot(request).await.expect("an answer");
-    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
-    let body: Json = serde_json::from_slice(&bytes).expect("json");
-    let token = body["access_token"].as_str().unwrap_or_default();
-    assert_eq!(token.split('.').count(), 3);
-    let claims = base64::Engine::decode(
-        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
-        token.split('.').nth(1).unwrap_or_default(),
-    )
-    .expect("base64");
-    let claims: Json = serde_json::from_slice(&claims).expect("json");
-    assert_eq!(
-        (&claims["appid"], &claims["aud"], &claims["tid"]),
-        (&json!("me"), &json!("https://management.azure.com/"), &json!("T1"))
-    );
-    assert!(claims["oid"].is_string() && body["expires_in"].is_u64());
-}
-
-#[tokio::test(start_paused = true)]
-async fn metadata_comes_in_the_three_shapes_clients_ask_for() {
-    let sandbox = seeded("");
-    let at =
-        |version: &str| format!("https://localhost:8443//metadata/endpoints?api-version={version}");
-    let new = get(&sandbox, &at("2022-09-01")).await.body;
-    assert_eq!(
-        (&new["resourceManager"], &new["authentication"]["tenant"]),
-        (&json!("https://localhost:8443"), &json!("common"))
-    );
-    assert_eq!(get(&sandbox, &at("2019-05-01")).await.body[0], new);
-    let old = get(&sandbox, &at("2015-01-01")).await.body;
-    assert_eq!(old["authentication"]["loginEndpoint"], "https://localhost:8443/adfs");
-    let openid =
-        get(&sandbox, "https://localhost:8443/t/v2.0/.well-known/openid-configuration").await.body;
-    assert_eq!(openid["token_endpoint"], "https://localhost:8443/t/oauth2/v2.0/token");
-}
-
-#[tokio::test(start_paused = true)]
 async fn buckets_count_down_and_an_empty_one_answers_429() {
     let sandbox = seeded("");
     let first = get(&sandbox, RG).await;
@@ -129,45 +72,6 @@ async fn buckets_count_down_and_an_empty_one_answers_429() {
     assert_eq!(code(&empty), (429, "TooManyRequests"));
     wait(empty.header("retry-after").parse().expect("seconds")).await;
     assert_eq!(get(&sandbox, RG).await.status, StatusCode::OK);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_same_role_twice_is_refused_with_the_name_of_the_first() {
-    let sandbox = seeded("");
-    let url = |name: &str| format!("{RG}/providers/Microsoft.Authorization/roleAssignments/{name}");
-    let principal = "aaaaaaaa-2222-3333-4444-555555555555";
-    let body = |role: &str| json!({"properties": {"roleDefinitionId": format!("{S}/providers/Microsoft.Authorization/roleDefinitions/{role}"), "principalId": principal}});
-    let pull = "7f951dda-4ed3-4680-a7ca-43fe172d538d";
-    let first = "11111111-0000-0000-0000-000000000001";
-    assert_eq!(
-        send(&sandbox, "PUT", &url(first), Some(body(pull))).await.status,
-        StatusCode::CREATED
-    );
-    assert_eq!(send(&sandbox, "PUT", &url(first), Some(body(pull))).await.status, StatusCode::OK);
-    let twin =
-        send(&sandbox, "PUT", &url("11111111-0000-0000-0000-000000000002"), Some(body(pull))).await;
-    assert_eq!(code(&twin), (409, "RoleAssignmentExists"));
-    assert!(
-        twin.body["error"]["message"]
-            .as_str()
-            .is_some_and(|m| m.contains("11111111000000000000000000000001"))
-    );
-    let changed =
-        send(&sandbox, "PUT", &url(first), Some(body("acdd72a7-3385-48ef-bd42-f606fba81ae7")))
-            .await;
-    assert_eq!(code(&changed), (409, "RoleAssignmentUpdateNotPermitted"));
-    let unknown = send(
-        &sandbox,
-        "PUT",
-        &url("11111111-0000-0000-0000-000000000003"),
-        Some(body("11111111-3385-48ef-bd42-f606fba81ae7")),
-    )
-    .await;
-    assert_eq!(code(&unknown), (400, "RoleDefinitionDoesNotExist"));
-    let all = get(&sandbox, &format!("{S}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=principalId eq '{principal}'")).await;
-    assert_eq!(all.body["value"].as_array().map(Vec::len), Some(1));
-    let role = get(&sandbox, &format!("{RG}/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-04-01&$filter=roleName eq 'AcrPull'")).await;
-    assert_eq!(role.body["value"][0]["name"], pull);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,41 +115,6 @@ async fn resource_graph_pages_and_spells_extensions_its_own_way() {
             .await;
     assert_eq!((&rest.body["count"], rest.body.get("$skipToken")), (&json!(1), None));
     assert_eq!(ask("nothing | project id", json!({})).await.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test(start_paused = true)]
-async fn lists_page_by_a_hundred_with_a_link_that_can_be_followed() {
-    let sandbox = seeded("");
-    let group = |at: u32| {
-        (S.trim_start_matches("/subscriptions/").to_owned(), format!("group{at:03}"), String::new())
-    };
-    sandbox.seed(&Seed { resource_groups: (0..150).map(group).collect(), ..Seed::default() });
-    let first = get(&sandbox, &format!("{S}/resourceGroups")).await;
-    assert_eq!(first.body["value"].as_array().map(Vec::len), Some(100));
-    let next = get(&sandbox, first.body["nextLink"].as_str().unwrap_or_default()).await;
-    assert_eq!(
-        (next.body["value"].as_array().map(Vec::len), next.body.get("nextLink")),
-        (Some(51), None)
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_forced_delete_leaves_the_chart_and_its_name_stays_taken() {
-    let sandbox = seeded("");
-    install(&sandbox, json!({"enableTraining": "true"})).await;
-    let url = format!("{}/providers/Microsoft.KubernetesConfiguration/extensions/ext", arc());
-    let got =
-        send(&sandbox, "DELETE", &format!("{url}?api-version=2023-05-01&forceDelete=true"), None)
-            .await;
-    assert_eq!(got.status, StatusCode::OK);
-    assert_eq!(get(&sandbox, &url).await.status, StatusCode::NOT_FOUND);
-    assert!(sandbox.show()["kubernetes"]["edge"].to_string().contains("aml-operator"));
-    let again = install(&sandbox, json!({"enableTraining": "true"})).await;
-    assert!(
-        again.body["properties"]["statuses"][0]["message"]
-            .as_str()
-            .is_some_and(|m| m.contains("cannot re-use a name that is still in use"))
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,16 +172,7 @@ pub(crate) fn metadata(release: &Release, name: &str, namespace: Option<&str>) -
 pub(crate) fn ensure_namespace(cluster: &mut Cluster, name: &str, now: &str) {
     let path = format!("/api/v1/namespaces/{name}");
     if cluster.store().get(&path).is_none() {
-        let object = json!({"apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
-        cluster.store_mut().put(&path, object, now);
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
-        cluster.store_mut().put(
-            &format!("/api/v1/namespaces/{name}/serviceaccounts/default"),
-            account,
-            now,
-        );
+        cluster.store_mut().put(&path, json!({}), now);
     }
 }
 

@@ -180,7 +180,7 @@ pub(crate) fn helm(world: &World, release: &Release) -> Verdict {
             "cannot re-use a name that is still in use: release {other} is installed in namespace {NAMESPACE}"
         ));
     }
-    if let Some(text) = nested_selector(release).or_else(|| conflict(cluster, release)) {
+    if let Some(text) = conflict(cluster, release) {
         return Verdict::Refused(text);
     }
     if cluster.distribution().eq_ignore_ascii_case("openshift") {
@@ -247,19 +247,6 @@ fn has_foreign(cluster: &Cluster, release: &Release, collection: &str, part: &st
         object["metadata"]["name"].as_str().is_some_and(|name| name.contains(part))
             && !owned(object, release)
     })
-}
-
-/// A node selector whose label has plain dots: the chart gets a map where pods take a text
-/// (Azure/AKS issue 2645).
-fn nested_selector(release: &Release) -> Option<String> {
-    let label = release.settings.iter().find_map(|(key, value)| {
-        let label = key.strip_prefix("nodeSelector.").filter(|_| !value.is_empty())?;
-        let plain = label.replace("\\.", "");
-        plain.contains('.').then(|| label.split('.').next().unwrap_or_default().to_owned())
-    })?;
-    Some(format!(
-        "unable to build kubernetes objects from release manifest: error validating \"\": error validating data: ValidationError(Deployment.spec.template.spec.nodeSelector.{label}): invalid type for io.k8s.api.core.v1.PodSpec.nodeSelector: got \"map\", expected \"string\""
-    ))
 }
 
 fn wants_internal_balancer(release: &Release) -> bool {

@@ -96,14 +96,15 @@ fn authorize(store: &Store, call: &Call<'_>, verb: &str) -> Result<(), Failure> 
         Some(sub) => format!("{}/{sub}", call.kind.plural),
         None => call.kind.plural.clone(),
     };
-    let own = matches!(call.kind.plural.as_str(), "namespaces");
+    // rights inside a namespace include reading the namespace itself
+    let own = call.kind.plural == "namespaces";
+    let namespace = if own { call.at.name.as_deref() } else { call.namespace() };
     let deed = Deed {
-        verb,
-        group: &call.kind.group,
-        resource: &resource,
-        name: call.name(),
-        // rights inside a namespace include reading the namespace itself
-        namespace: if own { call.at.name.as_deref() } else { call.namespace() },
+        verb: verb.to_owned(),
+        group: call.kind.group.clone(),
+        resource,
+        name: call.name().to_owned(),
+        namespace: namespace.map(ToOwned::to_owned),
     };
     if rbac::allowed(store, call.caller, &deed) {
         return Ok(());
@@ -113,8 +114,9 @@ fn authorize(store: &Store, call: &Call<'_>, verb: &str) -> Result<(), Failure> 
         None => "at the cluster scope".to_owned(),
     };
     let why = format!(
-        "User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{}\" {scope}",
+        "User \"{}\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}",
         call.caller.user(),
+        deed.resource,
         call.kind.group
     );
     Err(Failure::forbidden(&call.kind, call.name(), &why))

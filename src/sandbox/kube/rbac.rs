@@ -50,33 +50,23 @@ fn service_account_groups(namespace: &str) -> Vec<String> {
 }
 
 /// What a request wants to do, as an authorizer sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deed<'a> {
-    pub(crate) verb: &'a str,
-    pub(crate) group: &'a str,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Deed {
+    pub(crate) verb: String,
+    pub(crate) group: String,
     /// `pods` or `pods/log`.
-    pub(crate) resource: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) namespace: Option<&'a str>,
+    pub(crate) resource: String,
+    /// Empty for no particular object.
+    pub(crate) name: String,
+    /// `None` for the cluster scope.
+    pub(crate) namespace: Option<String>,
 }
 
-/// Whether RBAC lets a user (with these groups) do `verb` on a resource; an empty `name` means
-/// no particular object, `namespace` `None` the cluster scope. Members of `system:masters` may
-/// do everything.
-#[expect(clippy::too_many_arguments, reason = "the attributes of one access review")]
-pub(crate) fn may(
-    store: &Store,
-    user: &str,
-    groups: &[String],
-    verb: &str,
-    group: &str,
-    resource: &str,
-    name: &str,
-    namespace: Option<&str>,
-) -> bool {
-    let deed = Deed { verb, group, resource, name, namespace };
+/// Whether RBAC lets a user (with these groups) do this. Members of `system:masters` may do everything.
+fn may(store: &Store, user: &str, groups: &[String], deed: &Deed) -> bool {
+    let namespace = deed.namespace.as_deref();
     groups.iter().any(|each| each == "system:masters")
-        || rules_for(store, user, groups, namespace).iter().any(|rule| covers(rule, &deed))
+        || rules_for(store, user, groups, namespace).iter().any(|rule| covers(rule, deed))
 }
 
 /// Whether the service account may use the security context constraint in its namespace: named
@@ -95,36 +85,27 @@ pub(crate) fn scc_allows(store: &Store, scc: &str, namespace: &str, service_acco
             .flatten()
             .any(|entry| wanted.iter().any(|wanted| entry == wanted))
     };
+    let deed = Deed {
+        verb: "use".to_owned(),
+        group: "security.openshift.io".to_owned(),
+        resource: "securitycontextconstraints".to_owned(),
+        name: scc.to_owned(),
+        namespace: Some(namespace.to_owned()),
+    };
     lists("users", std::slice::from_ref(&user))
         || lists("groups", &groups)
-        || may(
-            store,
-            &user,
-            &groups,
-            "use",
-            "security.openshift.io",
-            "securitycontextconstraints",
-            scc,
-            Some(namespace),
-        )
+        || may(store, &user, &groups, &deed)
 }
 
 /// Whether the caller may do this; the reader may look at everything and review its own access.
-pub(crate) fn allowed(store: &Store, caller: &Caller, deed: &Deed<'_>) -> bool {
-    let looks = matches!(deed.verb, "get" | "list" | "watch");
+pub(crate) fn allowed(store: &Store, caller: &Caller, deed: &Deed) -> bool {
+    let looks = matches!(deed.verb.as_str(), "get" | "list" | "watch");
     match caller {
         Caller::Admin => true,
         Caller::ReadOnly if looks => true,
-        Caller::ReadOnly | Caller::ServiceAccount { .. } | Caller::User { .. } => may(
-            store,
-            &caller.user(),
-            &caller.groups(),
-            deed.verb,
-            deed.group,
-            deed.resource,
-            deed.name,
-            deed.namespace,
-        ),
+        Caller::ReadOnly | Caller::ServiceAccount { .. } | Caller::User { .. } => {
+            may(store, &caller.user(), &caller.groups(), deed)
+        }
         Caller::Anonymous => false,
     }
 }
@@ -143,8 +124,12 @@ pub(crate) fn impersonated(
     let Some(user) = values("impersonate-user").into_iter().next() else {
         return Ok(caller.clone());
     };
-    let deed =
-        Deed { verb: "impersonate", group: "", resource: "users", name: &user, namespace: None };
+    let deed = Deed {
+        verb: "impersonate".to_owned(),
+        resource: "users".to_owned(),
+        name: user.clone(),
+        ..Deed::default()
+    };
     if !allowed(store, caller, &deed) {
         let users = ResourceType { plural: "users".to_owned(), ..ResourceType::default() };
         let why = format!(
@@ -220,7 +205,7 @@ fn role_rules(store: &Store, binding: &Json) -> Vec<Json> {
         .collect()
 }
 
-fn covers(rule: &Json, deed: &Deed<'_>) -> bool {
+fn covers(rule: &Json, deed: &Deed) -> bool {
     let has = |field: &str, wanted: &str| {
         rule[field].as_array().into_iter().flatten().any(|entry| entry == "*" || entry == wanted)
     };
@@ -228,10 +213,10 @@ fn covers(rule: &Json, deed: &Deed<'_>) -> bool {
         deed.resource.split_once('/').is_some_and(|(_, sub)| has("resources", &format!("*/{sub}")));
     let names = rule["resourceNames"].as_array();
     let named =
-        names.is_none_or(|names| names.is_empty() || names.iter().any(|name| name == deed.name));
-    has("verbs", deed.verb)
-        && has("apiGroups", deed.group)
-        && (has("resources", deed.resource) || any_parent)
+        names.is_none_or(|names| names.is_empty() || names.iter().any(|name| *name == deed.name));
+    has("verbs", &deed.verb)
+        && has("apiGroups", &deed.group)
+        && (has("resources", &deed.resource) || any_parent)
         && named
 }
 
@@ -244,12 +229,12 @@ pub(crate) fn review(
 ) -> Result<Json, Failure> {
     match plural {
         "selfsubjectaccessreviews" => {
-            let deed = Attributes::read(&object["spec"])?;
-            let allowed = allowed(store, caller, &deed.borrow());
+            let deed = Deed::read(&object["spec"])?;
+            let allowed = allowed(store, caller, &deed);
             object["status"] = verdict(allowed);
         }
         "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            let deed = Attributes::read(&object["spec"])?;
+            let deed = Deed::read(&object["spec"])?;
             let user = object["spec"]["user"].as_str().unwrap_or_default();
             let groups: Vec<String> = object["spec"]["groups"]
                 .as_array()
@@ -262,18 +247,7 @@ pub(crate) fn review(
                     "SubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.user: Invalid value: \"\": at least one of user or group must be specified",
                 ));
             }
-            let deed = deed.borrow();
-            let allowed = may(
-                store,
-                user,
-                &groups,
-                deed.verb,
-                deed.group,
-                deed.resource,
-                deed.name,
-                deed.namespace,
-            );
-            object["status"] = verdict(allowed);
+            object["status"] = verdict(may(store, user, &groups, &deed));
         }
         "selfsubjectrulesreviews" => {
             let namespace = object["spec"]["namespace"].as_str();
@@ -301,53 +275,27 @@ fn verdict(allowed: bool) -> Json {
     if allowed { json!({"allowed": true}) } else { json!({"allowed": false, "reason": ""}) }
 }
 
-/// The owned attributes of an access review.
-struct Attributes {
-    verb: String,
-    group: String,
-    resource: String,
-    name: String,
-    namespace: Option<String>,
-}
-
-impl Attributes {
-    fn read(spec: &Json) -> Result<Self, Failure> {
-        let attributes = &spec["resourceAttributes"];
-        let text = |field: &str| attributes[field].as_str().unwrap_or_default().to_owned();
-        if let Some(path) = spec["nonResourceAttributes"]["path"].as_str() {
-            return Ok(Self {
-                verb: spec["nonResourceAttributes"]["verb"].as_str().unwrap_or_default().to_owned(),
-                group: String::new(),
-                resource: path.to_owned(),
-                name: String::new(),
-                namespace: None,
-            });
+impl Deed {
+    /// The attributes of an access review.
+    fn read(spec: &Json) -> Result<Deed, Failure> {
+        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        let (attributes, other) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+        if other["path"].is_string() {
+            let (verb, resource) = (text(&other["verb"]), text(&other["path"]));
+            return Ok(Deed { verb, resource, ..Deed::default() });
         }
         if !attributes.is_object() {
             return Err(Failure::unprocessable(
                 "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified",
             ));
         }
-        let mut resource = text("resource");
-        if !text("subresource").is_empty() {
-            resource = format!("{resource}/{}", text("subresource"));
-        }
-        Ok(Self {
-            verb: text("verb"),
-            group: text("group"),
-            resource,
-            name: text("name"),
-            namespace: Some(text("namespace")).filter(|namespace| !namespace.is_empty()),
+        let (resource, sub) = (text(&attributes["resource"]), text(&attributes["subresource"]));
+        Ok(Deed {
+            verb: text(&attributes["verb"]),
+            group: text(&attributes["group"]),
+            resource: if sub.is_empty() { resource } else { format!("{resource}/{sub}") },
+            name: text(&attributes["name"]),
+            namespace: Some(text(&attributes["namespace"])).filter(|it| !it.is_empty()),
         })
-    }
-
-    fn borrow(&self) -> Deed<'_> {
-        Deed {
-            verb: &self.verb,
-            group: &self.group,
-            resource: &self.resource,
-            name: &self.name,
-            namespace: self.namespace.as_deref(),
-        }
     }
 }

@@ -63,23 +63,8 @@ fn changes(world: &World) -> Option<String> {
     if world.file_changed {
         line.entry("file", "", Some(&world.file));
     }
-    for (key, value) in world.resources.changes() {
-        line.entry("resource", key, value);
-    }
-    for (key, value) in world.operations.changes() {
-        line.entry("operation", key, value);
-    }
-    for (key, value) in world.tasks.changes() {
-        line.entry("task", key, value);
-    }
-    for (key, value) in world.seeded.changes() {
-        line.entry("seeded", key, value);
-    }
-    for (key, value) in world.lagging.changes() {
-        line.entry("lagging", key, value);
-    }
-    for (key, value) in world.faults.drawn.changes() {
-        line.entry("drawn", key, value);
+    for (name, shelf) in world.shelves() {
+        shelf.changed_entries(&mut |key, value| line.raw(name, key, &value));
     }
     for key in &world.moved {
         line.entry("cluster", key, world.cluster(key));
@@ -110,27 +95,17 @@ fn objects(key: &str, cluster: &Cluster, unsaved: bool, line: &mut Line) {
 
 /// The whole world, one entry a line behind the line that counts them.
 fn whole(world: &World) -> String {
-    fn entries<'a, T: Serialize + 'a>(
-        lines: &mut Vec<String>,
-        shelf: &str,
-        entries: impl Iterator<Item = (&'a String, &'a T)>,
-    ) {
-        for (key, value) in entries {
-            let mut line = Line::new();
-            line.entry(shelf, key, Some(value));
-            lines.push(line.end());
-        }
-    }
     let mut first = Line::new();
     first.entry("file", "", Some(&world.file));
     words(world, &mut first);
     let mut lines = vec![first.end()];
-    entries(&mut lines, "resource", world.resources.iter());
-    entries(&mut lines, "operation", world.operations.iter());
-    entries(&mut lines, "task", world.tasks.iter());
-    entries(&mut lines, "seeded", world.seeded.iter());
-    entries(&mut lines, "lagging", world.lagging.iter());
-    entries(&mut lines, "drawn", world.faults.drawn.iter());
+    for (name, shelf) in world.shelves() {
+        shelf.all_entries(&mut |key, value| {
+            let mut line = Line::new();
+            line.raw(name, key, &value);
+            lines.push(line.end());
+        });
+    }
     for (key, cluster) in world.clusters() {
         let mut line = Line::new();
         line.entry("cluster", key, Some(cluster));
@@ -141,12 +116,9 @@ fn whole(world: &World) -> String {
 }
 
 fn settle(world: &mut World) {
-    world.resources.settle();
-    world.operations.settle();
-    world.tasks.settle();
-    world.seeded.settle();
-    world.lagging.settle();
-    world.faults.drawn.settle();
+    for (_, shelf) in world.shelves_mut() {
+        shelf.settle();
+    }
     world.file_changed = false;
     world.clock_counts = false;
     world.moved.clear();
@@ -206,12 +178,6 @@ fn restore(
             let drawn = std::mem::take(&mut world.faults.drawn);
             world.faults = Faults { rates: world.file.faults.clone(), drawn };
         }
-        "resource" => world.resources.restore(key, read(value)?),
-        "operation" => world.operations.restore(key, read(value)?),
-        "task" => world.tasks.restore(key, read(value)?),
-        "seeded" => world.seeded.restore(key, read(value)?),
-        "lagging" => world.lagging.restore(key, read(value)?),
-        "drawn" => world.faults.drawn.restore(key, read(value)?),
         "cluster" => world.restore_cluster(key, read(value)?),
         "object" => {
             if let Some((cluster, path)) = key.split_once(' ')
@@ -226,7 +192,10 @@ fn restore(
                 cluster.restore_revision(revision);
             }
         }
-        _ => {}
+        _ => {
+            let found = world.shelves_mut().into_iter().find(|(name, _)| *name == shelf);
+            found.map_or(Ok(()), |(_, shelf)| shelf.restore(key, value.get()))?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 /// An ordered map by text. It reads as a `BTreeMap`; every way to change it notes the key.
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf<T> {
@@ -58,22 +61,42 @@ impl<T> Shelf<T> {
             self.remove(&key);
         }
     }
+}
 
+/// A shelf as the state file sees it: entries as JSON.
+pub(crate) trait Saved {
+    /// What changed since [`Saved::settle`]; `null` is an entry that is gone.
+    fn changed_entries(&self, write: &mut dyn FnMut(&str, String));
+    fn all_entries(&self, write: &mut dyn FnMut(&str, String));
     /// Puts an entry back as it was written: no change.
-    pub(crate) fn restore(&mut self, key: String, value: Option<T>) {
-        match value {
+    fn restore(&mut self, key: String, value: &str) -> Result<(), serde_json::Error>;
+    /// Says that everything is written.
+    fn settle(&mut self);
+}
+
+fn json<T: Serialize>(value: Option<&T>) -> String {
+    let text = value.and_then(|value| serde_json::to_string(value).ok());
+    text.unwrap_or_else(|| "null".to_owned())
+}
+
+impl<T: Serialize + DeserializeOwned> Saved for Shelf<T> {
+    fn changed_entries(&self, write: &mut dyn FnMut(&str, String)) {
+        self.changed.iter().for_each(|key| write(key, json(self.entries.get(key))));
+    }
+
+    fn all_entries(&self, write: &mut dyn FnMut(&str, String)) {
+        self.entries.iter().for_each(|(key, value)| write(key, json(Some(value))));
+    }
+
+    fn restore(&mut self, key: String, value: &str) -> Result<(), serde_json::Error> {
+        match serde_json::from_str(value)? {
             Some(value) => self.entries.insert(key, value),
             None => self.entries.remove(&key),
         };
+        Ok(())
     }
 
-    /// What changed since [`Shelf::settle`]; `None` is an entry that is gone.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (&str, Option<&T>)> {
-        self.changed.iter().map(|key| (key.as_str(), self.entries.get(key)))
-    }
-
-    /// Says that everything is written.
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self) {
         self.changed.clear();
     }
 }

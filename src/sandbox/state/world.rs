@@ -14,7 +14,7 @@ use super::clock::{Pace, Work, WorldClock, arm_time, kube_time};
 use super::cluster::Cluster;
 use super::faults::Faults;
 use super::id;
-use super::shelf::Shelf;
+use super::shelf::{Saved, Shelf};
 use super::throttle::Buckets;
 use super::world_file::WorldFile;
 use crate::json::set_pointer;
@@ -181,6 +181,30 @@ impl World {
             seeding: false,
             present: None,
         }
+    }
+
+    /// The shelves under their names in the state file.
+    pub(crate) fn shelves(&self) -> [(&'static str, &dyn Saved); 6] {
+        [
+            ("resource", &self.resources),
+            ("operation", &self.operations),
+            ("task", &self.tasks),
+            ("seeded", &self.seeded),
+            ("lagging", &self.lagging),
+            ("drawn", &self.faults.drawn),
+        ]
+    }
+
+    /// [`World::shelves`], to put entries back.
+    pub(crate) fn shelves_mut(&mut self) -> [(&'static str, &mut dyn Saved); 6] {
+        [
+            ("resource", &mut self.resources),
+            ("operation", &mut self.operations),
+            ("task", &mut self.tasks),
+            ("seeded", &mut self.seeded),
+            ("lagging", &mut self.lagging),
+            ("drawn", &mut self.faults.drawn),
+        ]
     }
 
     /// Makes the indices of what was restored.
