@@ -2,7 +2,8 @@
 
 use crate::agents::install;
 use crate::arm::ml;
-use crate::state::world::{Event, World};
+use crate::state::event::Event;
+use crate::state::world::World;
 
 /// Completes everything that is due. Every request begins with it, so that nothing waits for somebody to poll.
 pub(crate) fn advance(world: &mut World) {

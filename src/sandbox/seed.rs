@@ -9,8 +9,9 @@ use crate::arm::answer::fill_identity;
 use crate::arm::clusters::{self, DEFAULT_VERSION};
 use crate::arm::{features, generic, groups, ml, providers};
 use crate::state::clock::Work;
+use crate::state::event::Event;
 use crate::state::id::{self, parent_id};
-use crate::state::world::{Event, World};
+use crate::state::world::World;
 use crate::state::world_file::{FileCluster, WorldFile};
 
 /// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.

@@ -9,8 +9,9 @@ use super::checks::{self, Finding, Verdict};
 use super::release::{Release, generation, release, strings};
 use super::{chart, components, report};
 use crate::state::clock::{Pace, Work};
+use crate::state::event::{Event, Step};
 use crate::state::id::{self, parent_id};
-use crate::state::world::{Event, Step, World};
+use crate::state::world::World;
 
 /// Takes one step.
 pub(crate) fn step(world: &mut World, extension: &str, operation: &str, step: Step) {

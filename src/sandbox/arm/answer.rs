@@ -8,8 +8,9 @@ use serde_json::{Value as Json, json};
 
 use crate::json::copy;
 use crate::state::clock::Pace;
+use crate::state::event::Event;
 use crate::state::id::{self, Level, Target};
-use crate::state::world::{Event, World};
+use crate::state::world::World;
 use crate::wire::{Call, Reply, fail};
 
 /// A request to a resource or a collection.

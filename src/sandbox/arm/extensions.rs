@@ -12,8 +12,9 @@ use crate::agents::install;
 use crate::agents::release::kinds_of;
 use crate::json::{fill, remove_key, text};
 use crate::state::clock::Work;
+use crate::state::event::{Event, Step};
 use crate::state::id::{self, cluster_of};
-use crate::state::world::{Event, Step, World};
+use crate::state::world::World;
 use crate::wire::{Answer, Reply};
 
 pub(crate) fn missing(_: &World, ask: &Ask<'_>) -> Answer {

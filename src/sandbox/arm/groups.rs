@@ -9,8 +9,9 @@ use super::answer::{
 use super::{access, providers};
 use crate::json::copy;
 use crate::state::clock::Work;
+use crate::state::event::Event;
 use crate::state::id::{self, Target};
-use crate::state::world::{Event, World};
+use crate::state::world::World;
 use crate::wire::{Answer, Call, Reply};
 
 /// `/tenants` and `/subscriptions`.

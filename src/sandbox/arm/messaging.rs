@@ -9,8 +9,9 @@ use super::answer::{Ask, envelope, lower_group, not_found, refuse, region, retry
 use super::{generic, providers};
 use crate::json::{copy, fill, items, says, text};
 use crate::state::clock::Work;
+use crate::state::event::Event;
 use crate::state::id;
-use crate::state::world::{Event, World};
+use crate::state::world::World;
 use crate::wire::{Answer, Reply};
 
 /// The namespace of the provider as the service writes it.

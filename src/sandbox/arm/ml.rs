@@ -9,8 +9,9 @@ use super::answer::{
 use super::{generic, providers};
 use crate::json::{fill, says, text};
 use crate::state::clock::Work;
+use crate::state::event::Event;
 use crate::state::id;
-use crate::state::world::{Event, World};
+use crate::state::world::World;
 use crate::wire::{Answer, Call, Reply};
 
 /// An error in the envelope of the ML service, which says more than ARM's.

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod disk;
+pub(crate) mod event;
 pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod id;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::clock::{Pace, Work, WorldClock, arm_time, kube_time};
 use super::cluster::Cluster;
+use super::event::{Event, Task};
 use super::faults::Faults;
 use super::id;
 use super::shelf::{Saved, Shelf};
@@ -42,59 +43,6 @@ pub(crate) struct Operation {
     pub(crate) error: Option<Json>,
     pub(crate) started: Timestamp,
     pub(crate) ended: Option<Timestamp>,
-}
-
-/// The next thing the agents do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Step {
-    InstallCheck,
-    UpgradeCheck,
-    /// Helm puts the objects in place; pods start.
-    Install,
-    Upgrade,
-    /// Everything is ready and gets reported.
-    Done,
-    /// Helm gives up waiting.
-    TimedOut,
-    Uninstall,
-    Gone,
-}
-
-/// What will happen at a point in time.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Event {
-    /// A value of a resource changes.
-    Set { id: String, pointer: String, value: Json },
-    /// A resource goes away.
-    Remove { id: String },
-    /// An operation ends.
-    End { operation: String, error: Option<Json> },
-    /// The extension agents of a cluster take their next step.
-    Extension { id: String, operation: String, step: Step },
-    /// An attach ends.
-    Attach { id: String, operation: String },
-}
-
-impl Event {
-    /// The resource an event is about; the end of an operation is about none, so that it comes even after a delete.
-    fn resource(&self) -> Option<&str> {
-        match self {
-            Event::Set { id, .. }
-            | Event::Remove { id }
-            | Event::Extension { id, .. }
-            | Event::Attach { id, .. } => Some(id),
-            Event::End { .. } => None,
-        }
-    }
-}
-
-/// An event with its time.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Task {
-    due: Timestamp,
-    event: Event,
-    /// Key of the resource it is about.
-    about: Option<String>,
 }
 
 /// What the index of Resource Graph still has of a resource that was changed.
