@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::exit::{Failure, Output};
 use super::select::Selection;
@@ -10,7 +11,7 @@ use super::shared::Global;
 use super::signals::Interrupts;
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::kubernetes::KubeconfigFrom;
-use crate::client::net::{NetworkOptions, Transport};
+use crate::client::net::{NetworkOptions, Transport, clock};
 use crate::language::{LoadOptions, Manifest, Secrets};
 use crate::model::{ArmId, Pointer};
 use crate::observe::Clients;
@@ -225,7 +226,41 @@ impl Context {
     /// Everything live that the desired state is about.
     pub(super) async fn snapshot(&self, desired: &Desired, clients: &Clients) -> Snapshot {
         let parallelism = self.global.read_parallelism.get();
-        observe::snapshot(&desired.with_orphans(), clients, parallelism).await
+        let desired = desired.with_orphans();
+        self.patiently(clients, observe::snapshot(&desired, clients, parallelism)).await
+    }
+
+    /// Does some reading, and says whom it waits for when nobody answers for a while. The
+    /// simulator's time is virtual, so that nobody waits for it.
+    pub(super) async fn patiently<T>(
+        &self,
+        clients: &Clients,
+        reading: impl Future<Output = T>,
+    ) -> T {
+        const SILENCE: Duration = Duration::from_secs(5);
+        tokio::pin!(reading);
+        let (mut answers, mut told) = (0, Vec::new());
+        loop {
+            if self.simulated() {
+                return reading.await;
+            }
+            tokio::select! {
+                biased;
+                done = &mut reading => return done,
+                () = clock::sleep(SILENCE) => {}
+            }
+            let (now, waiting) = clients.asked.state();
+            if now == answers && !waiting.is_empty() && waiting != told {
+                let names = waiting.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+                let more = waiting.len().saturating_sub(4);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                self.out.note(&format!(
+                    "Signing in or reading: no answer for 5 seconds from {names}{more}"
+                ));
+                told = waiting;
+            }
+            answers = now;
+        }
     }
 
     /// Manifest to snapshot, and what the manifest made and no longer names.

@@ -7,9 +7,11 @@ use super::facts::FACTS;
 use super::site::{Found, Site, items, some, text};
 use super::workspace::workspace_id;
 use crate::catalog::{self, ArmType};
-use crate::model::{ArmId, Json};
+use crate::model::{ArmId, Json, Key, KindName};
 use crate::resource::fields::location;
 
+/// The provider of cluster extensions.
+const EXTENSION_PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 /// Role that Azure ML's workspaces have in an AKS cluster.
 const TRUSTED_ROLE: &str = "Microsoft.MachineLearningServices/workspaces/mlworkload";
 
@@ -115,13 +117,33 @@ pub(super) fn region(site: &mut Site<'_>) {
     if region.is_empty() {
         return;
     }
-    let found = if catalog::regions().contains(&region) {
-        Found::Pass(region)
-    } else {
-        Found::wrong(
-            format!("{region} is not among the regions that Azure ML named for the extension"),
+    // Azure itself says where extensions are made, once the provider was read.
+    let provider = Key::new(&site.scope.subscription, KindName::Provider, EXTENSION_PROVIDER);
+    let types = site.snapshot.document(&provider).map(|it| items(it, "/resourceTypes"));
+    let own = |it: &&Json| text(it, "/resourceType").eq_ignore_ascii_case("extensions");
+    let told: Vec<String> = types
+        .into_iter()
+        .flatten()
+        .filter(own)
+        .flat_map(|it| items(it, "/locations"))
+        .filter_map(|it| Some(location(it.as_str()?)))
+        .collect();
+    let by_azure = !told.is_empty() && !told.iter().any(|it| it == "global");
+    let listed =
+        if by_azure { told.contains(&region) } else { catalog::regions().contains(&region) };
+    let found = match (listed, by_azure) {
+        (true, true) => Found::Pass(format!("{region}, as Azure says")),
+        (true, false) => Found::Pass(format!("{region}, by the list of March 2025")),
+        (false, true) => Found::wrong(
+            format!("Azure makes no cluster extensions in {region}"),
+            "connect the cluster in another region",
+        ),
+        (false, false) => Found::wrong(
+            format!(
+                "{region} is not among the regions that Azure ML named for the extension by March 2025"
+            ),
             "the list grows: apply tells for certain; else connect the cluster in another region",
-        )
+        ),
     };
     site.add(&site.cluster.clone(), found);
 }

@@ -29,6 +29,8 @@ pub struct Clients {
     pub clusters: BTreeMap<String, kubernetes::Reader>,
     /// Clusters that no client could be made for, with the reason.
     pub closed: BTreeMap<String, ReadError>,
+    /// Who owes an answer.
+    pub asked: Asked,
 }
 
 impl Clients {
@@ -130,7 +132,45 @@ fn read_error(what: String, error: &ApiError) -> ReadError {
 /// Services that gave no answer in a run: what else was to be asked there fails at once, so that a
 /// dead cluster costs its own time-out and nobody else's.
 #[derive(Default)]
-struct Breaker(Mutex<BTreeMap<Service, ReadError>>);
+struct Breaker {
+    dead: Mutex<BTreeMap<Service, ReadError>>,
+    asked: Asked,
+}
+
+/// Who was asked and has not answered yet, for whoever waits.
+#[derive(Debug, Clone, Default)]
+pub struct Asked(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    waiting: BTreeMap<String, usize>,
+    answers: usize,
+}
+
+impl Asked {
+    /// How many answers came so far, and who still owes one.
+    #[must_use]
+    pub fn state(&self) -> (usize, Vec<String>) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (open.answers, open.waiting.keys().cloned().collect())
+    }
+
+    async fn of<T>(&self, who: String, ask: impl Future<Output = T>) -> T {
+        let change = |by: isize| {
+            let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = open.waiting.entry(who.clone()).or_default();
+            *waiting = waiting.saturating_add_signed(by);
+            if *waiting == 0 {
+                open.waiting.remove(&who);
+            }
+            open.answers += usize::from(by < 0);
+        };
+        change(1);
+        let answer = ask.await;
+        change(-1);
+        answer
+    }
+}
 
 /// What answers a read: one cloud, or the API server of one cluster.
 type Service = (bool, String);
@@ -138,18 +178,19 @@ type Service = (bool, String);
 impl Breaker {
     /// Asks a service, unless it is known to be silent.
     async fn guard(&self, service: Service, ask: impl Future<Output = Answer>) -> Answer {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&service).cloned();
+        let known = self.dead.lock().unwrap_or_else(PoisonError::into_inner).get(&service).cloned();
         if let Some(error) = known {
             return Err(error);
         }
-        let answer = ask.await;
+        let who = if service.0 { service.1.clone() } else { format!("cluster {}", service.1) };
+        let answer = self.asked.of(who, ask).await;
         // An answer that cannot be used has a code of ours; silence has none.
         let of_all = |code: &str| ["Credentials", "Kubeconfig"].contains(&code);
         if let Err(error) = &answer
             && error.status.is_none()
             && error.code.as_deref().is_none_or(of_all)
         {
-            let mut dead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
             // The first reason is the one that all show.
             return Err(dead.entry(service).or_insert_with(|| error.clone()).clone());
         }
@@ -165,7 +206,7 @@ pub async fn reads(
     parallelism: usize,
 ) -> Answers {
     let parallelism = parallelism.max(1);
-    let breaker = &Breaker::default();
+    let breaker = &Breaker { asked: clients.asked.clone(), ..Breaker::default() };
     let mut answers = Answers::default();
     let mut clouds: Vec<(&arm::Reader, BTreeSet<Read>)> = Vec::new();
     let mut clusters: BTreeMap<String, Vec<Read>> = BTreeMap::new();
@@ -274,4 +315,17 @@ fn reachable(desired: &Desired, snapshot: &Snapshot, key: &Key) -> bool {
     let there = snapshot.cluster(&key.scope).is_some()
         || snapshot.could_not_read(&key.scope, KindName::Cluster);
     (!in_cluster || there) && kind.may_apply(snapshot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_asked_owes_an_answer_until_it_comes() {
+        let asked = Asked::default();
+        let seen = asked.of("cluster edge".to_owned(), async { asked.state() }).await;
+        assert_eq!(seen, (0, vec!["cluster edge".to_owned()]));
+        assert_eq!(asked.state(), (1, Vec::new()));
+    }
 }

@@ -55,6 +55,13 @@ pub(in crate::health) fn the_state_of_an_arc_cluster() {
     ] {
         expect(&world, code, expected, part);
     }
+    let provider = format!("{SUBSCRIPTION}/provider/Microsoft.KubernetesConfiguration");
+    let types = |name: &str| json!([{"resourceType": "extensions", "locations": [name]}]);
+    let told = |name| {
+        arc("/location", json!("swedencentral")).live(&provider, "/resourceTypes", types(name))
+    };
+    expect(&told("Sweden Central"), "region-not-listed", Status::Pass, "as Azure says");
+    expect(&told("West Europe"), "region-not-listed", Status::Warning, "no cluster extensions in");
     let mut gone = World::good(false);
     gone.live.retain(|it| it.0 != CLUSTER);
     expect(&gone, "cluster-unreachable", Status::Fail, "there is no cluster");
