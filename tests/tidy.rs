@@ -50,9 +50,11 @@ const OUTSIDE: [(&[&str], &[&str], &str); 7] = [
 ];
 
 /// Where files are read and written.
-const FILES: [&str; 6] = [
-    // The token of a pod's service account, which is renewed on the disk.
+const FILES: [&str; 7] = [
+    // The token of a pod's service account and the certificate of an application, which are
+    // renewed on the disk.
     "src/client/kubernetes/credentials.rs",
+    "src/client/arm/certificate.rs",
     "src/cli/",
     "src/source",
     "src/language/mod.rs",

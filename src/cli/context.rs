@@ -217,6 +217,7 @@ impl Context {
                 .kubeconfig
                 .clone()
                 .map_or_else(Default::default, KubeconfigFrom::File),
+            obtain: Some(obtain(&access.id)),
             context: access.context.clone(),
             ..kubernetes::ConnectOptions::default()
         };
@@ -313,6 +314,18 @@ pub(super) struct Observed {
     pub(super) clients: Clients,
     pub(super) live: Snapshot,
     pub(super) warnings: Diagnostics,
+}
+
+/// The command that writes a kubeconfig for this cluster.
+fn obtain(id: &ArmId) -> String {
+    let group = id.resource_group().unwrap_or_default();
+    let place = format!("--subscription {} --resource-group {group} --name", id.subscription());
+    let name = id.name();
+    if id.resource_type().eq_ignore_ascii_case("Microsoft.Kubernetes/connectedClusters") {
+        format!("`oc login`, or `az connectedk8s proxy {place} {name}` while amlplan runs")
+    } else {
+        format!("`az aks get-credentials {place} {name}` writes one")
+    }
 }
 
 /// Where the simulator serves the Kubernetes API of a cluster.

@@ -12,6 +12,7 @@ use http::Request;
 use http::header::{ACCEPT, AUTHORIZATION};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::certificate::Certificate;
 use crate::client::net::Transport;
 use crate::model::Json;
 
@@ -29,6 +30,7 @@ enum Kind {
     Ready(SecretString),
     GitHub { url: String, token: SecretString },
     Pipelines { url: String, token: SecretString },
+    Certificate(Certificate),
 }
 
 impl fmt::Debug for Assertion {
@@ -38,6 +40,11 @@ impl fmt::Debug for Assertion {
 }
 
 impl Assertion {
+    /// Signed with the key of a certificate; nothing is asked for.
+    pub(super) fn certificate(certificate: Certificate, transport: &Transport) -> Self {
+        Self { transport: transport.clone(), kind: Kind::Certificate(certificate) }
+    }
+
     /// Finds the CI system in the environment; the second value names it. The error says which
     /// variables are missing.
     pub(super) fn find(
@@ -88,6 +95,7 @@ impl Assertion {
     async fn fetch(&self) -> Result<String, String> {
         let (builder, token, field) = match &self.kind {
             Kind::Ready(token) => return Ok(token.expose_secret().to_owned()),
+            Kind::Certificate(certificate) => return certificate.assertion(),
             Kind::GitHub { url, token } => (Request::get(url), token, "value"),
             Kind::Pipelines { url, token } => {
                 let post = Request::post(url).header("X-TFS-FedAuthRedirect", "Suppress");

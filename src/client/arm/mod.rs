@@ -6,6 +6,7 @@
 mod assertion;
 mod batch;
 mod bridge;
+mod certificate;
 mod client;
 mod cloud;
 mod error;

@@ -13,6 +13,8 @@ use azure_identity::{
 };
 
 use super::assertion::Assertion;
+use super::certificate::Certificate;
+use super::token::Factory;
 use super::{Cloud, TokenSource, bridge};
 use crate::client::net::Transport;
 
@@ -29,7 +31,7 @@ pub enum Auth {
     Workload,
     /// The managed identity of the machine.
     Managed,
-    /// A client id with a secret.
+    /// A client id with a secret, or with a certificate.
     Secret,
     /// A client id with a token of GitHub Actions, Azure Pipelines or `ARM_OIDC_TOKEN`.
     Assertion,
@@ -113,7 +115,17 @@ impl TokenSource {
                 Auth::Cli => ("cli", here.cli()),
             };
             match result {
-                Ok((source, why)) => return Ok((source, format!("signing in with {why}"))),
+                Ok((make, why)) => {
+                    let (mut ways, mut why) = (vec![make], format!("signing in with {why}"));
+                    // Cloud Shell and Azure Arc servers set the variables of an identity that may
+                    // not answer, where `az` is signed in.
+                    let next = (auth == Auth::Auto && *way == Auth::Managed).then(|| here.cli());
+                    if let Some(Ok((make, other))) = next {
+                        ways.push(make);
+                        why = format!("{why}; if it gives no token, with {other}");
+                    }
+                    return Ok((Self::made(&cloud.scope(), ways), why));
+                }
                 Err(missing) => tried.push(Tried { auth: name, missing }),
             }
         }
@@ -121,7 +133,7 @@ impl TokenSource {
     }
 }
 
-type Way = Result<(TokenSource, String), String>;
+type Way = Result<(Box<Factory>, String), String>;
 
 impl Surroundings<'_> {
     /// The first of these variables that is set, with its name.
@@ -147,17 +159,21 @@ impl Surroundings<'_> {
         }
     }
 
-    fn source<C, F>(&self, make: F) -> TokenSource
+    fn source<C, F>(&self, make: F) -> Box<Factory>
     where
         C: TokenCredential + 'static,
         F: Fn() -> azure_core::Result<Arc<C>> + Send + Sync + 'static,
     {
-        let make = move || make().map(|it| it as Arc<dyn TokenCredential>);
-        TokenSource::made(&self.cloud.scope(), Box::new(make))
+        Box::new(move || make().map(|it| it as Arc<dyn TokenCredential>))
     }
 
     fn secret(&self) -> Way {
-        let (secret, name) = self.find(&["AZURE_CLIENT_SECRET", "ARM_CLIENT_SECRET"])?;
+        let secret = self.find(&["AZURE_CLIENT_SECRET", "ARM_CLIENT_SECRET"]);
+        let file = self.find(&["AZURE_CLIENT_CERTIFICATE_PATH", "ARM_CLIENT_CERTIFICATE_PATH"]);
+        let (secret, name) = match (secret, file) {
+            (Err(_), Ok((file, name))) => return self.certificate(&file, name),
+            (secret, _) => secret?,
+        };
         let ((client, client_name), tenant) = (self.client()?, self.tenant()?);
         let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
         let why = format!("a client secret ({client_name}, {name}, tenant {tenant})");
@@ -188,18 +204,31 @@ impl Surroundings<'_> {
         Ok((source, why))
     }
 
+    fn certificate(&self, file: &str, name: &str) -> Way {
+        let ((client, client_name), tenant) = (self.client()?, self.tenant()?);
+        let host = self.cloud.authority.as_str().trim_end_matches('/');
+        let audience = format!("{host}/{tenant}/oauth2/v2.0/token");
+        let why = format!("a certificate ({client_name}, {name}, tenant {tenant})");
+        let certificate = Certificate { file: file.into(), client: client.clone(), audience };
+        let assertion = Assertion::certificate(certificate, self.transport);
+        Ok((self.asserted(assertion, client, tenant), why))
+    }
+
     fn assertion(&self) -> Way {
         let (assertion, from) = Assertion::find(self.env, self.transport)?;
         let ((client, client_name), tenant) = (self.client()?, self.tenant()?);
-        let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
         let why = format!("a client assertion of {from} ({client_name}, tenant {tenant})");
-        let source = self.source(move || {
+        Ok((self.asserted(assertion, client, tenant), why))
+    }
+
+    fn asserted(&self, assertion: Assertion, client: String, tenant: String) -> Box<Factory> {
+        let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
+        self.source(move || {
             let client_options = bridge::options(&cloud, &transport);
             let options = Some(ClientAssertionCredentialOptions { client_options });
             let assertion = assertion.clone();
             ClientAssertionCredential::new(tenant.clone(), client.clone(), assertion, options)
-        });
-        Ok((source, why))
+        })
     }
 
     /// Asking a machine without an identity takes long, so only signs of one choose this way.

@@ -49,6 +49,10 @@ fn the_environment_chooses_and_one_line_says_why() {
             with(&[("ARM_CLIENT_SECRET", "canary")], &arm),
             "a client secret (ARM_CLIENT_ID, ARM_CLIENT_SECRET",
         ),
+        (
+            with(&[("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], &ids),
+            "a certificate (AZURE_CLIENT_ID, AZURE_CLIENT_CERTIFICATE_PATH, tenant",
+        ),
         (with(&[("AZURE_FEDERATED_TOKEN_FILE", "/t")], &ids), "workload identity"),
         (with(&github, &ids), "a client assertion of GitHub Actions"),
         (with(&pipelines, &ids), "a client assertion of Azure Pipelines"),
@@ -197,4 +201,44 @@ async fn a_sign_in_that_fails_says_why_and_what_to_do() {
     assert_eq!(error.verdict(), Verdict::Denied);
     assert!(error.to_string().contains("use its value, not its id"), "{error}");
     assert!(!format!("{error:?} {reader:?}").contains("canary"));
+}
+
+#[test]
+fn an_identity_of_the_machine_has_the_cli_behind_it_when_nobody_asked_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("az"), "").unwrap();
+    let set =
+        [("IDENTITY_ENDPOINT", "http://127.0.0.1:1/"), ("PATH", folder.path().to_str().unwrap())];
+    let line = choose(Auth::Auto, &set).unwrap();
+    assert!(
+        line.ends_with("(IDENTITY_ENDPOINT); if it gives no token, with the Azure CLI"),
+        "{line}"
+    );
+    assert!(!choose(Auth::Managed, &set).unwrap().contains("CLI"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_signs_its_assertion() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/tls/ml.example.com");
+    let read = |end: &str| std::fs::read_to_string(format!("{tls}.{end}")).unwrap();
+    let file = folder.path().join("app.pem");
+    std::fs::write(&file, read("crt") + &read("key")).unwrap();
+    let state = Arc::new(Mutex::new(Service { life: 3600, ..Service::default() }));
+    let set = [("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_CERTIFICATE_PATH", file.to_str().unwrap())];
+    assert_eq!(sent(&reader(&state, &set)).await, "Bearer token-1");
+    let asked = state.lock().unwrap().asked[0].clone();
+    let (_, assertion) = asked.split_once("client_assertion=").unwrap();
+    let parts: Vec<&str> = assertion.split('&').next().unwrap().split('.').collect();
+    assert_eq!(parts.len(), 3);
+    let open = |text: &str| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+    };
+    let head: serde_json::Value = serde_json::from_slice(&open(parts[0])).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&open(parts[1])).unwrap();
+    assert_eq!(head["alg"], "PS256");
+    assert_eq!((&body["iss"], &body["sub"]), (&"c".into(), &"c".into()));
+    let endpoint = format!("http://127.0.0.1:4443/{TENANT}/oauth2/v2.0/token");
+    assert_eq!(body["aud"], endpoint);
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use azure_core::credentials::TokenCredential;
+use azure_core::credentials::{AccessToken, TokenCredential};
+use azure_core::error::ErrorKind;
 use http::{HeaderValue, Method};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -17,7 +18,10 @@ use crate::model::Origin;
 /// A token is renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
-type Factory = dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync;
+/// How long a way may take when there is another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) type Factory = dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync;
 
 /// Where tokens come from. Copies share one cache.
 #[derive(Clone)]
@@ -31,9 +35,9 @@ struct Inner {
 
 enum Supply {
     Fixed(HeaderValue),
-    /// Makes a credential anew each time: credentials keep tokens of their own, and would answer
-    /// with one that Azure has refused.
-    Made(Box<Factory>),
+    /// Ways in order. Makes a credential anew each time: credentials keep tokens of their own, and
+    /// would answer with one that Azure has refused.
+    Made(Vec<Box<Factory>>),
 }
 
 #[derive(Default)]
@@ -42,6 +46,8 @@ struct State {
     renew_at: Option<Instant>,
     ends_at: Option<Instant>,
     serial: u64,
+    /// The way that gave a token.
+    way: Option<usize>,
 }
 
 /// A token ready to send.
@@ -71,8 +77,8 @@ impl TokenSource {
         Self::of(Supply::Fixed(header(token).unwrap_or(HeaderValue::from_static("Bearer"))), "")
     }
 
-    pub(super) fn made(scope: &str, factory: Box<Factory>) -> Self {
-        Self::of(Supply::Made(factory), scope)
+    pub(super) fn made(scope: &str, ways: Vec<Box<Factory>>) -> Self {
+        Self::of(Supply::Made(ways), scope)
     }
 
     fn of(supply: Supply, scope: &str) -> Self {
@@ -81,11 +87,11 @@ impl TokenSource {
 
     /// A token that is not the one with the `refused` serial number.
     pub(super) async fn bearer(&self, refused: Option<u64>) -> Result<Bearer, ApiError> {
-        let factory = match &self.0.supply {
+        let ways = match &self.0.supply {
             Supply::Fixed(header) => {
                 return Ok(Bearer { header: header.clone(), serial: 0, renewable: false });
             }
-            Supply::Made(factory) => factory,
+            Supply::Made(ways) => ways,
         };
         // Whoever comes while a token is fetched waits here and then finds it.
         let mut state = self.0.state.lock().await;
@@ -96,7 +102,7 @@ impl TokenSource {
             return Ok(Bearer { header: header.clone(), serial: state.serial, renewable: true });
         }
         let usable = !is_refused && state.ends_at.is_some_and(|it| now < it);
-        match fetch(&mut state, factory, &self.0.scope).await {
+        match fetch(&mut state, ways, &self.0.scope).await {
             Ok(()) => state.serial += 1,
             // An early renewal that fails costs nothing while the old token still counts.
             Err(error) if usable => tracing::debug!(%error, "renewing the token failed"),
@@ -115,8 +121,34 @@ impl TokenSource {
     }
 }
 
-async fn fetch(state: &mut State, factory: &Factory, scope: &str) -> azure_core::Result<()> {
-    let token = factory()?.get_token(&[scope], None).await?;
+/// The first way that gives a token is the only one from then on: a run has one identity.
+async fn fetch(state: &mut State, ways: &[Box<Factory>], scope: &str) -> azure_core::Result<()> {
+    let mut said = Vec::new();
+    for (index, factory) in ways.iter().enumerate() {
+        if state.way.is_some_and(|way| way != index) {
+            continue;
+        }
+        let get = async { factory()?.get_token(&[scope], None).await };
+        let last = index + 1 == ways.len() || state.way.is_some();
+        let answer =
+            if last { Some(get.await) } else { clock::until(clock::after(PATIENCE), get).await };
+        let error = match answer {
+            Some(Ok(token)) => {
+                state.way = Some(index);
+                keep(state, &token);
+                return Ok(());
+            }
+            Some(Err(error)) if last && said.is_empty() => return Err(error),
+            Some(Err(error)) => error.to_string(),
+            None => format!("no answer in {} s", PATIENCE.as_secs()),
+        };
+        tracing::debug!(%error, "this way to sign in does not work here");
+        said.push(error);
+    }
+    Err(azure_core::Error::with_message(ErrorKind::Credential, said.join("; then ")))
+}
+
+fn keep(state: &mut State, token: &AccessToken) {
     let ends = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let life = Duration::from_secs(ends.saturating_sub(now));
@@ -124,7 +156,6 @@ async fn fetch(state: &mut State, factory: &Factory, scope: &str) -> azure_core:
     state.header = header(token.token.secret());
     state.ends_at = Some(clock::after(life));
     state.renew_at = Some(clock::after(life.saturating_sub(early)));
-    Ok(())
 }
 
 fn header(token: &str) -> Option<HeaderValue> {
@@ -156,4 +187,65 @@ fn hint(error: &str) -> &'static str {
         ("az login", "; run `az login`, or choose another way with --auth"),
     ];
     known.iter().find(|(mark, _)| error.contains(mark)).map_or("", |(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as Record;
+
+    use azure_core::credentials::TokenRequestOptions;
+
+    use super::*;
+
+    /// What a way does when it is asked, and who was asked.
+    #[derive(Debug)]
+    struct Asked(&'static str, Arc<Record<Vec<&'static str>>>);
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Asked {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            self.1.lock().unwrap().push(self.0);
+            match self.0 {
+                "silent" => std::future::pending().await,
+                "broken" => {
+                    Err(azure_core::Error::with_message(ErrorKind::Credential, "refused here"))
+                }
+                token => Ok(AccessToken::new(token, std::time::SystemTime::now().into())),
+            }
+        }
+    }
+
+    async fn ask(ways: &[&'static str]) -> (Vec<String>, Vec<&'static str>) {
+        let asked = Arc::<Record<Vec<_>>>::default();
+        let made = ways.iter().map(|way| {
+            let (way, asked) = (*way, Arc::clone(&asked));
+            let make = move || Ok(Arc::new(Asked(way, asked.clone())) as Arc<dyn TokenCredential>);
+            Box::new(make) as Box<Factory>
+        });
+        let source = TokenSource::made("scope", made.collect());
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            got.push(match source.bearer(None).await {
+                Ok(bearer) => bearer.header.to_str().unwrap().to_owned(),
+                Err(error) => error.to_string(),
+            });
+        }
+        let asked = asked.lock().unwrap().clone();
+        (got, asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_that_does_not_work_gives_way_to_the_next_and_a_run_keeps_its_identity() {
+        for first in ["silent", "broken"] {
+            let (got, asked) = ask(&[first, "second", "third"]).await;
+            assert_eq!(got, ["Bearer second", "Bearer second"]);
+            assert_eq!(asked, [first, "second", "second"]);
+        }
+        let (got, _) = ask(&["silent", "broken"]).await;
+        assert!(got[0].contains("no answer in 10 s") && got[0].contains("refused here"), "{got:?}");
+    }
 }

@@ -34,6 +34,8 @@ pub enum KubeconfigFrom {
 pub struct ConnectOptions {
     /// Which kubeconfig.
     pub kubeconfig: KubeconfigFrom,
+    /// How to get a kubeconfig for this cluster, for the error when there is none.
+    pub obtain: Option<String>,
     /// A context of it; `None` is its current one.
     pub context: Option<String>,
     /// How long a connection may take to come about.
@@ -46,6 +48,7 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             kubeconfig: KubeconfigFrom::Usual,
+            obtain: None,
             context: None,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(60),
@@ -140,22 +143,26 @@ impl reqwest::dns::Resolve for Elsewhere {
 /// The cluster of the chosen context, and its own proxy.
 async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<String>), ApiError> {
     let refuse = |message: String| ours("Kubeconfig", message);
+    let missing = |message: String| match &options.obtain {
+        Some(obtain) => refuse(format!("{message}; {obtain}")),
+        None => refuse(message),
+    };
     let chosen = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
     let file = match &options.kubeconfig {
         KubeconfigFrom::File(path) => {
-            Some(Kubeconfig::read_from(path).map_err(|it| refuse(chain(&it)))?)
+            Some(Kubeconfig::read_from(path).map_err(|it| missing(chain(&it)))?)
         }
         KubeconfigFrom::Text(text) => {
             let read = Kubeconfig::from_yaml(text.expose_secret());
             Some(read.map_err(|_| refuse("what Azure gave is no kubeconfig".to_owned()))?)
         }
         KubeconfigFrom::Usual => {
-            usual(std::env::var_os("KUBECONFIG"), std::env::home_dir()).map_err(refuse)?
+            usual(std::env::var_os("KUBECONFIG"), std::env::home_dir()).map_err(missing)?
         }
     };
     let Some(file) = file else {
         return Config::incluster().map(|it| (it, None)).map_err(|error| {
-            refuse(format!(
+            missing(format!(
                 "no kubeconfig: set `cluster.kubeconfig`, KUBECONFIG or ~/.kube/config \
                  (and not inside a pod: {error})"
             ))
@@ -282,9 +289,10 @@ contexts:
         assert!(error.contains("has no contexts"), "{error}");
         let missing = ConnectOptions {
             kubeconfig: KubeconfigFrom::File("no/such".into()),
+            obtain: Some("ask for one".into()),
             ..Default::default()
         };
         let error = Reader::connect(&missing).await.unwrap_err().to_string();
-        assert!(error.contains("no/such"), "{error}");
+        assert!(error.contains("no/such") && error.contains("; ask for one"), "{error}");
     }
 }
