@@ -94,61 +94,46 @@ pub(crate) enum Verdict {
 /// Runs the checkers of the `healthcheck` pod.
 pub(crate) fn health(world: &World, release: &Release) -> Vec<Finding> {
     let Some(cluster) = world.cluster(&release.cluster) else { return Vec::new() };
-    let mut findings = Vec::new();
-    let mut find = |checker, code, message: &str| {
-        findings.push(Finding { checker, code, message: message.to_owned() })
-    };
     let nodes = ready_nodes(cluster, release);
-    if release.is_ha() && nodes < 3 {
-        find(
-            "inferencev1",
-            40_002,
-            &format!(
-                "The inference router needs at least 3 healthy nodes for high availability, but only {nodes} found. Set inferenceRouterHA to False."
-            ),
-        );
-    }
     let file = world.file.cluster(&cluster.name);
-    if release.gate("inference")
-        && chart::router_kind(release) == "LoadBalancer"
-        && file.is_some_and(|file| file.load_balancer == Some(false))
-    {
-        find("service", 40_001, NO_BALANCER);
-    }
-    if wants_internal_balancer(release) && !release.is_aks && !may_be_on_azure(cluster) {
-        find("service", 40_003, "Internal load balancer is only supported on AKS.");
-    }
-    if release.gate("inference")
-        && let Some(problem) = tls_problem(cluster, release)
-    {
-        find("inferencev1", 40_007, problem);
-    }
-    if release.gate("promop")
-        && has_foreign(cluster, release, "/apis/apps/v1/deployments", "prometheus-operator")
-    {
-        find(
-            "helmchart",
-            45_002,
-            "There is another prometheus operator in the cluster. Set installPromOp to False.",
-        );
-    }
+    let inference = release.gate("inference");
+    let no_balancer = file.is_some_and(|file| file.load_balancer == Some(false));
     let legacy = "/apis/rbac.authorization.k8s.io/v1/clusterroles/azureml-fe-role";
-    if cluster.store().get(legacy).is_some_and(|role| !owned(role, release))
-        && release.gate("inference")
-    {
-        find(
-            "inferencev1",
-            45_004,
-            "ClusterRole azureml-fe-role already exists and is not owned by this release.",
-        );
-    }
     let v1 = "/apis/apps/v1/namespaces/default/deployments/azureml-fe";
-    if cluster.store().get(v1).is_some() && release.gate("inference") {
-        find(
-            "inferencev1",
-            45_005,
-            "Deployment azureml-fe of an earlier attach exists in namespace default.",
-        );
+    let operators = "/apis/apps/v1/deployments";
+    let tls = tls_problem(cluster, release).filter(|_| inference);
+    let mut findings: Vec<Finding> = [
+        ("E40002", release.is_ha() && nodes < 3),
+        ("E40001", inference && chart::router_kind(release) == "LoadBalancer" && no_balancer),
+        (
+            "E40003",
+            wants_internal_balancer(release) && !release.is_aks && !may_be_on_azure(cluster),
+        ),
+        ("E40007", tls.is_some()),
+        (
+            "E45002",
+            release.gate("promop")
+                && has_foreign(cluster, release, operators, "prometheus-operator"),
+        ),
+        (
+            "E45004",
+            inference && cluster.store().get(legacy).is_some_and(|role| !owned(role, release)),
+        ),
+        ("E45005", inference && cluster.store().get(v1).is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(code, found)| told(code).filter(|_| found))
+    .collect();
+    for finding in &mut findings {
+        match (finding.code, tls) {
+            (40_002, _) => {
+                finding.message.pop();
+                let only = format!(", but only {nodes} found. Set inferenceRouterHA to False.");
+                finding.message.push_str(&only);
+            }
+            (40_007, Some(problem)) => problem.clone_into(&mut finding.message),
+            _ => {}
+        }
     }
     let told = file.into_iter().flat_map(|file| &file.health).filter_map(|code| told(code));
     let news: Vec<Finding> =
