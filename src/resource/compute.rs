@@ -152,7 +152,7 @@ impl Kind for Compute {
     fn shown(&self, live: &Live) -> Option<Json> {
         let mut document = live.document()?.clone();
         if document.pointer("/identity/type").is_none_or(Json::is_null) {
-            document["identity"] = json!({"type": "None"});
+            document.as_object_mut()?.insert("identity".to_owned(), json!({"type": "None"}));
         }
         Some(document)
     }

@@ -21,7 +21,7 @@ use futures_util::stream;
 use http::Method;
 
 /// How the server behaves, by the first part of the path.
-const MODES: [&str; 15] = [
+const MODES: [&str; 16] = [
     "endless",
     "drip",
     "circle",
@@ -34,6 +34,7 @@ const MODES: [&str; 15] = [
     "ten-years",
     "zero",
     "not-json",
+    "a-text",
     "foreign-status",
     "foreign-location",
     "closed",
@@ -89,6 +90,7 @@ async fn answer(State(it): State<Hostile>, request: Request) -> Response {
         }
         "zero" => with(429, "x-ms-retry-after-ms", "0"),
         "not-json" => new().body(Body::from("<html>\u{1b}[31m")).unwrap(),
+        "a-text" => new().body(Body::from("\"x\"")).unwrap(),
         "foreign-status" if *request.method() != Method::GET => {
             with(202, "azure-asyncoperation", &other)
         }
@@ -171,7 +173,10 @@ async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
         "redirect" | "circle-redirect" => assert!(status(&read).is_some_and(|it| it >= 300)),
         // An hour is the most that a server can ask for, and 429 for longer is given up.
         "never" | "ten-years" => assert_eq!(status(&read), Some(429)),
-        "not-json" => assert_eq!(code(&read).as_deref(), Some("UnreadableAnswer")),
+        "not-json" | "a-text" => {
+            assert_eq!(code(&read).as_deref(), Some("UnreadableAnswer"));
+            assert_eq!(code(&listed).as_deref(), Some("UnreadableAnswer"));
+        }
         "foreign-status" | "foreign-location" => assert!(written.is_ok(), "{written:?}"),
         _ => {}
     }

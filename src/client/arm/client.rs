@@ -115,8 +115,9 @@ impl Answer {
         if self.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Json::Null);
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let message = format!("the answer is not JSON ({error})");
+        // Whoever gets it writes into it, so that anything but an object ends here.
+        serde_json::from_slice(&self.body).map(Json::Object).map_err(|error| {
+            let message = format!("the answer is not a JSON object ({error})");
             ApiError::about(method, path(url), "UnreadableAnswer", message)
         })
     }

@@ -74,8 +74,9 @@ impl Answer {
         if !self.is_success() {
             return Err(self.error(method, path));
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let message = format!("the answer to {method} {path} is not JSON ({error})");
+        // Whoever gets it writes into it, so that anything but an object ends here.
+        serde_json::from_slice(&self.body).map(Json::Object).map_err(|error| {
+            let message = format!("the answer to {method} {path} is not a JSON object ({error})");
             ours("UnreadableAnswer", message)
         })
     }
@@ -172,7 +173,8 @@ impl Reader {
             }
             let bytes = answer.body.len();
             let mut page = answer.into_json(&Method::GET, &path)?;
-            for mut item in page["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
+            let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            for mut item in items.into_iter().filter(Json::is_object) {
                 item["apiVersion"] = json!(collection.api_version);
                 item["kind"] = json!(collection.kind);
                 all.push(item);

@@ -67,6 +67,11 @@ fn with(scc: &Json, users: &[String], mut record: Vec<String>) -> Json {
     edited["users"] = json!(users);
     record.sort();
     record.dedup();
+    for at in ["/metadata", "/metadata/annotations"] {
+        if let Some(it) = edited.pointer_mut(at).filter(|it| !it.is_object() && !it.is_null()) {
+            *it = json!({});
+        }
+    }
     let annotations = &mut edited["metadata"]["annotations"];
     if !record.is_empty() {
         annotations[ADDED_USERS] = json!(json!(record).to_string());
