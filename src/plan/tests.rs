@@ -505,3 +505,40 @@ fn the_keys_of_a_new_companion_are_sent_again() {
 
 #[path = "tests_foreign.rs"]
 mod foreign;
+
+#[test]
+fn what_others_made_is_marked_on_request_or_with_a_change_and_never_else() {
+    let mut desired = desired(json!({}));
+    let compute = Key::new("edge", KindName::Compute, "gpu");
+    let mut live = settled(&desired);
+    set(&mut live, &compute, "/tags", json!({"team": "vision"}));
+    assert_eq!(make(&desired, &live).counts(), (0, 0, 0));
+    let after = |plan: &Plan| {
+        let step = plan.steps.iter().find(|it| it.key == compute).unwrap();
+        (step.action, step.after.as_ref().unwrap().to_stored().to_string())
+    };
+    desired.adopt = true;
+    let (action, document) = after(&make(&desired, &live));
+    assert_eq!(action, Action::Update);
+    assert!(document.contains("amlplan-mark"), "{document}");
+    desired.adopt = false;
+    set(&mut live, &compute, "/properties/properties", json!({"namespace": "other"}));
+    let (action, document) = after(&make(&desired, &live));
+    assert!(action.changes());
+    assert!(document.contains("amlplan-mark"), "{document}");
+}
+
+#[test]
+fn a_key_that_is_asked_for_is_never_read_from_a_document() {
+    let desired = desired(json!({
+        "cluster": {"type": "connectedClusters"},
+        "extension": {"configurationSettings": {"enableInference": true, "inferenceRouterServiceType": "NodePort", "allowInsecureConnections": true}},
+    }));
+    let mut live = settled(&desired);
+    let rule = desired.nodes.keys().find(|it| it.kind == KindName::RelayAuthorizationRule).unwrap();
+    set(&mut live, rule, "/primaryConnectionString", json!("leaked"));
+    live.live.insert(extension(), Live(vec![None]));
+    let plan = make(&desired, &live);
+    let step = plan.steps.iter().find(|it| it.key == extension()).unwrap();
+    assert!(!step.after.as_ref().unwrap().to_stored().to_string().contains("leaked"));
+}
