@@ -128,6 +128,8 @@ fn story(name: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "[time]");
+    let seconds = r#"(amlplan_(?:last_run_timestamp|run_duration)_seconds\{[^}]*\}) [0-9.]+"#;
+    settings.add_filter(seconds, "$1 [seconds]");
     settings.add_filter(r#""(correlation|run)_?[iI]d": ?"[0-9a-f-]{36}""#, "\"$1\": \"[id]\"");
     settings.bind(|| insta::assert_snapshot!(name, told));
 }

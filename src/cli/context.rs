@@ -31,6 +31,8 @@ pub(super) struct Context {
     /// What was seen of the steps that failed.
     pub(super) failures: super::evidence::Failures,
     sandbox: Option<Sandbox>,
+    /// When the command began.
+    pub(super) began: std::time::Instant,
 }
 
 /// The environment of the caller.
@@ -69,6 +71,7 @@ impl Context {
             select,
             failures: super::evidence::Failures::default(),
             sandbox,
+            began: std::time::Instant::now(),
         })
     }
 

@@ -20,7 +20,8 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     let plan = context.plan(&observed, Mode::Apply);
     let probes = health::verify::probes(&observed.desired);
     let probed = verify::probe(probes, &observed.clients, context).await;
-    let health = health::verify::checks(&observed.desired, &observed.live, &probed);
+    let mut health = health::verify::checks(&observed.desired, &observed.live, &probed, now());
+    health.extend(render::drift::foreign(&observed.desired.foreign));
     let places = |key: &Key, path: &Pointer| observed.desired.place(key, path);
     let mut report = render::drift::report(&plan, &observed.live, &places, health);
     let today = now().to_zoned(jiff::tz::TimeZone::UTC).date();

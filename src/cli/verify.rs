@@ -36,7 +36,7 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
     let report = loop {
         let probed =
             probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
-        let findings = health::verify::checks(&observed.desired, &observed.live, &probed);
+        let findings = health::verify::checks(&observed.desired, &observed.live, &probed, now());
         let report = Report { command: "verify", findings, ..Report::default() };
         let works = report.number(Status::Fail) == 0 && report.complete();
         let Some(deadline) = deadline.filter(|it| !works && *it > clock::now()) else {
@@ -105,7 +105,12 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     let text = |format| render::report::render(report, format, &context.style(), formats.all);
     for (format, file) in formats.all(json) {
-        context.out.deliver(&text(format), format.commands(), file.as_deref())?;
+        let mut whole = text(format);
+        if format == Format::Prometheus {
+            let took = context.began.elapsed();
+            whole += &render::report::run_metrics(report.command, now().as_second(), took);
+        }
+        context.out.deliver(&whole, format.commands(), file.as_deref())?;
         match format {
             Format::Github => {
                 // GitHub docs: Workflow commands, adding a job summary.

@@ -146,7 +146,7 @@ pub(super) const RULES: &[Rule] = &[
     each("rights-missing", By::Doctor, (KindName::ALL, ""), &["permissions"], rights::judge),
     on("provider-not-declared", By::Doctor, always, &[], registrations::undeclared),
     on("cluster-unreachable", By::Both, always, &[], access::connection),
-    on("agents-silent", By::Doctor, arc, &[], access::agents_silent),
+    on("agents-silent", By::Both, arc, &[], access::agents_silent),
     on("agent-certificate", By::Doctor, arc, &[], access::agent_certificate),
     on("kubernetes-too-old", By::Doctor, always, &[], access::version),
     on("region-not-listed", By::Doctor, always, &[], access::region),

@@ -20,12 +20,15 @@ pub fn probes(desired: &Desired) -> Vec<Probe> {
 }
 
 /// Checks whether everything that the manifest declares works. Nothing that could not be read
-/// passes.
+/// passes. `now` is the time of the run.
 #[must_use]
-pub fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed) -> Vec<Finding> {
-    // No rule of verify asks for the time.
-    let world = World { desired, snapshot, probed, now: Timestamp::UNIX_EPOCH };
-    rules::checks(By::Verify, world)
+pub fn checks(
+    desired: &Desired,
+    snapshot: &Snapshot,
+    probed: &Probed,
+    now: Timestamp,
+) -> Vec<Finding> {
+    rules::checks(By::Verify, World { desired, snapshot, probed, now })
 }
 
 pub(super) fn extension(site: &mut Site<'_>) {

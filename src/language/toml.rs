@@ -72,7 +72,8 @@ fn node(builder: &mut Builder<'_>, value: Spanned<DeValue<'_>>) -> Arc<Node> {
         DeValue::Integer(number) => integer(number.as_str(), number.radix()),
         DeValue::Float(_) => Data::Odd("a decimal number"),
         DeValue::Boolean(it) => Data::Bool(it),
-        DeValue::Datetime(_) => Data::Odd("a date"),
+        // As in YAML, where a date needs no quotes.
+        DeValue::Datetime(date) => builder.text(&date.to_string(), &span),
         DeValue::Array(items) => {
             Data::List(items.into_iter().map(|it| node(builder, it)).collect())
         }

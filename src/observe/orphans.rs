@@ -22,6 +22,7 @@ pub async fn search(
     ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
     let wanted = orphans::more_reads(desired, live, &answers);
     ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
+    desired.foreign = orphans::foreign(desired, live, &answers);
     let mut found = orphans::find(desired, live, &answers);
     for (key, lists) in orphans::contents_of(&found, desired) {
         for list in lists {

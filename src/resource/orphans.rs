@@ -118,14 +118,7 @@ fn answer<'a>(answers: &'a Answers, read: &Read) -> impl Iterator<Item = &'a Jso
 /// What the lists hold of each manifest of the run and nobody of the run declares.
 #[must_use]
 pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, Node> {
-    let declared: BTreeSet<ArmId> = desired
-        .nodes
-        .values()
-        .filter_map(|it| match it.resource.kind().target() {
-            Target::Arm(id) => Some(id),
-            Target::Objects(_) => None,
-        })
-        .collect();
+    let declared = declared(desired);
     let mut found = BTreeMap::new();
     for (scope, cluster) in clusters(desired, live) {
         let Some((mark, prune)) = desired.mark(scope) else { continue };
@@ -133,6 +126,60 @@ pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<K
         search.cluster(&cluster.id, cluster.kubernetes, &mut found);
     }
     found
+}
+
+/// Extensions of Azure ML and computes that are on a cluster of the run, without being declared in
+/// it or marked by it.
+#[must_use]
+pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, String> {
+    let declared = declared(desired);
+    let mut found = BTreeMap::new();
+    for (scope, cluster) in clusters(desired, live) {
+        let own = desired.mark(scope).map(|it| it.0);
+        let mut take = |kind: KindName, at: MarkAt, document: &Json, what: &str| {
+            let Ok(id) = ArmId::parse(text(document, "/id")) else { return };
+            let mark = at.read(Some(document));
+            if declared.contains(&id) || (mark.is_some() && mark == own) {
+                return;
+            }
+            let whose = match mark {
+                Some(it) => format!("manifest {} made it", it.name),
+                None => "no manifest made it".to_owned(),
+            };
+            let message = format!("{what} is not declared here; {whose}: {id}");
+            found.insert(Key::new(scope, kind, id.name()), message);
+        };
+        let all = answers.get(&(scope.to_owned(), extensions(&cluster.id)));
+        for document in all.into_iter().flatten() {
+            let kind = text(document, "/properties/extensionType");
+            if kind.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes") {
+                let at = super::extension::MARK_AT;
+                take(KindName::Extension, at, document, "this extension of Azure ML");
+            }
+        }
+        for workspace in workspaces(desired, scope, &cluster.id, answers) {
+            for document in answer(answers, &computes(&workspace)) {
+                let here = text(document, "/properties/resourceId");
+                if here.eq_ignore_ascii_case(cluster.id.as_str()) {
+                    take(
+                        KindName::Compute,
+                        super::mark::TAG,
+                        document,
+                        "a compute on this cluster",
+                    );
+                }
+            }
+        }
+    }
+    found
+}
+
+fn declared(desired: &Desired) -> BTreeSet<ArmId> {
+    let target = |it: &Node| match it.resource.kind().target() {
+        Target::Arm(id) => Some(id),
+        Target::Objects(_) => None,
+    };
+    desired.nodes.values().filter_map(target).collect()
 }
 
 /// What to read to say what goes with orphans: their address, and the lists.

@@ -281,12 +281,27 @@ pub(in crate::health) fn router(site: &mut Site<'_>) {
     if !site.is_on("enableInference") {
         return;
     }
+    let types = ["ClusterIP", "NodePort", "LoadBalancer"];
+    let declared = site.settings.get("inferenceRouterServiceType").map(|it| it.as_str());
+    // The extension takes the words in any case.
+    let wanted =
+        types.into_iter().find(|it| declared.is_some_and(|own| own.eq_ignore_ascii_case(it)));
     let found = match site.document("router") {
         Err(why) => Found::Unknown(why),
         Ok(None) => Found::wrong(
             format!("Service {AZUREML}/azureml-fe is missing"),
             "the extension makes it when enableInference is true; amlplan plan shows differences",
         ),
+        Ok(Some(service)) if wanted.is_some_and(|it| it != text(service, "/spec/type")) => {
+            Found::wrong(
+                format!(
+                    "Service {AZUREML}/azureml-fe is of type {}, not {}",
+                    text(service, "/spec/type"),
+                    wanted.unwrap_or_default()
+                ),
+                "kubectl edit put it so: set it back, or declare it",
+            )
+        }
         Ok(Some(service)) => match router_address(service) {
             Some(address) => Found::Pass(address),
             None => Found::wrong(

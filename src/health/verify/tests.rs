@@ -79,7 +79,7 @@ fn run(answers: &Probed) -> Vec<Finding> {
     }
     live.push(("edge/namespace/azureml".to_owned(), json!({"status": {"phase": "Active"}})));
     let live: Vec<(&str, Json)> = live.iter().map(|(key, it)| (key.as_str(), it.clone())).collect();
-    checks(&desired, &snapshot(&desired, &live), answers)
+    checks(&desired, &snapshot(&desired, &live), answers, Timestamp::UNIX_EPOCH)
 }
 
 #[test]
@@ -106,7 +106,7 @@ pub(in crate::health) fn what_could_not_be_read_never_passes() {
         assert_eq!(status(&found, code), Status::Unknown, "{code}");
     }
     let desired = desired(json!({}));
-    let found = checks(&desired, &Snapshot::default(), &Probed::default());
+    let found = checks(&desired, &Snapshot::default(), &Probed::default(), Timestamp::UNIX_EPOCH);
     assert_eq!(status(&found, "extension-not-ready"), Status::Unknown);
     assert_eq!(status(&found, "cluster-unreachable"), Status::Unknown);
     assert!(found.iter().all(|it| it.status != Status::Pass), "{found:#?}");
@@ -180,7 +180,7 @@ pub(in crate::health) fn azure_only_skips_the_inside_of_the_cluster_and_says_so(
     );
     assert!(probes(&desired).is_empty());
     let world = snapshot(&desired, &[(EXT, installed()), ("edge/cluster/edge", arc())]);
-    let found = checks(&desired, &world, &Probed::default());
+    let found = checks(&desired, &world, &Probed::default(), Timestamp::UNIX_EPOCH);
     let skipped = worst(&found, "cluster-not-looked-at").unwrap();
     assert_eq!(skipped.status, Status::Skipped);
     assert!(skipped.message.contains("azureOnly"));
@@ -202,11 +202,12 @@ pub(in crate::health) fn states_of_the_extension_old_and_new_are_understood() {
         (json!({}), Status::Fail),
     ] {
         let world = snapshot(&desired, &[(EXT, json!({"properties": properties}))]);
-        let found = checks(&desired, &world, &probed(&healthy()));
+        let found = checks(&desired, &world, &probed(&healthy()), Timestamp::UNIX_EPOCH);
         assert_eq!(status(&found, "extension-not-ready"), expected, "{properties}");
         assert_eq!(status(&found, "extension-wrong-type"), Status::Fail);
     }
-    let found = checks(&desired, &snapshot(&desired, &[]), &probed(&healthy()));
+    let found =
+        checks(&desired, &snapshot(&desired, &[]), &probed(&healthy()), Timestamp::UNIX_EPOCH);
     assert_eq!(status(&found, "extension-not-ready"), Status::Fail);
     assert_eq!(status(&found, "cluster-not-looked-at"), Status::Skipped);
 }
@@ -220,7 +221,7 @@ pub(in crate::health) fn a_health_report_fails_only_a_failed_installation() {
     let failed = json!({"properties": {"provisioningState": "Failed"}});
     let world = snapshot(&desired, &[(EXT, failed)]);
     let answers = with(("health", json!({"data": {"reports-pre-install": text}})));
-    let found = checks(&desired, &world, &answers);
+    let found = checks(&desired, &world, &answers, Timestamp::UNIX_EPOCH);
     let report = worst(&found, "health-report").unwrap();
     assert_eq!(report.status, Status::Fail);
     assert!(report.help.as_ref().unwrap().contains("inferenceRouterHA"));
@@ -240,7 +241,7 @@ pub(in crate::health) fn an_installation_that_was_undone_is_one_finding_with_its
         ("own-statefulsets", json!([])),
         ("health", map),
     ]);
-    let found = checks(&desired, &world, &probed(&answers));
+    let found = checks(&desired, &world, &probed(&answers), Timestamp::UNIX_EPOCH);
     let of = |code: &str| found.iter().filter(|it| it.code == code).collect::<Vec<_>>();
     let workloads = of("component-not-ready");
     assert_eq!(workloads.len(), 1);
@@ -273,7 +274,7 @@ pub(in crate::health) fn a_compute_needs_its_state_and_its_principal() {
         ),
     ] {
         let world = snapshot(&desired, &[("edge/compute/c", document)]);
-        let found = checks(&desired, &world, &probed(&healthy()));
+        let found = checks(&desired, &world, &probed(&healthy()), Timestamp::UNIX_EPOCH);
         assert_eq!(status(&found, "compute-not-ready"), ready);
         assert_eq!(worst(&found, "compute-identity-missing").map(|it| it.status), identity);
     }
@@ -291,10 +292,10 @@ pub(in crate::health) fn accounts_without_their_grant_are_counted_on_openshift_o
     let run = |held: &[String]| {
         let scc = json!({"metadata": {"name": "privileged"}, "users": held});
         let world = snapshot(&desired, &[("edge/scc_grant/privileged", scc)]);
-        let found = checks(&desired, &world, &probed(&healthy()));
+        let found = checks(&desired, &world, &probed(&healthy()), Timestamp::UNIX_EPOCH);
         worst(&found, "scc-grant-incomplete").unwrap().clone()
     };
-    let unread = checks(&desired, &Snapshot::default(), &Probed::default());
+    let unread = checks(&desired, &Snapshot::default(), &Probed::default(), Timestamp::UNIX_EPOCH);
     assert_eq!(status(&unread, "scc-grant-incomplete"), Status::Unknown);
     assert_eq!(run(&all).status, Status::Pass);
     let lost = run(&all[1..]);
@@ -327,7 +328,8 @@ pub(in crate::health) fn what_is_declared_has_to_be_there() {
         "instance-type-missing",
         "role-assignment-missing",
     ];
-    let found = checks(&desired, &snapshot(&desired, &[(EXT, installed())]), &probed(&healthy()));
+    let live = snapshot(&desired, &[(EXT, installed())]);
+    let found = checks(&desired, &live, &probed(&healthy()), Timestamp::UNIX_EPOCH);
     for code in codes {
         assert_eq!(status(&found, code), Status::Fail, "{code}");
     }
@@ -347,7 +349,7 @@ pub(in crate::health) fn what_is_declared_has_to_be_there() {
         // A role is looked for in a list.
         world.live.insert(key.clone(), live(vec![Some(document)]));
     }
-    let found = checks(&desired, &world, &probed(&healthy()));
+    let found = checks(&desired, &world, &probed(&healthy()), Timestamp::UNIX_EPOCH);
     for code in codes {
         assert_eq!(status(&found, code), Status::Pass, "{code}: {found:#?}");
     }

@@ -232,6 +232,18 @@ fn outside_pin(step: &Step, live: &Snapshot) -> Option<Finding> {
     Some(found)
 }
 
+/// What nobody of the run declares, as findings.
+#[must_use]
+pub fn foreign(found: &BTreeMap<Key, String>) -> Vec<Finding> {
+    let class = DriftClass::Foreign;
+    let finding = |(key, message): (&Key, &String)| Finding {
+        class: Some(class.as_str()),
+        help: Some("declare it, remove it, or accept it under drift.ignore".to_owned()),
+        ..Finding::new(class.code(), weight(class), key.clone(), message.clone())
+    };
+    found.iter().map(finding).collect()
+}
+
 /// The report: everything that differs, and the bad findings of `health` with their own codes.
 #[must_use]
 pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Finding>) -> Report {
@@ -269,7 +281,8 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
     for mut it in health {
         let unasked = it.status == Status::Unknown && unread.contains(it.address.scope.as_str());
         if it.counts() && !said(&it) && !unasked {
-            it.class = (it.status != Status::Unknown).then(|| DriftClass::Health.as_str());
+            let health = (it.status != Status::Unknown).then(|| DriftClass::Health.as_str());
+            it.class = it.class.or(health);
             if it.detail.is_empty() {
                 it.detail.clone_from(&it.title);
             }

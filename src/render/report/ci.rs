@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
@@ -263,6 +264,22 @@ pub(super) fn prometheus(report: &Report) -> String {
         ("complete", "1 when everything could be looked at.", usize::from(report.complete())),
     ];
     for (name, help, value) in sums {
+        let _ = writeln!(out, "# HELP amlplan_{name} {help}\n# TYPE amlplan_{name} gauge");
+        let _ = writeln!(out, "amlplan_{name}{{command=\"{command}\"}} {value}");
+    }
+    out
+}
+
+/// When a run ended, in seconds since 1970, and how long it took, to stand below the metrics of its
+/// report.
+#[must_use]
+pub fn run_metrics(command: &str, ended: i64, took: Duration) -> String {
+    let mut out = String::new();
+    let all = [
+        ("last_run_timestamp_seconds", "When amlplan last looked.", ended.to_string()),
+        ("run_duration_seconds", "How long it took.", format!("{:.3}", took.as_secs_f64())),
+    ];
+    for (name, help, value) in all {
         let _ = writeln!(out, "# HELP amlplan_{name} {help}\n# TYPE amlplan_{name} gauge");
         let _ = writeln!(out, "amlplan_{name}{{command=\"{command}\"}} {value}");
     }

@@ -71,6 +71,8 @@ impl Format {
     }
 }
 
+pub use ci::run_metrics;
+
 /// The report in a format; `all` shows people what is fine too.
 #[must_use]
 pub fn render(report: &Report, format: Format, style: &Style, all: bool) -> String {

@@ -125,6 +125,10 @@ pub struct Desired {
     /// What carries the mark of a manifest of the run and is not declared any more.
     #[serde(default)]
     pub orphans: BTreeMap<Key, Node>,
+    /// What is on the clusters of the run and nobody of the run declares or made: address, and what
+    /// to say of it. Only reported.
+    #[serde(skip)]
+    pub foreign: BTreeMap<Key, String>,
     /// Whether things that carry no mark get one although nothing else changes.
     #[serde(default)]
     pub adopt: bool,

@@ -1,0 +1,104 @@
+//! Reports of `drift` where CI hosts expect them, and findings that only whole runs show.
+
+use std::path::Path;
+use std::process::Command;
+
+const MANIFEST: &str = "manifests/full.yaml";
+
+fn run(state: &str, arguments: &[&str], variables: &[(&str, &Path)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amlplan"));
+    command.args(arguments).arg(format!("--sandbox={state}")).env("NO_COLOR", "1");
+    command.envs(variables.iter().copied()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let out = command.output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (out.status.code(), text(&out.stdout) + &text(&out.stderr))
+}
+
+/// A world in which the manifest was applied.
+fn applied(folder: &Path) -> String {
+    let state = folder.join("state").to_str().expect("a text").to_owned();
+    let (code, told) = run(&state, &["apply", "--auto-approve", MANIFEST], &[]);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = run(&state, &["drift", MANIFEST], &[]);
+    assert_eq!(code, Some(0), "{told}");
+    state
+}
+
+#[test]
+fn hosts_get_their_summaries_and_metrics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = applied(folder.path());
+    let summary = folder.path().join("summary.md");
+    let variables = [("GITHUB_STEP_SUMMARY", summary.as_path())];
+    let (code, told) = run(&state, &["drift", "--format", "github", MANIFEST], &variables);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(std::fs::read_to_string(&summary).expect("a summary").contains("No drift"));
+    let variables = [("AGENT_TEMPDIRECTORY", folder.path())];
+    let (code, told) = run(&state, &["drift", "--format", "azure-pipelines", MANIFEST], &variables);
+    assert_eq!(code, Some(0), "{told}");
+    let page = folder.path().join("amlplan-drift.md");
+    assert!(told.contains(&format!("##vso[task.uploadsummary]{}", page.display())), "{told}");
+    assert!(page.is_file());
+    let (_, told) = run(&state, &["drift", "--format", "prometheus", MANIFEST], &[]);
+    for metric in ["last_run_timestamp_seconds", "run_duration_seconds", "complete"] {
+        assert!(told.contains(&format!("amlplan_{metric}{{command=\"drift\"}} ")), "{told}");
+    }
+}
+
+#[test]
+fn a_router_of_another_type_and_silent_agents_are_drift() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = applied(folder.path());
+    let set = |arguments: &[&str]| {
+        let (code, told) = run(
+            &state,
+            &[&["sandbox", "set"], arguments, &["-f", MANIFEST, "--state", &state]].concat(),
+            &[],
+        );
+        assert_eq!(code, Some(0), "{told}");
+    };
+    set(&["edge-full", "service/azureml/azureml-fe", "/spec/type=ClusterIP"]);
+    set(&["edge-full/cluster/edge-full", "/properties/lastConnectivityTime=2020-01-01T00:00:00Z"]);
+    let (code, told) = run(&state, &["drift", MANIFEST], &[]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("azureml-fe is of type ClusterIP"), "{told}");
+    assert!(told.contains("agents were last heard"), "{told}");
+}
+
+#[test]
+fn what_another_manifest_put_on_the_cluster_is_foreign() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state").to_str().expect("a text").to_owned();
+    let manifest = "manifests/aks-training.yaml";
+    let (code, told) = run(&state, &["apply", "--auto-approve", manifest], &[]);
+    assert_eq!(code, Some(0), "{told}");
+    // The same cluster under another name: the mark on what is there is another manifest's.
+    let whole = std::fs::read_to_string(manifest).expect("the manifest");
+    let other = whole.replacen("name: aks-training", "name: aks-second", 1);
+    let other = other.replace("name: amlarc-compute", "name: second-compute");
+    let path = folder.path().join("other.yaml");
+    std::fs::write(&path, &other).expect("a file");
+    let (code, told) = run(&state, &["drift", path.to_str().expect("a text")], &[]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("compute/amlarc-compute"), "{told}");
+    assert!(
+        told.contains("drift-foreign") && told.contains("manifest aks-training made it"),
+        "{told}"
+    );
+
+    // Accepted, in TOML with a date without quotes; a day that is past is a finding of its own.
+    for (until, expected) in [("2999-12-31", false), ("2020-01-31", true)] {
+        let text = format!(
+            "apiVersion = 'amlplan/v1'\nkind = 'Cluster'\nname = 'aks-second'\n\
+             azure = {{subscription = '00000000-0000-0000-0000-000000000000', resourceGroup = 'ml-rg'}}\n\
+             cluster = {{type = 'managedClusters', name = 'aks-training'}}\n\
+             [[drift.ignore]]\npath = 'compute'\nclass = 'foreign'\nreason = 'theirs'\nuntil = {until}\n\
+             [[drift.ignore]]\npath = 'extension'\nclass = 'foreign'\nreason = 'theirs'\n"
+        );
+        let path = folder.path().join("accepted.toml");
+        std::fs::write(&path, text).expect("a file");
+        let (code, told) = run(&state, &["drift", path.to_str().expect("a text")], &[]);
+        assert_eq!(code, Some(if expected { 2 } else { 0 }), "{until}: {told}");
+        assert_eq!(told.contains("drift-ignore-expired"), expected, "{until}: {told}");
+    }
+}
