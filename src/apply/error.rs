@@ -39,7 +39,9 @@ pub struct Failure {
     /// What cluster and Azure tell about it, as far as it could be read.
     pub evidence: Evidence,
     /// How to mend it, where the reason alone says so.
-    pub help: Option<&'static str>,
+    pub help: Option<String>,
+    /// Whether it passes by itself once an earlier step has spread through Azure or the cluster.
+    pub passes: bool,
     /// What was being done: `create`, `update`, `delete`.
     pub operation: &'static str,
 }
@@ -64,6 +66,7 @@ impl Failure {
             key: key.clone(),
             api: Api::Azure,
             help: None,
+            passes: false,
             status: None,
             code: Some(code.to_owned()),
             message,
@@ -94,7 +97,8 @@ impl Failure {
             code: error.code.clone(),
             target: error.target.clone(),
             details,
-            help: error.help(),
+            help: error.help().map(str::to_owned),
+            passes: error.passes(),
             ..Self::own(key, operation, "", message)
         }
     }

@@ -29,6 +29,9 @@ const NAMESPACE: &str = "azureml";
 /// How long a read may lag behind a write, or the directory behind a new principal.
 const LAG: Duration = Duration::from_secs(5 * 60);
 
+/// A value of another resource that cannot be had.
+const MISSING: &str = "ValueMissing";
+
 /// What a finished task reports.
 #[derive(Debug)]
 pub(super) struct Done {
@@ -104,7 +107,9 @@ impl Context {
     /// Carries out a task to its real end.
     pub(super) async fn perform(self: &Arc<Self>, (key, phase): &Task) -> Result<Done, Stop> {
         let (Some(step), Some(node)) = (self.step(key), self.desired.nodes.get(key)) else {
-            return Ok(Done { elapsed: Duration::ZERO });
+            let message = format!("{key} is not in the plan");
+            let failure = Failure::own(key, "step", "InternalError", message);
+            return Err(Stop::Failed(Box::new(failure)));
         };
         if let Ok(mut started) = self.started.lock() {
             started.entry(key.clone()).or_insert_with(clock::now);
@@ -201,7 +206,12 @@ impl Work<'_> {
     }
 
     fn fail(&self, code: &str, message: String) -> Stop {
-        Stop::Failed(Box::new(Failure::own(self.key(), self.operation, code, message)))
+        Stop::Failed(Box::new(self.failure(code, message)))
+    }
+
+    /// A failure that was noticed here.
+    fn failure(&self, code: &str, message: String) -> Failure {
+        Failure::own(self.key(), self.operation, code, message)
     }
 
     fn progress(&self, state: &str) {
@@ -231,9 +241,9 @@ impl Work<'_> {
     async fn look(&self) -> Result<Live, Stop> {
         let answer = self.context.clients.live(&self.key().scope, &self.kind.reads()).await;
         let live = answer.map_err(|error: ReadError| {
-            let mut failure = Failure::own(self.key(), self.operation, "", error.to_string());
-            (failure.status, failure.code) = (error.status, error.code);
-            Stop::Failed(Box::new(failure))
+            let own = self.failure("", error.to_string());
+            let ReadError { api, status, code, help, .. } = error;
+            Stop::Failed(Box::new(Failure { api, status, code, help, ..own }))
         })?;
         if let Ok(mut snapshot) = self.context.live.lock() {
             snapshot.live.insert(self.key().clone(), live.clone());
@@ -386,10 +396,10 @@ impl Work<'_> {
                 Err(Stop::Failed(failure)) => failure,
                 other => return other,
             };
-            match (failure.code.as_deref(), request) {
+            match failure.code.as_deref() {
                 // The same triple under another name is as good.
-                (Some("RoleAssignmentExists"), _) => return Ok(()),
-                _ if clock::now() > lag || !spreads(&failure, request) => {
+                Some("RoleAssignmentExists") => return Ok(()),
+                _ if clock::now() > lag || !passes(&failure, request) => {
                     return Err(Stop::Failed(failure));
                 }
                 _ => self.pause("waiting for earlier steps to spread").await?,
@@ -492,7 +502,11 @@ impl Work<'_> {
                 answers.insert(later.clone(), answer);
             }
         }
-        let missing = |what: String| self.fail("ValueMissing", what);
+        let missing = |what: String| {
+            let failure = self.failure(MISSING, what);
+            // The next read shows it.
+            Stop::Failed(Box::new(Failure { passes: true, ..failure }))
+        };
         let filled = body.resolve(&mut |leaf| match leaf {
             Value::Secret(secret) => secret
                 .expose()
@@ -518,7 +532,7 @@ impl Work<'_> {
         let node = self.context.desired.nodes.get(&later.from);
         let target = node.map(|it| it.resource.kind().target());
         let Some(crate::resource::Target::Arm(id)) = target else {
-            return Err(self.fail("ValueMissing", format!("{} is not in Azure", later.from)));
+            return Err(self.fail(MISSING, format!("{} is not in Azure", later.from)));
         };
         let Some(writer) = self.context.arm.get(&later.from.scope) else {
             return Err(self.fail("NoClient", format!("no Azure client for {}", later.from)));
@@ -545,19 +559,11 @@ fn without(live: &Json, paths: &[Pointer]) -> Option<Json> {
     (object != *live).then_some(object)
 }
 
-/// Whether a refusal passes by itself once an earlier step has spread through Azure or the cluster.
-fn spreads(failure: &Failure, request: &Request) -> bool {
-    let code = failure.code.as_deref().unwrap_or_default();
-    let text = &failure.message;
+/// Whether a refusal passes by itself. In a cluster only the kind of a fresh extension does: its
+/// CRD is served a moment after it is there.
+fn passes(failure: &Failure, request: &Request) -> bool {
     match request {
-        Request::Arm { .. } => {
-            ["PrincipalNotFound", "MissingSubscriptionRegistration", "ValueMissing"].contains(&code)
-                || text.contains("EtagMismatch")
-                || text.contains("Another operation is in progress")
-                // Azure forgets an extension before its agents have taken the chart away.
-                || text.contains("cannot re-use a name that is still in use")
-        }
-        // The CRD of a fresh extension is served a moment after it is there.
+        Request::Arm { .. } => failure.passes,
         Request::Apply { .. } => failure.status == Some(404),
         Request::RemoveFields { .. }
         | Request::AddUsers { .. }

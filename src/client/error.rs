@@ -39,6 +39,8 @@ pub struct Fault {
     pub method: String,
     /// The request's path, without its query.
     pub url_path: String,
+    /// The directory that the subscription belongs to, when we signed in to another.
+    pub tenant: Option<String>,
     /// How long the service asked to wait.
     pub retry_after: Option<Duration>,
     /// Why no answer came, when none came.
@@ -133,6 +135,7 @@ impl Fault {
             correlation_id: None,
             method: String::new(),
             url_path: String::new(),
+            tenant: None,
             retry_after: None,
             source: None,
         }
@@ -236,6 +239,19 @@ impl ApiError {
         self.has_code(&BUSY)
             || (self.has_code(&["OperationNotAllowed"]) && !texts.clone().any(quota))
             || texts.any(says)
+    }
+
+    /// Whether Azure refuses only what an earlier step of the same run has not spread to yet, so
+    /// that the same request succeeds minutes later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let code = |name: &str| self.code.as_deref() == Some(name);
+        code("PrincipalNotFound")
+            || code("MissingSubscriptionRegistration")
+            || self.message.contains("EtagMismatch")
+            || self.message.contains("Another operation is in progress")
+            // Azure forgets an extension before its agents have taken the chart away.
+            || self.message.contains("cannot re-use a name that is still in use")
     }
 
     /// The provider namespace that ARM quotes in "… to use namespace 'Microsoft.Relay'".

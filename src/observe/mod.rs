@@ -108,6 +108,7 @@ fn nowhere(scope: &str, api: Api) -> ReadError {
         status: None,
         code: None,
         message: "there is no client for it".to_owned(),
+        tenant: None,
         help: None,
     }
 }
@@ -125,6 +126,7 @@ fn read_error(what: String, error: &ApiError) -> ReadError {
         status: error.status,
         code: error.code.clone(),
         message: error.to_string(),
+        tenant: error.tenant.clone(),
         help: error.help().map(str::to_owned),
     }
 }

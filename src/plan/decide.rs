@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Action, Mode, PlanInput, Reason, Step};
+use super::{Action, Mode, Note, PlanInput, Reason, Step};
 use crate::model::{Json, Key, KindName, Later, Pointer, Value};
 use crate::resource::graph::Orphan;
 use crate::resource::{
@@ -36,7 +36,7 @@ pub(super) fn step(
         depends_on: node.needs.clone(),
         precondition: String::new(),
         settling: None,
-        note: node.reason.clone(),
+        note: node.reason.clone().map(Note::Why),
     };
     let decision = Decision { input, kind, resource: &node.resource, live: &live, decided };
     if let Some(orphan) = &node.orphan {
@@ -100,7 +100,7 @@ impl Decision<'_> {
             return;
         }
         match self.kind.removable(self.live) {
-            Err(why) => step.note = Some(format!("kept: {why}")),
+            Err(why) => step.note = Some(Note::Kept(why.to_string())),
             Ok(()) => {
                 step.action = Action::Delete;
                 step.reasons.push(Reason::Destroy);
@@ -117,21 +117,16 @@ impl Decision<'_> {
         }
         step.reasons.push(Reason::NotDeclared(orphan.mark.clone()));
         if orphan.kept {
-            step.note = Some("left: lifecycle.prune is false".to_owned());
+            step.note = Some(Note::Left);
             return;
         }
         if let Err(why) = self.kind.removable(self.live) {
-            step.note = Some(format!("kept: {why}"));
+            step.note = Some(Note::Kept(why.to_string()));
             return;
         }
         step.action = Action::Delete;
         step.impact = self.felt(self.kind.removal_impact());
-        step.note = (!orphan.goes.is_empty()).then(|| {
-            let (some, more) = orphan.goes.split_at(orphan.goes.len().min(10));
-            let more =
-                if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-            format!("with it go {}{more}", some.join(", "))
-        });
+        step.note = (!orphan.goes.is_empty()).then(|| Note::TakesAlong(orphan.goes.clone()));
         step.removal = self.requests(Verb::Delete, &self.want(), &[]);
     }
 
@@ -207,7 +202,7 @@ impl Decision<'_> {
             }
         }
         if let Some(why) = self.kind.used_as_it_is(self.live) {
-            step.note = Some(format!("used, not owned: {why}"));
+            step.note = Some(Note::Used(why.to_string()));
         }
         findings.extend(
             self.kind
@@ -352,8 +347,7 @@ impl Decision<'_> {
         }
         let others = self.kind.other_writers(self.live);
         if !others.is_empty() && step.requests.iter().any(takes_over) {
-            let others = others.join(", ");
-            step.note = Some(format!("also written by {others}: the fields shown are taken over"));
+            step.note = Some(Note::TakesOver(others));
         }
         // What is sent although nobody wants it stays there: a blank setting.
         for change in &step.changes {

@@ -13,7 +13,7 @@ mod unread;
 
 use std::collections::BTreeMap;
 
-pub use step::{Action, Gate, Mode, Plan, Reason, Step, Unread};
+pub use step::{Action, Gate, Mode, Note, Plan, Reason, Step, Unread};
 use unread::Unreadable;
 
 use crate::model::{Key, KindName};

@@ -1,6 +1,7 @@
 //! Steps: finished decisions, each with its reasons, its price and its requests.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -125,7 +126,44 @@ pub struct Step {
     /// The state it is in while Azure or the cluster is still working on it.
     pub settling: Option<String>,
     /// Why the resource is in the plan although nobody named it, or why it is kept.
-    pub note: Option<String>,
+    pub note: Option<Note>,
+}
+
+/// What a reader should know of a step beside its reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Why it is in the plan although nobody named it.
+    Why(String),
+    /// It is not removed, for this reason.
+    Kept(String),
+    /// It is not declared any more and left, because `lifecycle.prune` is false.
+    Left,
+    /// It is used as it is and stays somebody else's, for this reason.
+    Used(String),
+    /// What is lost with it: pods and claims, by name.
+    TakesAlong(Vec<String>),
+    /// Managers of Kubernetes fields that the change takes over.
+    TakesOver(Vec<String>),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Why(why) => f.write_str(why),
+            Self::Kept(why) => write!(f, "kept: {why}"),
+            Self::Left => f.write_str("left: lifecycle.prune is false"),
+            Self::Used(why) => write!(f, "used, not owned: {why}"),
+            Self::TakesAlong(all) => {
+                let (some, more) = all.split_at(all.len().min(10));
+                write!(f, "with it go {}", some.join(", "))?;
+                if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
+            }
+            Self::TakesOver(others) => {
+                let others = others.join(", ");
+                write!(f, "also written by {others}: the fields shown are taken over")
+            }
+        }
+    }
 }
 
 /// What the plan is for.

@@ -410,7 +410,7 @@ fn a_companion_that_somebody_else_made_is_used_and_left_alone() {
     for key in &companions {
         let step = applied.step(key).unwrap();
         assert_eq!(step.action, Action::NoOp, "{key}");
-        assert!(step.note.as_ref().unwrap().starts_with("used, not owned"), "{key}");
+        assert!(matches!(step.note, Some(Note::Used(_))), "{key}");
         assert_eq!(destroyed.step(key).unwrap().action, Action::NoOp, "{key}");
     }
 }
@@ -433,6 +433,7 @@ fn what_could_not_be_read_is_told_and_nothing_is_built_on_it() {
                     help: None,
                     status: None,
                     code: None,
+                    tenant: None,
                     message: "refused".into(),
                 };
                 live.unread.insert(dead.clone(), error);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::diff::{ink, settling, step};
 use super::style::{Ink, Style, count, text};
-use crate::plan::{Action, Mode, Plan};
+use crate::plan::{Action, Mode, Note, Plan};
 
 pub use super::outcome::outcome;
 
@@ -74,10 +74,8 @@ fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
         if let Some(state) = &step.settling {
             let said = format!("{}: {}", step.key, settling(state));
             lines.extend(style.hang("  . ", &said));
-        } else if let Some(why) = step.note.as_deref()
-            && ["kept: ", "used, not owned: "].iter().any(|it| why.starts_with(it))
-        {
-            lines.extend(style.hang("    ", &format!("{} is {why}", step.key)));
+        } else if let Some(note @ (Note::Kept(_) | Note::Used(_))) = &step.note {
+            lines.extend(style.hang("    ", &format!("{} is {note}", step.key)));
         }
     }
     for note in &plan.skipped {
@@ -205,7 +203,7 @@ mod tests {
             ..step("edge-01/compute/x", Action::Delete)
         };
         let kept = Step {
-            note: Some("kept: it was there before".to_owned()),
+            note: Some(Note::Kept("it was there before".to_owned())),
             ..step("edge-01/namespace/azureml", Action::NoOp)
         };
         let plan = Plan { mode: Mode::Destroy, steps: vec![gone, kept], ..Plan::default() };

@@ -99,7 +99,7 @@ fn resource_change(step: &Step) -> Json {
         "depends_on": step.depends_on,
         "derived": step.derived.iter().map(derived).collect::<Vec<_>>(),
         "impact": step.impact,
-        "note": step.note,
+        "note": step.note.as_ref().map(ToString::to_string),
         "precondition": step.precondition,
         "reasons": step.reasons.iter().map(reason).collect::<Vec<_>>(),
         "settling": step.settling,

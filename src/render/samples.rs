@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::apply::{Event, Outcome, Output, StepError};
 use crate::model::{Encoding, Json, Key, Later, Pointer, Secret, SecretSource, Value};
-use crate::plan::{Action, Gate, Mode, Plan, Reason, Step, Unread};
+use crate::plan::{Action, Gate, Mode, Note, Plan, Reason, Step, Unread};
 use crate::resource::{FieldChange, Impact};
 use crate::source::{Diagnostic, Place, Source};
 
@@ -179,7 +179,7 @@ pub(super) fn plan() -> Plan {
             Step {
                 after: Some(json!({"properties": {"rights": ["Manage", "Send", "Listen"]}}).into()),
                 reasons: vec![Reason::Absent],
-                note: Some("the extension talks to Azure ML through it".to_owned()),
+                note: Some(Note::Why("the extension talks to Azure ML through it".to_owned())),
                 ..step(RULE, Action::Create)
             },
             created_extension(),

@@ -82,6 +82,9 @@ pub struct ReadError {
     pub code: Option<String>,
     /// What went wrong, without secrets.
     pub message: String,
+    /// The directory to sign in to instead, where Azure names it.
+    #[serde(default)]
+    pub tenant: Option<String>,
     /// How to mend it, where the reason alone says so.
     #[serde(default)]
     pub help: Option<String>,

@@ -90,17 +90,21 @@ pub(super) struct Settled {
 impl Wanted {
     pub(super) async fn read(&self, context: &Context) -> Result<One, Failure> {
         let (mut cluster, mut clients) = self.reach(None, context).await?;
-        let mut reading = Reading { clients: &clients, scope: cluster.name.clone() };
-        let read = match reading.all(&self.id, &self.workspaces, &mut cluster, context).await {
-            Err(failure) if tenant(&failure).is_some() => {
-                // The subscription is in another directory than the one we are signed in to.
-                (cluster, clients) = self.reach(tenant(&failure), context).await?;
-                reading = Reading { clients: &clients, scope: cluster.name.clone() };
-                reading.all(&self.id, &self.workspaces, &mut cluster, context).await
-            }
-            read => read,
-        };
-        Ok(One { found: read?, cluster, clients, profile: self.profile })
+        let mut live = Reading::of(&cluster, &clients).cluster(&self.id).await;
+        if let Err(ReadError { tenant: Some(tenant), .. }) = live {
+            // The subscription is in another directory than the one we are signed in to.
+            (cluster, clients) = self.reach(Some(tenant), context).await?;
+            live = Reading::of(&cluster, &clients).cluster(&self.id).await;
+        }
+        if live.map_err(failed)?.is_none() {
+            let message = format!("there is no cluster `{}`, or you may not read it", self.id);
+            return Err(Diagnostic::error("missing-cluster", message)
+                .with_help("check the id: `az resource list` shows the ids of your clusters")
+                .into());
+        }
+        let reading = Reading::of(&cluster, &clients);
+        let found = reading.all(&self.id, &self.workspaces, &mut cluster, context).await?;
+        Ok(One { found, cluster, clients, profile: self.profile })
     }
 
     /// Clients for the cluster; where its Kubernetes API cannot be reached, for Azure alone.
@@ -136,13 +140,6 @@ impl One {
         }
         Ok(Settled { cluster, notes, left })
     }
-}
-
-/// The directory that Azure asks for, from the help of its refusal.
-fn tenant(failure: &Failure) -> Option<String> {
-    let message = &failure.findings.first()?.message;
-    let (_, rest) = message.split_once("`azure.tenant: ")?;
-    Some(rest.split('`').next()?.to_owned())
 }
 
 fn verb(step: &plan::Step) -> String {
@@ -221,7 +218,16 @@ pub(super) struct Reading<'a> {
     pub(super) scope: String,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn of(cluster: &Cluster, clients: &'a Clients) -> Self {
+        Self { clients, scope: cluster.name.clone() }
+    }
+
+    async fn cluster(&self, id: &ArmId) -> Result<Option<Json>, ReadError> {
+        let ArmType { api_version, .. } = ArmType::of_cluster(&id.resource_type());
+        self.read(Read::Arm { id: id.clone(), api_version }).await
+    }
+
     async fn read(&self, read: Read) -> Result<Option<Json>, ReadError> {
         self.clients.read(&self.scope, &read).await
     }
@@ -239,14 +245,6 @@ impl Reading<'_> {
         cluster: &mut Cluster,
         context: &Context,
     ) -> Result<Found, Failure> {
-        let ArmType { api_version, .. } = ArmType::of_cluster(&id.resource_type());
-        let live = self.read(Read::Arm { id: id.clone(), api_version }).await.map_err(failed)?;
-        if live.is_none() {
-            let message = format!("there is no cluster `{id}`, or you may not read it");
-            return Err(Diagnostic::error("missing-cluster", message)
-                .with_help("check the id: `az resource list` shows the ids of your clusters")
-                .into());
-        }
         let mut found = Found::default();
         let extensions = self
             .list(format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)

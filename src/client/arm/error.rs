@@ -151,6 +151,7 @@ fn explain_challenge(fault: &mut Fault, challenge: Option<&str>) {
         );
     } else if let (true, Some(tenant)) = (wrong_tenant, tenant) {
         fault.message.push_str(&format_tenant(&tenant));
+        fault.tenant = Some(tenant);
     }
 }
 

@@ -15,7 +15,7 @@ use super::values;
 use crate::health::{Finding, Report, Status};
 use crate::language::{DriftClass, DriftIgnore};
 use crate::model::{Json, Key, KindName, Pointer, Value};
-use crate::plan::{Action, Plan, Reason, Step};
+use crate::plan::{Action, Note, Plan, Reason, Step};
 use crate::resource::graph::Accepted;
 use crate::resource::{FINGERPRINT_PREFIX, FieldChange, Impact, Snapshot};
 use crate::source::Place;
@@ -257,11 +257,9 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         for it in found.iter_mut().filter(|_| step.action != Action::Create) {
             who::changed(it, live.document(&step.key));
         }
-        if let Some(note) = &step.note
-            && note.starts_with("also written by ")
-            && let Some((others, _)) = note.split_once(':')
-        {
-            found.iter_mut().for_each(|it| it.evidence.push(others.to_owned()));
+        if let Some(Note::TakesOver(others)) = &step.note {
+            let others = format!("also written by {}", others.join(", "));
+            found.iter_mut().for_each(|it| it.evidence.push(others.clone()));
         }
         findings.extend(found);
     }
