@@ -359,3 +359,53 @@ fn the_commands_of_every_shipped_manifest_import_as_a_manifest_with_the_same_com
         assert_eq!(commands(&back), first, "{}", path.display());
     }
 }
+
+#[test]
+fn every_form_of_a_cloud_is_taken_and_roles_of_computes_come_along() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let state = folder.path().join("state.json");
+    let sandbox = format!("--sandbox={}", state.display());
+    let manifest = folder.path().join("e.yaml").display().to_string();
+    let text_of = format!(
+        "apiVersion: amlplan/v1\nkind: Cluster\nname: edge01\n\
+         azure: {{subscription: {SUBSCRIPTION}, resourceGroup: ml-rg}}\n\
+         cluster: {{type: connectedClusters, name: Edge01}}\n\
+         extension: {{name: x, configurationSettings: {{enableTraining: true}}}}\n\
+         computes: [{{name: c1, workspace: {{name: ml-ws}}, identity: {{type: SystemAssigned}}}}]\n\
+         roleAssignments: [{{principal: compute/c1, role: AcrPull, scope: {}}}]\n",
+        group()
+    );
+    std::fs::write(&manifest, text_of).expect("a test fixture");
+    assert!(amlplan(&["apply", "--auto-approve", &sandbox, &manifest]).status.success());
+    let (cluster, workspace) = (cluster(ARC), workspace());
+    let import = |cloud: &str, more: &[&str]| {
+        let mut words = vec!["import", "--cluster", &cluster, "--workspace", &workspace, &sandbox];
+        words.extend(["--cloud", cloud]);
+        words.extend(more);
+        amlplan(&words)
+    };
+    let own = "https://arm.example.net";
+    let written = format!("{{name: Stack, resourceManager: \"{own}\"}}");
+    for (cloud, more, says) in [
+        ("AzureCloud", &[][..], ""),
+        ("azureusgovernment", &[], "cloud: AzureUSGovernment"),
+        (
+            "https://management.chinacloudapi.cn",
+            &[],
+            "resourceManager: https://management.chinacloudapi.cn",
+        ),
+        (&written, &["--trust-cloud", "arm.example.net"], "name: Stack"),
+    ] {
+        let done = import(cloud, more);
+        let manifest = text(&done.stdout);
+        assert!(done.status.success(), "{cloud}: {}", text(&done.stderr));
+        assert!(manifest.contains(says), "{cloud}\n{manifest}");
+        assert!(manifest.contains("principal: compute/c1\n    role: AcrPull"), "{manifest}");
+    }
+    // A host that nobody confirmed is refused before anything is sent to it.
+    for cloud in [own, &written] {
+        let done = import(cloud, &[]);
+        assert_eq!(done.status.code(), Some(1));
+        assert!(text(&done.stderr).contains("untrusted-cloud"), "{}", text(&done.stderr));
+    }
+}

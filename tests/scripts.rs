@@ -161,6 +161,8 @@ stories! {
     without_kubernetes,
     credentials_stay_home,
     what_a_manifest_no_longer_names,
+    two_manifests_of_one_cluster,
+    what_is_adopted_and_what_is_left_alone,
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn explainer(desired: &Desired, failures: &Failures) -> Explain {
         let evidence = &failure.evidence;
         let (status, code) = (failure.status.unwrap_or(0), failure.code.as_deref().unwrap_or(""));
         let remedy = catalog::remedy(failure.api, status, code, &failure.message);
-        let mut help = failure.help.map(str::to_owned).or_else(|| remedy.map(|it| it.help.clone()));
+        let mut help = failure.help.clone().or_else(|| remedy.map(|it| it.help.clone()));
         let mut details = Vec::new();
         let mut field =
             failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);

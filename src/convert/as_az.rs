@@ -303,6 +303,25 @@ fn attach(cluster: &Cluster, compute: &Compute, script: &mut Script) {
         }
     }
     script.command("az ml compute attach", &options);
+    // No option of `attach` takes these.
+    let id = format!("{}/computes/{}", cluster.workspace_id(compute), compute.name);
+    if !compute.tags.is_empty() {
+        let tags = compute.tags.iter().map(|(key, value)| word(&format!("{key}={value}")));
+        let tags = format!("--tags {}", tags.collect::<Vec<_>>().join(" "));
+        let options =
+            [format!("--resource-id {}", word(&id)), "--operation Merge".to_owned(), tags];
+        script.command("az tag update", &options);
+    }
+    let mut set: Vec<String> = Vec::new();
+    let mut put = |path: &str, value: &Option<String>| {
+        set.extend(value.iter().map(|it| word(&format!("{path}={it}"))));
+    };
+    put("properties.description", &compute.description);
+    put("properties.properties.defaultInstanceType", &compute.default_instance_type);
+    if !set.is_empty() {
+        let options = [format!("--ids {}", word(&id)), format!("--set {}", set.join(" "))];
+        script.command("az resource update", &options);
+    }
 }
 
 fn role(cluster: &Cluster, it: &RoleAssignment, script: &mut Script) {

@@ -151,12 +151,13 @@ impl Decision<'_> {
         if !writes || self.kind.used_as_it_is(self.live).is_some() {
             return;
         }
+        if let Some(other) = moved {
+            step.reasons.push(Reason::Moved(other.name.clone()));
+        } else if step.action == Action::NoOp {
+            step.reasons.push(Reason::Adopted);
+        }
         if step.action == Action::NoOp {
             step.action = Action::Update;
-            step.reasons.push(match moved {
-                Some(other) => Reason::Moved(other.name.clone()),
-                None => Reason::Adopted,
-            });
         }
         let text = at.write(document, &own);
         if step.action == Action::Update {

@@ -81,6 +81,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
     plan.unread = unread.finish();
     plan.findings.extend(warnings(&decided));
+    plan.findings.extend(taken_over(&decided));
     plan.steps = order.into_iter().filter_map(|key| decided.remove(&key)).collect();
     let there: Vec<Key> = plan.steps.iter().map(|it| it.key.clone()).collect();
     for step in &mut plan.steps {
@@ -94,6 +95,33 @@ fn protection(step: &Step) -> Option<Gate> {
     removes.then(|| Gate {
         key: step.key.clone(),
         message: "lifecycle.preventDestroy protects it; take it out of that list to go on".into(),
+    })
+}
+
+/// Manifests of the same cluster whose things are taken over: they may still name them.
+fn taken_over(decided: &BTreeMap<Key, Step>) -> impl Iterator<Item = Diagnostic> {
+    let mut from: BTreeMap<(&str, &str), Vec<&Key>> = BTreeMap::new();
+    for (key, step) in decided {
+        for reason in &step.reasons {
+            if let Reason::Moved(other) = reason {
+                from.entry((&key.scope, other)).or_default().push(key);
+            }
+        }
+    }
+    from.into_iter().map(|((own, other), keys)| {
+        let more = match keys.len() {
+            1 => String::new(),
+            many => format!(" and {} more", many - 1),
+        };
+        let message = format!(
+            "{}{more}: taken over from the manifest `{other}` of the same cluster",
+            keys[0]
+        );
+        let help = format!(
+            "if `{other}` still names what `{own}` names, they compete: each apply takes it back, \
+             and either may remove it; name a thing in one manifest"
+        );
+        Diagnostic::warning("taken-over", message).with_help(help)
     })
 }
 

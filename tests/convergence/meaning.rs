@@ -346,3 +346,68 @@ fn unknown_settings_are_errors_with_a_way_out_and_then_sent_as_written() {
         (&value!("aks1"), &value!("False"))
     );
 }
+
+/// Six things that may be taken out of a manifest: address in it, and the line that declares it.
+const MAY_GO: [&str; 6] = [
+    "computes:\n- {name: c1, workspace: {name: ws1}, namespace: n1}\n",
+    "- {name: c2, workspace: {name: ws1}, namespace: n2, identity: {type: SystemAssigned}}\n",
+    "instanceTypes:\n- {name: g1, resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 2Gi}}}\n",
+    "- {name: g2, resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 2Gi}}}\n",
+    "roleAssignments:\n- {principal: 33333333-3333-3333-3333-333333333333, role: Reader, scope: SUB/resourceGroups/a}\n",
+    "- {principal: 33333333-3333-3333-3333-333333333333, role: Reader, scope: SUB/resourceGroups/b}\n",
+];
+
+/// The manifest without the things whose bit is set.
+fn without(gone: usize) -> String {
+    let mut rest =
+        "extension: {name: x, configurationSettings: {enableTraining: true}}\n".to_owned();
+    for (index, line) in MAY_GO.iter().enumerate() {
+        let (head, item) =
+            line.split_once('\n').filter(|it| !it.1.is_empty()).unwrap_or(("", line));
+        // The list itself stays while one of its two items does.
+        if !head.is_empty() && (gone >> index) & 3 != 3 {
+            rest.push_str(&format!("{head}\n"));
+        }
+        if (gone >> index) & 1 == 0 {
+            rest.push_str(item);
+        }
+    }
+    rest.replace("SUB", "/subscriptions/00000000-0000-0000-0000-000000000000")
+}
+
+#[test]
+fn what_is_no_longer_named_goes_and_nothing_else_does() {
+    // Every set of removals with an odd stride, so that all bits meet all others.
+    for gone in (1..64).step_by(5) {
+        let place = Place::new();
+        let ours = life(&place, "connectedClusters", &without(0));
+        ours.apply();
+        // Another manifest of the cluster, and a thing that lost its mark.
+        let sandbox = format!("--sandbox={}", "e.yaml.state.json");
+        let text = std::fs::read_to_string(place.path("e.yaml")).expect("the manifest");
+        let head = text.split("extension:").next().expect("a head");
+        let theirs = head.replace("\nname: e\n", "\nname: theirs\n")
+            + "computes: [{name: other, workspace: {name: ws1}, namespace: n3}]\n\
+               instanceTypes: [{name: other, resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 2Gi}}}]\n";
+        std::fs::write(place.path("theirs.yaml"), theirs).expect("a manifest");
+        place.run(&["apply", "theirs.yaml", &sandbox, "--auto-approve"]).exits(0);
+        ours.set("e/instance_type/g2", "/metadata/annotations", &value!({}));
+        let before = ours.inventory();
+        life(&place, "connectedClusters", &without(gone));
+        ours.apply();
+        let after = ours.inventory();
+        let named = |it: &&String| it.contains("InstanceType") || it.starts_with('/');
+        let lost: Vec<&String> = before.difference(&after).filter(named).collect();
+        let ends = |end: &str| lost.iter().filter(|it| it.contains(end)).count();
+        let bit = |index: usize| (gone >> index) & 1;
+        assert_eq!(ends("/computes/c1"), bit(0), "{gone}: {lost:?}");
+        assert_eq!(ends("/computes/c2"), bit(1), "{gone}: {lost:?}");
+        assert_eq!(ends("InstanceType /g1"), bit(2), "{gone}: {lost:?}");
+        assert_eq!(ends("/roleassignments/"), bit(4) + bit(5), "{gone}: {lost:?}");
+        // g2 carries no mark, and the rest was not ours or is still named.
+        let all = (0..6).filter(|it| *it != 3).map(bit).sum::<usize>();
+        assert_eq!(lost.len(), all, "{gone}: {lost:?}");
+        ours.silent();
+        place.run(&["plan", "theirs.yaml", &sandbox, "--detailed-exitcode"]).exits(0);
+    }
+}
