@@ -185,7 +185,7 @@ async fn ask(ask: &Ask, reader: Reader) -> Result<Came, ApiError> {
                 action: ask.action.clone(),
                 cluster_lock: None,
             };
-            let started = Writer::new(reader.clone()).send(&write).await?;
+            let started = Writer::new(reader.clone(), 10).send(&write).await?;
             let Some(operation) = started.operation else {
                 return Ok(done(started.body.unwrap_or_default()));
             };

@@ -127,6 +127,94 @@ fn a_dead_cluster_is_missing_from_every_report_and_nothing_else_is() {
     assert_eq!(place.run(&["drift", "fleet.yaml"]).code, 1);
 }
 
+/// How the clusters of each stage ended: name of the stage, done, failed, not done.
+fn stages(ran: &program::Ran) -> Vec<(String, usize, Vec<String>, usize)> {
+    let lines: Vec<Json> = ran.out.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
+    let sum = lines.iter().find(|it| it["type"] == "change_summary").expect("a summary");
+    let stages = sum["amlplan"]["stages"].as_array().expect("stages");
+    let names = |it: &Json| -> Vec<String> {
+        let names = it.as_array().expect("a list").iter();
+        names.map(|it| it["cluster"].as_str().expect("a name").to_owned()).collect()
+    };
+    let size = |it: &Json| it.as_array().map_or(0, Vec::len);
+    stages
+        .iter()
+        .map(|it| {
+            let name = it["name"].as_str().expect("a name").to_owned();
+            (name, size(&it["done"]), names(&it["failed"]), size(&it["not_done"]))
+        })
+        .collect()
+}
+
+const ROLLOUT: &str = "rollout:\n  stages:\n    - {name: canary, share: 1}\n    - {name: early, \
+    selector: {ring: early}, wait: 10m}\n    - {name: rest, share: 100%}\n  maxConcurrency: 50\n";
+
+/// A fleet of so many clusters in stages; every tenth one wants to be early.
+fn staged(clusters: usize, failures: usize) -> String {
+    let rollout = format!("{ROLLOUT}  maxFailures: {failures}\ndefaults:");
+    let text = fleet(clusters, false).replacen("defaults:", &rollout, 1);
+    (0..clusters).filter(|it| it % 10 == 1).fold(text, |text, it| {
+        let cluster = format!("cluster: {{name: edge-{it}}}");
+        let labelled = format!("cluster: {{name: edge-{it}, labels: {{ring: early}}}}");
+        text.replace(&cluster, &labelled)
+    })
+}
+
+/// A stage that fails stops those behind it, and the next apply goes on from there: what is live
+/// says which clusters are done, and nothing else remembers it.
+#[test]
+fn a_rollout_stops_where_it_fails_and_goes_on_from_there() {
+    let place = Place::new();
+    std::fs::write(place.path("fleet.yaml"), staged(40, 1)).expect("written");
+    let apply = ["apply", "fleet.yaml", "--sandbox", "--auto-approve", "--json"];
+    let world = ["--sandbox-world", "world.yaml"];
+    let canary = place.run(&[&apply[..], &["--stage", "canary"]].concat());
+    assert_eq!(canary.code, 0, "{}", canary.err);
+    let left = |it: &str, size| (it.to_owned(), 0, Vec::new(), size);
+    let done = |it: &str, size| (it.to_owned(), size, Vec::new(), 0);
+    assert_eq!(stages(&canary), [done("canary", 1), left("early", 4), left("rest", 35)]);
+
+    // Two of the four fail, which is one more than may.
+    let text = "faults: {seed: 1, failOperation: 0.3}";
+    std::fs::write(place.path("world.yaml"), text).expect("written");
+    let stopped = place.run(&[&apply[..], &world].concat());
+    assert_eq!(stopped.code, 3, "{}", stopped.err);
+    let ends = stages(&stopped);
+    assert_eq!(ends[0], done("canary", 1));
+    assert_eq!((ends[1].1, ends[1].2.len(), ends[1].3), (2, 2, 0), "{ends:?}");
+    assert_eq!(ends[2], left("rest", 35));
+
+    let wrong =
+        place.run(&["apply", "fleet.yaml", "--sandbox", "--auto-approve", "--stage", "eraly"]);
+    assert!(wrong.code == 1 && wrong.err.contains("did you mean `early`"), "{}", wrong.err);
+
+    std::fs::write(place.path("world.yaml"), "faults: {failOperation: 0}").expect("written");
+    let resumed = place.run(&[&apply[..], &world].concat());
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    assert_eq!(stages(&resumed), [done("canary", 1), done("early", 4), done("rest", 35)]);
+    let again = resumed.out.lines().any(|it| it.contains("apply_start") && it.contains("edge-0/"));
+    assert!(!again, "what was done is not done again");
+    let clean = place.run(&["plan", "fleet.yaml", "--sandbox", "--detailed-exitcode"]);
+    assert_eq!(clean.code, 0, "{}", clean.out);
+}
+
+/// A saved plan is rolled out in the same stages, up to one of them, and is not narrowed otherwise.
+#[test]
+fn a_saved_plan_goes_through_the_stages() {
+    let place = Place::new();
+    std::fs::write(place.path("fleet.yaml"), staged(12, 0)).expect("written");
+    let plan = place.run(&["plan", "fleet.yaml", "--sandbox", "--out", "change.plan"]);
+    assert!(plan.code == 0 && plan.out.contains("then early (2 clusters, wait"), "{}", plan.out);
+    let apply = ["apply", "change.plan", "--sandbox", "--json"];
+    let narrowed = place.run(&[&apply[..], &["--cluster", "edge-1"]].concat());
+    assert!(narrowed.code == 1 && narrowed.err.contains("--cluster"), "{}", narrowed.err);
+    let canary = place.run(&[&apply[..], &["--stage", "canary"]].concat());
+    assert_eq!(canary.code, 0, "{}", canary.err);
+    assert_eq!(stages(&canary)[0], ("canary".to_owned(), 1, Vec::new(), 0));
+    // What was reviewed is no longer what there is to do.
+    assert_eq!(place.run(&apply).code, 4);
+}
+
 /// Requests that one command sends, by service.
 fn requests(place: &Place, words: &[&str]) -> (usize, usize) {
     let ran = place.run(&[words, &["--sandbox", "-v"]].concat());

@@ -83,7 +83,7 @@ fn writer(sandbox: &Sandbox) -> Writer {
     };
     let (token, _) = TokenSource::choose(Auth::Secret, &env, Some(TENANT), &cloud, &transport)
         .expect("the sandbox takes any credential");
-    Writer::new(Reader::new(transport, cloud, token, RunId::new()))
+    Writer::new(Reader::new(transport, cloud, token, RunId::new()), 10)
 }
 
 async fn put(writer: &Writer, id: &str, api_version: &str, body: Json) {

@@ -1,6 +1,6 @@
 //! The loop around the frontier: spawn, join, stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::error::{Failure, Stop};
-use super::frontier::{Frontier, Phase, Task};
+use super::frontier::{Clusters, Frontier, Phase, Task};
 use super::task::{Context, Done};
 use super::{Event, Explain, Outcome};
 use crate::client::net::clock;
@@ -22,8 +22,12 @@ use crate::resource::graph::Desired;
 /// How an apply is limited.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many steps run at once.
+    /// How many changing requests are under way at once; waiting takes no place.
     pub parallelism: NonZeroUsize,
+    /// How many clusters are begun at once.
+    pub clusters: usize,
+    /// How many clusters may fail before no further one is begun.
+    pub failures: usize,
     /// Do not wait for steps that nothing else waits for.
     pub no_wait: bool,
     /// Stop waiting after this long.
@@ -52,9 +56,16 @@ pub async fn run(
 ) -> (Outcome, Snapshot) {
     let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let context = Arc::new(Context::new(plan, desired, live, clients, &limits, explain, events));
+    let clusters = Clusters {
+        is_cluster: &|scope| desired.is_cluster(scope),
+        at_once: limits.clusters,
+        takes: &|key| context.deadline(key),
+    };
+    let frontier = Frontier::new(plan, clusters);
     let mut run = Run {
         plan,
-        frontier: Frontier::new(plan),
+        frontier,
+        failures: limits.failures,
         tasks: JoinSet::new(),
         ids: BTreeMap::new(),
         outcome: Outcome {
@@ -64,7 +75,6 @@ pub async fn run(
         },
         states: BTreeMap::new(),
         context: Arc::clone(&context),
-        free: limits.parallelism.get(),
     };
     let started = clock::now();
     let halt = run.until_done(limits, &mut heard, emit).await;
@@ -88,7 +98,7 @@ struct Run<'a> {
     /// The last state that each running resource reported.
     states: BTreeMap<Key, String>,
     context: Arc<Context>,
-    free: usize,
+    failures: usize,
 }
 
 impl Run<'_> {
@@ -139,7 +149,7 @@ impl Run<'_> {
     fn start(&mut self) {
         // Tasks that do nothing take no place, so they are passed on in a loop of their own.
         loop {
-            let started = self.frontier.start(self.free);
+            let started = self.frontier.start();
             if started.is_empty() {
                 return;
             }
@@ -148,7 +158,6 @@ impl Run<'_> {
                     self.frontier.done(&task);
                     continue;
                 }
-                self.free -= 1;
                 let context = Arc::clone(&self.context);
                 let own = task.clone();
                 let handle = self.tasks.spawn(async move { context.perform(&own).await });
@@ -173,7 +182,6 @@ impl Run<'_> {
         joined: Result<(Id, Result<Done, Stop>), JoinError>,
         emit: &mut dyn FnMut(&Event),
     ) {
-        self.free += 1;
         let Some((task, ended)) = ended(joined, &mut self.ids) else { return };
         let (key, phase) = &task;
         let action = self.action(key);
@@ -197,6 +205,10 @@ impl Run<'_> {
                 let elapsed = self.context.elapsed(key);
                 let error = (self.context.explain)(*failure);
                 self.outcome.failed.push((key.clone(), error.clone()));
+                let scopes = self.outcome.failed.iter().map(|it| it.0.scope.as_str());
+                if scopes.collect::<BTreeSet<_>>().len() > self.failures {
+                    self.frontier.close();
+                }
                 emit(&Event::Errored { key: key.clone(), action, error, elapsed });
                 self.skip(&task, emit);
             }

@@ -89,6 +89,21 @@ pub struct Output {
     pub value: String,
 }
 
+/// How a stage of a rollout ended: every cluster of it stands in one of the lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageEnd {
+    /// Its name.
+    pub name: String,
+    /// Clusters that are as declared, and work.
+    pub done: Vec<String>,
+    /// Clusters that failed, each with why.
+    pub failed: Vec<(String, String)>,
+    /// Clusters that are still worked on.
+    pub running: Vec<String>,
+    /// Clusters that were not begun, or not finished.
+    pub waiting: Vec<String>,
+}
+
 /// How an apply ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -112,6 +127,21 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// What is worth knowing.
     pub outputs: Vec<Output>,
+    /// The stages, where it was a rollout.
+    pub stages: Vec<StageEnd>,
+}
+
+impl Outcome {
+    /// Adds how a further part of the plan ended.
+    pub fn add(&mut self, part: Self) {
+        self.done.extend(part.done);
+        self.failed.extend(part.failed);
+        self.skipped.extend(part.skipped);
+        self.running.extend(part.running);
+        self.not_started.extend(part.not_started);
+        self.unread.extend(part.unread);
+        self.interrupted |= part.interrupted;
+    }
 }
 
 /// The one verdict over an outcome: text, JSON and exit code follow from it.

@@ -1,6 +1,8 @@
 //! Which task may start: a pure state machine over the steps of a plan.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::model::Key;
 use crate::plan::{Action, Mode, Plan};
@@ -21,17 +23,36 @@ pub type Task = (Key, Phase);
 #[derive(Debug)]
 pub struct Frontier {
     waiting: BTreeMap<Task, BTreeSet<Task>>,
-    /// Waiting tasks without blockers.
-    free: BTreeSet<Task>,
+    /// Waiting tasks without blockers, those on the longest way first.
+    free: BTreeSet<(Reverse<Duration>, Task)>,
     /// What waits for a task.
     dependents: BTreeMap<Task, Vec<Task>>,
     running: BTreeSet<Task>,
+    /// How long everything takes from the start of a task on, where that counts.
+    rest: BTreeMap<Task, Duration>,
+    /// Tasks left of each cluster.
+    left: BTreeMap<String, usize>,
+    /// Clusters that are begun and not done.
+    begun: BTreeSet<String>,
+    /// How many clusters may be begun at once.
+    clusters: usize,
+}
+
+/// What a frontier has to know of the clusters.
+#[derive(Clone, Copy)]
+pub struct Clusters<'a> {
+    /// Whether a scope is a cluster.
+    pub is_cluster: &'a dyn Fn(&str) -> bool,
+    /// How many may be begun at once.
+    pub at_once: usize,
+    /// About how long a step takes.
+    pub takes: &'a dyn Fn(&Key) -> Duration,
 }
 
 impl Frontier {
     /// Every step of a plan as a task, or as two; steps that do nothing pass their order on.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan, clusters: Clusters<'_>) -> Self {
         let mut waiting: BTreeMap<Task, BTreeSet<Task>> = BTreeMap::new();
         let makes = |action: Action| plan.mode == Mode::Apply && action != Action::Delete;
         let removes = |action: Action| {
@@ -73,36 +94,82 @@ impl Frontier {
                 }
             }
         }
-        let free = waiting.iter().filter(|(_, it)| it.is_empty()).map(|(task, _)| task.clone());
-        let free = free.collect();
         let mut dependents: BTreeMap<Task, Vec<Task>> = BTreeMap::new();
         for (task, blockers) in &waiting {
             for blocker in blockers {
                 dependents.entry(blocker.clone()).or_default().push(task.clone());
             }
         }
-        Self { waiting, free, dependents, running: BTreeSet::new() }
+        let takes: BTreeMap<&Key, Duration> = plan
+            .steps
+            .iter()
+            .map(|it| {
+                let works = it.action.changes() || it.settling.is_some();
+                (&it.key, if works { (clusters.takes)(&it.key) } else { Duration::ZERO })
+            })
+            .collect();
+        let mut rest = BTreeMap::new();
+        for task in waiting.keys() {
+            longest(task, &dependents, &takes, &mut rest);
+        }
+        let mut left: BTreeMap<String, usize> = BTreeMap::new();
+        for ((key, _), _) in waiting.iter().filter(|it| (clusters.is_cluster)(&it.0.0.scope)) {
+            *left.entry(key.scope.clone()).or_default() += 1;
+        }
+        let free = waiting.iter().filter(|(_, it)| it.is_empty());
+        let free = free.map(|(task, _)| (Reverse(rest[task]), task.clone())).collect();
+        let (running, begun) = (BTreeSet::new(), BTreeSet::new());
+        let clusters = clusters.at_once;
+        Self { waiting, free, dependents, running, rest, left, begun, clusters }
     }
 
-    /// Moves up to `limit` tasks whose blockers are done from waiting to running, in key order.
-    pub fn start(&mut self, limit: usize) -> Vec<Task> {
-        let ready: Vec<Task> = self.free.iter().take(limit).cloned().collect();
-        for task in &ready {
-            self.free.remove(task);
-            self.waiting.remove(task);
-            self.running.insert(task.clone());
+    /// Begins no further cluster.
+    pub const fn close(&mut self) {
+        self.clusters = 0;
+    }
+
+    /// Moves the tasks whose blockers are done from waiting to running: the longest way first, then
+    /// in key order. No more clusters are begun than may be at once.
+    pub fn start(&mut self) -> Vec<Task> {
+        let mut ready = Vec::new();
+        for (rest, task) in std::mem::take(&mut self.free) {
+            let scope = &task.0.scope;
+            let open = !self.left.contains_key(scope) || self.begun.contains(scope);
+            // What a begun cluster waits for elsewhere must not wait for it.
+            let stuck = self.running.is_empty() && ready.is_empty() && self.clusters > 0;
+            if open || self.begun.len() < self.clusters || stuck {
+                if self.left.contains_key(scope) {
+                    self.begun.insert(scope.clone());
+                }
+                self.waiting.remove(&task);
+                self.running.insert(task.clone());
+                ready.push(task);
+            } else {
+                self.free.insert((rest, task));
+            }
         }
         ready
+    }
+
+    /// One task less is left of its cluster.
+    fn ended(&mut self, task: &Task) {
+        if let Some(left) = self.left.get_mut(&task.0.scope) {
+            *left -= 1;
+            if *left == 0 {
+                self.begun.remove(&task.0.scope);
+            }
+        }
     }
 
     /// A task is done; what waited for it alone is free.
     pub fn done(&mut self, task: &Task) {
         self.running.remove(task);
+        self.ended(task);
         for dependent in self.dependents.remove(task).unwrap_or_default() {
             if let Some(blockers) = self.waiting.get_mut(&dependent) {
                 blockers.remove(task);
                 if blockers.is_empty() {
-                    self.free.insert(dependent);
+                    self.free.insert((Reverse(self.rest[&dependent]), dependent));
                 }
             }
         }
@@ -112,11 +179,13 @@ impl Frontier {
     /// those tasks.
     pub fn failed(&mut self, task: &Task) -> Vec<Task> {
         self.running.remove(task);
+        self.ended(task);
         let mut lost = BTreeSet::new();
         let mut open = vec![task.clone()];
         while let Some(cause) = open.pop() {
             for dependent in self.dependents.remove(&cause).unwrap_or_default() {
                 if self.waiting.remove(&dependent).is_some() {
+                    self.ended(&dependent);
                     open.push(dependent.clone());
                     lost.insert(dependent);
                 }
@@ -135,6 +204,23 @@ impl Frontier {
     pub fn waiting(&self) -> impl Iterator<Item = &Task> {
         self.waiting.keys()
     }
+}
+
+/// The longest way from the start of a task to the end of all that waits for it.
+fn longest(
+    task: &Task,
+    dependents: &BTreeMap<Task, Vec<Task>>,
+    takes: &BTreeMap<&Key, Duration>,
+    rest: &mut BTreeMap<Task, Duration>,
+) -> Duration {
+    if let Some(known) = rest.get(task) {
+        return *known;
+    }
+    let after = dependents.get(task).into_iter().flatten();
+    let after = after.map(|it| longest(it, dependents, takes, rest)).max().unwrap_or_default();
+    let whole = after + takes.get(&task.0).copied().unwrap_or_default();
+    rest.insert(task.clone(), whole);
+    whole
 }
 
 #[cfg(test)]
@@ -170,20 +256,58 @@ mod tests {
         Plan { mode, steps: steps.collect(), ..Plan::default() }
     }
 
-    fn run(frontier: &mut Frontier) -> Vec<String> {
+    fn frontier(plan: &Plan) -> Frontier {
+        limited(plan, usize::MAX)
+    }
+
+    fn limited(plan: &Plan, at_once: usize) -> Frontier {
+        let takes = |it: &Key| Duration::from_secs(if it.name == "n3" { 9 } else { 1 });
+        Frontier::new(plan, Clusters { is_cluster: &|_| true, at_once, takes: &takes })
+    }
+
+    fn run(mut frontier: Frontier) -> Vec<String> {
         let mut order = Vec::new();
         loop {
-            let started = frontier.start(1);
-            let Some(task) = started.first() else { return order };
-            order.push(format!("{:?} {}", task.1, task.0.name));
-            frontier.done(task);
+            let started = frontier.start();
+            if started.is_empty() {
+                return order;
+            }
+            for task in started {
+                order.push(format!("{:?} {}", task.1, task.0.name));
+                frontier.done(&task);
+            }
         }
+    }
+
+    #[test]
+    fn the_longest_way_goes_first_and_clusters_only_so_many_at_once() {
+        let mut plan = plan(Mode::Apply, &[Action::Create; 4], &[(0, 1)]);
+        assert_eq!(run(frontier(&plan)), ["Make n3", "Make n0", "Make n2", "Make n1"]);
+        for (step, scope) in plan.steps.iter_mut().zip(["a", "a", "b", "c"]) {
+            step.key.scope = scope.to_owned();
+            step.depends_on =
+                step.depends_on.iter().map(|it| Key::new("a", it.kind, it.name.clone())).collect();
+        }
+        let mut frontier = limited(&plan, 1);
+        let started = frontier.start();
+        assert_eq!((started.len(), started[0].0.scope.as_str()), (1, "c"));
+        assert!(frontier.start().is_empty());
+        frontier.done(&started[0]);
+        let started = frontier.start();
+        assert_eq!((started.len(), started[0].0.scope.as_str()), (1, "a"));
+        // A begun cluster is finished, others are not begun.
+        frontier.close();
+        frontier.done(&started[0]);
+        assert_eq!(frontier.start()[0].0.name, "n1");
+        frontier.done(&(plan.steps[1].key.clone(), Phase::Make));
+        assert!(frontier.start().is_empty());
+        assert_eq!(frontier.waiting().count(), 1);
     }
 
     #[test]
     fn a_replacement_removes_what_stands_on_it_first_and_makes_it_again_after() {
         let plan = plan(Mode::Apply, &[Action::Replace, Action::Replace], &[(0, 1)]);
-        let order = run(&mut Frontier::new(&plan));
+        let order = run(frontier(&plan));
         assert_eq!(order, ["Remove n1", "Remove n0", "Make n0", "Make n1"]);
     }
 
@@ -191,14 +315,14 @@ mod tests {
     fn destroying_goes_backwards_also_through_what_stays() {
         let actions = [Action::Delete, Action::NoOp, Action::Delete];
         let plan = plan(Mode::Destroy, &actions, &[(0, 1), (1, 2)]);
-        assert_eq!(run(&mut Frontier::new(&plan)), ["Remove n2", "Remove n1", "Remove n0"]);
+        assert_eq!(run(frontier(&plan)), ["Remove n2", "Remove n1", "Remove n0"]);
     }
 
     #[test]
     fn a_failure_stops_only_what_depends_on_it() {
         let plan = plan(Mode::Apply, &[Action::Create; 4], &[(0, 1), (1, 2)]);
-        let mut frontier = Frontier::new(&plan);
-        assert_eq!(frontier.start(9).len(), 2);
+        let mut frontier = frontier(&plan);
+        assert_eq!(frontier.start().len(), 2);
         let lost = frontier.failed(&(key(0), Phase::Make));
         assert_eq!(lost.len(), 2);
         frontier.done(&(key(3), Phase::Make));
@@ -214,7 +338,7 @@ mod tests {
             let edges: Vec<_> = pairs.into_iter().filter(|(a, b)| a < b).collect();
             let choices = [Action::NoOp, Action::Create, Action::Update, Action::Replace];
             let actions: Vec<Action> = kinds.into_iter().map(|it| choices[it]).collect();
-            let order = run(&mut Frontier::new(&plan(Mode::Apply, &actions, &edges)));
+            let order = run(frontier(&plan(Mode::Apply, &actions, &edges)));
             let at = |text: String| order.iter().position(|it| *it == text);
             for (from, to) in edges {
                 let made = (at(format!("Make n{from}")), at(format!("Make n{to}")));

@@ -9,5 +9,5 @@ mod task;
 
 pub use driver::{Limits, run};
 pub use error::{Evidence, Explain, Failure};
-pub use event::{Ending, Event, Outcome, Output, StepError};
-pub use frontier::{Frontier, Phase, Task};
+pub use event::{Ending, Event, Outcome, Output, StageEnd, StepError};
+pub use frontier::{Clusters, Frontier, Phase, Task};

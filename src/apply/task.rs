@@ -72,7 +72,7 @@ impl Context {
         for (scope, reader) in &clients.arm {
             let shared = writers.iter().find(|it| it.reader().is_same(reader)).cloned();
             let writer = shared.unwrap_or_else(|| {
-                let writer = arm::Writer::new(reader.clone());
+                let writer = arm::Writer::new(reader.clone(), limits.parallelism.get());
                 writers.push(writer.clone());
                 writer
             });
@@ -97,6 +97,12 @@ impl Context {
 
     pub(super) fn step(&self, key: &Key) -> Option<&Step> {
         self.plan.steps.get(*self.index.get(key)?)
+    }
+
+    /// How long a step may take: about how long it does, compared with others.
+    pub(super) fn deadline(&self, key: &Key) -> Duration {
+        let node = self.desired.nodes.get(key);
+        node.map(|it| it.resource.kind().deadline()).unwrap_or_default()
     }
 
     pub(super) fn elapsed(&self, key: &Key) -> Duration {

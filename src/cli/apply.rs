@@ -6,14 +6,15 @@ use std::path::Path;
 use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
+use super::rollout::Stages;
 use crate::apply::{self, Ending, Limits, Outcome, Output};
 use crate::health;
-use crate::language;
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::plan::{Mode, Plan, file};
 use crate::render::{self, overall::Overall, progress::Reporter};
 use crate::resource::{Read, Snapshot};
 use crate::source::{Diagnostic, Diagnostics};
+use crate::{language, observe};
 
 pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
     if let [path] = &args.files[..]
@@ -23,14 +24,15 @@ pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Fai
     }
     let mut observed = context.observe_all(&args.files, &args.how.target, false).await?;
     observed.desired.adopt = args.adopt;
+    let stages = Stages::of(&observed.desired, args.stage.as_deref())?;
     let plan = context.plan(&observed, Mode::Apply);
-    carry_out(plan, observed, &args.how, true, context).await
+    carry_out(plan, observed, &args.how, stages, true, context).await
 }
 
 pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exit, Failure> {
     let observed = context.observe_all(&args.files.files, &args.how.target, true).await?;
     let plan = context.plan(&observed, Mode::Destroy);
-    carry_out(plan, observed, &args.how, true, context).await
+    carry_out(plan, observed, &args.how, None, true, context).await
 }
 
 /// A saved plan is a JSON document; a manifest never is.
@@ -47,10 +49,11 @@ fn is_plan(path: &Path) -> bool {
 
 /// Applies a plan as it was reviewed, or refuses it as stale.
 async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
-    if !args.how.target.is_empty() {
-        let message = "a saved plan is applied as a whole, so --target cannot narrow it";
+    if !args.how.target.is_empty() || args.select.narrows() {
+        let message = "a saved plan is applied as a whole, so --target, --cluster, --selector and \
+                       --shard cannot narrow it";
         return Err(Diagnostic::error("plan-with-target", message)
-            .with_help("plan again with --target and save that")
+            .with_help("plan again with them and save that; --stage goes up to a stage of it")
             .into());
     }
     let refused = |findings: Diagnostics| Failure::findings(Exit::Stale, findings);
@@ -70,6 +73,10 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
         }
     }
     let (desired, warnings) = (saved.desired.clone(), saved.warnings());
+    let stages = match saved.mode {
+        Mode::Apply => Stages::of(&desired, args.stage.as_deref())?,
+        Mode::Destroy => None,
+    };
     if stale.is_empty() {
         let clients = context.clients(&desired).await?;
         let live = context.snapshot(&desired, &clients).await;
@@ -80,7 +87,7 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
             Diagnostic::error("stale-plan", message)
         }));
         if stale.is_empty() {
-            return carry_out(plan, observed, &args.how, false, context).await;
+            return carry_out(plan, observed, &args.how, stages, false, context).await;
         }
     }
     stale.push(
@@ -128,13 +135,17 @@ fn elsewhere(then: &file::Surroundings, context: &Context) -> Result<(), Diagnos
 
 /// Shows, asks, applies, reports.
 async fn carry_out(
-    plan: Plan,
-    observed: Observed,
+    mut plan: Plan,
+    mut observed: Observed,
     how: &ApplyFlags,
+    stages: Option<Stages>,
     ask: bool,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let out = &context.out;
+    if let Some(it) = &stages {
+        (plan, observed.desired) = it.narrow(&plan, &observed.desired);
+    }
     if how.json {
         for finding in plan.told() {
             line(context, &render::json::diagnostic_line(finding, &now().to_string()));
@@ -159,8 +170,15 @@ async fn carry_out(
     if ask && !how.auto_approve && !approved(plan.mode).await? {
         return Err(Failure::error("not-approved", "not approved; nothing was changed"));
     }
-    let (outcome, live) = perform(&plan, &observed, how, context).await;
-    let outcome = Outcome { outputs: outputs(&observed, &live, plan.mode).await, ..outcome };
+    let (outcome, live) = match &stages {
+        Some(it) => it.run(&plan, &observed, how, context).await,
+        None => perform(&plan, &observed, how, limits(how, context), context).await,
+    };
+    let outputs = match plan.mode {
+        Mode::Apply => outputs(&observed, &live, context).await,
+        Mode::Destroy => Vec::new(),
+    };
+    let outcome = Outcome { outputs, ..outcome };
     if let Some(path) = &how.evidence {
         super::evidence::write(path, &context.failures, &outcome, out)?;
     }
@@ -183,7 +201,7 @@ fn exit(outcome: &Outcome) -> Exit {
     }
 }
 
-fn line(context: &Context, object: &Json) {
+pub(super) fn line(context: &Context, object: &Json) {
     context.out.result(&object.to_string());
 }
 
@@ -240,18 +258,26 @@ async fn approved(mode: Mode) -> Result<bool, Failure> {
     Ok(answer.await.is_ok_and(|it| it.is_ok_and(|it| it.trim() == "yes")))
 }
 
-async fn perform(
-    plan: &Plan,
-    observed: &Observed,
-    how: &ApplyFlags,
-    context: &Context,
-) -> (Outcome, Snapshot) {
-    let limits = Limits {
+/// The limits of an apply that is no rollout.
+pub(super) fn limits(how: &ApplyFlags, context: &Context) -> Limits {
+    Limits {
         parallelism: context.global.parallelism,
+        clusters: usize::MAX,
+        failures: usize::MAX,
         no_wait: how.no_wait,
         timeout: how.timeout,
         interrupted: context.interrupts.take(),
-    };
+    }
+}
+
+/// Carries out a plan, telling the terminal.
+pub(super) async fn perform(
+    plan: &Plan,
+    observed: &Observed,
+    how: &ApplyFlags,
+    limits: Limits,
+    context: &Context,
+) -> (Outcome, Snapshot) {
     let reporter = match (how.json, context.out.live()) {
         (true, _) => Reporter::lines(context.out.stream(), Box::new(|| now().to_string())),
         (false, true) => Reporter::live(context.style(), Overall::new(plan)),
@@ -270,27 +296,32 @@ async fn perform(
     ended
 }
 
-/// Addresses of routers and principal ids of computes.
-async fn outputs(observed: &Observed, live: &Snapshot, mode: Mode) -> Vec<Output> {
-    let mut found = Vec::new();
-    if mode == Mode::Destroy {
-        return found;
-    }
-    for key in observed.desired.nodes.keys() {
-        let output = |label, value: String| Output { key: key.clone(), label, value };
-        if key.kind == KindName::Compute {
-            found.extend(principal(live, key).map(|it| output("principal id", it)));
-        }
-        if key.kind == KindName::Extension && live.document(key).is_some() {
-            let service = ObjectRef::cluster("v1", "Service", "services", "azureml-fe")
-                .in_namespace("azureml");
-            let service = observed.clients.read(&key.scope, &Read::Object(service)).await;
-            let address =
-                service.ok().flatten().and_then(|it| health::outputs::router_address(&it));
-            found.extend(address.map(|it| output("router address", it)));
-        }
-    }
-    found
+/// Addresses of routers and principal ids of computes. Routers are asked for at once.
+async fn outputs(observed: &Observed, live: &Snapshot, context: &Context) -> Vec<Output> {
+    let router = |key: &Key| {
+        let service = ObjectRef::cluster("v1", "Service", "services", "azureml-fe");
+        (key.scope.clone(), Read::Object(service.in_namespace("azureml")))
+    };
+    let keys = || observed.desired.nodes.keys().filter(|it| live.document(it).is_some());
+    let extensions = keys().filter(|it| {
+        it.kind == KindName::Extension && observed.clients.clusters.contains_key(&it.scope)
+    });
+    let wanted = extensions.map(router).collect();
+    let parallelism = context.global.read_parallelism.get();
+    let answers = observe::reads(wanted, &observed.clients, parallelism).await;
+    let output = |key: &Key| {
+        let (label, value) = match key.kind {
+            KindName::Compute => ("principal id", principal(live, key)),
+            KindName::Extension => {
+                let (scope, read) = router(key);
+                let service = answers.get(&scope, &read).ok().flatten();
+                ("router address", service.and_then(|it| health::outputs::router_address(&it)))
+            }
+            _ => return None,
+        };
+        Some(Output { key: key.clone(), label, value: value? })
+    };
+    keys().filter_map(output).collect()
 }
 
 /// The principal id of a compute's identity, whichever kind it is.

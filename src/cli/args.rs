@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::select::Selection;
 use super::shared::Global;
 use crate::health::Status;
-use crate::language::DriftClass;
+use crate::language::{DriftClass, duration};
 use crate::render::report::Format;
 
 /// What `--help` says at its end.
@@ -118,6 +118,9 @@ pub(super) struct ApplyArgs {
     /// manifest no longer names it
     #[arg(long)]
     pub(super) adopt: bool,
+    /// Go up to this stage of the fleet's rollout, and no further
+    #[arg(long, value_name = "NAME")]
+    pub(super) stage: Option<String>,
     #[command(flatten)]
     pub(super) select: Selection,
     #[command(flatten)]
@@ -475,12 +478,6 @@ fn address(text: &str) -> Result<std::net::SocketAddr, String> {
     let mut found = std::net::ToSocketAddrs::to_socket_addrs(text)
         .map_err(|it| format!("`{text}` is not HOST:PORT ({it}); write it like 127.0.0.1:8443"))?;
     found.next().ok_or_else(|| format!("`{text}` stands for no address"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; write it like `90s`, `30m` or `2h`");
-    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(span).map_err(|_| wrong())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod permissions;
 mod plan;
 #[cfg(test)]
 mod reference;
+mod rollout;
 mod sandbox;
 mod select;
 mod shared;

@@ -62,6 +62,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Selection {
+    /// Whether it leaves anything out.
+    pub(super) const fn narrows(&self) -> bool {
+        !self.cluster.is_empty() || !self.selector.is_empty() || self.shard.is_some()
+    }
+
     /// Keeps the clusters that are meant.
     pub(super) fn narrow(&self, manifest: &mut Manifest) -> Result<(), Failure> {
         let all = manifest.clusters.len();

@@ -46,7 +46,7 @@ pub(super) struct Global {
     /// Describes a simulated world that differs from the default one (docs/sandbox.md)
     #[arg(long, global = true, help_heading = SHARED, value_name = "FILE")]
     pub(super) sandbox_world: Option<PathBuf>,
-    /// How many steps of an apply run at once
+    /// How many changing requests of an apply are under way at once; waiting takes no place
     #[arg(long, global = true, help_heading = SHARED, value_name = "N", default_value = "10")]
     pub(super) parallelism: NonZeroUsize,
     /// How many reads run at once

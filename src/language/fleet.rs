@@ -10,7 +10,7 @@ use super::de;
 use super::node::{Data, Entry, Node, short};
 use super::secrets::Reader;
 use super::spec::{Cluster, Declared, Doubtful, Manifest, Origin};
-use super::suggest;
+use super::{rollout, suggest};
 
 const API_VERSION: &str = "amlplan/v1";
 
@@ -54,11 +54,11 @@ impl Document<'_> {
 
     fn fleet(&self, run: &mut Run<'_>) {
         let findings = &mut run.findings;
-        const KEYS: [&str; 5] = ["apiVersion", "kind", "name", "defaults", "clusters"];
+        const KEYS: [&str; 6] = ["apiVersion", "kind", "name", "defaults", "rollout", "clusters"];
         for entry in self.tree.entries().iter().filter(|it| !KEYS.contains(&&*it.key)) {
             let help = suggest::nearest(&entry.key, KEYS).map_or_else(
                 || {
-                    "a fleet has `defaults` and `clusters`; parts of a cluster go into one of them"
+                    "a fleet has `defaults`, `clusters` and `rollout`; parts of a cluster go into one of them"
                         .to_owned()
                 },
                 |it| format!("did you mean `{it}`?"),
@@ -88,6 +88,7 @@ impl Document<'_> {
             findings.push(finding.at(Some(list.at.place()), "nothing in here"));
         }
         let defaults = defaults.map(|it| &it.value);
+        let first = run.manifest.clusters.len();
         for (index, own) in list.value.items().iter().enumerate() {
             if !matches!(own.data, Data::Map(_)) {
                 run.findings.push(not_a_map(own));
@@ -98,6 +99,12 @@ impl Document<'_> {
             let mut written = vec![(at, Arc::clone(own))];
             written.extend(defaults.map(|it| (Pointer::root().join("defaults"), Arc::clone(it))));
             self.declare(tree, &written, run);
+        }
+        let written = self.tree.entry("rollout").filter(|it| !matches!(it.value.data, Data::Null));
+        if let Some(entry) = written {
+            let clusters = &run.manifest.clusters[first..];
+            let read = rollout::read(entry, clusters, &run.reported, &mut run.findings);
+            run.manifest.rollouts.extend(read);
         }
     }
 

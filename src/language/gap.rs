@@ -22,6 +22,11 @@ pub(super) struct Gap {
 }
 
 impl Gaps {
+    /// Whether everything could be read.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn add(&mut self, gap: Gap) {
         self.0.push(gap);
     }

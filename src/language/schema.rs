@@ -33,6 +33,10 @@ pub fn schema() -> Json {
     let partial: Map<String, Json> =
         defs.iter().map(|(name, it)| (format!("Partial{name}"), partial(it))).collect();
     defs.extend(partial);
+    let mut rollout = schemars::schema_for!(super::rollout::Spec).to_value();
+    defs.append(&mut take(&mut rollout, "$defs"));
+    remove(&mut rollout, &["$schema", "title"]);
+    defs.insert("Rollout".into(), rollout);
     let document = document(&defs["Cluster"]);
     defs.insert("ClusterDocument".into(), document);
     defs.insert("FleetDocument".into(), fleet());
@@ -88,6 +92,10 @@ fn fleet() -> Json {
             "defaults": {
                 "description": "Any part of a cluster; holds for each that does not say otherwise.",
                 "$ref": "#/$defs/PartialCluster",
+            },
+            "rollout": {
+                "description": "In which order apply goes through the clusters.",
+                "$ref": "#/$defs/Rollout",
             },
             "clusters": {
                 "description": "The clusters, each merged over the defaults.",

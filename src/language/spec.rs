@@ -17,6 +17,8 @@ use super::node::Node;
 pub struct Manifest {
     /// The clusters, in the order of the files.
     pub clusters: Vec<Declared>,
+    /// The rollouts of fleets that have one.
+    pub rollouts: Vec<super::Rollout>,
     /// Clusters with mistakes in their shape: good for finding their other mistakes, and for
     /// nothing else.
     pub(super) doubtful: Vec<Doubtful>,
@@ -24,7 +26,7 @@ pub struct Manifest {
 
 impl From<Vec<Declared>> for Manifest {
     fn from(clusters: Vec<Declared>) -> Self {
-        Self { clusters, doubtful: Vec::new() }
+        Self { clusters, ..Self::default() }
     }
 }
 

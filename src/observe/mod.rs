@@ -126,7 +126,7 @@ fn read_error(what: String, error: &ApiError) -> ReadError {
         status: error.status,
         code: error.code.clone(),
         message: error.to_string(),
-        tenant: error.tenant.clone(),
+        tenant: error.tenant.as_deref().map(Into::into),
         help: error.help().map(str::to_owned),
     }
 }

@@ -11,7 +11,7 @@ mod step;
 mod tests;
 mod unread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use step::{Action, Gate, Mode, Note, Plan, Reason, Step, Unread};
 use unread::Unreadable;
@@ -19,7 +19,7 @@ use unread::Unreadable;
 use crate::model::{Key, KindName};
 use crate::resource::Snapshot;
 use crate::resource::graph::{self, Desired};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{Diagnostic, Diagnostics, Severity};
 
 /// Everything the planner may know, as values.
 #[derive(Debug, Clone, Copy)]
@@ -82,8 +82,12 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     plan.unread = unread.finish();
     plan.findings.extend(warnings(&decided));
     plan.findings.extend(taken_over(&decided));
+    if input.mode == Mode::Apply {
+        plan.rollouts.clone_from(&input.desired.rollouts);
+        plan.findings.extend(windows(input.desired, &decided));
+    }
     plan.steps = order.into_iter().filter_map(|key| decided.remove(&key)).collect();
-    let there: Vec<Key> = plan.steps.iter().map(|it| it.key.clone()).collect();
+    let there: BTreeSet<Key> = plan.steps.iter().map(|it| it.key.clone()).collect();
     for step in &mut plan.steps {
         step.depends_on.retain(|it| there.contains(it));
     }
@@ -122,6 +126,24 @@ fn taken_over(decided: &BTreeMap<Key, Step>) -> impl Iterator<Item = Diagnostic>
              and either may remove it; name a thing in one manifest"
         );
         Diagnostic::warning("taken-over", message).with_help(help)
+    })
+}
+
+/// What a rollout does about the maintenance windows of AKS clusters that it changes.
+fn windows(desired: &Desired, decided: &BTreeMap<Key, Step>) -> Option<Diagnostic> {
+    let aks = |scope: &str| {
+        let cluster = desired.scopes.get(scope).and_then(|it| it.cluster.as_ref());
+        cluster.is_some_and(|it| it.id.resource_type().ends_with("managedClusters"))
+    };
+    let changed = decided.values().any(|it| it.action.changes() && aks(&it.key.scope));
+    (changed && !desired.rollouts.is_empty()).then(|| {
+        Diagnostic::new(
+            "maintenance-windows",
+            Severity::Advice,
+            "planned maintenance windows of AKS are for AKS's own upgrades; the rollout does not \
+             wait for them",
+        )
+        .with_help("apply within the window, or one --stage at a time")
     })
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Json, Key, Pointer, Value};
+use crate::resource::graph::Rollout;
 use crate::resource::{FieldChange, Impact, Request};
 use crate::source::{Diagnostic, Diagnostics};
 
@@ -212,6 +213,8 @@ pub struct Plan {
     pub unread: Vec<Unread>,
     /// Resources that `lifecycle.preventDestroy` protects from what the plan would do.
     pub protected: Vec<Gate>,
+    /// In which stages it is applied.
+    pub rollouts: Vec<Rollout>,
 }
 
 impl Step {
@@ -241,6 +244,17 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changing().next().is_none()
+    }
+
+    /// Only what is done to some of the resources.
+    #[must_use]
+    pub fn part(&self, holds: impl Fn(&Key) -> bool) -> Self {
+        let mut part = self.clone();
+        part.steps.retain(|it| holds(&it.key));
+        part.unread.iter_mut().for_each(|it| it.keys.retain(&holds));
+        part.unread.retain(|it| !it.keys.is_empty());
+        part.protected.retain(|it| holds(&it.key));
+        part
     }
 
     /// How many resources are added, changed and destroyed; a replacement counts as both.

@@ -1,9 +1,11 @@
 //! A plan as text for people, in Terraform's words and symbols.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::diff::{ink, settling, step};
-use super::style::{Ink, Style, count, text};
+use super::style::{Ink, Style, count, duration, text};
+use crate::language::{Rollout, Stage};
 use crate::plan::{Action, Mode, Note, Plan};
 
 pub use super::outcome::outcome;
@@ -77,6 +79,20 @@ fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
         } else if let Some(note @ (Note::Kept(_) | Note::Used(_))) = &step.note {
             lines.extend(style.hang("    ", &format!("{} is {note}", step.key)));
         }
+    }
+    for Rollout { stages, max_failures } in plan.rollouts.iter().filter(|_| !plan.is_empty()) {
+        let said = |it: &Stage| {
+            let wait = if it.wait > 0 {
+                format!(", wait {}", duration(Duration::from_secs(it.wait)))
+            } else {
+                String::new()
+            };
+            format!("{} ({}{wait})", it.name, count(it.clusters.len(), "cluster"))
+        };
+        let stages: Vec<String> = stages.iter().map(said).collect();
+        let most = count(*max_failures, "failed cluster");
+        let line = format!("rollout: {}; it stops after more than {most}", stages.join(", then "));
+        lines.extend(style.hang("    ", &line));
     }
     for note in &plan.skipped {
         lines.extend(style.wrap("    ", &format!("skipped: {note}")));

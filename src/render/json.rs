@@ -8,7 +8,7 @@ use crate::model::{Json, Key, KindName, Pointer, Value};
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Diagnostic, Label, Severity};
 
-pub use super::stream::{diagnostic_line, event, summary};
+pub use super::stream::{diagnostic_line, event, stage, summary};
 
 /// A release of Terraform that writes the representation which is followed here. No Terraform takes part, but readers
 /// such as checkov take a document for a plan by this field.
@@ -18,7 +18,7 @@ const TERRAFORM_VERSION: &str = "1.9.0";
 #[must_use]
 pub fn plan(plan: &Plan, timestamp: &str) -> Json {
     let gate = |it: crate::plan::Gate| json!({"address": it.key, "message": it.message});
-    json!({
+    let mut whole = json!({
         "format_version": "1.2",
         "terraform_version": TERRAFORM_VERSION,
         "timestamp": timestamp,
@@ -37,7 +37,11 @@ pub fn plan(plan: &Plan, timestamp: &str) -> Json {
             "skipped": plan.skipped,
             "unread": unread(plan),
         },
-    })
+    });
+    if !plan.rollouts.is_empty() {
+        whole["amlplan"]["rollouts"] = json!(plan.rollouts);
+    }
+    whole
 }
 
 /// Every resource that is not planned because it could not be read, with the reason.

@@ -1,7 +1,7 @@
 //! How an apply ended, as text for people.
 
-use super::style::{Ink, Style, duration, text};
-use crate::apply::{Ending, Outcome, StepError};
+use super::style::{Ink, Style, count, duration, text};
+use crate::apply::{Ending, Outcome, StageEnd, StepError};
 use crate::plan::{Action, Mode};
 
 /// What was done and how long it took, what failed and how to mend it, what still runs, what is
@@ -17,21 +17,13 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
         lines.extend(failure(error, style));
         lines.push(String::new());
     }
-    let list = |lines: &mut Vec<String>, title: &str, items: &[String]| {
-        if !items.is_empty() {
-            lines.push(title.to_owned());
-            lines.extend(items.iter().map(|it| format!("  {it}")));
-            lines.push(String::new());
-        }
-    };
     let running: Vec<String> =
         outcome.running.iter().map(|(key, state)| format!("{key} (state {state})")).collect();
     list(&mut lines, "Still being worked on:", &running);
-    let skipped: Vec<String> = outcome.skipped.iter().map(ToString::to_string).collect();
-    list(&mut lines, "Not started, because something they need failed:", &skipped);
-    let left: Vec<String> = outcome.not_started.iter().map(ToString::to_string).collect();
-    let why = if outcome.interrupted { "you interrupted" } else { "the time was up" };
-    list(&mut lines, &format!("Not started, because {why}:"), &left);
+    if outcome.stages.is_empty() {
+        untouched(outcome, &mut lines);
+    }
+    stages(outcome, style, &mut lines);
     lines.push(style.ink(Ink::Strong, &verdict(outcome)));
     if !outcome.outputs.is_empty() {
         lines.push(String::new());
@@ -44,6 +36,57 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
         lines.extend(style.wrap("", next));
     }
     text(&lines)
+}
+
+fn list(lines: &mut Vec<String>, title: &str, items: &[String]) {
+    if !items.is_empty() {
+        lines.push(title.to_owned());
+        lines.extend(items.iter().map(|it| format!("  {it}")));
+        lines.push(String::new());
+    }
+}
+
+/// What was not started; of a rollout the stages say it, by cluster.
+fn untouched(outcome: &Outcome, lines: &mut Vec<String>) {
+    let skipped: Vec<String> = outcome.skipped.iter().map(ToString::to_string).collect();
+    list(lines, "Not started, because something they need failed:", &skipped);
+    let left: Vec<String> = outcome.not_started.iter().map(ToString::to_string).collect();
+    let why = if outcome.interrupted { "you interrupted" } else { "the time was up" };
+    list(lines, &format!("Not started, because {why}:"), &left);
+}
+
+/// Where the clusters of each stage stand.
+fn stages(outcome: &Outcome, style: &Style, lines: &mut Vec<String>) {
+    let width = outcome.stages.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
+    for StageEnd { name, done, failed, running, waiting } in &outcome.stages {
+        let all = done.len() + failed.len() + running.len() + waiting.len();
+        let mut said = vec![format!("{} of {} done", done.len(), count(all, "cluster"))];
+        let mut also = |names: &[String], word: &str| {
+            if !names.is_empty() {
+                let few = if names.len() == all { String::new() } else { few(names) };
+                said.push(format!("{} {word}{few}", names.len()));
+            }
+        };
+        let bad: Vec<String> = failed.iter().map(|it| it.0.clone()).collect();
+        also(&bad, "failed");
+        also(running, "still running");
+        also(waiting, "not done");
+        let line = format!("stage {name:width$}  {}", said.join(", "));
+        lines.extend(style.hang("  ", &line));
+    }
+    if !outcome.stages.is_empty() {
+        lines.push(String::new());
+    }
+}
+
+/// Some names of many.
+pub(super) fn few(names: &[String]) -> String {
+    const MOST: usize = 10;
+    let more = match names.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(" ({}{more})", names[..names.len().min(MOST)].join(", "))
 }
 
 fn done(outcome: &Outcome, lines: &mut Vec<String>) {

@@ -169,6 +169,7 @@ pub(super) fn plan() -> Plan {
     let mut properties = Value::object();
     properties.insert("properties", principal);
     Plan {
+        rollouts: Vec::new(),
         mode: Mode::Apply,
         steps: vec![
             Step {

@@ -24,6 +24,14 @@ fn line(kind: &str, level: &str, message: &str, timestamp: &str) -> Json {
     })
 }
 
+/// A stage of a rollout that begins or ends, as a line of the stream.
+#[must_use]
+pub fn stage(kind: &str, name: &str, message: &str, timestamp: &str) -> Json {
+    let mut whole = line(kind, "info", message, timestamp);
+    whole["stage"] = json!(name);
+    whole
+}
+
 /// A finding as a line of the stream.
 #[must_use]
 pub fn diagnostic_line(finding: &Diagnostic, timestamp: &str) -> Json {
@@ -155,6 +163,16 @@ pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
         "interrupted": interrupted,
         "elapsed_seconds": elapsed.as_secs(),
     });
+    if !it.stages.is_empty() {
+        let stages = it.stages.iter().map(|it| {
+            let failed = it.failed.iter().map(|(name, why)| json!({"cluster": name, "why": why}));
+            json!({
+                "name": it.name, "done": it.done, "failed": failed.collect::<Vec<_>>(),
+                "running": it.running, "not_done": it.waiting,
+            })
+        });
+        sum["amlplan"]["stages"] = stages.collect();
+    }
     let message = format!("Outputs: {}", it.outputs.len());
     let mut outputs = line("outputs", "info", &message, timestamp);
     let named = it.outputs.iter().map(|it| {

@@ -84,7 +84,7 @@ pub struct ReadError {
     pub message: String,
     /// The directory to sign in to instead, where Azure names it.
     #[serde(default)]
-    pub tenant: Option<String>,
+    pub tenant: Option<Box<str>>,
     /// How to mend it, where the reason alone says so.
     #[serde(default)]
     pub help: Option<String>,

@@ -366,7 +366,8 @@ fn without(gone: usize) -> String {
             line.split_once('\n').filter(|it| !it.1.is_empty()).unwrap_or(("", line));
         // The list itself stays while one of its two items does.
         if !head.is_empty() && (gone >> index) & 3 != 3 {
-            rest.push_str(&format!("{head}\n"));
+            rest.push_str(head);
+            rest.push('\n');
         }
         if (gone >> index) & 1 == 0 {
             rest.push_str(item);

@@ -115,7 +115,7 @@ async fn azure(root: &str, shown: &mut String) {
     let keys = reader.call(ID, "listKeys", "1").await.unwrap();
     assert_eq!(keys["primaryKey"], CANARY);
     note(shown, &reader.call(ID, "fails", "1").await.unwrap_err());
-    let writer = Writer::new(reader.clone());
+    let writer = Writer::new(reader.clone(), 10);
     note(shown, &writer.send(&write(format!("{ID}/fails"))).await.unwrap_err());
     let put = write(ID.into());
     let started = writer.send(&put).await.unwrap();

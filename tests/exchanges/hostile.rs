@@ -153,7 +153,7 @@ async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
     let asked = async {
         let read = reader.get(&format!("/{mode}"), "1").await.map(|_| ());
         let listed = reader.list(&format!("/{mode}"), "1").await.map(|_| ());
-        let written = write(&Writer::new(reader.clone()), mode).await;
+        let written = write(&Writer::new(reader.clone(), 10), mode).await;
         (read, listed, written)
     };
     let patience = Duration::from_secs(10);

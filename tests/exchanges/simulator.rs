@@ -106,7 +106,7 @@ async fn register(writer: &Writer, namespace: &str) {
 
 /// What apply does with Azure, in short.
 async fn azure(reader: Reader) {
-    let writer = Writer::new(reader.clone());
+    let writer = Writer::new(reader.clone(), 10);
     for namespace in ["Microsoft.KubernetesConfiguration", "Microsoft.Relay"] {
         register(&writer, namespace).await;
     }
@@ -208,7 +208,7 @@ async fn a_failed_operation_is_told_from_a_lost_one() {
     let sandbox = world("{seed: 1, failOperation: 1.0}");
     let transport = Transport::InProcess(sandbox.router());
     let reader = sign_in(&transport, "https://management.azure.com");
-    let writer = Writer::new(reader);
+    let writer = Writer::new(reader, 10);
     let absent = write(Method::DELETE, relay(), "2021-11-01", None);
     assert_eq!(done(&writer, &absent).await.unwrap(), None);
     let body = json!({"properties": {"extensionType": "Microsoft.AzureML.Kubernetes"}});

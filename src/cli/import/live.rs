@@ -93,7 +93,7 @@ impl Wanted {
         let mut live = Reading::of(&cluster, &clients).cluster(&self.id).await;
         if let Err(ReadError { tenant: Some(tenant), .. }) = live {
             // The subscription is in another directory than the one we are signed in to.
-            (cluster, clients) = self.reach(Some(tenant), context).await?;
+            (cluster, clients) = self.reach(Some(tenant.into()), context).await?;
             live = Reading::of(&cluster, &clients).cluster(&self.id).await;
         }
         if live.map_err(failed)?.is_none() {

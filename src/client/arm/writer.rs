@@ -2,9 +2,11 @@
 //! knows whether a request was taken, the resource is read before anything is sent again.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use tokio::sync::Semaphore;
 
 use super::client::{Answer, Silence, pause};
 use super::error::Secrets;
@@ -88,6 +90,8 @@ impl fmt::Debug for Started {
 pub struct Writer {
     reader: Reader,
     locks: Locks,
+    /// Requests under way at once; what waits holds no place.
+    places: Arc<Semaphore>,
 }
 
 /// What the resource says about a request that may have been taken.
@@ -104,10 +108,11 @@ impl Look {
 }
 
 impl Writer {
-    /// A writer over a reader. Only the room that applies plans calls this.
+    /// A writer over a reader, with so many requests under way at once. Only the room that applies plans calls this.
     #[must_use]
-    pub fn new(reader: Reader) -> Self {
-        Self { reader, locks: Locks::default() }
+    pub fn new(reader: Reader, at_once: usize) -> Self {
+        let places = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
+        Self { reader, locks: Locks::default(), places }
     }
 
     /// The reader it was made from.
@@ -142,7 +147,10 @@ impl Writer {
         let busy_ends = clock::now() + BUSY_PATIENCE;
         let known_by = clock::now() + DIRECTORY_PATIENCE;
         loop {
+            // The semaphore is never closed.
+            let place = self.places.acquire().await;
             let result = self.reader.attempt(&write.method, &url, write.body.as_ref()).await;
+            drop(place);
             let (error, decision) = match result {
                 Ok(answer) if answer.is_success() => return Ok(begin(write, &url, &answer)),
                 Ok(answer) => {

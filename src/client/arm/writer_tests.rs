@@ -177,7 +177,7 @@ fn writer(service: &Arc<Mutex<Service>>) -> Writer {
     let root = trust.origin(ROOT).unwrap();
     let cloud = Cloud::custom("Test", root.clone(), root, ROOT);
     let transport = Transport::InProcess(router);
-    Writer::new(Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()))
+    Writer::new(Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()), 10)
 }
 
 fn write(method: Method) -> Write {

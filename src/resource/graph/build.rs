@@ -19,6 +19,10 @@ use crate::source::{Diagnostic, Diagnostics};
 /// that its rules found right has none.
 pub fn build(manifest: &Manifest) -> Result<Desired, Diagnostics> {
     let mut desired = Desired::default();
+    desired.rollouts.clone_from(&manifest.rollouts);
+    let here: BTreeSet<&String> = manifest.clusters.iter().map(|it| &it.spec.name).collect();
+    let stages = desired.rollouts.iter_mut().flat_map(|it| &mut it.stages);
+    stages.for_each(|it| it.clusters.retain(|it| here.contains(it)));
     let mut wrong = Diagnostics::new();
     for declared in &manifest.clusters {
         Builder::new(declared, &mut desired, &mut wrong).build();

@@ -17,6 +17,7 @@ pub use build::build;
 pub(super) use build::shared_key;
 pub use order::{Cycle, critical_path, essential, order};
 
+pub use crate::language::Rollout;
 use crate::language::{DriftClass, DriftIgnore, Origin};
 use crate::model::{ArmId, Key, KindName, Pointer};
 use crate::resource::Resource;
@@ -132,6 +133,9 @@ pub struct Desired {
     /// Whether things that carry no mark get one although nothing else changes.
     #[serde(default)]
     pub adopt: bool,
+    /// The rollouts of its fleets.
+    #[serde(default)]
+    pub rollouts: Vec<Rollout>,
     /// How to reach each scope.
     pub scopes: BTreeMap<String, Scope>,
     /// What is skipped on request, for people.
@@ -154,6 +158,24 @@ impl Desired {
     pub fn mark(&self, scope: &str) -> Option<(Mark, bool)> {
         let cluster = self.scopes.get(scope)?.cluster.as_ref()?;
         Some((Mark::of(scope, &cluster.id), cluster.prune))
+    }
+
+    /// Whether a scope is a cluster, and no subscription.
+    #[must_use]
+    pub fn is_cluster(&self, scope: &str) -> bool {
+        self.scopes.get(scope).is_some_and(|it| it.cluster.is_some())
+    }
+
+    /// Only what is in these clusters, and what no cluster has to itself.
+    #[must_use]
+    pub fn part(&self, clusters: &BTreeSet<String>) -> Self {
+        let holds = |key: &Key| clusters.contains(&key.scope) || !self.is_cluster(&key.scope);
+        let mut part = self.clone();
+        part.nodes.retain(|key, _| holds(key));
+        part.orphans.retain(|key, _| holds(key));
+        part.nodes.values_mut().for_each(|it| it.needs.retain(|key| holds(key)));
+        part.scopes.retain(|name, it| it.cluster.is_none() || clusters.contains(name));
+        part
     }
 
     /// With orphans as nodes: everything that a plan has a step for.

@@ -1,0 +1,263 @@
+//! The `rollout` part of a fleet: in which stages its clusters are applied, in the words of Azure
+//! Kubernetes Fleet Manager (AKS docs: update orchestration across multiple clusters).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::node::{Entry, Node};
+use super::spec::Declared;
+use super::{de as tree, suggest};
+use crate::source::{Diagnostic, Diagnostics, Severity};
+
+/// In which order an apply goes through the clusters of a fleet.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Spec {
+    /// The stages, in order. A cluster is in the first one that takes it.
+    stages: Vec<StageSpec>,
+    /// How many clusters of a stage are worked on at once; left out: all.
+    #[serde(default)]
+    max_concurrency: Option<Share>,
+    /// How many clusters may fail, over all stages, before the rollout stops.
+    #[serde(default)]
+    max_failures: Option<Share>,
+}
+
+/// One stage: the clusters with these labels, or so many of those that no earlier stage took.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StageSpec {
+    /// Its name, for `apply --stage NAME`.
+    name: String,
+    /// Only clusters whose `cluster.labels` have all of these.
+    #[serde(default)]
+    selector: BTreeMap<String, String>,
+    /// So many, in the order of the manifest: a number, or a percentage of the whole fleet.
+    #[serde(default)]
+    share: Option<Share>,
+    /// How many of its clusters are worked on at once; left out: what the rollout says.
+    #[serde(default)]
+    max_concurrency: Option<Share>,
+    /// How long to wait after a change, before the stage is verified (`90s`, `10m`, `2h`).
+    #[serde(default)]
+    wait: Option<Wait>,
+}
+
+/// A number of clusters, or a percentage such as `25%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+enum Share {
+    /// So many.
+    Number(u32),
+    /// So many of a hundred.
+    Percent(#[schemars(with = "String")] u32),
+}
+
+impl Share {
+    /// How many of so many; a part of a cluster is a whole one.
+    fn of(self, all: usize) -> usize {
+        match self {
+            Self::Number(it) => it as usize,
+            Self::Percent(it) => (all * it as usize).div_ceil(100),
+        }
+    }
+}
+
+/// A duration as people write it.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+struct Wait(#[schemars(with = "String")] Duration);
+
+/// Reads a duration such as `90s`, `30m` or `2h`.
+///
+/// # Errors
+/// How it is to be written.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration; write it like `90s`, `30m` or `2h`");
+    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shapes;
+
+        impl Visitor<'_> for Shapes {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of clusters, or a percentage such as 25%")
+            }
+
+            fn visit_i64<E: de::Error>(self, it: i64) -> Result<Share, E> {
+                let wrong = |_| {
+                    E::custom(
+                        "it is a number of clusters; write one such as 2, or a percentage such as 25%",
+                    )
+                };
+                u32::try_from(it).map(Share::Number).map_err(wrong)
+            }
+
+            fn visit_u64<E: de::Error>(self, it: u64) -> Result<Share, E> {
+                self.visit_i64(i64::try_from(it).unwrap_or(-1))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
+                let percent = text.strip_suffix('%').and_then(|it| it.parse::<u32>().ok());
+                let percent = percent.filter(|it| *it <= 100).map(Share::Percent);
+                percent.ok_or_else(|| {
+                    E::custom("it is no share; write a number, or a percentage from 0% to 100%")
+                })
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Share, E> {
+                Ok(Share::Number(0))
+            }
+        }
+
+        deserializer.deserialize_any(Shapes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Wait {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shapes;
+
+        impl Visitor<'_> for Shapes {
+            type Value = Wait;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as 90s, 10m or 2h")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Wait, E> {
+                duration(text).map(Wait).map_err(E::custom)
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Wait, E> {
+                Ok(Wait(Duration::ZERO))
+            }
+        }
+
+        deserializer.deserialize_any(Shapes)
+    }
+}
+
+/// The rollout of a fleet, with its clusters by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollout {
+    /// The stages, in order; every cluster is in one of them at most.
+    pub stages: Vec<Stage>,
+    /// How many clusters may fail, over all stages, before it stops.
+    pub max_failures: usize,
+}
+
+/// A stage of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// Its clusters.
+    pub clusters: BTreeSet<String>,
+    /// How many of them are worked on at once; at least one.
+    pub max_concurrency: usize,
+    /// Seconds between its changes and its verification.
+    pub wait: u64,
+}
+
+impl Rollout {
+    /// The stages up to the one of this name, which is the last one where none is named.
+    #[must_use]
+    pub fn up_to(&self, name: Option<&str>) -> Option<&[Stage]> {
+        let Some(name) = name else { return Some(&self.stages) };
+        let last = self.stages.iter().position(|it| it.name == name)?;
+        self.stages.get(..=last)
+    }
+
+    /// The nearest stage to a name that no stage has.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        suggest::nearest(name, self.stages.iter().map(|it| it.name.as_str())).map(str::to_owned)
+    }
+}
+
+/// Reads the rollout of a fleet and puts its clusters into stages.
+pub(super) fn read(
+    entry: &Entry,
+    clusters: &[Declared],
+    reported: &tree::Reported,
+    findings: &mut Diagnostics,
+) -> Option<Rollout> {
+    let (spec, gaps) = tree::decode::<Spec>(&entry.value, reported, findings)?;
+    if !gaps.is_empty() {
+        return None;
+    }
+    let nodes = entry.value.entry("stages").map(|it| it.value.items()).unwrap_or_default();
+    let before = findings.len();
+    let mut left: Vec<&Declared> = clusters.iter().collect();
+    let mut stages: Vec<Stage> = Vec::new();
+    for (index, it) in spec.stages.iter().enumerate() {
+        let mut say = |finding: Diagnostic| {
+            let place = nodes.get(index).map(|it: &Arc<Node>| it.label().place());
+            findings.push(finding.at(place, "this stage"));
+        };
+        if it.selector.is_empty() && it.share.is_none() {
+            let message = format!("stage `{}` does not say which clusters it takes", it.name);
+            say(Diagnostic::error("rollout-stage", message)
+                .with_help("give it a `selector` of labels or a `share`, such as 1, 25% or 100%"));
+        }
+        if stages.iter().any(|other| other.name == it.name) {
+            let message = format!("two stages have the name `{}`", it.name);
+            say(Diagnostic::error("rollout-stage", message).with_help("give one another name"));
+        }
+        let most = it.share.map_or(usize::MAX, |it| it.of(clusters.len()));
+        let mut taken = BTreeSet::new();
+        left.retain(|cluster| {
+            let labels = &cluster.spec.cluster.labels;
+            let fits = it.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+            !(fits && taken.len() < most && taken.insert(cluster.spec.name.clone()))
+        });
+        if taken.is_empty() && !clusters.is_empty() {
+            let message = format!("stage `{}` has no clusters", it.name);
+            say(Diagnostic::warning("rollout-clusters", message)
+                .with_help("earlier stages took them all, or none has the labels of its selector"));
+        }
+        let at_once = it.max_concurrency.or(spec.max_concurrency);
+        stages.push(Stage {
+            name: it.name.clone(),
+            max_concurrency: at_once.map_or(usize::MAX, |it| it.of(taken.len()).max(1)),
+            clusters: taken,
+            wait: it.wait.map_or(0, |it| it.0.as_secs()),
+        });
+    }
+    if stages.is_empty() {
+        let finding = Diagnostic::error("rollout-stage", "this rollout has no stages")
+            .with_help("write at least one, such as {name: all, share: 100%}");
+        findings.push(finding.at(Some(entry.at.place()), "no stages"));
+    }
+    if let Some(first) = left.first().filter(|_| !stages.is_empty()) {
+        let more = match left.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let verb = if left.len() == 1 { "is" } else { "are" };
+        let message = format!("{}{more} {verb} in no stage of the rollout", first.spec.name);
+        let finding = Diagnostic::warning("rollout-clusters", message)
+            .with_help("apply leaves them alone; end with a stage of share 100% to take them all");
+        findings.push(finding.at(Some(entry.at.place()), "does not cover them"));
+    }
+    // What follows from a mistake is none.
+    if findings[before..].iter().any(|it| it.severity == Severity::Error) {
+        let mistakes = findings.split_off(before).into_iter();
+        findings.extend(mistakes.filter(|it| it.severity == Severity::Error));
+    }
+    let max_failures = spec.max_failures.map_or(0, |it| it.of(clusters.len()));
+    Some(Rollout { stages, max_failures })
+}
