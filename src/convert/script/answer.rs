@@ -87,9 +87,9 @@ impl Run<'_> {
                 }]);
                 found
             }
-            ["echo" | "printf" | "Write-Output", rest @ ..] => {
-                let rest = rest.iter().filter(|it| !it.starts_with('-') && !it.starts_with('%'));
-                rest.copied().collect::<Vec<_>>().join(" ")
+            ["echo" | "printf" | "Write-Output", ..] => {
+                let said = spoken(&texts).unwrap_or_else(|| mark(""));
+                said.trim_end_matches('\n').to_owned()
             }
             ["cat" | "Get-Content" | "type", path] if !unknown(path) => {
                 mark(&format!("cat:{path}"))
@@ -225,18 +225,66 @@ impl Run<'_> {
     }
 }
 
-/// What a filter makes of its input.
+/// What `echo` and `printf` write; `None` where the format says more than `%s` and `%d`.
+pub(super) fn spoken(words: &[&str]) -> Option<String> {
+    let ["printf", rest @ ..] = words else {
+        let flags = words.iter().skip(1).take_while(|it| ["-n", "-e", "-ne", "-E"].contains(it));
+        let flags = flags.count();
+        let text = words.get(1 + flags..)?.join(" ");
+        let escapes = words[1..=flags].iter().any(|it| it.contains('e'));
+        return Some(if escapes { text.replace("\\n", "\n") } else { text });
+    };
+    let rest = rest.strip_prefix(&["--"]).unwrap_or(rest);
+    let (format, mut args) = rest.split_first().filter(|it| !it.0.starts_with('-'))?;
+    let format = format.replace("\\n", "\n").replace("%%", "\u{4}");
+    let mut out = String::new();
+    loop {
+        let mut pieces = format.split('%');
+        out.push_str(pieces.next().unwrap_or_default());
+        let before = args.len();
+        for piece in pieces {
+            let after = piece.strip_prefix(['s', 'd'])?;
+            if let Some((first, more)) = args.split_first() {
+                out.push_str(first);
+                args = more;
+            }
+            out.push_str(after);
+        }
+        if args.is_empty() || args.len() == before {
+            return Some(out.replace('\u{4}', "%"));
+        }
+    }
+}
+
+/// What a filter makes of its input; not known where it is not known what the filter does.
 fn filtered(texts: &[&str], input: Option<String>) -> String {
+    if let Some(it) = input.as_ref().filter(|it| unknown(it))
+        && !matches!(texts[0], "sed" | "jq" | "cut" | "seq")
+    {
+        return it.clone();
+    }
+    let known = input.clone().unwrap_or_else(|| mark(""));
+    let one_line = !known.trim_end().contains('\n');
     match texts {
-        [
-            "cat" | "head" | "tail" | "xargs" | "ConvertFrom-Json" | "sort" | "grep" | "Out-String",
-            ..,
-        ]
-        | ["sed", "s/\\r//" | "s/\\r$$//" | "s/\"//g"] => input.unwrap_or_else(|| mark("")),
-        ["tr", rest @ ..] => {
-            let input = input.unwrap_or_else(|| mark(""));
-            let lower = rest.first().is_some_and(|it| it.contains("upper") || it.contains("A-Z"));
-            if lower && !unknown(&input) { input.to_lowercase() } else { input }
+        ["cat" | "xargs" | "ConvertFrom-Json" | "Out-String" | "sort"] => known,
+        ["cat" | "ConvertFrom-Json" | "Out-String", ..] => known,
+        ["head" | "tail", rest @ ..] if one_line && !rest.iter().any(|it| it.contains('c')) => {
+            known
+        }
+        ["sed", "s/\\r//" | "s/\\r$$//"] => known,
+        ["sed", "s/\"//g"] => known.replace('"', ""),
+        ["tr", "-d", set] if !set.contains(['[', '-']) => {
+            let set = set.replace("\\n", "\n").replace("\\r", "\r");
+            if set.contains('\\') { mark("") } else { known.replace(|it| set.contains(it), "") }
+        }
+        ["tr", "[:upper:]" | "A-Z" | "[A-Z]", "[:lower:]" | "a-z" | "[a-z]"] => {
+            known.to_lowercase()
+        }
+        ["tr", "[:lower:]" | "a-z" | "[a-z]", "[:upper:]" | "A-Z" | "[A-Z]"] => {
+            known.to_uppercase()
+        }
+        ["tr", from, to] if from.chars().count() == 1 && (to.len() == 1 || *to == "\\n") => {
+            known.replace(*from, if *to == "\\n" { "\n" } else { to })
         }
         ["seq", rest @ ..] if rest.iter().all(|it| it.parse::<u32>().is_ok()) => {
             let numbers: Vec<u32> = rest.iter().filter_map(|it| it.parse().ok()).collect();

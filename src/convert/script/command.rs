@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::marks::mark;
 use super::read::Reader;
 use super::run::{DEEPEST, Function, Run, TALK};
-use super::{Call, Item, Set, Shell, TOOLS, Value, Word};
+use super::{Call, Item, Note, Set, Shell, TOOLS, Value, Word};
 
 impl Run<'_> {
     pub(super) fn command(&mut self, mut words: Vec<Word>, body: Option<String>) -> Option<bool> {
@@ -44,7 +45,7 @@ impl Run<'_> {
         if let Some(function) = self.functions.get(&first).cloned() {
             let before = self.out.len();
             if self.depth < DEEPEST {
-                self.call(&first, &function, Some(rest));
+                self.call(&first, &function, Some(rest.clone()));
             }
             if self.out.len() > before {
                 return None;
@@ -60,22 +61,43 @@ impl Run<'_> {
                 return found;
             }
         }
-        let base = |text: &str| {
-            text.rsplit(['/', '\\'])
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(".cmd")
-                .trim_end_matches(".exe")
-                .to_owned()
-        };
-        let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()))?;
+        self.tool(words, &first, &rest, body);
+        None
+    }
+
+    /// One of the three tools, wherever in the words it stands, or a shell that is started.
+    fn tool(&mut self, mut words: Vec<Word>, first: &str, rest: &[String], body: Option<String>) {
+        // `docker run IMAGE bash -c "…"`, and whatever else starts a shell.
+        let shell = words.windows(2).position(|it| {
+            ["bash", "sh", "pwsh"].contains(&base(&it[0].text).as_str())
+                && ["-c", "-lc", "-ec", "-euc", "-Command"].contains(&it[1].text.as_str())
+        });
+        if let Some(at) = shell {
+            let (name, rest) = (base(&words[at].text), &rest[at..]);
+            self.text_as_script(&name, rest, &words[at].span.clone());
+            return;
+        }
+        if first.ends_with("-azkubernetesextension") && !first.starts_with("get-") {
+            let why = format!("`{}` of Az PowerShell is not read", words[0].text);
+            self.notes.push(Note::Left(words[0].span.clone(), why));
+            return;
+        }
+        let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()));
+        let Some(tool) = tool else { return };
+        // What `xargs`, `find` and `parallel` put there is known only when they run.
+        let fed = words[..tool].iter().any(|it| it.text == "xargs");
+        let named = words[..tool].iter().position(|it| it.text == "-I");
+        let hole = named.and_then(|it| words.get(it + 1)).map(|it| it.text.clone());
+        let hole = hole.filter(|it| fed && !it.is_empty()).unwrap_or_else(|| "{}".to_owned());
+        if tool > 0 {
+            words[tool..].iter_mut().for_each(|it| it.text = it.text.replace(&hole, &mark("")));
+        }
         let plain = words.get(tool + 1).is_some_and(|it| !it.text.starts_with('-') || tool == 0);
         if plain && tool < 8 {
             let mut words = words.split_off(tool);
             words[0].text = base(&words[0].text);
             self.emit(words, body);
         }
-        None
     }
 
     pub(super) fn emit(&mut self, mut words: Vec<Word>, body: Option<String>) {
@@ -129,6 +151,10 @@ impl Run<'_> {
         };
         let text = if matches!(first, "source" | ".") { text } else { text.replace("$$", "\\$") };
         if self.depth >= DEEPEST || text.len() > 200_000 || shell != self.piece.shell {
+            if TOOLS.iter().any(|it| text.contains(&format!("{it} "))) {
+                let why = format!("what `{first}` runs here is not read");
+                self.notes.push(Note::Left(span.clone(), why));
+            }
             return;
         }
         let script = Reader::new(&text, shell).script();
@@ -181,4 +207,10 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// The name of a program without its folder and ending.
+fn base(path: &str) -> String {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.trim_end_matches(".cmd").trim_end_matches(".exe").to_owned()
 }

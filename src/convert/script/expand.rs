@@ -177,16 +177,20 @@ impl Run<'_> {
                 let pattern = self.text(raw);
                 text(
                     plain(&found)
-                        .filter(known)
+                        .filter(|it| known(it) && !pattern.contains('['))
                         .map_or_else(|| mark(name), |it| trim(sign, &pattern, &it)),
                 )
             }
-            Op::Replace(from, to) => {
+            Op::Replace { from, to, every } => {
                 let (from, to) = (self.text(from), self.text(to));
+                let times = if *every { usize::MAX } else { 1 };
+                // Patterns and anchors say more than letters do.
+                let plainly =
+                    !from.contains(['*', '?', '[', '\\']) && !from.starts_with(['#', '%']);
                 text(
                     plain(&found)
-                        .filter(known)
-                        .map_or_else(|| mark(name), |it| it.replace(&from, &to)),
+                        .filter(|it| known(it) && plainly && !from.is_empty())
+                        .map_or_else(|| mark(name), |it| it.replacen(&from, &to, times)),
                 )
             }
             Op::Other => text(mark(&name.to_lowercase())),

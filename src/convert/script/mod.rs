@@ -159,8 +159,12 @@ enum Op {
     Item(Raw),
     /// `%`, `%%`, `#`, `##` and a pattern.
     Trim(&'static str, Raw),
-    /// `/from/to`.
-    Replace(Raw, Raw),
+    /// `/from/to`, `//from/to`.
+    Replace {
+        from: Raw,
+        to: Raw,
+        every: bool,
+    },
     /// Anything else.
     Other,
 }

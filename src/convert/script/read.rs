@@ -116,7 +116,11 @@ impl<'a> Reader<'a> {
                 after.is_none_or(|it| it.is_whitespace() || it == '&' || it == '>')
             }
             '(' => self.shell != Shell::Cmd && !glued('$'),
-            ')' => self.shell != Shell::Cmd || self.open.iter().any(|it| it.contains(&")")),
+            ')' => {
+                self.shell != Shell::Cmd
+                    || self.in_list()
+                    || self.open.iter().any(|it| it.contains(&")"))
+            }
             '{' | '}' => self.shell == Shell::Power,
             ',' => self.shell == Shell::Power && self.in_list(),
             '>' => self.at > start,
@@ -166,6 +170,8 @@ impl<'a> Reader<'a> {
             }
             '<' => self.angle(parts),
             '$' => self.dollar(false, parts),
+            '{' if self.starts("{{") && self.template(parts) => {}
+            '@' if self.splat(parts) => {}
             '%' | '!' if self.shell == Shell::Cmd => self.percent(next, parts),
             '`' if bash => self.backquoted(false, parts),
             '`' | '^' if !bash => {
@@ -223,6 +229,7 @@ impl<'a> Reader<'a> {
                     self.bump(1);
                 }
                 '$' => self.dollar(true, parts),
+                '{' if rest.starts_with("{{") && self.template(parts) => {}
                 '%' | '!' if self.shell == Shell::Cmd => self.percent(next, parts),
                 '\\' if self.shell == Shell::Bash && rest.starts_with("\\\n") => self.bump(2),
                 '\\' if self.shell != Shell::Power => {

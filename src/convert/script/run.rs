@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::answer::spoken;
 use super::marks::named;
 use super::read::Reader;
 use super::{
@@ -221,9 +222,8 @@ impl Run<'_> {
             Some("cat") if words.len() == 2 => self.file(&words[1].text),
             Some("cat" | "tee") => input.map(str::to_owned),
             Some("echo" | "printf") => {
-                let texts = words.iter().skip(1).map(|it| it.text.as_str());
-                let texts = texts.filter(|it| !it.starts_with('-') && !it.starts_with("%s"));
-                Some(texts.collect::<Vec<_>>().join(" ").replace("\\n", "\n"))
+                let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
+                spoken(&texts).map(|it| it.replace("\\n", "\n"))
             }
             _ => None,
         }

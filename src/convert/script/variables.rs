@@ -33,6 +33,38 @@ impl Reader<'_> {
         }
     }
 
+    /// `{{ name }}` of Ansible and other templates; whether it was one.
+    pub(super) fn template(&mut self, parts: &mut Vec<Part>) -> bool {
+        let line = self.rest().split('\n').next().unwrap_or_default();
+        let inside = line.strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
+        let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
+        let Some(inside) = inside.filter(|it| it.trim_start().starts_with(letter)) else {
+            return false;
+        };
+        let plain = inside.trim().chars().all(|it| it.is_ascii_alphanumeric() || "_.".contains(it));
+        // What a filter makes of it is not known.
+        let name: String = inside.trim().chars().take_while(|it| letter(*it)).collect();
+        let (name, op) =
+            if plain { (format!("{{{}", inside.trim()), Op::Plain) } else { (name, Op::Other) };
+        parts.push(Part::Var { name, op, quoted: true });
+        self.bump(inside.len() + 4);
+        true
+    }
+
+    /// `@name` of PowerShell: the entries of a list as words of their own; whether it was one.
+    pub(super) fn splat(&mut self, parts: &mut Vec<Part>) -> bool {
+        let name: String = self.rest()[1..]
+            .chars()
+            .take_while(|it| it.is_ascii_alphanumeric() || *it == '_')
+            .collect();
+        if self.shell != Shell::Power || !parts.is_empty() || name.is_empty() {
+            return false;
+        }
+        self.bump(1 + name.len());
+        parts.push(Part::Var { name, op: Op::All, quoted: false });
+        true
+    }
+
     /// `.name` behind an expression of PowerShell.
     pub(super) fn field(&mut self) -> Option<String> {
         let after = self.rest().strip_prefix('.').filter(|_| self.shell == Shell::Power)?;
@@ -140,8 +172,8 @@ impl Reader<'_> {
             }
         }
         match tail {
-            "," | ",," => return Op::Lower,
-            "^" | "^^" => return Op::Upper,
+            ",," => return Op::Lower,
+            "^^" => return Op::Upper,
             "[@]" | "[*]" => return Op::All,
             it if it.starts_with(":?") || it.starts_with('?') => return Op::Plain,
             _ => {}
@@ -154,10 +186,12 @@ impl Reader<'_> {
                 return Op::Trim(sign, raw(it, sign.len()));
             }
         }
-        match tail.strip_prefix('/').map(|it| it.strip_prefix('/').unwrap_or(it)) {
-            Some(it) => {
+        match tail.strip_prefix('/') {
+            Some(rest) => {
+                let every = rest.starts_with('/');
+                let it = rest.strip_prefix('/').unwrap_or(rest);
                 let (from, to) = it.split_once('/').unwrap_or((it, ""));
-                Op::Replace(raw(from, 1), raw(to, 2 + from.len()))
+                Op::Replace { from: raw(from, 1), to: raw(to, 2 + from.len()), every }
             }
             None => Op::Other,
         }

@@ -178,7 +178,7 @@ pub(super) fn variables(document: &Json, out: &mut BTreeMap<String, String>) {
         Json::Object(map) => {
             for (key, value) in map {
                 match (key.as_str(), value) {
-                    ("variables" | "env" | "environment", Json::Object(own)) => {
+                    ("variables" | "env" | "environment" | "vars", Json::Object(own)) => {
                         own.iter().for_each(|(name, it)| {
                             // GitLab: `{value: x, description: y}`.
                             put(name, it.get("value").unwrap_or(it));

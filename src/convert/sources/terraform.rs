@@ -126,6 +126,15 @@ impl Scope {
 
     fn block(&mut self, block: &Block, place: &Range<usize>, world: &World<'_>, out: &mut Found) {
         let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
+        if let ("module", [name]) = (block.ident.as_str(), labels.as_slice()) {
+            let from = block.body.get_attribute("source").map(|it| self.json(&it.value, 0));
+            let from = from.as_ref().and_then(Json::as_str).unwrap_or_default();
+            let why = format!(
+                "module `{name}` is not followed into `{from}`; what `terraform show -json` \
+                 prints holds what it makes"
+            );
+            out.notes.push(Note::Left(place.clone(), why));
+        }
         let ("resource", [kind, _]) = (block.ident.as_str(), labels.as_slice()) else { return };
         let each = block.body.get_attribute("for_each").map(|it| self.json(&it.value, 0));
         let entries: Vec<Option<(String, Json)>> = match each {
