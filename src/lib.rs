@@ -9,19 +9,35 @@
 //!
 //! docs/architecture.md says what each room holds and which others it may use.
 
-pub mod apply;
-pub mod catalog;
-pub mod cli;
-pub mod client;
-pub mod convert;
-pub mod health;
-pub mod language;
-pub mod model;
-pub mod observe;
-pub mod plan;
-pub mod render;
-pub mod resource;
-pub mod source;
+mod apply;
+mod catalog;
+mod cli;
+mod client;
+mod convert;
+mod health;
+mod language;
+mod model;
+mod observe;
+mod plan;
+mod render;
+mod resource;
+mod source;
 
 #[cfg(fuzzing)]
 pub use cli::fuzz;
+pub use cli::main;
+
+/// What the tests of reading and writing text look at; all others go through the program.
+pub mod text {
+    pub use crate::catalog::explain;
+    pub use crate::convert::translate::translate;
+    pub use crate::convert::{as_az, az};
+    pub use crate::language::rules::check;
+    pub use crate::language::{
+        Cluster, Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting,
+        Quantity, SccMethod, Secrets, Setting, load, load_lenient, schema,
+    };
+    pub use crate::model::Trust;
+    pub use crate::render::diagnostics::report;
+    pub use crate::source::{Diagnostics, Severity, Source, has_errors};
+}

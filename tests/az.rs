@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amlplan::convert::{as_az, az};
-use amlplan::language::{
-    self, Cluster, Declared, LoadOptions, Manifest, Profile, ProtectedSetting, SccMethod, Secrets,
-    Setting,
+use amlplan::text::{
+    Cluster, Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting, Quantity,
+    SccMethod, Secrets, Setting, Source, as_az, az, translate,
 };
-use amlplan::source::Source;
 
 const ARTICLE: &str = include_str!("fixtures/article.az");
 
@@ -34,13 +32,13 @@ fn load(text: &str) -> Vec<Declared> {
     let path = folder.path().join("cluster.yaml");
     std::fs::write(&path, text).expect("a test fixture");
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
-    let loaded = language::load(&[path], &options);
+    let loaded = amlplan::text::load(&[path], &options);
     loaded.unwrap_or_else(|findings| panic!("{text}\n{findings:#?}")).manifest.clusters
 }
 
 fn shipped(path: &Path) -> Manifest {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
-    language::load(&[path.to_owned()], &options)
+    amlplan::text::load(&[path.to_owned()], &options)
         .unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()))
         .manifest
 }
@@ -77,7 +75,7 @@ fn meaning(cluster: &Cluster) -> String {
     for kind in &mut it.instance_types {
         for map in [&mut kind.resources.requests, &mut kind.resources.limits] {
             for quantity in map.values_mut() {
-                *quantity = language::Quantity::Text(quantity.wire());
+                *quantity = Quantity::Text(quantity.wire());
             }
         }
     }
@@ -252,7 +250,7 @@ fn the_preview_manifests_translate_into_todays() {
         pairs += 1;
         let preview = shipped(&path).clusters.remove(0);
         let host = Some("ml.example.com");
-        let translated = amlplan::convert::translate::translate(&preview.spec, Profile::Ga, host)
+        let translated = translate(&preview.spec, Profile::Ga, host)
             .unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()));
         let settings = |cluster: &Declared| {
             let extension = cluster.extension.as_ref().expect("an extension");
@@ -288,7 +286,7 @@ EOF
     let cluster = import(text).clusters.remove(0);
     // What the command would print is whatever subscription is signed in to.
     assert!(cluster.azure.subscription.starts_with("${SUBSCRIPTION_ID:-"));
-    assert_eq!(cluster.computes[0].identity.kind, language::IdentityType::SystemAssigned);
+    assert_eq!(cluster.computes[0].identity.kind, IdentityType::SystemAssigned);
     assert_eq!(cluster.role_assignments[0].principal, "compute/training");
     assert_eq!(cluster.instance_types[0].name, "gpu");
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use amlplan::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
-use amlplan::client::net::Transport;
-use amlplan::model::Json;
 use amlplan_sandbox::{Access, Sandbox, Seed, SeedCluster};
+use axum::body::Body;
+use http::Request;
 use program::{amlplan, manifests, text};
-use serde_json::json;
+use serde_json::{Value as Json, json};
+use tower::ServiceExt as _;
 
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 const TENANT: &str = "00000000-0000-0000-0000-000000000000";
@@ -73,38 +73,37 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
     sandbox
 }
 
-fn writer(sandbox: &Sandbox) -> Writer {
-    let transport = Transport::InProcess(sandbox.router());
-    let cloud = Cloud::named("AzureCloud").expect("a known cloud");
-    let env = |name: &str| match name {
-        "AZURE_CLIENT_ID" => Some("00000000-0000-0000-0000-000000000003".to_owned()),
-        "AZURE_CLIENT_SECRET" => Some("anything".to_owned()),
-        _ => None,
-    };
-    let (token, _) = TokenSource::choose(Auth::Secret, &env, Some(TENANT), &cloud, &transport)
-        .expect("the sandbox takes any credential");
-    Writer::new(Reader::new(transport, cloud, token, RunId::new()), 10)
+/// One request to the simulator, as any client sends it.
+async fn send(sandbox: &Sandbox, head: http::request::Builder, body: String) -> Json {
+    let request = head.body(Body::from(body)).expect("a test fixture");
+    let answer = sandbox.router().oneshot(request).await.expect("an answer");
+    let status = answer.status();
+    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+    assert!(status.is_success(), "{status} {}", String::from_utf8_lossy(&bytes));
+    serde_json::from_slice(&bytes).expect("JSON")
 }
 
-async fn put(writer: &Writer, id: &str, api_version: &str, body: Json) {
-    let write = Write {
-        method: http::Method::PUT,
-        id: id.to_owned(),
-        api_version: api_version.to_owned(),
-        query: None,
-        body: Some(body),
-        action: None,
-        cluster_lock: None,
-    };
-    let started = writer.send(&write).await.unwrap_or_else(|it| panic!("{id}: {it}"));
-    let Some(operation) = started.operation else { return };
-    let hour = Duration::from_secs(3600);
-    let end = wait(writer.reader(), operation, hour, &mut |_, _| {}).await;
-    assert!(matches!(end, Ok(Outcome::Succeeded(_))), "{id}: {end:?}");
+/// Makes a resource by hand and waits until it is there.
+async fn put(sandbox: &Sandbox, id: &str, api_version: &str, body: Json) {
+    let sign_in = format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token");
+    let form = "grant_type=client_credentials&client_id=00000000-0000-0000-0000-000000000003\
+                &client_secret=anything&scope=https%3A%2F%2Fmanagement.azure.com%2F.default";
+    let token = send(sandbox, Request::post(sign_in), form.to_owned()).await;
+    let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
+    let url = format!("https://management.azure.com{id}?api-version={api_version}");
+    let put = Request::put(&url).header("authorization", &bearer);
+    let put = put.header("content-type", "application/json");
+    let mut made = send(sandbox, put, body.to_string()).await;
+    while made["properties"]["provisioningState"] != "Succeeded" {
+        assert_ne!(made["properties"]["provisioningState"], "Failed", "{made}");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let get = Request::get(&url).header("authorization", &bearer);
+        made = send(sandbox, get, String::new()).await;
+    }
 }
 
 /// An extension as a tool that adds nothing by itself sends it: the portal, Terraform, Bicep.
-async fn extension(writer: &Writer, kind: &str, settings: Json, protected: Json) {
+async fn extension(sandbox: &Sandbox, kind: &str, settings: Json, protected: Json) {
     let id = format!(
         "{}/providers/Microsoft.KubernetesConfiguration/extensions/azureml-extension",
         cluster(kind)
@@ -120,10 +119,10 @@ async fn extension(writer: &Writer, kind: &str, settings: Json, protected: Json)
     if kind == ARC {
         body["identity"] = json!({"type": "SystemAssigned"});
     }
-    put(writer, &id, "2023-05-01", body).await;
+    put(sandbox, &id, "2023-05-01", body).await;
 }
 
-async fn compute(writer: &Writer, kind: &str, name: &str, identity: Json) {
+async fn compute(sandbox: &Sandbox, kind: &str, name: &str, identity: Json) {
     let body = json!({
         "location": "westeurope",
         "identity": identity,
@@ -134,7 +133,7 @@ async fn compute(writer: &Writer, kind: &str, name: &str, identity: Json) {
             "properties": {"namespace": "default"},
         },
     });
-    put(writer, &format!("{}/computes/{name}", workspace()), "2023-08-01-preview", body).await;
+    put(sandbox, &format!("{}/computes/{name}", workspace()), "2023-08-01-preview", body).await;
 }
 
 fn import(state: &Path, kind: &str) -> String {
@@ -164,9 +163,8 @@ fn plans_empty(folder: &Path, manifest: &str) {
 async fn an_extension_of_the_portal_plans_empty_without_what_az_derives() {
     let folder = tempfile::tempdir().expect("a test fixture");
     let sandbox = world(folder.path(), ARC, "k3s");
-    let writer = writer(&sandbox);
-    extension(&writer, ARC, json!({"enableTraining": "true"}), json!({})).await;
-    compute(&writer, ARC, "k8s-compute", json!({"type": "SystemAssigned"})).await;
+    extension(&sandbox, ARC, json!({"enableTraining": "true"}), json!({})).await;
+    compute(&sandbox, ARC, "k8s-compute", json!({"type": "SystemAssigned"})).await;
     sandbox.save().expect("a test fixture");
     let manifest = import(&folder.path().join("state.json"), ARC);
     plans_empty(folder.path(), &manifest);
@@ -180,21 +178,20 @@ async fn an_extension_of_the_portal_plans_empty_without_what_az_derives() {
 async fn an_extension_of_terraform_on_aks_keeps_its_version_its_secret_and_its_identities() {
     let folder = tempfile::tempdir().expect("a test fixture");
     let sandbox = world(folder.path(), AKS, "aks");
-    let writer = writer(&sandbox);
     let settings = json!({
         "enableTraining": "True", "enableInference": "True", "sslSecret": "ml-tls",
         "sslCname": "ml.example.com", "inferenceRouterServiceType": "LoadBalancer",
         "internalLoadBalancerProvider": "azure", "scoringFe.sslSecret": "ml-tls",
         "amlarc.costCenter": "a$b", "unheardOf": "1",
     });
-    extension(&writer, AKS, settings, json!({})).await;
+    extension(&sandbox, AKS, settings, json!({})).await;
     let id = |name| {
         let kind = "Microsoft.ManagedIdentity/userAssignedIdentities";
         format!("{}/providers/{kind}/{name}", group())
     };
     let ids = json!({"type": "UserAssigned",
         "userAssignedIdentities": {id("id1"): {}, id("id2"): {}}});
-    compute(&writer, AKS, "k8s-compute", ids).await;
+    compute(&sandbox, AKS, "k8s-compute", ids).await;
     sandbox.save().expect("a test fixture");
     let manifest = import(&folder.path().join("state.json"), AKS);
     plans_empty(folder.path(), &manifest);
@@ -208,14 +205,13 @@ async fn an_extension_of_terraform_on_aks_keeps_its_version_its_secret_and_its_i
 async fn what_the_older_az_installed_is_of_the_older_profile() {
     let folder = tempfile::tempdir().expect("a test fixture");
     let sandbox = world(folder.path(), ARC, "k3s");
-    let writer = writer(&sandbox);
     let settings = json!({
         "enableTraining": "True", "enableInference": "True", "clusterPurpose": "FastProd",
         "privateEndpointNodeport": "True", "scoringFe.serviceType.nodePort": "True",
         "allowInsecureConnections": "True", "cluster_name": cluster(ARC),
         "relayserver.relayConnectionString": "elsewhere",
     });
-    extension(&writer, ARC, settings, json!({"relayServerConnectionString": "x"})).await;
+    extension(&sandbox, ARC, settings, json!({"relayServerConnectionString": "x"})).await;
     sandbox.save().expect("a test fixture");
     let sandbox = format!("--sandbox={}", folder.path().join("state.json").display());
     let done = amlplan(&["import", "--cluster", &cluster(ARC), &sandbox]);
@@ -231,7 +227,6 @@ async fn what_the_older_az_installed_is_of_the_older_profile() {
 async fn what_was_changed_by_hand_is_declared_rather_than_undone() {
     let folder = tempfile::tempdir().expect("a test fixture");
     let sandbox = world(folder.path(), ARC, "k3s");
-    let writer = writer(&sandbox);
     let settings = json!({
         "enableInference": "true", "inferenceRouterServiceType": "NodePort",
         "inferenceRouterHA": "false", "sslCname": "ml.example.com",
@@ -240,7 +235,7 @@ async fn what_was_changed_by_hand_is_declared_rather_than_undone() {
     });
     let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t";
     let secrets = json!({"scoringFe.sslCert": pem, "scoringFe.sslKey": pem});
-    extension(&writer, ARC, settings, secrets).await;
+    extension(&sandbox, ARC, settings, secrets).await;
     sandbox.save().expect("a test fixture");
     let manifest = import(&folder.path().join("state.json"), ARC);
     plans_empty(folder.path(), &manifest);
@@ -253,9 +248,8 @@ async fn what_was_changed_by_hand_is_declared_rather_than_undone() {
 async fn a_subscription_becomes_a_fleet_with_an_empty_plan() {
     let folder = tempfile::tempdir().expect("a test fixture");
     let sandbox = world(folder.path(), ARC, "k3s");
-    let writer = writer(&sandbox);
-    extension(&writer, ARC, json!({"enableTraining": "true"}), json!({})).await;
-    compute(&writer, ARC, "k8s-compute", json!({"type": "SystemAssigned"})).await;
+    extension(&sandbox, ARC, json!({"enableTraining": "true"}), json!({})).await;
+    compute(&sandbox, ARC, "k8s-compute", json!({"type": "SystemAssigned"})).await;
     sandbox.save().expect("a test fixture");
     let cluster = cluster(ARC);
     let subscription = cluster.split('/').nth(2).expect("a test fixture");

@@ -3,11 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use amlplan::language::rules;
-use amlplan::language::{LoadOptions, Secrets, load_lenient};
-use amlplan::model::Trust;
-use amlplan::render;
-use amlplan::source::{Diagnostics, Severity, has_errors};
+use amlplan::text::{
+    self, Diagnostics, LoadOptions, Secrets, Severity, Trust, check, has_errors, load_lenient,
+};
 use jiff::Timestamp;
 
 /// The day on which the certificates of the fixtures are looked at.
@@ -23,7 +21,7 @@ fn root() -> &'static Path {
 fn validate(path: &Path) -> Diagnostics {
     let options = LoadOptions { env: &|_| None, secrets: Secrets::Require };
     let (manifest, mut findings) = load_lenient(&[path.to_owned()], &options);
-    findings.extend(rules::check(&manifest, day(), &Trust::default()));
+    findings.extend(check(&manifest, day(), &Trust::default()));
     findings
 }
 
@@ -40,7 +38,7 @@ fn manifests(folder: &str) -> Vec<PathBuf> {
 
 /// The report as a user in the project's folder would see it.
 fn report(findings: &Diagnostics) -> String {
-    render::diagnostics::report(findings, false, 100)
+    text::report(findings, false, 100)
 }
 
 #[test]
@@ -52,7 +50,7 @@ fn every_mistake_has_a_message_worth_reading() {
         let name = file.file_name().unwrap().to_string_lossy();
         assert!(!findings.is_empty(), "{name} has no finding");
         for finding in &findings {
-            let page = amlplan::catalog::explain(finding.code);
+            let page = text::explain(finding.code);
             let page = page.unwrap_or_else(|| panic!("`{}` has no page", finding.code));
             let severity = format!("{:?}", finding.severity).to_lowercase();
             assert!(

@@ -33,8 +33,7 @@ fn documents(path: &Path) -> Vec<Value> {
 fn the_schema_in_the_repository_is_the_one_of_the_code() {
     let file = root().join("docs/reference/manifest.schema.json");
     let stored = std::fs::read_to_string(file).unwrap_or_default();
-    let printed =
-        serde_json::to_string_pretty(&amlplan::language::schema()).expect("a schema is JSON");
+    let printed = serde_json::to_string_pretty(&amlplan::text::schema()).expect("a schema is JSON");
     assert!(
         stored.trim() == printed,
         "docs/reference/manifest.schema.json is stale; run: amlplan schema > docs/reference/manifest.schema.json"
@@ -43,7 +42,7 @@ fn the_schema_in_the_repository_is_the_one_of_the_code() {
 
 #[test]
 fn every_shipped_manifest_satisfies_the_schema_and_names_it() {
-    let validator = jsonschema::validator_for(&amlplan::language::schema()).expect("a schema");
+    let validator = jsonschema::validator_for(&amlplan::text::schema()).expect("a schema");
     for path in manifests("manifests") {
         for document in documents(&path) {
             let errors: Vec<String> = validator
@@ -61,7 +60,7 @@ fn every_shipped_manifest_satisfies_the_schema_and_names_it() {
 
 #[test]
 fn the_schema_refuses_what_an_editor_should_underline() {
-    let validator = jsonschema::validator_for(&amlplan::language::schema()).expect("a schema");
+    let validator = jsonschema::validator_for(&amlplan::text::schema()).expect("a schema");
     let wrong = [
         "api-version-missing.yaml",
         "boolean-misspelled.yaml",
@@ -99,7 +98,7 @@ fn every_part_of_the_schema_is_described() {
             walk(&at, property, bare);
         }
     }
-    let schema = amlplan::language::schema();
+    let schema = amlplan::text::schema();
     let mut bare = Vec::new();
     for (name, part) in schema["$defs"].as_object().into_iter().flatten() {
         walk(name, part, &mut bare);

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amlplan::convert::az;
-use amlplan::language::{self, LoadOptions, Secrets};
-use amlplan::source::{Source, has_errors};
+use amlplan::text::{LoadOptions, Secrets, Source, az, has_errors, load_lenient};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import")
@@ -105,7 +103,7 @@ fn loads(manifest: &str, path: &Path) -> BTreeSet<String> {
         )
     };
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
-    let (_, findings) = language::load_lenient(&[file], &options);
+    let (_, findings) = load_lenient(&[file], &options);
     let wrong: Vec<_> = findings.iter().filter(|it| !it.code.starts_with("secret-")).collect();
     assert!(!has_errors(&findings), "{}\n{manifest}\n{wrong:#?}", path.display());
     read.into_inner()

@@ -211,7 +211,10 @@ fn violations(files: &[File]) -> Vec<String> {
             say(&format!("room `{room}` is not in the table"));
             continue;
         };
-        for used in rooms_used(&code) {
+        // The one word that goes up: a writer needs the permit of the room that may change things.
+        let rooms = code.replace("use crate::apply::Permit;", "");
+        let rooms = if room == "client" { &rooms } else { &code };
+        for used in rooms_used(rooms) {
             if used != room && !may.contains(&used.as_str()) {
                 say(&format!("room `{room}` must not use `{used}`"));
             }

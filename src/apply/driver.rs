@@ -256,7 +256,7 @@ fn ended(
             let task = ids.remove(&error.id())?;
             let message = "this is a mistake in amlplan, not in your manifest: please report it \
                            with the lines above";
-            let failure = Failure::own(&task.0, "apply", "StepPanicked", message.to_owned());
+            let failure = Failure::own(&task.0, "StepPanicked", message.to_owned());
             Some((task, Err(Stop::Failed(Box::new(failure)))))
         }
     }

@@ -42,8 +42,6 @@ pub struct Failure {
     pub help: Option<String>,
     /// Whether it passes by itself once an earlier step has spread through Azure or the cluster.
     pub passes: bool,
-    /// What was being done: `create`, `update`, `delete`.
-    pub operation: &'static str,
 }
 
 /// Turns a failure into what a person should read.
@@ -61,7 +59,7 @@ pub(super) enum Stop {
 impl Failure {
     /// A failure that was noticed here.
     #[must_use]
-    pub fn own(key: &Key, operation: &'static str, code: &str, message: String) -> Self {
+    pub fn own(key: &Key, code: &str, message: String) -> Self {
         Self {
             key: key.clone(),
             api: Api::Azure,
@@ -73,11 +71,10 @@ impl Failure {
             details: Vec::new(),
             target: None,
             evidence: Evidence::default(),
-            operation,
         }
     }
 
-    pub(super) fn of(key: &Key, operation: &'static str, error: &ApiError) -> Self {
+    pub(super) fn of(key: &Key, error: &ApiError) -> Self {
         let mut details: Vec<String> = Vec::new();
         for detail in error.details.iter().filter(|it| it.manager.is_none()) {
             let code = detail.code.as_ref().map(|it| format!("{it}: ")).unwrap_or_default();
@@ -99,7 +96,7 @@ impl Failure {
             details,
             help: error.help().map(str::to_owned),
             passes: error.passes(),
-            ..Self::own(key, operation, "", message)
+            ..Self::own(key, "", message)
         }
     }
 }

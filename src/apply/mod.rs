@@ -5,9 +5,10 @@ mod driver;
 mod error;
 mod event;
 mod frontier;
+mod permit;
 mod task;
 
 pub use driver::{Limits, run};
-pub use error::{Evidence, Explain, Failure};
+pub use error::{Evidence, Explain};
 pub use event::{Ending, Event, Outcome, Output, StageEnd, StepError};
-pub use frontier::{Clusters, Frontier, Phase, Task};
+pub use permit::Permit;

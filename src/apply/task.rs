@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::{Evidence, Failure, Stop};
 use super::frontier::{Phase, Task};
-use super::{Event, Explain, Limits};
+use super::{Event, Explain, Limits, Permit};
 use crate::client::arm::{self, Outcome as Ended};
 use crate::client::kubernetes;
 use crate::client::net::clock;
@@ -66,19 +66,20 @@ impl Context {
         explain: Explain,
         events: UnboundedSender<Event>,
     ) -> Self {
+        let permit = Permit::for_a_plan();
         // Scopes of one cloud share a reader, and have to share a writer: it holds the locks.
         let mut writers: Vec<arm::Writer> = Vec::new();
         let mut arm = BTreeMap::new();
         for (scope, reader) in &clients.arm {
             let shared = writers.iter().find(|it| it.reader().is_same(reader)).cloned();
             let writer = shared.unwrap_or_else(|| {
-                let writer = arm::Writer::new(reader.clone(), limits.parallelism.get());
+                let writer = arm::Writer::new(reader.clone(), permit, limits.parallelism.get());
                 writers.push(writer.clone());
                 writer
             });
             arm.insert(scope.clone(), writer);
         }
-        let writer = |it: &kubernetes::Reader| kubernetes::Writer::new(it.clone());
+        let writer = |it: &kubernetes::Reader| kubernetes::Writer::new(it.clone(), permit);
         Self {
             index: plan.steps.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect(),
             needed: plan.steps.iter().flat_map(|it| it.depends_on.iter().cloned()).collect(),
@@ -114,7 +115,7 @@ impl Context {
     pub(super) async fn perform(self: &Arc<Self>, (key, phase): &Task) -> Result<Done, Stop> {
         let (Some(step), Some(node)) = (self.step(key), self.desired.nodes.get(key)) else {
             let message = format!("{key} is not in the plan");
-            let failure = Failure::own(key, "step", "InternalError", message);
+            let failure = Failure::own(key, "InternalError", message);
             return Err(Stop::Failed(Box::new(failure)));
         };
         if let Ok(mut started) = self.started.lock() {
@@ -128,11 +129,6 @@ impl Context {
             context: self,
             step,
             kind: node.resource.kind(),
-            operation: match (phase, step.action) {
-                (Phase::Remove, _) => "delete",
-                (Phase::Make, Action::Update) => "update",
-                (Phase::Make, _) => "create",
-            },
             deadline: clock::after(node.resource.kind().deadline()),
             waits_for: Mutex::default(),
         };
@@ -200,7 +196,6 @@ struct Work<'a> {
     context: &'a Context,
     step: &'a Step,
     kind: &'a dyn Kind,
-    operation: &'static str,
     deadline: Instant,
     /// What the installation waits for, as last seen in the cluster.
     waits_for: Mutex<Option<String>>,
@@ -217,7 +212,7 @@ impl Work<'_> {
 
     /// A failure that was noticed here.
     fn failure(&self, code: &str, message: String) -> Failure {
-        Failure::own(self.key(), self.operation, code, message)
+        Failure::own(self.key(), code, message)
     }
 
     fn progress(&self, state: &str) {
@@ -453,9 +448,7 @@ impl Work<'_> {
     }
 
     async fn write(&self, writer: &arm::Writer, write: &arm::Write) -> Result<(), Stop> {
-        let failed = |it: arm::ApiError| {
-            Stop::Failed(Box::new(Failure::of(self.key(), self.operation, &it)))
-        };
+        let failed = |it: arm::ApiError| Stop::Failed(Box::new(Failure::of(self.key(), &it)));
         let started = writer.send(write).await.map_err(failed)?;
         let Some(operation) = started.operation else { return Ok(()) };
         if self.leaves() {
@@ -495,7 +488,7 @@ impl Work<'_> {
             Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
             Request::Arm { .. } => Ok(()),
         };
-        done.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), self.operation, &it))))
+        done.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), &it))))
     }
 
     /// The body to send: the one place where values known later are filled in and secrets opened.
@@ -549,7 +542,7 @@ impl Work<'_> {
             _ => None,
         });
         let answer = writer.reader().call(id.as_str(), call, version.unwrap_or_default()).await;
-        answer.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), self.operation, &it))))
+        answer.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), &it))))
     }
 }
 

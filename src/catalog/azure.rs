@@ -17,12 +17,8 @@ pub struct CloudFacts {
     pub resource_manager: String,
     /// Address of the sign-in service, without a slash at the end.
     pub authority: String,
-    /// Audience of Resource Manager tokens, with its slash.
-    pub audience: String,
     /// Host suffix of Relay and Service Bus.
     pub service_bus: String,
-    /// Host of the Log Analytics API.
-    pub log_analytics: String,
     /// Host suffix of container registries.
     pub registry: String,
     /// Host suffix of storage accounts.
@@ -119,12 +115,6 @@ pub fn role(name: &str) -> Option<&'static str> {
     found.map(|(_, guid)| guid.as_str())
 }
 
-/// The clouds that need no addresses in the manifest.
-#[must_use]
-pub fn clouds() -> &'static [CloudFacts] {
-    &FILE.cloud
-}
-
 /// The cloud of this name.
 #[must_use]
 pub fn cloud(name: &str) -> Option<&'static CloudFacts> {
@@ -162,12 +152,11 @@ mod tests {
 
     #[test]
     fn clouds_have_https_addresses_without_a_trailing_slash() {
-        assert_eq!(clouds().len(), 3);
-        for cloud in clouds() {
+        assert_eq!(FILE.cloud.len(), 3);
+        for cloud in &FILE.cloud {
             for address in [&cloud.resource_manager, &cloud.authority] {
                 assert!(address.starts_with("https://") && !address.ends_with('/'), "{address}");
             }
-            assert!(cloud.audience.ends_with('/'));
         }
         assert!(regions().iter().any(|it| it == "westeurope"));
     }

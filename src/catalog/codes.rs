@@ -61,9 +61,6 @@ pub struct CodePage {
     /// Rules of docs/reference/checks.md that a check covers.
     #[serde(default)]
     pub covers: Vec<String>,
-    /// Whether trying again later may help by itself.
-    #[serde(default)]
-    pub retry: bool,
     /// What it means, in one sentence.
     pub summary: String,
     /// Why, in a few sentences.

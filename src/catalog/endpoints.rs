@@ -159,9 +159,9 @@ mod tests {
 
     #[test]
     fn every_placeholder_is_filled_in_every_cloud() {
-        for cloud in super::super::clouds() {
-            let found = endpoints(&EndpointQuery { cloud: &cloud.name, ..QUERY });
-            assert!(found.len() > 15, "{}", cloud.name);
+        for cloud in ["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] {
+            let found = endpoints(&EndpointQuery { cloud, ..QUERY });
+            assert!(found.len() > 15, "{cloud}");
             for it in found {
                 assert!(!it.host.contains(['{', '}']), "{}", it.host);
             }

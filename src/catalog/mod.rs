@@ -19,22 +19,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
-pub use azure::{ArmType, CloudFacts, cloud, clouds, regions, role, roles};
+pub use azure::{ArmType, cloud, regions, role, roles};
 pub use codes::{CodePage, Speaker, codes, explain, health_code, is_vague, matched, remedy};
 pub use companions::{
     COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,
     SUBSCRIPTION_MAX_DELIVERY, SUBSCRIPTION_TTL, TOPIC_SIZE_MB, TOPIC_SUBSCRIPTIONS, TOPIC_TTL,
-    companion_name, log_analytics_workspace_name, relay_namespace_name, service_bus_namespace_name,
+    log_analytics_workspace_name, relay_namespace_name, service_bus_namespace_name,
 };
-pub use components::{Component, ComponentQuery, Sizing, components, router_replicas, sizing};
+pub use components::{Component, ComponentQuery, components, router_replicas, sizing};
 pub use endpoints::{Endpoint, EndpointQuery, endpoints};
-pub use registrations::{
-    Registration, RegistrationQuery, Registrations, RetiredFeature, registrations, retired_features,
-};
+pub use registrations::{Registration, RegistrationQuery, registrations, retired_features};
 pub use settings::{
-    DerivedMap, Impact, Need, Replacement, Scenarios, SettingFact, SettingKind, derived_map,
-    derived_reason, impact_of, node_label, same_setting, setting, settings, suggest_setting,
-    wire_key,
+    Impact, Need, SettingFact, SettingKind, derived_map, derived_reason, impact_of, node_label,
+    same_setting, setting, settings, suggest_setting, wire_key,
 };
 pub use usual::usual;
 
@@ -60,12 +57,6 @@ impl ProfileName {
             Self::Preview => "2021-11-preview",
             Self::Ga => "ga",
         }
-    }
-
-    /// The profile with this word.
-    #[must_use]
-    pub fn named(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == word)
     }
 }
 

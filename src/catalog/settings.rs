@@ -90,8 +90,6 @@ pub struct Scenarios {
 pub struct Replacement {
     /// The key there, when one takes the place.
     pub key: Option<String>,
-    /// The value there when this setting is true; left out: the same value.
-    pub value: Option<String>,
     /// The value there is the opposite.
     #[serde(default)]
     pub invert: bool,

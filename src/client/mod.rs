@@ -5,4 +5,8 @@ mod error;
 pub mod kubernetes;
 pub mod net;
 
-pub use error::{ApiError, Detail, Fault};
+pub use error::ApiError;
+
+#[cfg(test)]
+#[path = "../../tests/exchanges/mod.rs"]
+mod exchanges;

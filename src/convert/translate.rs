@@ -17,8 +17,6 @@ use crate::language::{Dollars, to_yaml};
 pub struct Translated {
     /// The manifest as YAML, with the decisions as comments on top.
     pub text: String,
-    /// The same as types.
-    pub cluster: Cluster,
     /// What was decided, in the order of the manifest.
     pub decisions: Vec<Decision>,
 }
@@ -64,7 +62,7 @@ pub fn translate(
     let text = to_yaml(&out, &head, &BTreeMap::new(), Dollars::Escape);
     // The one variable of ours; all other dollar signs are the user's.
     let text = text.replace("sslCname: \"$${SSL_CNAME}\"", "sslCname: \"${SSL_CNAME}\"");
-    Ok(Translated { text, cluster: out, decisions: work.decisions })
+    Ok(Translated { text, decisions: work.decisions })
 }
 
 struct Work {
@@ -361,8 +359,15 @@ mod tests {
         serde_yaml::from_str(&text).expect("a cluster")
     }
 
+    fn read(it: &Translated) -> Cluster {
+        let lines = it.text.lines();
+        let own = lines.filter(|it| !it.starts_with("apiVersion:") && !it.starts_with("kind:"));
+        serde_yaml::from_str(&own.collect::<Vec<_>>().join("\n")).expect("a cluster")
+    }
+
     fn settings(it: &Translated) -> String {
-        let extension = it.cluster.extension.as_ref().expect("an extension");
+        let cluster = read(it);
+        let extension = cluster.extension.as_ref().expect("an extension");
         let settings = extension.configuration_settings.iter();
         settings.map(|(key, value)| format!("{key}={}", value.wire())).collect::<Vec<_>>().join(" ")
     }
@@ -389,8 +394,8 @@ mod tests {
             let cluster = cluster("managedClusters", "", &format!("{PREVIEW}{before}}}"));
             let translated = translate(&cluster, Profile::Ga, None).expect("a translation");
             assert_eq!(settings(&translated), after);
-            let back = translate(&translated.cluster, Profile::Preview, None).expect("a way back");
-            let forth = translate(&back.cluster, Profile::Ga, None).expect("and forth again");
+            let back = translate(&read(&translated), Profile::Preview, None).expect("a way back");
+            let forth = translate(&read(&back), Profile::Ga, None).expect("and forth again");
             // Only what the preview cannot say is lost on the way.
             let kept: Vec<&str> = after.split(' ').filter(|it| !it.contains("Volcano")).collect();
             assert_eq!(settings(&forth), kept.join(" "));

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use crate::source::{self, Diagnostic, Diagnostics, Place};
 
 pub use drift::{Drift, DriftClass, DriftIgnore};
-pub use node::{Data, Entry, Node, Span, Text};
+pub use node::{Data, Node};
 pub use principal::{NoPrincipal, PrincipalRef};
 pub use rollout::{Rollout, Stage, duration};
 pub use schema::schema;

@@ -191,6 +191,7 @@ impl Default for Cloud {
 }
 
 /// The clouds that need no endpoints.
+#[expect(clippy::enum_variant_names, reason = "they are the names of the clouds")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum CloudName {
     /// The public cloud.

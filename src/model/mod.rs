@@ -10,8 +10,8 @@ mod pointer;
 mod secret;
 mod value;
 
-pub use arm_id::{ArmId, NotAnArmId};
-pub use key::{Key, KindName, NotAKey};
+pub use arm_id::ArmId;
+pub use key::{Key, KindName};
 pub use object_ref::ObjectRef;
 pub use origin::{ConfirmedHost, Origin, Trust, Untrusted, same_service};
 pub use pointer::Pointer;

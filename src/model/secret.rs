@@ -81,11 +81,6 @@ impl Secret {
         Self { encoding, ..self.clone() }
     }
 
-    /// Gives an unread secret its content.
-    pub fn fill(&mut self, content: String) {
-        self.content = Some(content.into());
-    }
-
     /// The text as it travels. Only for building a request body and for checking a certificate.
     #[must_use]
     pub fn expose(&self) -> Option<String> {

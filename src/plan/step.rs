@@ -229,12 +229,6 @@ impl Step {
 }
 
 impl Plan {
-    /// The step of a resource.
-    #[must_use]
-    pub fn step(&self, key: &Key) -> Option<&Step> {
-        self.steps.iter().find(|it| it.key == *key)
-    }
-
     /// The steps that write.
     pub fn changing(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|it| it.action.changes())

@@ -60,6 +60,13 @@ fn given(desired: &Desired) -> Snapshot {
     live
 }
 
+impl Plan {
+    /// The step of a resource.
+    pub(super) fn step(&self, key: &Key) -> Option<&Step> {
+        self.steps.iter().find(|it| it.key == *key)
+    }
+}
+
 fn make(desired: &Desired, live: &Snapshot) -> Plan {
     plan(&PlanInput { desired, live, mode: Mode::Apply })
 }

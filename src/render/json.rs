@@ -8,7 +8,7 @@ use crate::model::{Json, Key, KindName, Pointer, Value};
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Diagnostic, Label, Severity};
 
-pub use super::stream::{diagnostic_line, event, stage, summary};
+pub use super::stream::{diagnostic_line, stage, summary};
 
 /// A release of Terraform that writes the representation which is followed here. No Terraform takes part, but readers
 /// such as checkov take a document for a plan by this field.

@@ -26,8 +26,6 @@ pub type Stamp = Box<dyn Fn() -> String + Send + Sync>;
 /// Tells a watcher what happens. Every method takes `&self`, so that steps running at the same time
 /// can share it.
 pub enum Reporter {
-    /// Nothing is told.
-    Silent,
     /// One moving line a running step, for a terminal.
     Live(Live),
     /// A line an event, for logs.
@@ -99,7 +97,6 @@ impl Reporter {
     /// are dropped.
     pub fn on(&self, event: &Event) {
         match self {
-            Self::Silent => {}
             Self::Live(it) => it.on(event),
             Self::Plain(it) => it.on(event),
             Self::Lines(it) => it.write(&[stream::event(event, &(it.stamp)())]),
@@ -110,7 +107,7 @@ impl Reporter {
     /// [`super::human::outcome`], which goes to stdout.
     pub fn finish(&self, outcome: &Outcome) {
         match self {
-            Self::Silent | Self::Plain(_) => {}
+            Self::Plain(_) => {}
             Self::Live(it) => {
                 for (_, bar) in std::mem::take(&mut *locked(&it.bars)).into_values() {
                     bar.finish_and_clear();
@@ -332,7 +329,7 @@ mod tests {
         reporter.on(&events[0]);
         let running = |it: &Reporter| match it {
             Reporter::Live(live) => locked(&live.bars).len(),
-            Reporter::Silent | Reporter::Plain(_) | Reporter::Lines(_) => usize::MAX,
+            Reporter::Plain(_) | Reporter::Lines(_) => usize::MAX,
         };
         assert_eq!(running(&reporter), 1);
         events[1..].iter().for_each(|it| reporter.on(it));

@@ -54,9 +54,6 @@ impl FromStr for Mark {
     }
 }
 
-/// The key of the tag or annotation that holds a mark.
-pub const MARK: &str = "amlplan-mark";
-
 /// Where a kind carries its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkAt {
@@ -138,7 +135,7 @@ mod tests {
         assert_eq!(at.read(Some(&document)), Some(own.clone()));
         let text = at.text(Some(&document)).unwrap();
         assert_eq!(text, format!("ticket 7.12345678 by Bob amlplan:{own}"));
-        let tags = json!({"tags": {MARK: TAG.write(None, &own)}});
+        let tags = json!({"tags": {"amlplan-mark": TAG.write(None, &own)}});
         assert_eq!(TAG.read(Some(&tags)), Some(own));
     }
 }

@@ -6,10 +6,11 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amlplan::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
-use amlplan::client::kubernetes;
-use amlplan::client::net::{NetworkOptions, Transport};
-use amlplan::model::ObjectRef;
+use crate::apply::Permit;
+use crate::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use crate::client::kubernetes;
+use crate::client::net::{NetworkOptions, Transport};
+use crate::model::ObjectRef;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -101,7 +102,7 @@ fn write(id: String) -> Write {
 
 async fn azure(root: &str, shown: &mut String) {
     let transport = Transport::network(&NetworkOptions::default()).unwrap();
-    let origin = amlplan::model::Trust::default().origin(root).unwrap();
+    let origin = crate::model::Trust::default().origin(root).unwrap();
     let cloud = Cloud::custom("Sandbox", origin.clone(), origin, root);
     let env = |name: &str| match name {
         "AZURE_CLIENT_ID" => Some("client".to_owned()),
@@ -115,7 +116,7 @@ async fn azure(root: &str, shown: &mut String) {
     let keys = reader.call(ID, "listKeys", "1").await.unwrap();
     assert_eq!(keys["primaryKey"], CANARY);
     note(shown, &reader.call(ID, "fails", "1").await.unwrap_err());
-    let writer = Writer::new(reader.clone(), 10);
+    let writer = Writer::new(reader.clone(), Permit::in_tests(), 10);
     note(shown, &writer.send(&write(format!("{ID}/fails"))).await.unwrap_err());
     let put = write(ID.into());
     let started = writer.send(&put).await.unwrap();
@@ -131,7 +132,7 @@ async fn azure(root: &str, shown: &mut String) {
 async fn kubernetes(root: &str, shown: &mut String) {
     let transport = Transport::network(&NetworkOptions::default()).unwrap();
     let reader = kubernetes::Reader::over(transport, &format!("{root}/kube/c"), CANARY);
-    let writer = kubernetes::Writer::new(reader.clone());
+    let writer = kubernetes::Writer::new(reader.clone(), Permit::in_tests());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "n");
     let error = writer.apply(&namespace, &json!({"data": CANARY}), false).await.unwrap_err();
     note(shown, &error);

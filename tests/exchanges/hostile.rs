@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use amlplan::client::arm::{
+use crate::apply::Permit;
+use crate::client::arm::{
     ApiError, Cloud, Outcome, Reader, RunId, TokenSource, Verdict, Write, Writer, wait,
 };
-use amlplan::client::kubernetes;
-use amlplan::client::net::{NetworkOptions, Transport};
-use amlplan::model::{ObjectRef, Trust};
+use crate::client::kubernetes;
+use crate::client::net::{NetworkOptions, Transport};
+use crate::model::{ObjectRef, Trust};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -153,7 +154,7 @@ async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
     let asked = async {
         let read = reader.get(&format!("/{mode}"), "1").await.map(|_| ());
         let listed = reader.list(&format!("/{mode}"), "1").await.map(|_| ());
-        let written = write(&Writer::new(reader.clone(), 10), mode).await;
+        let written = write(&Writer::new(reader.clone(), Permit::in_tests(), 10), mode).await;
         (read, listed, written)
     };
     let patience = Duration::from_secs(10);

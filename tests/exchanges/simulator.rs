@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use amlplan::client::arm::{
-    ApiError, Auth, Cloud, Outcome, Reader, RunId, Started, TokenSource, Verdict, Write, Writer,
-    wait,
+use crate::apply::Permit;
+use crate::client::arm::{
+    ApiError, Auth, Cloud, Outcome, Reader, RunId, TokenSource, Verdict, Write, Writer, wait,
 };
-use amlplan::client::kubernetes::{self, scc};
-use amlplan::client::net::{NetworkOptions, Transport, clock};
-use amlplan::health::rights::allows;
-use amlplan::model::{Json, ObjectRef};
+use crate::client::kubernetes::{self, scc};
+use crate::client::net::{NetworkOptions, Transport, clock};
+use crate::health::rights::allows;
+use crate::model::{Json, ObjectRef};
 use amlplan_sandbox::{Access, Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
 use http::Method;
 use serde_json::json;
@@ -61,7 +61,7 @@ fn world(faults: &str) -> Sandbox {
 }
 
 fn sign_in(transport: &Transport, root: &str) -> Reader {
-    let origin = amlplan::model::Trust::default().origin(root).unwrap();
+    let origin = crate::model::Trust::default().origin(root).unwrap();
     let cloud = Cloud::custom("Sandbox", origin.clone(), origin, "https://management.azure.com");
     let env = |name: &str| match name {
         "AZURE_CLIENT_ID" => Some("00000000-0000-0000-0000-000000000003".to_owned()),
@@ -79,8 +79,8 @@ fn write(method: Method, id: String, api_version: &str, body: Option<Json>) -> W
 }
 
 async fn done(writer: &Writer, write: &Write) -> Result<Option<Json>, ApiError> {
-    let Started { body, operation } = writer.send(write).await?;
-    let Some(operation) = operation else { return Ok(body) };
+    let started = writer.send(write).await?;
+    let Some(operation) = started.operation else { return Ok(started.body) };
     match wait(writer.reader(), operation, HOUR, &mut |_, _| {}).await? {
         Outcome::Succeeded(json) => Ok(json),
         Outcome::Failed(error) => Err(error),
@@ -106,7 +106,7 @@ async fn register(writer: &Writer, namespace: &str) {
 
 /// What apply does with Azure, in short.
 async fn azure(reader: Reader) {
-    let writer = Writer::new(reader.clone(), 10);
+    let writer = Writer::new(reader.clone(), Permit::in_tests(), 10);
     for namespace in ["Microsoft.KubernetesConfiguration", "Microsoft.Relay"] {
         register(&writer, namespace).await;
     }
@@ -136,8 +136,7 @@ async fn azure(reader: Reader) {
 }
 
 async fn kubernetes(reader: kubernetes::Reader) {
-    assert!(reader.version().await.unwrap().starts_with('v'));
-    let writer = kubernetes::Writer::new(reader.clone());
+    let writer = kubernetes::Writer::new(reader.clone(), Permit::in_tests());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "team");
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}});
     writer.apply(&namespace, &body, false).await.unwrap();
@@ -208,7 +207,7 @@ async fn a_failed_operation_is_told_from_a_lost_one() {
     let sandbox = world("{seed: 1, failOperation: 1.0}");
     let transport = Transport::InProcess(sandbox.router());
     let reader = sign_in(&transport, "https://management.azure.com");
-    let writer = Writer::new(reader, 10);
+    let writer = Writer::new(reader, Permit::in_tests(), 10);
     let absent = write(Method::DELETE, relay(), "2021-11-01", None);
     assert_eq!(done(&writer, &absent).await.unwrap(), None);
     let body = json!({"properties": {"extensionType": "Microsoft.AzureML.Kubernetes"}});

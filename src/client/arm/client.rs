@@ -9,9 +9,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use serde_json::json;
 
-use super::{ApiError, Cloud, Operation, TokenSource, Verdict};
+use super::{ApiError, Cloud, TokenSource, Verdict};
 use crate::client::net::{
     Budget, Decision, Limiter, Line, Pages, Repeat, Retry, SendError, Taken, Transport, clock,
     redact,
@@ -19,7 +18,6 @@ use crate::client::net::{
 use crate::model::Json;
 
 const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
-const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01";
 /// Requests at once where Azure is reached over HTTP/1 (through a proxy that opens TLS).
 const SOCKETS: usize = 16;
 /// Characters that may stand in names but not in addresses.
@@ -194,40 +192,6 @@ impl Reader {
         Ok(all)
     }
 
-    /// Asks Azure Resource Graph, all pages. The query must keep `id`. What it knows may lag
-    /// behind by a minute: good for inventory, never for deciding that something is absent.
-    ///
-    /// # Errors
-    /// When the query is refused, or Azure cannot be reached.
-    pub async fn query(&self, subscriptions: &[String], kql: &str) -> Result<Vec<Json>, ApiError> {
-        let url = format!("{}{GRAPH}", self.0.cloud.resource_manager);
-        let mut all = Vec::new();
-        for some in subscriptions.chunks(500) {
-            let (mut token, mut pages) = (None::<String>, Pages::default());
-            loop {
-                let mut options = json!({"$top": 1000, "resultFormat": "objectArray"});
-                if let Some(token) = &token {
-                    options["$skipToken"] = json!(token);
-                }
-                let body = json!({"subscriptions": some, "query": kql, "options": options});
-                let answer = self.read(&Method::POST, &url, Some(&body)).await?;
-                let bytes = answer.body.len();
-                let mut page = answer.into_json(&Method::POST, &url)?;
-                if let Some(rows) = page["data"].as_array_mut() {
-                    all.append(rows);
-                }
-                let Some(next) = page["$skipToken"].as_str().filter(|it| !it.is_empty()) else {
-                    break;
-                };
-                pages.turn(next, bytes).map_err(|message| {
-                    ApiError::about(&Method::POST, &url, "EndlessList", message)
-                })?;
-                token = Some(next.to_owned());
-            }
-        }
-        Ok(all)
-    }
-
     /// A POST that only reads, such as `listKeys` and `sharedKeys`. Its answer is secret.
     ///
     /// # Errors
@@ -235,12 +199,6 @@ impl Reader {
     pub async fn call(&self, id: &str, action: &str, api_version: &str) -> Result<Json, ApiError> {
         let url = self.url(&format!("{id}/{action}"), api_version);
         self.read(&Method::POST, &url, None).await?.into_json(&Method::POST, &url)
-    }
-
-    /// Joins an operation that somebody else began on a resource: follows its own state.
-    #[must_use]
-    pub fn watch(&self, method: &Method, id: &str, api_version: &str) -> Operation {
-        Operation::watch(method, &self.url(id, api_version))
     }
 
     /// Sends a request that changes nothing: whatever the answer, with retries.

@@ -1,7 +1,7 @@
 //! Azure Resource Manager: sign-in, clouds, requests, long-running operations and errors.
 //!
-//! [`Reader`] cannot change anything; [`Writer`] is made from a reader, and only the room that
-//! applies plans makes one.
+//! [`Reader`] cannot change anything; [`Writer`] is made from a reader and a permit, which only the
+//! room that applies plans has.
 
 mod assertion;
 mod batch;
@@ -20,10 +20,10 @@ mod writer;
 pub use client::{Reader, RunId};
 pub use cloud::Cloud;
 pub use operation::{Next, Operation, Outcome};
-pub use sign_in::{Auth, AuthError, Tried};
+pub use sign_in::Auth;
 pub use token::TokenSource;
 pub use wait::wait;
-pub use writer::{Started, Write, Writer};
+pub use writer::{Write, Writer};
 
-pub use crate::client::error::{ApiError, Detail, Fault};
+pub use crate::client::error::ApiError;
 pub use crate::client::net::Verdict;

@@ -28,16 +28,13 @@ pub(super) type Factory = dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential
 pub struct TokenSource(Arc<Inner>);
 
 struct Inner {
-    supply: Supply,
-    scope: String,
-    state: Mutex<State>,
-}
-
-enum Supply {
-    Fixed(HeaderValue),
     /// Ways in order. Makes a credential anew each time: credentials keep tokens of their own, and
     /// would answer with one that Azure has refused.
-    Made(Vec<Box<Factory>>),
+    ways: Vec<Box<Factory>>,
+    #[cfg(test)]
+    fixed: Option<HeaderValue>,
+    scope: String,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
@@ -71,28 +68,32 @@ impl fmt::Debug for TokenSource {
 }
 
 impl TokenSource {
-    /// Always the same token. One that cannot stand in a header is sent as an empty one.
-    #[must_use]
+    /// Always the same token.
+    #[cfg(test)]
     pub fn fixed(token: &str) -> Self {
-        Self::of(Supply::Fixed(header(token).unwrap_or(HeaderValue::from_static("Bearer"))), "")
+        let mut source = Self::made("", Vec::new());
+        if let Some(inner) = Arc::get_mut(&mut source.0) {
+            inner.fixed = header(token);
+        }
+        source
     }
 
     pub(super) fn made(scope: &str, ways: Vec<Box<Factory>>) -> Self {
-        Self::of(Supply::Made(ways), scope)
-    }
-
-    fn of(supply: Supply, scope: &str) -> Self {
-        Self(Arc::new(Inner { supply, scope: scope.into(), state: Mutex::default() }))
+        Self(Arc::new(Inner {
+            ways,
+            #[cfg(test)]
+            fixed: None,
+            scope: scope.into(),
+            state: Mutex::default(),
+        }))
     }
 
     /// A token that is not the one with the `refused` serial number.
     pub(super) async fn bearer(&self, refused: Option<u64>) -> Result<Bearer, ApiError> {
-        let ways = match &self.0.supply {
-            Supply::Fixed(header) => {
-                return Ok(Bearer { header: header.clone(), serial: 0, renewable: false });
-            }
-            Supply::Made(ways) => ways,
-        };
+        #[cfg(test)]
+        if let Some(header) = &self.0.fixed {
+            return Ok(Bearer { header: header.clone(), serial: 0, renewable: false });
+        }
         // Whoever comes while a token is fetched waits here and then finds it.
         let mut state = self.0.state.lock().await;
         let now = clock::now();
@@ -102,7 +103,7 @@ impl TokenSource {
             return Ok(Bearer { header: header.clone(), serial: state.serial, renewable: true });
         }
         let usable = !is_refused && state.ends_at.is_some_and(|it| now < it);
-        match fetch(&mut state, ways, &self.0.scope).await {
+        match fetch(&mut state, &self.0.ways, &self.0.scope).await {
             Ok(()) => state.serial += 1,
             // An early renewal that fails costs nothing while the old token still counts.
             Err(error) if usable => tracing::debug!(%error, "renewing the token failed"),

@@ -13,6 +13,7 @@ use super::error::Secrets;
 use super::lock::Locks;
 use super::operation::{End, provisioning};
 use super::{ApiError, Operation, Outcome, Reader, Verdict};
+use crate::apply::Permit;
 use crate::client::net::{Decision, Repeat, clock};
 use crate::model::Json;
 
@@ -108,9 +109,9 @@ impl Look {
 }
 
 impl Writer {
-    /// A writer over a reader, with so many requests under way at once. Only the room that applies plans calls this.
+    /// A writer over a reader, with so many requests under way at once.
     #[must_use]
-    pub fn new(reader: Reader, at_once: usize) -> Self {
+    pub fn new(reader: Reader, _: Permit, at_once: usize) -> Self {
         let places = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
         Self { reader, locks: Locks::default(), places }
     }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::apply::Permit;
 use crate::client::arm::{Cloud, RunId, TokenSource, wait};
 use crate::client::net::Transport;
 
@@ -177,7 +178,11 @@ fn writer(service: &Arc<Mutex<Service>>) -> Writer {
     let root = trust.origin(ROOT).unwrap();
     let cloud = Cloud::custom("Test", root.clone(), root, ROOT);
     let transport = Transport::InProcess(router);
-    Writer::new(Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()), 10)
+    Writer::new(
+        Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()),
+        Permit::in_tests(),
+        10,
+    )
 }
 
 fn write(method: Method) -> Write {

@@ -189,21 +189,6 @@ impl Reader {
         }
     }
 
-    /// The server's version, for example `v1.33.2`.
-    ///
-    /// # Errors
-    /// As [`Reader::get`].
-    pub async fn version(&self) -> Result<String, ApiError> {
-        let json = self.read(&Call::get("/version")).await?.into_json(&Method::GET, "/version")?;
-        let version = json["gitVersion"].as_str().map(str::to_owned);
-        version.ok_or_else(|| {
-            ours(
-                "NotKubernetes",
-                "the server's /version has no gitVersion; is it a Kubernetes API server",
-            )
-        })
-    }
-
     /// Whether the caller may do something (`SelfSubjectAccessReview`). An empty name means all.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Kubernetes: one client per cluster, edits by read-modify-write, server-side apply under our
 //! own field manager.
 //!
-//! [`Reader`] cannot change anything; [`Writer`] is made from a reader, and only the room that
-//! applies plans makes one.
+//! [`Reader`] cannot change anything; [`Writer`] is made from a reader and a permit, which only the
+//! room that applies plans has.
 
 mod client;
 mod connect;
@@ -13,7 +13,7 @@ mod writer;
 
 pub use client::Reader;
 pub use connect::{ConnectOptions, KubeconfigFrom};
-pub use writer::{Edited, FIELD_MANAGER, Writer};
+pub use writer::Writer;
 
-pub use crate::client::error::{ApiError, Detail, Fault};
+pub use crate::client::error::ApiError;
 pub use crate::client::net::Verdict;

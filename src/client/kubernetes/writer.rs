@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::client::Call;
 use super::{ApiError, Reader, Verdict};
+use crate::apply::Permit;
 use crate::client::net::{Decision, Repeat, Retry, clock};
 use crate::model::{Json, ObjectRef};
 
@@ -35,16 +36,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer over a reader. Only the room that applies plans calls this.
+    /// A writer over a reader.
     #[must_use]
-    pub const fn new(reader: Reader) -> Self {
+    pub const fn new(reader: Reader, _: Permit) -> Self {
         Self { reader }
-    }
-
-    /// The reader it was made from.
-    #[must_use]
-    pub const fn reader(&self) -> &Reader {
-        &self.reader
     }
 
     /// Server-side apply (Kubernetes: server-side apply). `take_over` forces it: only for fields
@@ -63,51 +58,6 @@ impl Writer {
         call.content_type = "application/apply-patch+yaml";
         // Applying the same twice is applying it once.
         self.reader.read(&call).await?.into_json(&Method::PATCH, &path)
-    }
-
-    /// Makes an object. When nobody knows whether the request was taken and an object of that
-    /// name is there afterwards, it counts as made.
-    ///
-    /// # Errors
-    /// A conflict when the object was there before.
-    pub async fn create(&self, object: &ObjectRef, body: &Json) -> Result<Json, ApiError> {
-        let collection = ObjectRef { name: String::new(), ..object.clone() };
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", collection.path());
-        let call = Call::with(Method::POST, &path, body);
-        let mut retry = self.reader.retry(Repeat::AfterLooking);
-        loop {
-            let (error, decision) = match self.reader.attempt(&call).await {
-                Ok(answer) if answer.is_success() => return answer.into_json(&Method::POST, &path),
-                Ok(answer) => {
-                    let decision = retry.after_status(answer.status, &answer.headers);
-                    (answer.error(&Method::POST, &path), decision)
-                }
-                Err(error) => {
-                    let decision = after(&mut retry, &error);
-                    (error, decision)
-                }
-            };
-            match decision {
-                Decision::Again(wait) => clock::sleep(wait).await,
-                Decision::LookFirst(wait) => {
-                    clock::sleep(wait).await;
-                    if let Some(live) = self.reader.get(object).await? {
-                        return Ok(live);
-                    }
-                }
-                Decision::GiveUp => return Err(error),
-            }
-        }
-    }
-
-    /// Writes a whole object over the version that its `resourceVersion` names, once.
-    ///
-    /// # Errors
-    /// A conflict when somebody wrote meanwhile.
-    pub async fn replace(&self, object: &ObjectRef, body: &Json) -> Result<Json, ApiError> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", object.path());
-        let call = Call::with(Method::PUT, &path, body);
-        self.reader.attempt(&call).await?.into_json(&Method::PUT, &path)
     }
 
     /// Deletes an object, if given only the one with this uid; says whether it was there.

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::response::Response;
 
 use super::*;
+use crate::apply::Permit;
 use crate::client::kubernetes::{ConnectOptions, scc};
 use crate::client::net::Transport;
 
@@ -101,11 +102,27 @@ fn writer(store: &Arc<Mutex<Store>>) -> Writer {
             response
         }
     });
-    Writer::new(Reader::over(Transport::InProcess(router), "/kube/edge", "token"))
+    Writer::new(
+        Reader::over(Transport::InProcess(router), "/kube/edge", "token"),
+        Permit::in_tests(),
+    )
 }
 
 fn users(of: &Json) -> Vec<String> {
     serde_json::from_value(of["users"].clone()).unwrap_or_default()
+}
+
+impl Writer {
+    fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Writes over the version that was read, once.
+    async fn replace(&self, object: &ObjectRef, body: &Json) -> Result<Json, ApiError> {
+        let path = object.path();
+        let call = Call::with(Method::PUT, &path, body);
+        self.reader.attempt(&call).await?.into_json(&Method::PUT, &path)
+    }
 }
 
 /// A colleague who edits the list with a version, as `oc edit` does, and tries again.
@@ -191,14 +208,14 @@ async fn no_foreign_user_is_lost_on_the_cluster_that_the_environment_names() {
     let Some(kubeconfig) = std::env::var_os("AMLPLAN_TEST_KUBECONFIG") else { return };
     let kubeconfig = super::super::KubeconfigFrom::File(kubeconfig.into());
     let options = ConnectOptions { kubeconfig, ..ConnectOptions::default() };
-    let writer = Writer::new(Reader::connect(&options).await.unwrap());
+    let writer = Writer::new(Reader::connect(&options).await.unwrap(), Permit::in_tests());
     let name = format!("amlplan-test-{}", std::process::id());
     let object = scc_ref(&name);
     let mut copy = writer.reader().get(&scc_ref("restricted-v2")).await.unwrap().unwrap();
     copy["metadata"] = json!({"name": name});
     copy["users"] = Json::Null;
     copy["groups"] = Json::Null;
-    writer.create(&object, &copy).await.unwrap();
+    writer.apply(&object, &copy, false).await.unwrap();
     let (ours, theirs) = (writer.clone(), object.clone());
     let result = tokio::spawn(async move { compete(&ours, &theirs, 4).await }).await;
     writer.delete(&object, None).await.unwrap();
@@ -250,7 +267,10 @@ async fn server_side_apply_is_ours_and_never_forced() {
         log.lock().unwrap().push(format!("{} {} {kind}", request.method(), request.uri()));
         async { plain(200, &json!({"kind": "Namespace"})) }
     });
-    let writer = Writer::new(Reader::over(Transport::InProcess(router), "/kube/edge/", "token"));
+    let writer = Writer::new(
+        Reader::over(Transport::InProcess(router), "/kube/edge/", "token"),
+        Permit::in_tests(),
+    );
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "azureml");
     writer
         .apply(&namespace, &json!({"apiVersion": "v1", "kind": "Namespace"}), false)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(super) use build::shared_key;
-pub use order::{Cycle, critical_path, essential, order};
+pub use order::{essential, order};
 
 pub use crate::language::Rollout;
 use crate::language::{DriftClass, DriftIgnore, Origin};

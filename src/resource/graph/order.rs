@@ -1,7 +1,6 @@
-//! Order, cycles and the critical path.
+//! Order and cycles.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -66,32 +65,6 @@ pub fn essential(desired: &Desired) -> Vec<(&Key, &Key)> {
     edges
 }
 
-/// The longest chain of needs and how long it takes, given how long each step took.
-#[must_use]
-pub fn critical_path(desired: &Desired, took: &BTreeMap<Key, Duration>) -> (Duration, Vec<Key>) {
-    let mut best: BTreeMap<Key, (Duration, Option<Key>)> = BTreeMap::new();
-    for key in order(desired).unwrap_or_default() {
-        let needs = desired.nodes.get(&key).map(|it| &it.needs);
-        let before = needs
-            .into_iter()
-            .flatten()
-            .filter_map(|it| Some((best.get(it)?.0, Some(it.clone()))))
-            .max()
-            .unwrap_or_default();
-        let own = took.get(&key).copied().unwrap_or_default();
-        best.insert(key, (before.0 + own, before.1));
-    }
-    let mut at = best.iter().max_by_key(|(_, (total, _))| *total).map(|(key, _)| key.clone());
-    let total = at.as_ref().map(|it| best[it].0).unwrap_or_default();
-    let mut path = Vec::new();
-    while let Some(key) = at {
-        at = best.get(&key).and_then(|it| it.1.clone());
-        path.push(key);
-    }
-    path.reverse();
-    (total, path)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -125,16 +98,6 @@ mod tests {
     fn a_ring_is_named() {
         let (desired, _) = desired(&[(0, 1), (1, 2), (2, 0)], 4);
         assert_eq!(order(&desired).unwrap_err().0.len(), 3);
-    }
-
-    #[test]
-    fn the_critical_path_is_the_longest_chain() {
-        let (desired, keys) = desired(&[(0, 2), (1, 2), (2, 3)], 5);
-        let seconds = [5, 9, 2, 1, 3];
-        let took = keys.iter().cloned().zip(seconds.map(Duration::from_secs)).collect();
-        let (total, path) = critical_path(&desired, &took);
-        assert_eq!(total, Duration::from_secs(12));
-        assert_eq!(path, [keys[1].clone(), keys[2].clone(), keys[3].clone()]);
     }
 
     proptest! {

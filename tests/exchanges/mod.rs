@@ -2,13 +2,8 @@
 //! of long-running operation, every quirk and every error. One file of `tests/exchanges` is one
 //! story; nothing in them is secret or real.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-#[path = "exchanges/canary.rs"]
 mod canary;
-#[path = "exchanges/hostile.rs"]
 mod hostile;
-#[path = "exchanges/simulator.rs"]
 mod simulator;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,11 +11,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amlplan::client::arm::{
+use crate::apply::Permit;
+use crate::client::arm::{
     ApiError, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait,
 };
-use amlplan::client::net::{Transport, clock};
-use amlplan::model::Json;
+use crate::client::net::{Transport, clock};
+use crate::model::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -46,7 +42,7 @@ struct Story {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Ask {
-    /// `GET`, `LIST`, `QUERY`, `CALL`, or the method of a write.
+    /// `GET`, `LIST`, `CALL`, or the method of a write.
     verb: String,
     id: String,
     api_version: String,
@@ -173,7 +169,6 @@ async fn ask(ask: &Ask, reader: Reader) -> Result<Came, ApiError> {
             None => ("absent", String::new(), None),
         },
         "LIST" => done(Json::Array(reader.list(id, version).await?)),
-        "QUERY" => done(Json::Array(reader.query(&["s".into()], id).await?)),
         "CALL" => done(reader.call(id, ask.action.as_deref().unwrap_or_default(), version).await?),
         verb => {
             let write = Write {
@@ -185,7 +180,7 @@ async fn ask(ask: &Ask, reader: Reader) -> Result<Came, ApiError> {
                 action: ask.action.clone(),
                 cluster_lock: None,
             };
-            let started = Writer::new(reader.clone(), 10).send(&write).await?;
+            let started = Writer::new(reader.clone(), Permit::in_tests(), 10).send(&write).await?;
             let Some(operation) = started.operation else {
                 return Ok(done(started.body.unwrap_or_default()));
             };
