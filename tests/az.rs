@@ -58,6 +58,8 @@ fn manifests() -> Vec<PathBuf> {
 /// What a cluster says, whichever of two equal ways it says it in.
 fn meaning(cluster: &Cluster) -> String {
     let mut it = cluster.clone();
+    // Labels choose among the clusters of a fleet; az has no word for them.
+    it.cluster.labels.clear();
     for compute in &mut it.computes {
         let workspace = &mut compute.workspace;
         workspace.resource_group =

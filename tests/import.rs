@@ -75,6 +75,7 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
 
 /// One request to the simulator, as any client sends it.
 async fn send(sandbox: &Sandbox, head: http::request::Builder, body: String) -> Json {
+    let head = head.header("content-length", body.len());
     let request = head.body(Body::from(body)).expect("a test fixture");
     let answer = sandbox.router().oneshot(request).await.expect("an answer");
     let status = answer.status();

@@ -129,25 +129,18 @@ pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<K
 }
 
 /// Extensions of Azure ML and computes that are on a cluster of the run, without being declared in
-/// it or marked by it.
+/// it or marked by any manifest.
 #[must_use]
 pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, String> {
     let declared = declared(desired);
     let mut found = BTreeMap::new();
     for (scope, cluster) in clusters(desired, live) {
-        let own = desired.mark(scope).map(|it| it.0);
         let mut take = |kind: KindName, at: MarkAt, document: &Json, what: &str| {
             let Ok(id) = ArmId::parse(text(document, "/id")) else { return };
-            let mark = at.read(Some(document));
-            if declared.contains(&id) || (mark.is_some() && mark == own) {
-                return;
+            if !declared.contains(&id) && at.read(Some(document)).is_none() {
+                let message = format!("{what} is not declared, and no manifest made it: {id}");
+                found.insert(Key::new(scope, kind, id.name()), message);
             }
-            let whose = match mark {
-                Some(it) => format!("manifest {} made it", it.name),
-                None => "no manifest made it".to_owned(),
-            };
-            let message = format!("{what} is not declared here; {whose}: {id}");
-            found.insert(Key::new(scope, kind, id.name()), message);
         };
         let all = answers.get(&(scope.to_owned(), extensions(&cluster.id)));
         for document in all.into_iter().flatten() {

@@ -42,7 +42,10 @@ impl Life<'_> {
 
     fn silent(&self) {
         self.nothing_to_do();
-        assert_eq!(self.drift(), []);
+        // What others put there is said, and is no drift of ours.
+        let mut found = self.drift();
+        found.retain(|it| it.2 != "drift-foreign");
+        assert_eq!(found, []);
     }
 }
 

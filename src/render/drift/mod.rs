@@ -232,6 +232,9 @@ fn outside_pin(step: &Step, live: &Snapshot) -> Option<Finding> {
     Some(found)
 }
 
+/// How large the cluster is at the moment is no drift: nodes come and go.
+const SIZE: [&str; 2] = ["instance-type-too-large", "node-selector-matches-nothing"];
+
 /// What nobody of the run declares, as findings.
 #[must_use]
 pub fn foreign(found: &BTreeMap<Key, String>) -> Vec<Finding> {
@@ -273,6 +276,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
     let said = |it: &Finding| {
         gone.contains(&it.address)
             || it.code == "extension-wrong-type"
+            || SIZE.contains(&it.code)
             || (it.address.kind != KindName::Extension && drifted.contains(&it.address))
     };
     let unread = unread_scopes(plan);
