@@ -57,6 +57,16 @@ fn imported(path: &Path) -> (String, Option<String>) {
     (out, text)
 }
 
+/// Inputs whose own variables become the manifest's without a word (docs/coming-from.md).
+const SILENT: [&str; 6] = [
+    "azurerm-locals.tf",
+    "c08.sh",
+    "extension-show.json",
+    "github.yml",
+    "secret.sh",
+    "template.json",
+];
+
 #[test]
 fn every_input_becomes_what_lies_beside_it_and_loads() {
     let update = std::env::var_os("UPDATE").is_some();
@@ -77,9 +87,16 @@ fn every_input_becomes_what_lies_beside_it_and_loads() {
             wrong.push(format!("{}:\n{found}", path.display()));
         }
         let Some(manifest) = manifest else { continue };
+        // A variable that the manifest reads shows in the findings too, not only in the manifest.
+        let findings = found.replace(&manifest, "");
         let unset = loads(&manifest, &path);
-        for name in unset {
-            assert!(found.contains(&name), "{}: {name} without a finding", path.display());
+        // SUBSCRIPTION_ID stands where nothing named one, which a finding says in its own words.
+        let told = |it: &&String| findings.contains(*it) || *it == "SUBSCRIPTION_ID";
+        let silent: Vec<&String> = unset.iter().filter(|it| !told(it)).collect();
+        let name = path.file_name().expect("a test fixture").to_string_lossy();
+        let known = SILENT.contains(&&*name);
+        if silent.is_empty() == known {
+            wrong.push(format!("{name}: {silent:?} without a finding"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
