@@ -245,18 +245,19 @@ impl Rights {
     }
 }
 
-/// The subscription or resource group that a path lies in, and the type as actions name it; `None`
-/// outside of subscriptions.
+/// The management group, subscription or resource group that a path lies in, and the type as
+/// actions name it; `None` outside of all of them.
 fn place(path: &str) -> Option<(ArmId, String)> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let is =
         |at: usize, name: &str| segments.get(at).is_some_and(|it| it.eq_ignore_ascii_case(name));
-    let subscription = segments.get(1).filter(|_| is(0, "subscriptions"))?;
-    let group = segments.get(3).filter(|_| is(2, "resourceGroups"));
-    let at = match group {
-        Some(group) => ArmId::resource_group_of(subscription, group),
-        None => ArmId::parse(&format!("/subscriptions/{subscription}")).ok()?,
+    let group = segments.get(3).filter(|_| is(0, "subscriptions") && is(2, "resourceGroups"));
+    let length = match () {
+        () if group.is_some() || (is(0, "providers") && is(2, "managementGroups")) => 4,
+        () if is(0, "subscriptions") => 2,
+        () => return None,
     };
+    let at = ArmId::parse(&segments.get(..length)?.join("/")).ok()?;
     let own = if group.is_some() {
         "Microsoft.Resources/subscriptions/resourceGroups"
     } else {
@@ -326,6 +327,13 @@ mod tests {
             let (found, of) = place(path).unwrap();
             assert_eq!((found.as_str(), of.as_str()), (at, kind), "{path}");
         }
-        assert_eq!(place("/providers/Microsoft.Management/managementGroups/m"), None);
+        let group = "/providers/Microsoft.Management/managementGroups/m";
+        let role = format!("{group}/providers/Microsoft.Authorization/roleAssignments/r");
+        let (found, of) = place(&role).unwrap();
+        assert_eq!(
+            (found.as_str(), of.as_str()),
+            (group, "Microsoft.Authorization/roleAssignments")
+        );
+        assert_eq!(place("/providers/Microsoft.Authorization/roleDefinitions/r"), None);
     }
 }
