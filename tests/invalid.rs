@@ -1,6 +1,7 @@
 //! Every file in `manifests/invalid` has one mistake; its report is a snapshot. Every other
 //! shipped manifest has none.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use amlplan::text::{
@@ -100,6 +101,7 @@ fn one_run_names_the_mistakes_of_every_kind() {
     let expected = [
         "bad-compute-name",
         "bad-subscription",
+        "duplicate-instance-type",
         "missing-part",
         "setting-not-boolean",
         "setting-of-other-profile",
@@ -109,6 +111,60 @@ fn one_run_names_the_mistakes_of_every_kind() {
         "wrong-value",
     ];
     assert_eq!(codes, expected, "{}", report(&findings));
+}
+
+/// Whatever is wrong with a manifest is still said when one more part of it cannot be read.
+#[test]
+fn a_part_that_cannot_be_read_hides_no_other_mistake() {
+    let scratch = tempfile::tempdir().expect("a folder for the copies");
+    let copied = copy(Path::new("manifests"), scratch.path()).expect("manifests can be read");
+    assert!(copied > 60);
+    let codes = |file: &Path| -> BTreeSet<&'static str> {
+        let findings = validate(file);
+        findings.iter().filter(|it| it.severity == Severity::Error).map(|it| it.code).collect()
+    };
+    let (mut tried, mut hidden) = (0, Vec::new());
+    for file in manifests("manifests/invalid") {
+        let Some(name) = file.file_name() else { continue };
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        // Without a tree, or without a kind, there is no part to add.
+        let whole = text.contains("kind: Cluster\n") && !text.contains("\n---");
+        let cut = ["syntax-", "api-version-", "alias-", "template-", "nothing-"];
+        let part = ["features", "providers", "lifecycle", "roleAssignments"]
+            .into_iter()
+            .find(|it| !text.contains(it));
+        let (true, Some(part)) = (whole, part) else { continue };
+        if cut.iter().any(|it| name.to_string_lossy().starts_with(it)) {
+            continue;
+        }
+        let changed = scratch.path().join("invalid").join(name);
+        std::fs::write(&changed, format!("{}\n{part}: 7\n", text.trim_end()))
+            .expect("a copy can be written");
+        let (before, after) = (codes(&file), codes(&changed));
+        if !after.contains("wrong-type") || !before.is_subset(&after) {
+            hidden.push(format!("{}: {before:?} became {after:?}", file.display()));
+        }
+        tried += 1;
+    }
+    assert!(hidden.is_empty(), "{}", hidden.join("\n"));
+    assert!(tried >= 60, "{tried}");
+}
+
+/// Copies a folder, and says how many files it had.
+fn copy(from: &Path, to: &Path) -> std::io::Result<usize> {
+    std::fs::create_dir_all(to)?;
+    let mut files = 0;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            files += copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+            files += 1;
+        }
+    }
+    Ok(files)
 }
 
 #[test]

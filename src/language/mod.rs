@@ -96,7 +96,12 @@ pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, 
         }
     }
     findings.append(&mut run.findings);
-    unique::check(&run.manifest.clusters, &mut findings);
+    let doubtful = &run.manifest.doubtful;
+    let declared = run.manifest.clusters.iter().chain(doubtful.iter().map(|it| &it.declared));
+    let mut claims = Diagnostics::new();
+    unique::check(declared, &mut claims);
+    claims.retain(|finding| doubtful.iter().all(|it| it.is_sound(finding)));
+    findings.append(&mut claims);
     distinct(&mut findings);
     shorten(&mut findings);
     (run.manifest, findings)

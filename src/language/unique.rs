@@ -9,10 +9,10 @@ use crate::source::{Diagnostic, Diagnostics, Place};
 use super::spec::{Cluster, Declared};
 
 /// Reports names and resources that two declarations claim.
-pub(super) fn check(clusters: &[Declared], findings: &mut Diagnostics) {
+pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: &mut Diagnostics) {
     let mut names = Claims::default();
     let mut ids = Claims::default();
-    let mut computes: HashMap<[String; 4], (&str, Option<Place>)> = HashMap::new();
+    let mut computes: HashMap<[String; 4], (&'a str, Option<Place>)> = HashMap::new();
     for cluster in clusters {
         let at = Pointer::parse("/name");
         if let Some(first) =
