@@ -16,6 +16,8 @@ use served::{Server, TENANT, amlplan};
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
 fn client_of(folder: &Path, server: &Server) -> reqwest::Client {
+    // reqwest brings no cryptography of its own (docs/decisions/0004).
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
     if server.url.starts_with("https") {
         let ca = fs::read(folder.join("ca.pem")).expect("a CA");

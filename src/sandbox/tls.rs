@@ -33,14 +33,13 @@ pub(crate) fn configuration(folder: &Path) -> Result<(Arc<ServerConfig>, PathBuf
         .collect::<Result<_, _>>()
         .map_err(wrong)?;
     let key = PrivateKeyDer::from_pem_file(&key).map_err(wrong)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(wrong)?
-    .with_no_client_auth()
-    .with_single_cert(chain, key)
-    .map_err(wrong)?;
+    let mut config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(wrong)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(wrong)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((Arc::new(config), ca))
 }

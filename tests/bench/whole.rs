@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -133,6 +134,85 @@ fn fleet(clusters: usize) -> String {
     text
 }
 
+/// The simulator as a server of its own, stopped when dropped.
+struct Served {
+    child: std::process::Child,
+    url: String,
+}
+
+impl Served {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(["sandbox", "--state", "world.json", "serve", "--listen", "127.0.0.1:0"])
+            .args(more)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("it says where it listens");
+        let url = line.split_whitespace().find(|it| it.contains("://")).expect("an address");
+        Self { url: url.to_owned(), child }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processor time of all children that have ended, in ticks (proc(5): `cutime`, `cstime`).
+fn ticks_of_children() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit_once(')').map_or("", |it| it.1).split_whitespace();
+    fields.skip(13).take(2).filter_map(|it| it.parse::<u64>().ok()).sum()
+}
+
+/// Processor time of plans of one cluster over HTTP and over TLS, in ticks for so many runs.
+fn tls_and_http(times: usize) -> [u64; 2] {
+    [&[][..], &["--tls"]].map(|tls| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        let ids = "00000000-0000-0000-0000-000000000000";
+        let manifest = |url: &str| {
+            format!(
+                "apiVersion: amlplan/v1\nkind: Cluster\nname: edge-01\nazure:\n  cloud: {{name: \
+                 bench, resourceManager: '{url}'}}\n  subscription: {ids}\n  resourceGroup: \
+                 ml-rg\ncluster: {{type: connectedClusters, name: edge-01, distribution: openshift, \
+                 kubeconfig: kubeconfigs/edge-01.yaml}}\nscc: {{}}\nextension:\n  name: \
+                 arcml-extension\n  configurationSettings: {{enableTraining: true}}\n"
+            )
+        };
+        std::fs::write(folder.join("one.yaml"), manifest("https://localhost:1")).expect("written");
+        run(folder, &["plan", "one.yaml", "--sandbox=world.json"], false);
+        let served = Served::start(folder, tls);
+        std::fs::write(folder.join("one.yaml"), manifest(&served.url)).expect("written");
+        let before = ticks_of_children();
+        for _ in 0..times {
+            let mut command = Command::new(PROGRAM);
+            if !tls.is_empty() {
+                command.env("AMLPLAN_CA_FILE", "ca.pem");
+            }
+            let status = command
+                .args(["plan", "one.yaml"])
+                .current_dir(folder)
+                .env("AZURE_TENANT_ID", ids)
+                .env("AZURE_CLIENT_ID", ids)
+                .env("AZURE_CLIENT_SECRET", "any")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .expect("the program starts");
+            assert!(status.success(), "a plan over {}", served.url);
+        }
+        ticks_of_children() - before
+    })
+}
+
 fn milliseconds(it: Duration) -> f64 {
     it.as_secs_f64() * 1000.0
 }
@@ -172,6 +252,11 @@ fn main() {
         let (whole, path) = critical(&run(folder, &words, false).out, &graph);
         println!("| {parallelism} | {whole:.0} | {path:.0} | {:.3} |", whole / path);
     }
+
+    let [http, tls] = tls_and_http(40);
+    println!("\n| 40 plans of one cluster | processor ms | ratio |\n|---|---|---|");
+    println!("| over HTTP | {} | 1.00 |", http * 10);
+    println!("| over TLS | {} | {:.2} |", tls * 10, tls as f64 / http as f64);
 
     println!("\n| clusters | `validate` ms | growth | peak MiB | growth |\n|---|---|---|---|---|");
     let mut last: Option<Run> = None;

@@ -7,11 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+
+use crate::client::net::tls::PROVIDER;
 
 /// Where the certificate is, and what the assertion says.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ impl Certificate {
         })?;
         let key = PrivateKeyDer::from_pem_slice(pem)
             .map_err(|_| "it holds no private key: put both into one PEM file")?;
-        let key = default_provider().key_provider.load_private_key(key);
+        let key = PROVIDER.key_provider.load_private_key(key);
         let key = key.map_err(|_| "its private key cannot be used")?;
         let signer = key.choose_scheme(&[SignatureScheme::RSA_PSS_SHA256]);
         let signer = signer.ok_or("its key is not RSA, which Microsoft Entra asks for")?;

@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::client::ConfigExt as _;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
-use secrecy::ExposeSecret as _;
+use rustls::pki_types::CertificateDer;
 
 use super::Reader;
 use super::client::{Cluster, Connection};
 use super::credentials::Credentials;
 use super::error::ours;
 use crate::client::error::ApiError;
+use crate::client::net::tls::{self, Authorities};
 use crate::client::net::{Line, NetworkOptions, Transport, chain, redact};
 
 /// Where a kubeconfig comes from.
@@ -81,30 +81,28 @@ impl Configured {
     /// Signs in as far as a connection needs it. HTTP/2 where the server has it, so that one
     /// socket carries all reads.
     pub(super) async fn connect(&self, sockets: usize) -> Result<Connection, ApiError> {
-        let mut config = self.config.clone();
+        let config = &self.config;
         let server = config.cluster_url.to_string();
         let refuse =
             |message: String| ours("Credentials", format!("no client for {server}: {message}"));
         let credentials = Credentials::of(&config.auth_info)?;
-        config.auth_info.exec = None;
-        if let Some((certificate, key)) = credentials.issued().await?.and_then(|it| it.certificate)
-        {
-            let pem =
-                |it: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, it);
-            config.auth_info.client_certificate_data = Some(pem(&certificate));
-            config.auth_info.client_key_data = Some(pem(key.expose_secret()).into());
-        }
-        let mut tls =
-            config.rustls_client_config().map_err(|it| refuse(redact(&chain(&it)).into()))?;
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let authorities = match &config.root_cert {
+            _ if config.accept_invalid_certs => Authorities::Anybody,
+            Some(given) => {
+                Authorities::Only(given.iter().cloned().map(CertificateDer::from).collect())
+            }
+            None => Authorities::Machine(Vec::new()),
+        };
+        let identity = credentials.identity(&config.auth_info).await?;
+        let tls = tls::configuration(&authorities, identity)
+            .map_err(|it| refuse(redact(&it.to_string()).into()))?;
         let timeouts = NetworkOptions {
             ca_file: None,
             connect_timeout: self.options.connect_timeout,
             read_timeout: self.options.read_timeout,
             ..NetworkOptions::default()
         };
-        let mut builder = Transport::client(&timeouts)
-            .tls_backend_preconfigured(tls)
+        let mut builder = Transport::client(&timeouts, tls)
             .pool_max_idle_per_host(sockets)
             .pool_idle_timeout(IDLE);
         if let Some(proxy) = &self.proxy {

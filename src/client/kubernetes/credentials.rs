@@ -11,13 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::ours;
 use crate::client::error::ApiError;
-use crate::client::net::redact;
+use crate::client::net::{redact, tls};
 
 /// Credentials of one user of a kubeconfig.
 pub(super) struct Credentials {
@@ -89,12 +91,19 @@ impl Credentials {
         Ok(Self { fixed, file, exec })
     }
 
-    /// What the plugin answers, when there is one: its certificate is needed before a connection.
-    pub(super) async fn issued(&self) -> Result<Option<Issued>, ApiError> {
-        match &self.exec {
-            Some(plugin) => plugin.answer(None).await.map(Some),
-            None => Ok(None),
-        }
+    /// The certificate and key that a connection shows, of the plugin or of the user.
+    pub(super) async fn identity(&self, user: &AuthInfo) -> Result<Option<Identity>, ApiError> {
+        let issued = match &self.exec {
+            Some(plugin) => plugin.answer(None).await?.certificate,
+            None => None,
+        };
+        let identity = match &issued {
+            Some((certificate, key)) => {
+                pair(certificate.as_bytes(), key.expose_secret().as_bytes()).map(Some)
+            }
+            None => of_user(user),
+        };
+        identity.map_err(|message| ours("Credentials", message))
     }
 
     /// Headers for one request, and the number of the plugin's answer; `refused` is the number of
@@ -121,6 +130,42 @@ impl Credentials {
         headers.extend(token.map(|it| (AUTHORIZATION, it)));
         Ok((headers, renewable))
     }
+}
+
+/// Certificates and key that a client shows.
+pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The client certificate of a kubeconfig's user, each half as base64 or as the name of a file.
+fn of_user(user: &AuthInfo) -> Result<Option<Identity>, String> {
+    let read = |data: Option<&str>, file: Option<&String>, what: &str| match (data, file) {
+        (Some(data), _) => STANDARD
+            .decode(data.trim())
+            .map(Some)
+            .map_err(|_| format!("{what}-data of the kubeconfig is not base64")),
+        (None, Some(file)) => std::fs::read(file)
+            .map(Some)
+            .map_err(|error| format!("cannot read {what} {file} of the kubeconfig: {error}")),
+        (None, None) => Ok(None),
+    };
+    let certificate = user.client_certificate_data.as_deref();
+    let certificate = read(certificate, user.client_certificate.as_ref(), "client-certificate")?;
+    let key = user.client_key_data.as_ref().map(|it| it.expose_secret());
+    let key = read(key, user.client_key.as_ref(), "client-key")?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => pair(&certificate, &key).map(Some),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("the kubeconfig has a client-certificate but no client-key".into()),
+        (None, Some(_)) => Err("the kubeconfig has a client-key but no client-certificate".into()),
+    }
+}
+
+fn pair(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
+    let chain = tls::certificates(certificate).map_err(|_| "the client-certificate is not PEM")?;
+    if chain.is_empty() {
+        return Err("the client-certificate holds no certificate".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| "the client-key holds no PEM key")?;
+    Ok((chain, key))
 }
 
 fn secret(scheme: &str, text: &str) -> Option<HeaderValue> {

@@ -9,6 +9,7 @@ mod line;
 mod pages;
 mod redact;
 mod retry;
+pub(in crate::client) mod tls;
 mod transport;
 mod verdict;
 

@@ -11,6 +11,7 @@ use http::{Method, Request, Response};
 use tower::ServiceExt as _;
 
 use super::broken::{SendError, Taken, Why, chain};
+use super::tls::{self, Authorities};
 
 /// A status that a router in process answers, with [`FAULT`], instead of breaking a connection.
 const FAULT_STATUS: u16 = 599;
@@ -61,27 +62,31 @@ impl Transport {
     /// When the file of certificate authorities cannot be read.
     pub fn network(options: &NetworkOptions) -> Result<Self, SendError> {
         let refuse = |message: String| SendError::new(Taken::SurelyNot, message);
-        let mut builder = Self::client(options);
+        let mut more = Vec::new();
         if let Some(path) = &options.ca_file {
             let shown = path.display();
             let pem = std::fs::read(path)
                 .map_err(|error| refuse(format!("cannot read CA file {shown}: {error}")))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            more = tls::certificates(&pem)
                 .map_err(|error| refuse(format!("CA file {shown} is not PEM: {error}")))?;
-            if certificates.is_empty() {
+            if more.is_empty() {
                 return Err(refuse(format!("CA file {shown} holds no certificate")));
             }
-            for certificate in certificates {
-                builder = builder.add_root_certificate(certificate);
-            }
         }
+        let tls = tls::configuration(&Authorities::Machine(more), None)
+            .map_err(|error| refuse(format!("TLS: {error}")))?;
+        let builder = Self::client(options, tls);
         let client = builder.build().map_err(|error| refuse(chain(&error)))?;
         Ok(Self::Network(client))
     }
 
     /// What every client of the network has in common.
-    pub(in crate::client) fn client(options: &NetworkOptions) -> reqwest::ClientBuilder {
+    pub(in crate::client) fn client(
+        options: &NetworkOptions,
+        tls: rustls::ClientConfig,
+    ) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("amlplan/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.connect_timeout)

@@ -2,10 +2,13 @@
 //! Source: AML docs: secure Kubernetes online endpoints; RFC 6125 for host names.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SigningKey;
+use x509_parser::asn1_rs::{Integer, Sequence};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::model::{Secret, SecretSource};
@@ -99,24 +102,32 @@ fn private_key(settings: Settings<'_>, text: &str, found: &mut Diagnostics) -> O
         );
         return None;
     }
-    let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok();
-    let key = der.and_then(|it| rustls::crypto::aws_lc_rs::sign::any_supported_type(&it).ok());
-    let Some(key) = key else {
+    let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok().filter(is_key);
+    let Some(der) = der else {
         found.push(unparsable(KEY, "private key").at(place, "this file"));
         return None;
     };
-    if key.algorithm() != rustls::SignatureAlgorithm::RSA {
+    // Keys of rare kinds and sizes are nothing that can be compared with the certificate.
+    let key = rustls::crypto::ring::sign::any_supported_type(&der).ok();
+    let rsa = |it: &&Arc<dyn SigningKey>| it.algorithm() == rustls::SignatureAlgorithm::RSA;
+    if key.as_ref().filter(rsa).is_none() {
         found.push(
             Diagnostic::new(
                 "key-not-rsa",
                 Severity::Advice,
-                "the key is not RSA; the documentation of Azure ML speaks of RSA keys only",
+                "the key is not RSA of 2048 to 4096 bits; the documentation of Azure ML speaks of RSA keys only",
             )
-            .with_help("if endpoints do not come up, try an RSA key")
+            .with_help("if endpoints do not come up, try such a key")
             .at(place, "this file"),
         );
     }
-    key.public_key().map(|it| it.as_ref().to_vec())
+    key?.public_key().map(|it| it.as_ref().to_vec())
+}
+
+/// Whether this is a key at all: PKCS #1, PKCS #8 and SEC 1 are a sequence that begins with a number.
+fn is_key(der: &PrivateKeyDer<'_>) -> bool {
+    let whole = Sequence::from_der(der.secret_der());
+    whole.is_ok_and(|(rest, it)| rest.is_empty() && Integer::from_der(&it.content).is_ok())
 }
 
 fn certificates(
