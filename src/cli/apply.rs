@@ -25,13 +25,13 @@ pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Fai
     let mut observed = context.observe_all(&args.files, &args.how.target, false).await?;
     observed.desired.adopt = args.adopt;
     let stages = Stages::of(&observed.desired, args.stage.as_deref())?;
-    let plan = context.plan(&observed, Mode::Apply);
+    let plan = context.plan(&mut observed, Mode::Apply).await;
     carry_out(plan, observed, &args.how, stages, true, context).await
 }
 
 pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exit, Failure> {
-    let observed = context.observe_all(&args.files.files, &args.how.target, true).await?;
-    let plan = context.plan(&observed, Mode::Destroy);
+    let mut observed = context.observe_all(&args.files.files, &args.how.target, true).await?;
+    let plan = context.plan(&mut observed, Mode::Destroy).await;
     carry_out(plan, observed, &args.how, None, true, context).await
 }
 
@@ -80,8 +80,8 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
     if stale.is_empty() {
         let clients = context.clients(&desired).await?;
         let live = context.snapshot(&desired, &clients).await;
-        let observed = Observed { desired, clients, live, warnings };
-        let plan = context.plan(&observed, saved.mode);
+        let mut observed = Observed { desired, clients, live, warnings };
+        let plan = context.plan(&mut observed, saved.mode).await;
         stale.extend(file::stale(&reviewed, &plan).iter().map(|key| {
             let message = format!("{key} is no longer as it was when the plan was made");
             Diagnostic::error("stale-plan", message)

@@ -16,8 +16,8 @@ use crate::source::Diagnostic;
 pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
     // Read before anything is written: it may be the file of this run's report.
     let earlier = args.baseline.as_deref().map(baseline).transpose()?;
-    let observed = context.observe_all(&args.files.files, &[], false).await?;
-    let plan = context.plan(&observed, Mode::Apply);
+    let mut observed = context.observe_all(&args.files.files, &[], false).await?;
+    let plan = context.plan(&mut observed, Mode::Apply).await;
     let probes = health::verify::probes(&observed.desired);
     let probed = verify::probe(probes, &observed.clients, context).await;
     let mut health = health::verify::checks(&observed.desired, &observed.live, &probed, now());

@@ -25,13 +25,37 @@ impl Context {
         Style { color: self.out.color(), width: self.out.width() }
     }
 
-    /// Plans, with what the manifest's own checks have to say in front.
-    pub(super) fn plan(&self, observed: &Observed, mode: Mode) -> Plan {
-        let Observed { desired, live, warnings, .. } = observed;
-        let mut plan = plan::plan(&PlanInput { desired, live, mode });
-        plan.findings.splice(0..0, warnings.iter().cloned());
+    /// Plans, with what the manifest's own checks have to say in front. What somebody else does
+    /// between two reads can look like a disruptive change, so what such a verdict rests on is
+    /// read again until it says the same twice.
+    pub(super) async fn plan(&self, observed: &mut Observed, mode: Mode) -> Plan {
+        const LOOKS: usize = 5;
+        let mut plan = planned(observed, mode);
+        for _ in 0..LOOKS {
+            let gates = if mode == Mode::Apply { plan.gates(false) } else { Vec::new() };
+            if gates.is_empty() {
+                break;
+            }
+            let doubtful: Vec<String> = gates.iter().map(|it| it.key.to_string()).collect();
+            let doubtful = observed.desired.targeted(&doubtful, false);
+            let again = self.snapshot(&doubtful, &observed.clients).await;
+            observed.live.renew(again);
+            let again = planned(observed, mode);
+            let same = file::stale(&plan, &again).is_empty();
+            plan = again;
+            if same {
+                break;
+            }
+        }
         plan
     }
+}
+
+fn planned(observed: &Observed, mode: Mode) -> Plan {
+    let Observed { desired, live, warnings, .. } = observed;
+    let mut plan = plan::plan(&PlanInput { desired, live, mode });
+    plan.findings.splice(0..0, warnings.iter().cloned());
+    plan
 }
 
 pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
@@ -41,8 +65,8 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
-    let observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
-    let plan = context.plan(&observed, mode);
+    let mut observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
+    let plan = context.plan(&mut observed, mode).await;
     if let Some(path) = &args.out {
         let Observed { desired, live, warnings, .. } = &observed;
         let input = PlanInput { desired, live, mode };

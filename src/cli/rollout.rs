@@ -178,11 +178,10 @@ impl Run<'_> {
         let desired = self.observed.desired.part(&stage.clusters);
         let live = self.context.snapshot(&desired, &self.observed.clients).await;
         let clients = self.observed.clients.clone();
-        let fresh = Observed { desired, clients, live, warnings: Vec::new() };
-        let again = self.context.plan(&fresh, Mode::Apply);
+        let mut fresh = Observed { desired, clients, live, warnings: Vec::new() };
+        let again = self.context.plan(&mut fresh, Mode::Apply).await;
         let again = again.part(|key| stage.clusters.contains(&key.scope));
-        self.live.live.extend(fresh.live.live);
-        self.live.unread.extend(fresh.live.unread);
+        self.live.renew(fresh.live);
         let stale = file::stale(approved, &again);
         if stale.is_empty() {
             return Ok(again);

@@ -101,6 +101,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Puts what was read again in the place of what was read before.
+    pub fn renew(&mut self, again: Self) {
+        self.unread.retain(|it, _| !again.live.contains_key(it));
+        self.live.retain(|it, _| !again.unread.contains_key(it));
+        self.live.extend(again.live);
+        self.unread.extend(again.unread);
+    }
+
     /// The live state of a resource; empty when it was not read.
     #[must_use]
     pub fn of(&self, key: &Key) -> Live {
