@@ -450,8 +450,20 @@ pub(super) enum SandboxCommand {
         #[arg(short, long, value_name = "FILE")]
         file: Vec<PathBuf>,
     },
+    /// Let time pass: nodes and pods come and go, and Azure upgrades what is not pinned
+    Wait {
+        /// How long, such as 90m or 24h; at most a year
+        #[arg(value_parser = a_year_at_most)]
+        time: Duration,
+    },
     /// Start the world anew
     Reset,
+}
+
+fn a_year_at_most(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let year = Duration::from_secs(366 * 24 * 60 * 60);
+    if time > year { Err("it is longer than a year".to_owned()) } else { Ok(time) }
 }
 
 #[derive(Debug, Args)]

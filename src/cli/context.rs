@@ -75,6 +75,11 @@ impl Context {
         })
     }
 
+    /// What time it is in the world that is looked at.
+    pub(super) fn now(&self) -> jiff::Timestamp {
+        self.sandbox.as_ref().map_or_else(now, Sandbox::now)
+    }
+
     /// Whether the world is the simulator's.
     pub(super) const fn simulated(&self) -> bool {
         self.sandbox.is_some()
@@ -91,7 +96,7 @@ impl Context {
     pub(super) fn load(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
         let options = LoadOptions { env: &env, secrets: Secrets::Require };
         let (mut manifest, mut findings) = language::load_lenient(files, &options);
-        findings.extend(language::rules::check(&manifest, now(), &self.global.trust()));
+        findings.extend(language::rules::check(&manifest, self.now(), &self.global.trust()));
         if crate::source::has_errors(&findings) {
             // Advice can wait; validate shows both.
             findings.retain(|it| it.severity == Severity::Error);

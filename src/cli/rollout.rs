@@ -39,14 +39,31 @@ impl Stages {
         let refuse = |code, message: String, help: String| -> Failure {
             Diagnostic::error(code, message).with_help(help).into()
         };
+        let staged = |it: &str| {
+            let mut all = desired.rollouts.iter().flat_map(|it| &it.stages);
+            all.any(|stage| stage.clusters.contains(it))
+        };
+        let clusters = || desired.scopes.keys().filter(|it| desired.is_cluster(it));
+        let outside: Vec<&String> = clusters().filter(|it| !staged(it)).collect();
+        if name.is_none() && outside.len() == clusters().count() {
+            return Ok(None);
+        }
         let rollout = match (&desired.rollouts[..], name) {
-            ([], None) => return Ok(None),
-            ([], Some(name)) => {
+            ([], name) => {
+                let name = name.unwrap_or_default();
                 let message = format!("there is no stage `{name}`: the manifest has no rollout");
                 let help = "stages stand in `rollout.stages` of a fleet".to_owned();
                 return Err(refuse("unknown-stage", message, help));
             }
-            ([one], _) => one,
+            ([one], _) if outside.is_empty() => one,
+            ([_], _) => {
+                let message = format!(
+                    "a fleet with a rollout, and `{}`, which is in none of its stages",
+                    outside[0]
+                );
+                let help = "apply one file at a time, so that their order is yours".to_owned();
+                return Err(refuse("several-rollouts", message, help));
+            }
             _ => {
                 let message = "several fleets with a rollout in one apply".to_owned();
                 let help = "apply one file at a time, so that their order is yours".to_owned();
@@ -253,7 +270,8 @@ impl Run<'_> {
             let looked = Observed { desired, clients, live, warnings: Vec::new() };
             let probes = health::verify::probes(&looked.desired);
             let probed = probe(probes, &looked.clients, self.context).await;
-            let findings = health::verify::checks(&looked.desired, &looked.live, &probed, now());
+            let findings =
+                health::verify::checks(&looked.desired, &looked.live, &probed, self.context.now());
             let bad = findings.into_iter().filter(|it| {
                 matches!(it.status, Status::Fail | Status::Unknown)
                     && open.contains(&it.address.scope)

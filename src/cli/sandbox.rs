@@ -47,6 +47,10 @@ pub(super) fn run(args: &SandboxArgs, out: &Output) -> Result<Exit, Failure> {
             let place = place(address, object.as_deref(), file)?;
             by_hand(state, &[Deed::Delete { place }])?;
         }
+        SandboxCommand::Wait { time } => {
+            let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+            by_hand(state, &[Deed::Wait { seconds }])?;
+        }
         SandboxCommand::Reset => {
             by_hand(state, &[Deed::Reset])?;
         }

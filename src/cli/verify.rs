@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::{DoctorArgs, Formats, VerifyArgs};
-use super::context::{Context, Observed, env, now};
+use super::context::{Context, Observed, env};
 use super::exit::{Exit, Failure};
 use crate::client::net::clock;
 use crate::health::{self, Finding, Probe, Probed, Report, Status};
@@ -36,7 +36,8 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
     let report = loop {
         let probed =
             probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
-        let findings = health::verify::checks(&observed.desired, &observed.live, &probed, now());
+        let findings =
+            health::verify::checks(&observed.desired, &observed.live, &probed, context.now());
         let report = Report { command: "verify", findings, ..Report::default() };
         let works = report.number(Status::Fail) == 0 && report.complete();
         let Some(deadline) = deadline.filter(|it| !works && *it > clock::now()) else {
@@ -92,7 +93,7 @@ pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec
         context,
     )
     .await;
-    health::doctor::checks(&observed.desired, &observed.live, &probed, now())
+    health::doctor::checks(&observed.desired, &observed.live, &probed, context.now())
 }
 
 /// Writes a report in every format asked for, to standard output or to a file. A CI host's own
@@ -108,7 +109,7 @@ pub(super) fn write(
         let mut whole = text(format);
         if format == Format::Prometheus {
             let took = context.began.elapsed();
-            whole += &render::report::run_metrics(report.command, now().as_second(), took);
+            whole += &render::report::run_metrics(report.command, context.now().as_second(), took);
         }
         context.out.deliver(&whole, format.commands(), file.as_deref())?;
         match format {

@@ -68,6 +68,8 @@ pub struct Finding {
     pub evidence: Vec<String>,
     /// What is declared and what is live, in words, where two sides differ.
     pub sides: Option<(String, String)>,
+    /// Whether it mends itself, because Azure or the cluster works on it.
+    pub soon: bool,
     /// What tells two findings of one code, address and field apart, such as a list's item.
     pub detail: String,
     /// Further members of the finding in JSON.
@@ -90,6 +92,7 @@ impl Finding {
             place: None,
             evidence: Vec::new(),
             sides: None,
+            soon: false,
             detail: String::new(),
             members: BTreeMap::new(),
         }
@@ -144,6 +147,8 @@ pub struct Report {
     pub diagnostics: Diagnostics,
     /// What was left out on request, in words.
     pub skipped: Vec<String>,
+    /// How many resources could not be read.
+    pub unread: usize,
     /// The result in one line; empty: counted from the findings.
     pub verdict: String,
     /// Further members of the document in JSON.
@@ -190,7 +195,7 @@ impl Report {
     /// Whether everything could be looked at.
     #[must_use]
     pub fn complete(&self) -> bool {
-        !self.errored() && self.number(Status::Unknown) == 0
+        !self.errored() && self.unread == 0 && self.number(Status::Unknown) == 0
     }
 }
 

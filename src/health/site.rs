@@ -28,6 +28,8 @@ pub(super) enum Found {
     Wrong(String, Option<String>),
     /// Wrong, but it stops nothing here.
     Mild(String, Option<String>),
+    /// Not so yet, and somebody works on it: for `verify` it is wrong, for `drift` only to know.
+    Soon(String, String),
     /// Wrong, and it stops an apply here.
     Grave(String, String),
 }
@@ -134,6 +136,7 @@ pub(super) fn check(
     found: Found,
 ) -> Finding {
     let page = catalog::explain(code);
+    let soon = matches!(found, Found::Soon(..));
     let weighty = page.is_none_or(|it| it.severity.iter().any(|it| it == "error"));
     let told = page.is_some_and(|it| it.severity.iter().all(|it| it == "info"));
     let (status, message, help) = match found {
@@ -143,11 +146,12 @@ pub(super) fn check(
         Found::Wrong(it, help) if weighty => (Status::Fail, it, help),
         Found::Wrong(it, help) if told => (Status::Info, it, help),
         Found::Wrong(it, help) | Found::Mild(it, help) => (Status::Warning, it, help),
-        Found::Grave(it, help) => (Status::Fail, it, Some(help)),
+        Found::Soon(it, help) | Found::Grave(it, help) => (Status::Fail, it, Some(help)),
     };
     let path = Pointer::parse(at);
     Finding {
         title: page.map_or_else(|| code.to_owned(), |it| it.title.clone()),
+        soon,
         help,
         place: place(desired, key, &path),
         path,

@@ -3,7 +3,7 @@
 
 pub(super) mod cluster;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::report::{Finding, Probe, Probed};
 use super::rules::{self, By};
@@ -53,7 +53,38 @@ pub(super) fn extension(site: &mut Site<'_>) {
         },
         _ => extension.readiness(&extension.want(site.snapshot), &live),
     };
-    site.add_at(&key, "/properties", verdict(ready));
+    let found = match verdict(ready) {
+        Found::Wrong(it, Some(help)) if upgrading(site) => Found::Soon(it, help),
+        found => found,
+    };
+    site.add_at(&key, "/properties", found);
+}
+
+/// How long Azure may work on an extension: Helm gives up after 15 minutes, agents look every few.
+const UNDERWAY: SignedDuration = SignedDuration::from_hours(1);
+/// How long a pod may take to be ready.
+const STARTING: SignedDuration = SignedDuration::from_mins(15);
+
+/// Whether Azure works on the extension and has not done so for too long.
+pub(super) fn upgrading(site: &Site<'_>) -> bool {
+    let of = |at: &str| site.extension.and_then(|it| site.snapshot.text(&it.key, at));
+    let state = of("/properties/provisioningState").unwrap_or_default();
+    let since = of("/systemData/lastModifiedAt").and_then(|it| it.parse::<Timestamp>().ok());
+    ["Creating", "Updating"].iter().any(|it| state.eq_ignore_ascii_case(it))
+        && since.is_some_and(|it| site.now.duration_since(it) < UNDERWAY)
+}
+
+/// Whether what is not ready among the extension's pods has only just been started.
+pub(super) fn starting(site: &Site<'_>) -> bool {
+    let young = |pod: &&Json| {
+        let at = [text(pod, "/status/startTime"), text(pod, "/metadata/creationTimestamp")];
+        let at = at.into_iter().find_map(|it| it.parse::<Timestamp>().ok());
+        at.is_some_and(|it| site.now.duration_since(it) < STARTING)
+    };
+    let pods = site.list("own-pods").unwrap_or_default();
+    let mut ill =
+        pods.into_iter().filter(|it| crate::resource::pods::trouble(it).is_some()).peekable();
+    ill.peek().is_some() && ill.all(|it| young(&it))
 }
 
 pub(super) fn extension_type(site: &mut Site<'_>) {

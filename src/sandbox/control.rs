@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
-use crate::agents::{components, install, pods, release};
+use crate::agents::{components, install, nights, pods, release};
 use crate::arm::{features, providers};
 use crate::error::SandboxError;
 use crate::json::set_pointer;
@@ -50,6 +50,11 @@ pub enum Deed {
     Delete {
         /// What goes.
         place: Place,
+    },
+    /// Lets so many seconds pass, with what goes on meanwhile.
+    Wait {
+        /// How long.
+        seconds: u32,
     },
     /// Returns the whole world.
     Show,
@@ -106,6 +111,9 @@ impl Sandbox {
             Deed::Delete { place: Place::Arm(id) } => delete_arm(&mut world, id)?,
             Deed::Delete { place: Place::Objects { cluster, paths } } => {
                 delete_objects(&mut world, cluster, paths)?;
+            }
+            Deed::Wait { seconds } => {
+                nights::pass(&mut world, jiff::SignedDuration::from_secs((*seconds).into()));
             }
             Deed::Show => return Ok(show(&world)),
             Deed::Reset => {

@@ -11,6 +11,7 @@ use crate::agents::checks;
 use crate::error::SandboxError;
 use crate::progress::advance;
 use crate::seed::{self, Seed};
+use crate::state::clock::machine_now;
 use crate::state::disk::StateFile;
 use crate::state::files;
 use crate::state::lock::Lock;
@@ -148,6 +149,11 @@ impl Sandbox {
         let mut world = self.lock();
         advance(&mut world);
         seed::seed(&mut world, seed);
+    }
+
+    /// What time it is in the world; a saved one may be behind the machine's.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.lock().now().max(machine_now())
     }
 
     /// The whole world: `{"arm": {ID: resource}, "kubernetes": {CLUSTER: [objects]}}`. Write-only values are left out.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::served;
+use super::{served, starting, upgrading};
 use crate::catalog::{self, Component};
 use crate::health::healthcheck::{self, Finding};
 use crate::health::outputs::router_address;
@@ -79,7 +79,7 @@ pub(in crate::health) fn components(site: &mut Site<'_>) {
         );
         return site.add(&extension.key, found);
     }
-    let refused = refused(site);
+    let (refused, soon) = (refused(site), soon(site));
     for component in site.with_query(extension, catalog::components) {
         let list = match component.kind {
             "StatefulSet" => "own-statefulsets",
@@ -90,12 +90,20 @@ pub(in crate::health) fn components(site: &mut Site<'_>) {
             Err(why) => Found::Unknown(why),
             Ok(all) => {
                 let live = all.into_iter().find(|it| text(it, "/metadata/name") == component.name);
-                workload(&component, live, &refused)
+                match workload(&component, live, &refused) {
+                    Found::Wrong(it, Some(help)) if soon && live.is_some() => Found::Soon(it, help),
+                    found => found,
+                }
             }
         };
         let title = format!("{} {}", component.kind, component.name);
         site.add_titled(title, found);
     }
+}
+
+/// Whether what is not ready will be, as far as one can tell.
+fn soon(site: &Site<'_>) -> bool {
+    upgrading(site) || starting(site)
 }
 
 fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> Found {
@@ -148,7 +156,7 @@ pub(in crate::health) fn pods(site: &mut Site<'_>) {
                     || format!("kubectl describe pod -n {AZUREML} tells why"),
                     |it| format!("{}: {}", it.summary, it.help),
                 );
-                Found::wrong(message, help)
+                if soon(site) { Found::Soon(message, help) } else { Found::wrong(message, help) }
             }
         }
     };

@@ -288,6 +288,10 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
             if it.detail.is_empty() {
                 it.detail.clone_from(&it.title);
             }
+            // An upgrade by Azure or a pod that just moved is nobody's drift.
+            if it.soon {
+                it.status = Status::Info;
+            }
             findings.push(it);
         }
     }
@@ -310,6 +314,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         findings,
         diagnostics: plan.told().cloned().collect(),
         skipped: plan.skipped.clone(),
+        unread: plan.unread_count(),
         ..Report::default()
     };
     report.members.insert("versions", versions(plan, live));
@@ -374,7 +379,6 @@ pub fn summed(report: &mut Report, plan: &Plan) {
         ("resources", json!(looked_at)),
         ("drifted", json!(drifted)),
         ("errored", json!(plan.errored())),
-        ("complete", json!(plan.complete() && report.complete())),
     ]);
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn abandon(world: &mut World, extension: &str) {
 }
 
 /// Whether the agents of the cluster hear from Azure: connected, and for AKS running.
-fn agents_reachable(world: &World, release: &Release) -> bool {
+pub(crate) fn agents_reachable(world: &World, release: &Release) -> bool {
     let Some(body) = world.body(&release.cluster) else { return false };
     if release.is_aks {
         return body["properties"]["powerState"]["code"] != "Stopped";
@@ -195,6 +195,12 @@ fn helm(world: &mut World, release: &Release, operation: &str, step: Step) {
 }
 
 fn succeed(world: &mut World, release: &Release, operation: &str) {
+    note_success(world, release);
+    world.end(operation, None);
+}
+
+/// What Azure shows of an extension that is as it was asked for.
+pub(crate) fn note_success(world: &mut World, release: &Release) {
     let stamp = world.stamp();
     if let Some(stored) = world.get_mut(&release.id) {
         let applied = stored.body["properties"]["configurationSettings"].clone();
@@ -205,7 +211,6 @@ fn succeed(world: &mut World, release: &Release, operation: &str) {
         properties["statuses"] = json!([]);
         stored.body["systemData"]["lastModifiedAt"] = json!(stamp);
     }
-    world.end(operation, None);
 }
 
 /// Ends an operation as Azure reports it: `ExtensionOperationFailed` with Helm's text.

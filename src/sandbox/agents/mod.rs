@@ -4,6 +4,7 @@ pub(crate) mod chart;
 pub(crate) mod checks;
 pub(crate) mod components;
 pub(crate) mod install;
+pub(crate) mod nights;
 pub(crate) mod pods;
 pub(crate) mod release;
 mod report;

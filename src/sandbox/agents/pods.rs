@@ -76,6 +76,69 @@ pub(crate) fn make_ready(
     set_status(cluster, &workload.path(release), workload, replicas, now);
 }
 
+/// Whether a workload is there with all its pods ready.
+pub(crate) fn is_well(cluster: &Cluster, release: &Release, workload: &Workload) -> bool {
+    let Some(object) = cluster.store().get(&workload.path(release)) else { return false };
+    let status = &object["status"];
+    match workload.kind.as_str() {
+        "DaemonSet" => status["numberReady"] == status["desiredNumberScheduled"],
+        _ => status["readyReplicas"] == object["spec"]["replicas"],
+    }
+}
+
+/// Gives every node its pod of a DaemonSet, and no other.
+pub(crate) fn follow(
+    cluster: &mut Cluster,
+    release: &Release,
+    workload: &Workload,
+    nodes: usize,
+    now: &str,
+) {
+    remove_pods(cluster, &workload.full_name(release));
+    make_ready(cluster, release, workload, nodes, now);
+}
+
+/// The pods of a workload.
+fn own_pods(cluster: &Cluster, name: &str) -> Vec<Json> {
+    let all = cluster.store().list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"));
+    all.into_iter().filter(|pod| pod["metadata"]["labels"]["app"] == name).cloned().collect()
+}
+
+/// Starts the pods of a workload anew, under other names unless it is a StatefulSet.
+pub(crate) fn move_away(cluster: &mut Cluster, name: &str, turn: u64, now: &str) {
+    let pods = own_pods(cluster, name);
+    remove_pods(cluster, name);
+    for (mut pod, at) in pods.into_iter().zip(turn..) {
+        let old = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let new = match old.rsplit_once('-') {
+            Some((head, _)) if pod["metadata"]["ownerReferences"][0]["kind"] != "StatefulSet" => {
+                format!("{head}-{:05x}", at.wrapping_mul(7919) & 0xf_ffff)
+            }
+            _ => old,
+        };
+        let labels = pod["metadata"]["labels"].clone();
+        let owners = pod["metadata"]["ownerReferences"].clone();
+        pod["metadata"] = json!({"name": new, "namespace": NAMESPACE, "labels": labels, "ownerReferences": owners});
+        pod["status"]["startTime"] = json!(now);
+        cluster.store_mut().put(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{new}"), pod, now);
+    }
+}
+
+/// Restarts the containers of a workload where they are.
+pub(crate) fn restart(cluster: &mut Cluster, name: &str, now: &str) {
+    for mut pod in own_pods(cluster, name) {
+        for status in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
+            let restarts = status["restartCount"].as_u64().unwrap_or(0) + 1;
+            status["restartCount"] = json!(restarts);
+            status["state"] = json!({"running": {"startedAt": now}});
+            status["lastState"] =
+                json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": now}});
+        }
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        cluster.store_mut().put(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}"), pod, now);
+    }
+}
+
 fn set_status(cluster: &mut Cluster, path: &str, workload: &Workload, replicas: usize, now: &str) {
     if let Some(mut object) = cluster.store().get(path).cloned() {
         object["status"] = status(workload, replicas, replicas);
@@ -173,16 +236,9 @@ fn refuse(cluster: &mut Cluster, workload: &Workload, name: &str, account: &str,
 }
 
 fn remove_pods(cluster: &mut Cluster, workload: &str) {
-    let collection = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-    let names: Vec<String> = cluster
-        .store()
-        .list(&collection)
-        .into_iter()
-        .filter(|pod| pod["metadata"]["labels"]["app"] == workload)
-        .filter_map(|pod| pod["metadata"]["name"].as_str().map(ToOwned::to_owned))
-        .collect();
-    for name in names {
-        cluster.store_mut().remove(&format!("{collection}/{name}"));
+    for pod in own_pods(cluster, workload) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        cluster.store_mut().remove(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}"));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use serde_json::{Value as Json, json};
 
+use super::nights;
 use crate::state::id;
 use crate::state::world::World;
 
@@ -130,10 +131,11 @@ pub(crate) fn release(world: &World, extension: &str) -> Option<Release> {
     let pinned = properties["version"].as_str().filter(|v| !v.is_empty());
     let train = properties["releaseTrain"].as_str().unwrap_or_default();
     let generation = generation(pinned, train, &settings);
+    let newer = world.words.nights / nights::RELEASE;
     let version = pinned.map_or_else(
         || match generation {
-            Generation::Preview => "1.0.51".to_owned(),
-            Generation::Ga => "1.1.106".to_owned(),
+            Generation::Preview => format!("1.0.{}", 51 + newer),
+            Generation::Ga => format!("1.1.{}", 106 + newer),
         },
         ToOwned::to_owned,
     );

@@ -72,7 +72,7 @@ pub(crate) fn check_etag(world: &World, ask: &Ask<'_>) -> Result<(), Reply> {
 }
 
 /// Gives a changed AKS cluster a new `eTag`; returns the body.
-fn turn_etag(world: &mut World, id: &str) -> Json {
+pub(crate) fn turn_etag(world: &mut World, id: &str) -> Json {
     let tag = world.guid(&format!("etag {id} {}", world.revision));
     let Some(stored) = world.get_mut(id) else { return Json::Null };
     if is_aks(id) {

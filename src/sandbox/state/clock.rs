@@ -90,6 +90,11 @@ impl WorldClock {
             .unwrap_or(self.base)
     }
 
+    /// Goes forward by this much.
+    pub(crate) fn forward(&mut self, by: SignedDuration) {
+        self.base = self.base.checked_add(by).unwrap_or(Timestamp::MAX);
+    }
+
     /// The clock whose base is now, to be saved: what is read goes on from here.
     pub(crate) fn rebased(&self) -> WorldClock {
         WorldClock { base: self.now(), started: Instant::now() }

@@ -61,6 +61,11 @@ pub(crate) struct Words {
     /// What ids are made from: the tenant that was named first.
     salt: Option<String>,
     next_task: u64,
+    /// Seconds that were let pass, and nights in them.
+    #[serde(default)]
+    pub(crate) passed: i64,
+    #[serde(default)]
+    pub(crate) nights: u64,
 }
 
 /// Everything there is. What is on a [`Shelf`] is saved entry by entry.
@@ -107,7 +112,13 @@ impl World {
     pub(crate) fn empty() -> World {
         World {
             clock: WorldClock::start(),
-            words: Words { tenant: DEFAULT_TENANT.to_owned(), salt: None, next_task: 0 },
+            words: Words {
+                tenant: DEFAULT_TENANT.to_owned(),
+                salt: None,
+                next_task: 0,
+                passed: 0,
+                nights: 0,
+            },
             resources: Shelf::default(),
             operations: Shelf::default(),
             tasks: Shelf::default(),
