@@ -147,6 +147,7 @@ stories! {
     a_second_gpu_plugin_is_refused,
     a_feature_waits_for_approval,
     a_feature_is_retired,
+    a_fleet_in_groups,
     openshift_without_grants,
     grants_as_users_or_rbac,
     a_saved_plan,

@@ -151,7 +151,7 @@ async fn carry_out(
             line(context, &render::json::diagnostic_line(finding, &now().to_string()));
         }
     } else {
-        out.result(&render::human::plan(&plan, how.all, &context.style()));
+        out.result(&render::human::plan(&plan, how.all, &context.style(how.detail)));
     }
     if plan.errored() {
         return Ok(Exit::Error);
@@ -187,7 +187,7 @@ async fn carry_out(
             line(context, &summary);
         }
     } else {
-        out.result(&render::human::outcome(&outcome, &context.style()));
+        out.result(&render::human::outcome(&outcome, &context.style(how.detail)));
     }
     Ok(exit(&outcome))
 }
@@ -280,10 +280,12 @@ pub(super) async fn perform(
 ) -> (Outcome, Snapshot) {
     let reporter = match (how.json, context.out.live()) {
         (true, _) => Reporter::lines(context.out.stream(), Box::new(|| now().to_string())),
-        (false, true) => Reporter::live(context.style(), Overall::new(plan)),
-        (false, false) => {
-            Reporter::plain(Box::new(std::io::stderr()), context.style(), Overall::new(plan))
-        }
+        (false, true) => Reporter::live(context.style(how.detail), Overall::new(plan)),
+        (false, false) => Reporter::plain(
+            Box::new(std::io::stderr()),
+            context.style(how.detail),
+            Overall::new(plan),
+        ),
     };
     let explain = super::evidence::explainer(&observed.desired, &context.failures);
     let (live, clients) = (observed.live.clone(), &observed.clients);

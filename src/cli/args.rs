@@ -107,6 +107,9 @@ pub(super) struct PlanArgs {
     /// Show the remarks about the manifest in full, as validate does
     #[arg(long)]
     pub(super) all: bool,
+    /// Show every cluster's own changes, also where several clusters have the same
+    #[arg(long)]
+    pub(super) detail: bool,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +162,9 @@ pub(super) struct ApplyFlags {
     /// Show the remarks about the manifest in full, as validate does
     #[arg(long)]
     pub(super) all: bool,
+    /// Show every cluster's own changes, also where several clusters have the same
+    #[arg(long)]
+    pub(super) detail: bool,
     /// Write everything that is known about what failed, for a support ticket: health report,
     /// statuses, pods, events; secrets are left out
     #[arg(long, value_name = "FILE")]
@@ -236,6 +242,9 @@ pub(super) struct DoctorArgs {
     /// Show people what is fine, too
     #[arg(long)]
     pub(super) all: bool,
+    /// Show every cluster's own findings, also where several clusters have the same
+    #[arg(long)]
+    pub(super) detail: bool,
     /// Write JSON: the same as --format json
     #[arg(long, conflicts_with = "format")]
     pub(super) json: bool,
@@ -256,6 +265,9 @@ pub(super) struct Formats {
     /// Show people what is fine, and the remarks about the manifest in full, too
     #[arg(long)]
     pub(super) all: bool,
+    /// Show every cluster's own findings, also where several clusters have the same
+    #[arg(long)]
+    pub(super) detail: bool,
 }
 
 impl Formats {
@@ -336,6 +348,9 @@ pub(super) struct ShowArgs {
     /// Write JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Show every cluster's own changes, also where several clusters have the same
+    #[arg(long)]
+    pub(super) detail: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Fa
     let form = form(args)?;
     let (all, job) = look(args, context).await?;
     if args.network_list {
-        context.out.result(&network::list(&all, form, &context.style()));
+        context.out.result(&network::list(&all, form, &context.style(false)));
         return Ok(Exit::Done);
     }
     // The network is real, also beside the simulator.
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Fa
         .buffered(AT_ONCE)
         .collect()
         .await;
-    context.out.result(&network::tried(&all, &tried, &job, form, &context.style()));
+    context.out.result(&network::tried(&all, &tried, &job, form, &context.style(false)));
     let refused = job
         .iter()
         .any(|it| it.1.as_ref().is_some_and(|it| it.lines().any(|it| it.starts_with("fail "))));

@@ -21,8 +21,9 @@ impl Context {
         }
     }
 
-    pub(super) fn style(&self) -> Style {
-        Style { color: self.out.color(), width: self.out.width() }
+    /// How text for people is written; `detail`: each cluster by itself.
+    pub(super) fn style(&self, detail: bool) -> Style {
+        Style { color: self.out.color(), width: self.out.width(), detail }
     }
 
     /// Plans, with what the manifest's own checks have to say in front. What somebody else does
@@ -79,13 +80,13 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
         report.command = "plan";
         report.verdict = render::human::verdict(&plan);
         report.picture = super::drift::picture(&observed, &report);
-        let page = render::report::render(&report, Format::Html, &context.style(), true);
+        let page = render::report::render(&report, Format::Html, &context.style(true), true);
         context.out.deliver(&page, Format::Html.commands(), Some(path))?;
     }
     if args.json {
         context.out.json(&render::json::plan(&plan, &now().to_string()));
     } else {
-        context.out.result(&render::human::plan(&plan, args.all, &context.style()));
+        context.out.result(&render::human::plan(&plan, args.all, &context.style(args.detail)));
     }
     Ok(match () {
         () if plan.errored() || !plan.unread.is_empty() => Exit::Error,
@@ -100,7 +101,7 @@ pub(super) fn show(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> 
     if args.json {
         context.out.json(&checked.representation);
     } else {
-        context.out.result(&render::human::plan(&checked.plan, false, &context.style()));
+        context.out.result(&render::human::plan(&checked.plan, false, &context.style(args.detail)));
         if checked.saved.surroundings.sandbox {
             context.out.note("It was made on the simulator, and can only be applied there.");
         }

@@ -9,7 +9,10 @@ use crate::source::{Diagnostic, Severity, has_errors};
 
 pub(super) fn run(args: &Files, global: &Global, out: &Output) -> Result<Exit, Failure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
-    let (manifest, mut findings) = language::load_lenient(&args.files, &options);
+    let (mut manifest, mut findings) = language::load_lenient(&args.files, &options);
+    if !has_errors(&findings) {
+        args.select.narrow(&mut manifest)?;
+    }
     findings.extend(crate::language::rules::check(&manifest, now(), &global.trust()));
     out.findings(&findings);
     if has_errors(&findings) {

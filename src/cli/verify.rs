@@ -77,7 +77,8 @@ pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit,
     }
     let wrong = |why: String| Failure::error("wrong-value", format!("--format: {why}"));
     let formats = args.format.iter().map(|it| super::args::format(it)).collect::<Result<_, _>>();
-    let formats = Formats { format: formats.map_err(wrong)?, all: args.all };
+    let DoctorArgs { all, detail, .. } = *args;
+    let formats = Formats { format: formats.map_err(wrong)?, all, detail };
     let observed = context.observe(&args.files.files, &[], false).await?;
     let findings = prerequisites(&observed, context).await;
     let report = Report { command: "doctor", findings, ..Report::default() };
@@ -104,7 +105,8 @@ pub(super) fn write(
     json: bool,
     context: &Context,
 ) -> Result<(), Failure> {
-    let text = |format| render::report::render(report, format, &context.style(), formats.all);
+    let style = context.style(formats.detail);
+    let text = |format| render::report::render(report, format, &style, formats.all);
     for (format, file) in formats.all(json) {
         let mut whole = text(format);
         if format == Format::Prometheus {

@@ -55,6 +55,18 @@ impl Action {
         }
     }
 
+    /// How many resources it adds, changes and destroys; a replacement counts as both.
+    #[must_use]
+    pub const fn counts(self) -> (usize, usize, usize) {
+        match self {
+            Self::NoOp | Self::Read => (0, 0, 0),
+            Self::Create => (1, 0, 0),
+            Self::Update => (0, 1, 0),
+            Self::Replace => (1, 0, 1),
+            Self::Delete => (0, 0, 1),
+        }
+    }
+
     /// Whether anything is written.
     #[must_use]
     pub const fn changes(self) -> bool {
@@ -254,13 +266,8 @@ impl Plan {
     /// How many resources are added, changed and destroyed; a replacement counts as both.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
-        let count =
-            |wanted: &[Action]| self.steps.iter().filter(|it| wanted.contains(&it.action)).count();
-        (
-            count(&[Action::Create, Action::Replace]),
-            count(&[Action::Update]),
-            count(&[Action::Delete, Action::Replace]),
-        )
+        let own = self.steps.iter().map(|it| it.action.counts());
+        own.fold((0, 0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1, sum.2 + it.2))
     }
 
     /// Whether an error was found.

@@ -1,11 +1,13 @@
 //! One step of a plan as text: nested fields with `+ ~ -`, values that are unknown or secret in
 //! words, texts and lists by what differs in them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use similar::ChangeTag;
 use similar::algorithms::{Capture, Replace, myers};
 
+use super::fleet::Own;
 use super::safe;
 use super::style::{Ink, Style, count};
 use super::values::{self, SENSITIVE, inline, name};
@@ -30,7 +32,13 @@ pub(super) fn settling(state: &str) -> String {
 
 /// One step as lines: headline, why, what it costs, and its fields.
 pub(super) fn step(step: &Step, style: &Style) -> Vec<String> {
-    Writer::new(step, style).step()
+    Writer::new(step, style, None).step()
+}
+
+/// The same for what stands for the step in several clusters. What each of them loses differs, and
+/// is left out.
+pub(super) fn common(step: &Step, own: &Own, style: &Style) -> Vec<String> {
+    Writer::new(step, style, Some(own)).step()
 }
 
 /// A changed field, or what lies above changed fields.
@@ -68,13 +76,19 @@ struct Writer<'a> {
     step: &'a Step,
     style: &'a Style,
     derived: BTreeMap<&'a Pointer, &'a str>,
+    /// Names that have words in their place.
+    own: Option<&'a Own>,
     lines: Vec<String>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(step: &'a Step, style: &'a Style) -> Self {
+    fn new(step: &'a Step, style: &'a Style, own: Option<&'a Own>) -> Self {
         let derived = step.derived.iter().map(|(path, why)| (path, why.as_str())).collect();
-        Self { step, style, derived, lines: Vec::new() }
+        Self { step, style, derived, own, lines: Vec::new() }
+    }
+
+    fn worded<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.own.map_or(text.into(), |it| it.worded(text).into())
     }
 
     fn step(mut self) -> Vec<String> {
@@ -87,7 +101,8 @@ impl<'a> Writer<'a> {
             Action::Replace => "must be replaced",
             Action::Delete => "will be destroyed",
         };
-        self.lines.push(style.ink(Ink::Strong, &format!("  # {} {words}", step.key)));
+        let headline = self.worded(&format!("  # {} {words}", step.key)).into_owned();
+        self.lines.push(style.ink(Ink::Strong, &headline));
         self.comments();
         let kind = step.key.kind;
         let title = if step.key.name.is_empty() {
@@ -103,6 +118,7 @@ impl<'a> Writer<'a> {
                 self.branch(1, &tree, &Pointer::root());
             }
             Action::Create => self.document(values::after(step).as_ref()),
+            Action::Delete if self.own.is_some() => {}
             Action::Delete | Action::NoOp | Action::Read => {
                 self.document(values::before(step).as_ref());
             }
@@ -153,13 +169,14 @@ impl<'a> Writer<'a> {
             said.push(format!("impact: {}", step.impact.describe()));
         }
         for text in said {
-            self.lines.extend(self.style.wrap("  # ", &text));
+            self.lines.extend(self.style.wrap("  # ", &self.worded(&text)));
         }
     }
 
     fn line(&mut self, depth: usize, action: Action, text: &str, comment: &str) {
         let symbol = self.style.ink(ink(action), &format!("{:>3}", action.symbol()));
-        let comment = self.style.ink(Ink::Faint, comment);
+        let (text, comment) = (self.worded(text), self.worded(comment));
+        let comment = self.style.ink(Ink::Faint, &comment);
         let indent = " ".repeat(depth * 4);
         let line = format!("{indent}{symbol} {text}{comment}");
         self.lines.push(line.trim_end().to_owned());

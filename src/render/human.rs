@@ -1,9 +1,10 @@
 //! A plan as text for people, in Terraform's words and symbols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::diff::{ink, settling, step};
+use super::diff::{common, ink, settling, step};
+use super::fleet::Fleet;
 use super::style::{Ink, Style, count, duration, text};
 use crate::language::{Rollout, Stage};
 use crate::plan::{Action, Mode, Note, Plan};
@@ -15,19 +16,21 @@ pub use super::outcome::outcome;
 #[must_use]
 pub fn plan(plan: &Plan, all: bool, style: &Style) -> String {
     let mut lines = Vec::new();
+    let fleet = &Fleet::of_plan(plan, style);
     if !plan.is_empty() {
-        legend(plan, style, &mut lines);
-        for it in plan.changing() {
-            lines.extend(step(it, style));
-            lines.push(String::new());
+        if let Some(fleet) = fleet {
+            overview(plan, fleet, style, &mut lines);
         }
+        legend(plan, style, &mut lines);
+        changes(plan, fleet.as_ref(), style, &mut lines);
     }
-    standing(plan, style, &mut lines);
+    standing(plan, fleet.as_ref(), style, &mut lines);
     let mut out = text(&lines);
     let told: Vec<_> = plan.told().cloned().collect();
+    let told = fleet.as_ref().map_or(told.clone(), |it| it.diagnostics(&told));
     out.push_str(&super::diagnostics::beside(&told, all, style));
     let mut lines = Vec::new();
-    gates(plan, style, &mut lines);
+    gates(plan, fleet.as_ref(), style, &mut lines);
     if plan.errored() && !plan.is_empty() {
         lines.push("The errors above keep this plan from being applied.".to_owned());
     }
@@ -51,6 +54,52 @@ pub(super) fn missing(plan: &Plan) -> Option<String> {
     })
 }
 
+/// How much changes in how many clusters, and in which.
+fn overview(plan: &Plan, fleet: &Fleet<'_>, style: &Style, lines: &mut Vec<String>) {
+    let mut sums: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    for it in plan.changing() {
+        let sum = sums.entry(&it.key.scope).or_default();
+        let (add, change, destroy) = it.action.counts();
+        *sum = [sum[0] + add, sum[1] + change, sum[2] + destroy];
+    }
+    let unread: BTreeSet<&str> =
+        plan.unread.iter().flat_map(|it| &it.keys).map(|it| it.scope.as_str()).collect();
+    let said = |scope: &str| {
+        let sum = sums.get(scope).copied().unwrap_or_default();
+        let words = ["to add", "to change", "to destroy"].into_iter().zip(sum);
+        let mut said: Vec<String> =
+            words.filter(|it| it.1 > 0).map(|(word, sum)| format!("{sum} {word}")).collect();
+        if unread.contains(scope) {
+            said.push("not all could be read".to_owned());
+        }
+        if said.is_empty() { "no changes".to_owned() } else { said.join(", ") }
+    };
+    lines.extend(super::fleet::columns(&fleet.table(said), style));
+    lines.push(String::new());
+}
+
+/// Every change; what is the same in several clusters once.
+fn changes(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Vec<String>) {
+    let mut one = |it: Vec<String>| {
+        lines.extend(it);
+        lines.push(String::new());
+    };
+    let Some(fleet) = fleet else {
+        return plan.changing().for_each(|it| one(step(it, style)));
+    };
+    let items = plan.changing().map(|it| (it.key.scope.as_str(), it));
+    for group in fleet.fold(items, |it, own| common(it, own, style).join("\n")) {
+        if !group.several() {
+            one(step(group.first, style));
+            continue;
+        }
+        let mut lines = common(group.first, &group.own, style);
+        let which = style.wrap("  # ", &format!("in {}", fleet.which(&group.clusters)));
+        lines.splice(1..1, which);
+        one(lines);
+    }
+}
+
 fn legend(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
     lines.push("Actions are marked with these symbols:".to_owned());
     let words = [
@@ -69,17 +118,20 @@ fn legend(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
 }
 
 /// What is in the plan without being changed: what still settles, what is kept, what is skipped.
-fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
+fn standing(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Vec<String>) {
     let still = plan.steps.iter().filter(|it| !it.action.changes());
     let before = lines.len();
+    let (mut settles, mut stays) = (Vec::new(), Vec::new());
     for step in still {
         if let Some(state) = &step.settling {
-            let said = format!("{}: {}", step.key, settling(state));
-            lines.extend(style.hang("  . ", &said));
+            settles.push(format!("{}: {}", step.key, settling(state)));
         } else if let Some(note @ (Note::Kept(_) | Note::Used(_))) = &step.note {
-            lines.extend(style.hang("    ", &format!("{} is {note}", step.key)));
+            stays.push(format!("{} is {note}", step.key));
         }
     }
+    let once = |notes: &[String]| fleet.map_or_else(|| notes.to_vec(), |it| it.notes(notes));
+    lines.extend(once(&settles).iter().flat_map(|it| style.hang("  . ", it)));
+    lines.extend(once(&stays).iter().flat_map(|it| style.hang("    ", it)));
     for Rollout { stages, max_failures } in plan.rollouts.iter().filter(|_| !plan.is_empty()) {
         let said = |it: &Stage| {
             let wait = if it.wait > 0 {
@@ -94,7 +146,7 @@ fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
         let line = format!("rollout: {}; it stops after more than {most}", stages.join(", then "));
         lines.extend(style.hang("    ", &line));
     }
-    for note in &plan.skipped {
+    for note in once(&plan.skipped) {
         lines.extend(style.wrap("    ", &format!("skipped: {note}")));
     }
     if lines.len() > before {
@@ -102,15 +154,15 @@ fn standing(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
     }
 }
 
-fn gates(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
+fn gates(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Vec<String>) {
     let gates = plan.gates(false);
     if gates.is_empty() {
         return;
     }
     lines.push(style.ink(Ink::Careful, "Before this can be applied:"));
-    for gate in gates {
-        lines.extend(style.hang("  ! ", &format!("{}: {}", gate.key, gate.message)));
-    }
+    let said: Vec<String> = gates.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
+    let said = fleet.map_or(said.clone(), |it| it.notes(&said));
+    lines.extend(said.iter().flat_map(|it| style.hang("  ! ", it)));
     lines.push(String::new());
 }
 
@@ -157,7 +209,7 @@ mod tests {
 
     #[test]
     fn colour_adds_nothing_but_colour() {
-        let colored = plan(&sample(), true, &Style { color: true, width: 100 });
+        let colored = plan(&sample(), true, &Style { color: true, ..Style::default() });
         let colored = super::super::safe::written(&colored, super::super::safe::Commands::None);
         let mut plain = String::new();
         for (index, piece) in colored.split('\u{1b}').enumerate() {

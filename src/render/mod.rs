@@ -5,6 +5,7 @@ pub mod diagnostics;
 mod diff;
 pub mod drift;
 pub mod explain;
+mod fleet;
 pub mod graph;
 pub mod human;
 pub mod json;

@@ -14,11 +14,13 @@ pub struct Style {
     pub color: bool,
     /// Width of the terminal in columns; comments are wrapped to it.
     pub width: usize,
+    /// Whether each of several clusters is told of by itself, however alike they are.
+    pub detail: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { color: false, width: 100 }
+        Self { color: false, width: 100, detail: false }
     }
 }
 
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn comments_wrap_inside_the_width_and_keep_long_words_whole() {
-        let style = Style { color: false, width: 40 };
+        let style = Style { width: 40, ..Style::default() };
         let lines = style.wrap("  # ", "one two three four five six seven eight nine");
         assert_eq!(lines, ["  # one two three four five six seven", "  # eight nine"]);
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 pub use accept::{accept, since};
+pub(super) use who::LAST_CHANGED;
 
 use super::style::count;
 use super::values;

@@ -5,6 +5,9 @@ use serde_json::json;
 use crate::health::Finding;
 use crate::model::Json;
 
+/// What such a line of evidence begins with; no two clusters have the same.
+pub(in crate::render) const LAST_CHANGED: &str = "last changed";
+
 /// Adds it to a finding: `systemData` of ARM (Azure REST: common types), `managedFields` of
 /// Kubernetes, where the manager that owns the field goes before the one that wrote last.
 pub(super) fn changed(finding: &mut Finding, live: Option<&Json>) {
@@ -19,7 +22,7 @@ pub(super) fn changed(finding: &mut Finding, live: Option<&Json>) {
     };
     let when = if at.is_empty() { String::new() } else { format!(" at {at}") };
     let who = if by.is_empty() { String::new() } else { format!(" by {by}") };
-    finding.evidence.push(format!("last changed{who}{when}"));
+    finding.evidence.push(format!("{LAST_CHANGED}{who}{when}"));
     finding.members.extend([("last_modified_by", json!(by)), ("last_modified_at", json!(at))]);
 }
 

@@ -79,7 +79,7 @@ pub fn render(report: &Report, format: Format, style: &Style, all: bool) -> Stri
     match format {
         Format::Human => people::human(report, style, all),
         Format::Json => line(&json(report)),
-        Format::Markdown => page::markdown(report),
+        Format::Markdown => page::markdown(report, style),
         Format::Junit => junit::junit(report),
         Format::Sarif => line(&ci::sarif(report)),
         Format::Github => ci::github(report),

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use super::{Site, people, verdict};
 use crate::health::{Finding, Report, Status};
+use crate::render::fleet::Fleet;
+use crate::render::style::{Style, count};
 
 /// GitHub refuses comments over 64 KiB; the rest is for the closing lines.
 const BUDGET_BYTES: usize = 60_000;
@@ -12,23 +14,29 @@ const BUDGET_BYTES: usize = 60_000;
 const CELL_CHARS: usize = 240;
 
 /// The report as markdown, at most 64 KiB: what does not fit is counted in the last line.
-pub(super) fn markdown(report: &Report) -> String {
+pub(super) fn markdown(report: &Report, style: &Style) -> String {
     let mut out = format!("## {}\n", plain(&verdict(report)));
     let bad = report.bad();
+    let fleet = &Fleet::of_report(report, style);
+    if let (Some(fleet), false) = (fleet, bad.is_empty()) {
+        out.push_str("\n| | findings | clusters |\n|---|---|---|\n");
+        for row in people::overview(&bad, fleet) {
+            let _ = writeln!(out, "| {} |", row.map(|it| plain(&it)).join(" | "));
+        }
+    }
     let mut left = bad.len();
-    for scope in scopes(&bad) {
+    for (title, rows) in sections(&bad, fleet.as_ref()) {
         if out.len() > BUDGET_BYTES {
             continue;
         }
-        let _ = write!(out, "\n### {}\n\n", code(scope));
+        let _ = write!(out, "\n### {title}\n\n");
         out.push_str(
             "| | resource | finding | how to mend it | manifest |\n|---|---|---|---|---|\n",
         );
-        for finding in bad.iter().filter(|it| it.address.scope == scope) {
-            let row = row(finding);
+        for (number, row) in rows {
             if out.len() + row.len() <= BUDGET_BYTES {
                 out.push_str(&row);
-                left -= 1;
+                left -= number;
             }
         }
     }
@@ -39,9 +47,13 @@ pub(super) fn markdown(report: &Report) -> String {
             report.command
         );
     }
-    let findings = report.diagnostics.iter().map(|it| format!("{}: {}", it.code, it.message));
+    let once =
+        fleet.as_ref().map(|it| (it.diagnostics(&report.diagnostics), it.notes(&report.skipped)));
+    let (findings, skipped) =
+        once.unwrap_or_else(|| (report.diagnostics.clone(), report.skipped.clone()));
+    let findings = findings.iter().map(|it| format!("{}: {}", it.code, it.message));
     let notes: Vec<String> =
-        findings.chain(report.skipped.iter().map(|it| format!("skipped: {it}"))).collect();
+        findings.chain(skipped.iter().map(|it| format!("skipped: {it}"))).collect();
     if !notes.is_empty() {
         out.push('\n');
     }
@@ -54,6 +66,37 @@ pub(super) fn markdown(report: &Report) -> String {
     out
 }
 
+/// Rows of a table, each with how many findings it stands for.
+type Rows = Vec<(usize, String)>;
+
+/// Headings, each with its rows.
+fn sections(bad: &[&Finding], fleet: Option<&Fleet<'_>>) -> Vec<(String, Rows)> {
+    let Some(fleet) = fleet else {
+        let rows = |scope: &str| {
+            let own = bad.iter().filter(|it| it.address.scope == scope);
+            own.map(|it| (1, row(it, true))).collect()
+        };
+        return scopes(bad).into_iter().map(|it| (code(it), rows(it))).collect();
+    };
+    let mut sections: Vec<(Vec<&str>, Rows)> = Vec::new();
+    for group in fleet.findings(bad) {
+        let row = match group.several() {
+            true => row(&group.own.finding(group.first), false),
+            false => row(group.first, true),
+        };
+        let row = (group.number, row);
+        match sections.iter_mut().find(|it| it.0 == group.clusters) {
+            Some(section) => section.1.push(row),
+            None => sections.push((group.clusters, vec![row])),
+        }
+    }
+    let title = |it: &[&str]| match it {
+        [one] => code(one),
+        several => format!("{}: {}", count(several.len(), "cluster"), code(&fleet.names(several))),
+    };
+    sections.into_iter().map(|(clusters, rows)| (title(&clusters), rows)).collect()
+}
+
 fn scopes<'a>(bad: &[&'a Finding]) -> BTreeSet<&'a str> {
     bad.iter().map(|it| it.address.scope.as_str()).collect()
 }
@@ -64,7 +107,7 @@ fn resource(finding: &Finding) -> String {
     if key.name.is_empty() { key.kind.to_string() } else { format!("{}/{}", key.kind, key.name) }
 }
 
-fn row(finding: &Finding) -> String {
+fn row(finding: &Finding, alone: bool) -> String {
     let site = Site::of_finding(finding).map(|it| code(&it.line())).unwrap_or_default();
     let symbol = people::said(finding.status).0;
     let what = match &finding.sides {
@@ -78,7 +121,8 @@ fn row(finding: &Finding) -> String {
     let since = finding.members.get("since").and_then(|it| it.as_str());
     let id = finding.class.map(|it| {
         let since = since.map(|it| format!(", {it}")).unwrap_or_default();
-        format!("<br>{it}{since}, id {}", finding.fingerprint())
+        let print = if alone { format!(", id {}", finding.fingerprint()) } else { String::new() };
+        format!("<br>{it}{since}{print}")
     });
     let (resource, id) = (code(&resource(finding)), id.unwrap_or_default());
     format!("| {symbol} | {resource}{id} | {what} | {help} | {site} |\n")

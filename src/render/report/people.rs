@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Site, verdict};
 use crate::health::{Finding, Report, Status};
 use crate::render::diagnostics;
+use crate::render::fleet::{self, Fleet};
 use crate::render::style::{Ink, Style, count, text};
 
 /// The worst first.
@@ -26,8 +27,14 @@ pub(super) const fn said(status: Status) -> (&'static str, &'static str, Ink) {
 
 pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
     let mut lines = Vec::new();
-    for finding in report.bad() {
-        lines.extend(whole(finding, style));
+    let fleet = &Fleet::of_report(report, style);
+    let bad = report.bad();
+    if let (Some(fleet), false) = (fleet, bad.is_empty()) {
+        lines.extend(fleet::columns(&overview(&bad, fleet), style));
+        lines.push(String::new());
+    }
+    for it in told(&bad, fleet.as_ref(), style) {
+        lines.extend(it);
         lines.push(String::new());
     }
     for status in [Status::Skipped, Status::Pass] {
@@ -37,38 +44,75 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
             continue;
         }
         if all || status == Status::Skipped {
-            lines.extend(own.iter().flat_map(|it| whole(it, style)));
+            lines.extend(told(&own, fleet.as_ref(), style).into_iter().flatten());
         } else {
             lines.extend(groups(&own, style));
         }
     }
-    for note in &report.skipped {
+    let once = |notes| fleet.as_ref().map_or_else(|| report.skipped.clone(), |it| it.notes(notes));
+    for note in once(&report.skipped) {
         lines.extend(style.hang("  ", &format!("skipped: {note}")));
     }
     if lines.last().is_some_and(|it| !it.is_empty()) {
         lines.push(String::new());
     }
     let mut out = text(&lines);
-    out.push_str(&diagnostics::beside(&report.diagnostics, all, style));
+    let said = fleet.as_ref().map(|it| it.diagnostics(&report.diagnostics));
+    let said = said.as_ref().unwrap_or(&report.diagnostics);
+    out.push_str(&diagnostics::beside(said, all, style));
     out.push_str(&text(&[style.ink(Ink::Strong, &verdict(report))]));
     out
 }
 
-/// Code, and for drift since when and under which id.
-fn tag(finding: &Finding) -> String {
+/// How many findings of which sort each cluster has.
+pub(super) fn overview(bad: &[&Finding], fleet: &Fleet<'_>) -> Vec<[String; 3]> {
+    let mut sums: BTreeMap<&str, BTreeMap<Status, usize>> = BTreeMap::new();
+    for it in bad {
+        *sums.entry(&it.address.scope).or_default().entry(it.status).or_default() += 1;
+    }
+    fleet.table(|scope| {
+        let sum = |it: &Status| Some((*it, *sums.get(scope)?.get(it)?));
+        let found = ORDER.iter().filter_map(sum);
+        let said: Vec<String> =
+            found.map(|(status, number)| format!("{number} {}", self::said(status).1)).collect();
+        if said.is_empty() { "nothing found".to_owned() } else { said.join(", ") }
+    })
+}
+
+/// Findings, each as lines; what is the same in several clusters once.
+fn told(findings: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<Vec<String>> {
+    let Some(fleet) = fleet else {
+        return findings.iter().map(|it| whole(it, true, style)).collect();
+    };
+    let one = |group: fleet::Group<'_, &Finding>| {
+        if !group.several() {
+            return whole(group.first, true, style);
+        }
+        let mut lines = whole(&group.own.finding(group.first), false, style);
+        let which = format!("in {}", fleet.which(&group.clusters));
+        lines.splice(1..1, style.wrap("    ", &which));
+        lines
+    };
+    fleet.findings(findings).into_iter().map(one).collect()
+}
+
+/// Code, and for drift since when and, where there is one, under which id.
+fn tag(finding: &Finding, alone: bool) -> String {
     let since = finding.members.get("since").and_then(|it| it.as_str());
     let since = since.map(|it| format!(", {it}")).unwrap_or_default();
-    let id = finding.class.map(|_| format!(" {}", finding.fingerprint())).unwrap_or_default();
+    let id = finding.class.filter(|_| alone).map(|_| format!(" {}", finding.fingerprint()));
+    let id = id.unwrap_or_default();
     format!(" [{}{since}{id}]", finding.code)
 }
 
-/// One finding: what, how it should be, on what that rests, where, and what mends it.
-fn whole(finding: &Finding, style: &Style) -> Vec<String> {
+/// One finding: what, how it should be, on what that rests, where, and what mends it; `alone`: not
+/// one of several that are told of together.
+fn whole(finding: &Finding, alone: bool, style: &Style) -> Vec<String> {
     let Finding { status, address, title, message, help, evidence, sides, .. } = finding;
     let (symbol, _, ink) = said(*status);
     let quiet = !finding.counts();
     let about = if title.is_empty() { String::new() } else { format!(": {title}") };
-    let tag = if quiet { String::new() } else { style.ink(Ink::Faint, &tag(finding)) };
+    let tag = if quiet { String::new() } else { style.ink(Ink::Faint, &tag(finding, alone)) };
     let mut lines = vec![format!("{} {address}{about}{tag}", style.ink(ink, symbol))];
     let below = "    ";
     if !message.is_empty() {
