@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use amlplan_sandbox::{Access, Sandbox, Seed, SeedCluster};
+use amlplan_sandbox::{Access, Held, Sandbox, Seed, SeedCluster, SeedSecret};
 use axum::body::Body;
 use http::Request;
 use program::{amlplan, manifests, text};
@@ -61,7 +61,14 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
             kind: kind.rsplit('/').next().unwrap_or_default().into(),
             distribution: Some(distribution.into()),
             location: "westeurope".into(),
-            secrets: vec![("azureml".into(), "ml-tls".into())],
+            secrets: vec![SeedSecret {
+                at: "azureml".into(),
+                name: "ml-tls".into(),
+                data: vec![
+                    ("cert.pem".into(), Held::Certificate),
+                    ("key.pem".into(), Held::PrivateKey),
+                ],
+            }],
         }],
         workspaces: vec![(here().0, here().1, "ml-ws".into(), "westeurope".into())],
         identities: vec![

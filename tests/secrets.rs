@@ -209,3 +209,143 @@ fn no_error_shows_a_secret() {
     it.run("apply --sandbox=world.json --sandbox-world world.yaml --auto-approve -vvv", 3);
     it.run("verify --sandbox=world.json -vvv", 2);
 }
+
+const VAULT: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/Microsoft.KeyVault/vaults/kv1";
+
+/// Certificate and key from a vault and from a Secret, and a text from each.
+fn kept_by_services() -> String {
+    let own = CLUSTER.split("    relayServerConnectionString").next().expect("a beginning");
+    let end = &CLUSTER[CLUSTER.find("computes:").expect("computes")..];
+    format!(
+        "{own}    sslCertPemFile: {{fromKeyVault: {{vault: kv1, secret: ml-tls}}}}
+    sslKeyPemFile: {{fromKeyVault: {{vault: kv1, secret: ml-tls}}}}
+    fromAVault: {{fromKeyVault: {{vault: kv1, secret: token}}}}
+    fromASecret: {{fromSecret: {{namespace: certs, name: tokens, key: a.token}}}}
+{end}"
+    )
+}
+
+/// What the simulated services hold: the secrets that no output may have.
+fn held(place: &Place) -> Vec<String> {
+    let text = std::fs::read_to_string(place.path("world.json")).expect("a world");
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        collect(&json, &mut found);
+    }
+    assert!(found.len() >= 4, "the world holds {} secrets", found.len());
+    found
+}
+
+fn collect(json: &serde_json::Value, found: &mut Vec<String>) {
+    match json {
+        serde_json::Value::Object(map) => {
+            let versions = map.get("versions").and_then(|it| it.as_array());
+            for value in versions.into_iter().flatten().filter_map(|it| it["value"].as_str()) {
+                let key = value.lines().nth(1).unwrap_or(value);
+                found.extend([key.to_owned(), BASE64_STANDARD.encode(value)]);
+            }
+            if map.get("kind").is_some_and(|it| it == "Secret")
+                && let Some(data) = map["data"].as_object()
+                && map["metadata"]["namespace"] == "certs"
+            {
+                for value in data.values().filter_map(|it| it.as_str()) {
+                    let text = BASE64_STANDARD.decode(value).expect("base64");
+                    found.extend([value.to_owned(), String::from_utf8(text).expect("a text")]);
+                }
+            }
+            map.values().for_each(|it| collect(it, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|it| collect(it, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_services_hold_is_sent_and_a_newer_version_is_a_change() {
+    let mut it = Searched::new(&kept_by_services());
+    it.run("validate", 0);
+    it.run("plan --sandbox=world.json", 0);
+    it.hidden.0 = held(&it.place);
+    it.run("plan --sandbox=world.json --out edge.plan -vvv", 0);
+    it.run("show edge.plan --json", 0);
+    let az = it.run("plan --sandbox=world.json --as-az", 0);
+    assert!(az.contains("az keyvault secret show --vault-name kv1 --name ml-tls"), "{az}");
+    assert!(az.contains("kubectl get secret -n certs tokens"), "{az}");
+    it.run("doctor --sandbox=world.json -vvv", 0);
+    // The simulated health check looks into certificate and key.
+    it.run("apply edge.plan --sandbox=world.json --json -vvv", 0);
+    it.run("plan --sandbox=world.json --detailed-exitcode", 0);
+    it.run("drift --sandbox=world.json", 0);
+
+    // Whoever annotates a Secret changes nothing of it; whoever renews a certificate does.
+    let annotate =
+        "sandbox set edge secret/certs/tokens /metadata/annotations/a=b --state world.json";
+    it.run(annotate, 0);
+    it.run("plan --sandbox=world.json --detailed-exitcode", 0);
+    it.hidden.0.push("Kanarie-renewed".to_owned());
+    it.run("plan --sandbox=world.json --out edge.plan", 0);
+    let rotate = format!("{VAULT}/secrets/token /properties/value=Kanarie-renewed");
+    it.run(&format!("sandbox set {rotate} --state world.json"), 0);
+    // As Azure, which shows no values; a Secret of Kubernetes is shown as kubectl does.
+    let world = it.place.run(&["sandbox", "show", "--json", "--state", "world.json"]);
+    assert!(world.out.contains("secretUriWithVersion") && !world.out.contains("Kanarie-renewed"));
+    for format in ["human", "json", "sarif"] {
+        let drift = it.run(&format!("drift --sandbox=world.json --format {format}"), 2);
+        let of = |key: &str| drift.contains(&format!("configurationProtectedSettings/{key}"));
+        assert!(of("fromAVault") && !of("fromASecret"), "{drift}");
+    }
+    let changed = BASE64_STANDARD.encode("Kanarie-other");
+    let change =
+        format!("sandbox set edge secret/certs/tokens /data/a.token={changed} --state world.json");
+    it.run(&change, 0);
+    let plan = it.run("plan --sandbox=world.json --detailed-exitcode", 2);
+    assert!(plan.contains("fromAVault") && plan.contains("fromASecret"), "{plan}");
+    it.run("apply edge.plan --sandbox=world.json", 4);
+    it.run("apply --sandbox=world.json --auto-approve --allow disruptive -vvv", 0);
+    it.run("plan --sandbox=world.json --detailed-exitcode", 0);
+}
+
+#[test]
+fn a_secret_that_no_service_gives_out_says_why() {
+    let rights = "access: {azure: [{scope: /, actions: ['*'], notActions: []}, {scope: /, role: Key Vault Reader}]}\n";
+    let cases = [
+        ("kv1, secret: token", "rights.yaml", "plan", 0, ""),
+        // Versions may be read, values not.
+        ("kv1, secret: token", "rights.yaml", "apply --auto-approve", 3, "Key Vault Secrets User"),
+        ("kv1, secret: token", "none.yaml", "plan", 1, "Key Vault Secrets User"),
+        ("kv1, secret: token, version: 0a1b", "", "apply --auto-approve", 3, "is not there"),
+    ];
+    for (reference, world, command, code, said) in cases {
+        let text = kept_by_services().replace("kv1, secret: token", reference);
+        let it = Searched::new(&text);
+        std::fs::write(it.place.path("rights.yaml"), rights).expect("a world");
+        let none = "access: {azure: [{scope: /, actions: ['*']}]}\n";
+        std::fs::write(it.place.path("none.yaml"), none).expect("a world");
+        let world =
+            if world.is_empty() { String::new() } else { format!(" --sandbox-world {world}") };
+        let shown = it.run(&format!("{command} --sandbox=world.json{world}"), code);
+        assert!(shown.contains(said), "{command} with {reference}:\n{shown}");
+    }
+    // A version that is switched off, and one that is gone.
+    let it = Searched::new(&kept_by_services());
+    it.run("plan --sandbox=world.json", 0);
+    let off = format!("sandbox set {VAULT}/secrets/token /properties/attributes/enabled=false");
+    it.run(&format!("{off} --state world.json"), 0);
+    let shown = it.run("plan --sandbox=world.json", 1);
+    let flat =
+        |shown: &str| shown.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = "secret token of key vault kv1: its newest version is disabled";
+    assert!(flat(&shown).contains(why), "{shown}");
+    let shown = it.run("doctor --sandbox=world.json", 1);
+    assert!(flat(&shown).contains(why), "{shown}");
+    it.run(&format!("sandbox delete {VAULT}/secrets/token --state world.json"), 0);
+    let shown = it.run("plan --sandbox=world.json", 1);
+    assert!(flat(&shown).contains("the vault has no such secret"), "{shown}");
+    // To remove what is there takes no secret.
+    it.run("destroy --sandbox=world.json --auto-approve", 0);
+    let rights = it.run("permissions --for plan --sandbox=world.json", 0);
+    assert!(rights.contains("Key Vault Reader") && rights.contains("resourceNames"), "{rights}");
+    let rights = it.run("permissions --sandbox=world.json", 0);
+    assert!(rights.contains("Key Vault Secrets User"), "{rights}");
+}

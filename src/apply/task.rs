@@ -13,7 +13,7 @@ use super::{Event, Explain, Limits, Permit};
 use crate::client::arm::{self, Outcome as Ended};
 use crate::client::kubernetes;
 use crate::client::net::clock;
-use crate::model::{Json, Key, KindName, Later, ObjectRef, Pointer, Value};
+use crate::model::{Json, Key, KindName, Later, ObjectRef, Pointer, Secret, Value};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{Action, Plan, Step};
 use crate::resource::graph::Desired;
@@ -215,6 +215,13 @@ impl Work<'_> {
         Failure::own(self.key(), code, message)
     }
 
+    /// What cannot be read.
+    fn unread(&self, error: ReadError) -> Stop {
+        let own = self.failure("", error.to_string());
+        let ReadError { api, status, code, help, .. } = error;
+        Stop::Failed(Box::new(Failure { api, status, code, help, ..own }))
+    }
+
     fn progress(&self, state: &str) {
         let (key, state) = (self.key().clone(), state.to_owned());
         let elapsed = self.context.elapsed(&key);
@@ -241,11 +248,7 @@ impl Work<'_> {
 
     async fn look(&self) -> Result<Live, Stop> {
         let answer = self.context.clients.live(&self.key().scope, &self.kind.reads()).await;
-        let live = answer.map_err(|error: ReadError| {
-            let own = self.failure("", error.to_string());
-            let ReadError { api, status, code, help, .. } = error;
-            Stop::Failed(Box::new(Failure { api, status, code, help, ..own }))
-        })?;
+        let live = answer.map_err(|it| self.unread(it))?;
         if let Ok(mut snapshot) = self.context.live.lock() {
             snapshot.live.insert(self.key().clone(), live.clone());
         }
@@ -506,9 +509,18 @@ impl Work<'_> {
             // The next read shows it.
             Stop::Failed(Box::new(Failure { passes: true, ..failure }))
         };
+        let mut opened: Vec<Secret> = Vec::new();
+        for secret in body.closed_secrets() {
+            let scope = &self.key().scope;
+            let open = self.context.clients.open(scope, secret).await;
+            opened.push(open.map_err(|it| self.unread(it))?);
+        }
+        let open = |secret: &Secret| {
+            let same = |it: &&Secret| it.source == secret.source && it.encoding == secret.encoding;
+            secret.expose().or_else(|| opened.iter().find(same)?.expose())
+        };
         let filled = body.resolve(&mut |leaf| match leaf {
-            Value::Secret(secret) => secret
-                .expose()
+            Value::Secret(secret) => open(secret)
                 .map(Json::String)
                 .ok_or_else(|| missing(format!("the secret from {} was not read", secret.source))),
             Value::Later(later) => {

@@ -63,7 +63,9 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
     let mut stale = Diagnostics::new();
     for (key, node) in &mut saved.desired.nodes {
         let owner = file::owner(&node.resource.kind().target(), key);
-        for secret in node.resource.secrets_mut() {
+        // What a service holds is compared with the rest of the live state.
+        let own = node.resource.secrets_mut().into_iter().filter(|it| !it.source.is_remote());
+        for secret in own {
             let fresh = language::reread(&secret.source, secret.encoding, &env)?;
             if fresh.fingerprint(&owner) != secret.fingerprint(&owner) {
                 let message = format!("{key}: the secret from {} has changed", secret.source);
@@ -72,14 +74,17 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
             *secret = fresh;
         }
     }
-    let (desired, warnings) = (saved.desired.clone(), saved.warnings());
+    let (mut desired, warnings) = (saved.desired.clone(), saved.warnings());
     let stages = match saved.mode {
         Mode::Apply => Stages::of(&desired, args.stage.as_deref())?,
         Mode::Destroy => None,
     };
     if stale.is_empty() {
         let clients = context.clients(&desired).await?;
-        let live = context.snapshot(&desired, &clients).await;
+        let mut live = context.snapshot(&desired, &clients).await;
+        if saved.mode == Mode::Apply {
+            context.secrets(&mut desired, &clients, &mut live).await;
+        }
         let mut observed = Observed { desired, clients, live, warnings };
         let plan = context.plan(&mut observed, saved.mode).await;
         stale.extend(file::stale(&reviewed, &plan).iter().map(|key| {

@@ -12,14 +12,14 @@ use super::signals::Interrupts;
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::kubernetes::KubeconfigFrom;
 use crate::client::net::{NetworkOptions, Transport, clock};
-use crate::language::{LoadOptions, Manifest, Secrets};
+use crate::language::{LoadOptions, Manifest, ProtectedSetting, Secrets};
 use crate::model::{ArmId, Pointer};
 use crate::observe::Clients;
 use crate::resource::Snapshot;
 use crate::resource::graph::{CloudRef, Desired, Scope};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 use crate::{client::kubernetes, language, observe, resource::graph};
-use amlplan_sandbox::{Access, Sandbox};
+use amlplan_sandbox::{Access, Held, Sandbox, SeedSecret};
 
 /// What a command runs in.
 pub(super) struct Context {
@@ -172,7 +172,9 @@ impl Context {
         let found = found.map_err(|it| Failure::error("cloud-metadata", it.to_string()))?;
         let authority = authority.unwrap_or(found.authority);
         let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
-        Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience))
+        let vaults = found.vaults;
+        let cloud = Cloud::custom(&wanted.name, resource_manager, authority, audience);
+        Ok(Cloud { vaults, ..cloud })
     }
 
     fn transport(&self) -> Result<Transport, Failure> {
@@ -237,6 +239,22 @@ impl Context {
         let parallelism = self.global.read_parallelism.get();
         let desired = desired.with_orphans();
         self.patiently(clients, observe::snapshot(&desired, clients, parallelism)).await
+    }
+
+    /// Finds out which secrets vaults and clusters hold now. A resource whose secret cannot be read
+    /// cannot be compared.
+    pub(super) async fn secrets(
+        &self,
+        desired: &mut Desired,
+        clients: &Clients,
+        live: &mut Snapshot,
+    ) {
+        let parallelism = self.global.read_parallelism.get();
+        let reading = observe::secrets(desired, clients, parallelism);
+        for (key, error) in self.patiently(clients, reading).await {
+            live.live.remove(&key);
+            live.unread.entry(key).or_insert(error);
+        }
     }
 
     /// Does some reading, and says whom it waits for when nobody answers for a while. The
@@ -311,7 +329,10 @@ impl Context {
                 .into());
         }
         let clients = self.clients(&desired).await?;
-        let live = self.snapshot(&desired, &clients).await;
+        let mut live = self.snapshot(&desired, &clients).await;
+        if !reverse {
+            self.secrets(&mut desired, &clients, &mut live).await;
+        }
         Ok(Observed { desired, clients, live, warnings })
     }
 }
@@ -360,10 +381,8 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
         subscription(&mut seed, &azure.subscription);
         let own = (azure.subscription.clone(), azure.resource_group.clone(), LOCATION.to_owned());
         seed.resource_groups.push(own);
-        let secret = spec
-            .extension
-            .as_ref()
-            .and_then(|it| Some(it.configuration_settings.get("sslSecret")?.wire()));
+        let (secrets, vaults) = secrets(spec);
+        seed.vault_secrets.extend(vaults);
         seed.clusters.push(amlplan_sandbox::SeedCluster {
             subscription: azure.subscription.clone(),
             resource_group: azure.resource_group.clone(),
@@ -371,7 +390,7 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
             kind: spec.cluster.kind.as_str().to_owned(),
             distribution: spec.cluster.distribution.clone(),
             location: LOCATION.to_owned(),
-            secrets: secret.map(|it| ("azureml".to_owned(), it)).into_iter().collect(),
+            secrets,
         });
         for compute in &spec.computes {
             let place = &compute.workspace;
@@ -404,4 +423,53 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
         }
     }
     seed
+}
+
+/// The secrets that a cluster's manifest expects in the cluster, and in key vaults.
+fn secrets(spec: &language::Cluster) -> (Vec<SeedSecret>, Vec<SeedSecret>) {
+    let (mut own, mut vaults) = (Vec::<SeedSecret>::new(), Vec::<SeedSecret>::new());
+    let mut expect = |vault: bool, at: String, name: &str, key: &str, held: Held| {
+        let all = if vault { &mut vaults } else { &mut own };
+        let known = all.iter().position(|it| it.at == at && it.name == name);
+        let known = known.unwrap_or_else(|| {
+            all.push(SeedSecret { at, name: name.to_owned(), data: Vec::new() });
+            all.len() - 1
+        });
+        let data = &mut all[known].data;
+        match data.iter_mut().find(|it| it.0 == key) {
+            Some(it) if it.1 != held => it.1 = Held::Both,
+            Some(_) => {}
+            None => data.push((key.to_owned(), held)),
+        }
+    };
+    let Some(extension) = &spec.extension else { return (own, vaults) };
+    if let Some(secret) = extension.configuration_settings.get("sslSecret") {
+        for (key, held) in [("cert.pem", Held::Certificate), ("key.pem", Held::PrivateKey)] {
+            expect(false, "azureml".to_owned(), &secret.wire(), key, held);
+        }
+    }
+    for (setting, value) in &extension.configuration_protected_settings {
+        let held = match language::PEM_SETTINGS.iter().position(|it| it == setting) {
+            Some(0) => Held::Certificate,
+            Some(_) => Held::PrivateKey,
+            None => Held::Text,
+        };
+        match value {
+            ProtectedSetting::FromSecret { from_secret: it } => {
+                expect(false, it.namespace.clone(), &it.name, &it.key, held);
+            }
+            ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+                let azure = &spec.azure;
+                let vault = format!(
+                    "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/{}",
+                    azure.subscription, azure.resource_group, it.vault
+                );
+                expect(true, vault, &it.secret, "", held);
+            }
+            ProtectedSetting::Text(_)
+            | ProtectedSetting::FromEnv { .. }
+            | ProtectedSetting::FromFile { .. } => {}
+        }
+    }
+    (own, vaults)
 }

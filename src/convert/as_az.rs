@@ -211,6 +211,15 @@ fn install(cluster: &Cluster, extension: &Extension, script: &mut Script) {
     script.command("az k8s-extension create", &options);
 }
 
+/// `key=` what a command prints; a path, where the setting takes one.
+fn given(key: &str, path: bool, command: &str) -> String {
+    if path {
+        format!("{}<({command})", word(&format!("{key}=")))
+    } else {
+        format!("\"{key}=$({command})\"")
+    }
+}
+
 /// `key=value` of a secret, without the secret.
 fn secret(key: &str, setting: &ProtectedSetting) -> String {
     let path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);
@@ -223,6 +232,27 @@ fn secret(key: &str, setting: &ProtectedSetting) -> String {
         }
         ProtectedSetting::FromEnv { from_env } => format!("\"{key}=${{{from_env}}}\""),
         ProtectedSetting::FromFile { from_file } => format!("\"{key}=$(cat {})\"", word(from_file)),
+        ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+            let version = it.version.iter().map(|it| format!(" --version {}", word(it)));
+            let (vault, name) = (word(&it.vault), word(&it.secret));
+            given(
+                key,
+                path,
+                &format!(
+                    "az keyvault secret show --vault-name {vault} --name {name}{} --query value -o tsv",
+                    version.collect::<String>()
+                ),
+            )
+        }
+        ProtectedSetting::FromSecret { from_secret: it } => {
+            let (namespace, name) = (word(&it.namespace), word(&it.name));
+            let data = word(&format!("{{.data.{}}}", it.key.replace('.', "\\.")));
+            given(
+                key,
+                path,
+                &format!("kubectl get secret -n {namespace} {name} -o jsonpath={data} | base64 -d"),
+            )
+        }
         // The text is the secret itself.
         ProtectedSetting::Text(_) => {
             let upper = key

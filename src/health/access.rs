@@ -19,7 +19,7 @@ const TRUSTED_ROLE: &str = "Microsoft.MachineLearningServices/workspaces/mlworkl
 pub(super) fn connection(site: &mut Site<'_>) {
     let key = site.cluster.clone();
     let found = match site.snapshot.live.get(&key).map(|it| it.document()) {
-        None => Found::Unknown(format!("{key} was not read")),
+        None => Found::Unknown(site.snapshot.why_unread(&key)),
         Some(None) => Found::wrong(
             format!("there is no cluster {}", site.access.id),
             "check cluster.type, cluster.name and azure.resourceGroup",

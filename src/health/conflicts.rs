@@ -131,7 +131,7 @@ pub(super) fn releases(site: &mut Site<'_>) {
     };
     let found = match (site.list("deployments"), site.snapshot.live.get(&extension.key)) {
         (Err(why), _) => Found::Unknown(why),
-        (Ok(_), None) => Found::Unknown(format!("{} was not read", extension.key)),
+        (Ok(_), None) => Found::Unknown(site.snapshot.why_unread(&extension.key)),
         (Ok(all), Some(live)) => {
             let known = live.document().map(|_| extension.name());
             let foreign =

@@ -11,7 +11,7 @@ use crate::resource::{Kind, Readiness};
 
 pub(super) fn terminating(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
     let Some(live) = world.snapshot.live.get(key) else {
-        return Some(Found::Unknown(format!("{key} was not read")));
+        return Some(Found::Unknown(world.snapshot.why_unread(key)));
     };
     let Some(document) = live.document() else {
         return Some(Found::Pass("apply makes it".to_owned()));
@@ -49,7 +49,7 @@ pub(super) fn grant(site: &mut Site<'_>) {
     let Some(grant) = site.grant() else { return };
     let key = grant.key.clone();
     if !site.snapshot.live.contains_key(&key) {
-        return site.add(&key, Found::Unknown(format!("{key} was not read")));
+        return site.add(&key, Found::Unknown(site.snapshot.why_unread(&key)));
     }
     let live = site.snapshot.of(&key);
     let found = match grant.readiness(&grant.want(site.snapshot), &live) {

@@ -10,7 +10,7 @@ use crate::resource::graph::Node;
 
 pub(super) fn state(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
     let Some(live) = world.snapshot.live.get(key) else {
-        return Some(Found::Unknown(format!("{key} was not read")));
+        return Some(Found::Unknown(world.snapshot.why_unread(key)));
     };
     let kind = node.resource.kind();
     Some(match kind.readiness(&kind.want(world.snapshot), live) {

@@ -40,7 +40,7 @@ pub(super) fn extension(site: &mut Site<'_>) {
             let found = Found::wrong("the extension is not installed", "amlplan apply installs it");
             return site.add(&key, found);
         }
-        None => return site.add(&key, Found::Unknown(format!("{key} was not read"))),
+        None => return site.add(&key, Found::Unknown(site.snapshot.why_unread(&key))),
     };
     let live = site.snapshot.of(&key);
     let ready = match text(document, "/properties/provisioningState") {
@@ -133,7 +133,7 @@ pub(super) fn ready(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> 
         return None;
     }
     if !world.snapshot.live.contains_key(key) {
-        return Some(Found::Unknown(format!("{key} was not read")));
+        return Some(Found::Unknown(world.snapshot.why_unread(key)));
     }
     Some(verdict(kind.readiness(&kind.want(world.snapshot), &world.snapshot.of(key))))
 }
@@ -143,7 +143,7 @@ pub(super) fn grant(site: &mut Site<'_>) {
     let Some(key) = site.grant().map(|it| it.key.clone()) else { return };
     let key = &key;
     if !site.snapshot.live.contains_key(key) {
-        return site.add(key, Found::Unknown(format!("{key} was not read")));
+        return site.add(key, Found::Unknown(site.snapshot.why_unread(key)));
     }
     let missing = missing_accounts(site);
     let found = if missing.is_empty() {

@@ -66,6 +66,9 @@ fn collect(node: &Node, depth: usize, secret: &mut Vec<Range<usize>>) {
         collect(item, depth, secret);
     }
     for Entry { key, value, .. } in node.entries() {
+        if depth > 1 && names_a_place(key, value) {
+            continue;
+        }
         let leaf = value.entries().is_empty() && value.items().is_empty();
         if leaf && (depth > 0 || credential(key)) {
             let path = suggest::nearest(key, PEM_SETTINGS).is_some()
@@ -79,6 +82,14 @@ fn collect(node: &Node, depth: usize, secret: &mut Vec<Range<usize>>) {
         let opens = depth > 0 || protected(key) || credential(key);
         collect(value, depth + usize::from(opens), secret);
     }
+}
+
+/// Whether a value says where a service keeps a secret, and nothing else.
+fn names_a_place(key: &str, value: &Node) -> bool {
+    const PARTS: [&str; 6] = ["vault", "secret", "version", "namespace", "name", "key"];
+    ["fromKeyVault", "fromSecret"].contains(&key)
+        && !value.entries().is_empty()
+        && value.entries().iter().all(|it| PARTS.contains(&&*it.key))
 }
 
 fn is_reference(text: &super::node::Text) -> bool {

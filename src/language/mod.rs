@@ -17,6 +17,7 @@ mod rollout;
 pub mod rules;
 mod schema;
 mod secrets;
+mod setting;
 mod shapes;
 mod spec;
 pub mod suggest;

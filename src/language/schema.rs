@@ -142,7 +142,7 @@ fn settings(protected: bool) -> Json {
         }
     }
     let description = if protected {
-        "Settings that Azure keeps secret: a text, {fromEnv: NAME} or {fromFile: PATH}. The two PEM settings take paths."
+        "Settings that Azure keeps secret: a text, {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: {vault, secret}} or {fromSecret: {namespace, name, key}}. The two PEM settings take paths."
     } else {
         "Settings of the extension, with the documented keys; case matters."
     };

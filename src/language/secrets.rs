@@ -10,7 +10,7 @@ use crate::source::{Diagnostic, Diagnostics};
 
 use super::env;
 use super::node::Node;
-use super::spec::{Cluster, Origin, ProtectedSetting};
+use super::spec::{Cluster, Origin, ProtectedSetting, SecretKey, VaultSecret};
 
 /// Whether a secret that the environment does not have stops the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,17 @@ impl Reader<'_> {
                     let at = at.join("fromFile");
                     self.file(origin, from_file)
                         .map_err(|it| it.at(origin.value(&at), "named here"))
+                }
+                // Their services are asked once somebody has signed in.
+                ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+                    let VaultSecret { vault, secret, version } = it.clone();
+                    let source = SecretSource::KeyVault { vault, secret, version };
+                    Ok(Secret::unread(source, Encoding::Plain))
+                }
+                ProtectedSetting::FromSecret { from_secret: it } => {
+                    let SecretKey { namespace, name, key } = it.clone();
+                    let source = SecretSource::Object { namespace, name, key };
+                    Ok(Secret::unread(source, Encoding::Plain))
                 }
                 ProtectedSetting::Text(text) if PEM_SETTINGS.contains(&key.as_str()) => {
                     self.pem(origin, key, text).map_err(|it| it.at(origin.value(&at), "named here"))
@@ -157,7 +168,8 @@ fn read_file(path: &Path) -> Result<Arc<str>, String> {
     String::from_utf8(bytes).map(Into::into).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
-/// Fetches a secret again from where it came, as a saved plan needs it.
+/// Fetches a secret again from where it came, as a saved plan needs it; one that a service holds
+/// stays unread.
 ///
 /// # Errors
 /// A finding with code `secret-unset`, `secret-unreadable` or `secret-gone`, or those of reading
@@ -187,6 +199,9 @@ pub fn reread(
             let tree = documents.get(*document).ok_or_else(gone)?;
             let content = tree.find(at).and_then(|(node, _)| node.text()).ok_or_else(gone)?;
             Secret::new(source.clone(), Encoding::Plain, content.value.to_string())
+        }
+        SecretSource::KeyVault { .. } | SecretSource::Object { .. } => {
+            Secret::unread(source.clone(), Encoding::Plain)
         }
     };
     Ok(secret.encoded(encoding))

@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for ProtectedSetting {
             type Value = ProtectedSetting;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, {fromEnv: NAME} or {fromFile: PATH}")
+                f.write_str("a text, {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: …} or {fromSecret: …}")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ProtectedSetting, E> {
@@ -162,23 +162,27 @@ impl<'de> Deserialize<'de> for ProtectedSetting {
                 self,
                 mut map: A,
             ) -> Result<ProtectedSetting, A::Error> {
-                const KEYS: &[&str] = &["fromEnv", "fromFile"];
+                const KEYS: &[&str] = &["fromEnv", "fromFile", "fromKeyVault", "fromSecret"];
                 let mut found = None;
                 while let Some(key) = map.next_key::<String>()? {
                     let next = match key.as_str() {
                         "fromEnv" => ProtectedSetting::FromEnv { from_env: map.next_value()? },
                         "fromFile" => ProtectedSetting::FromFile { from_file: map.next_value()? },
+                        "fromKeyVault" => {
+                            ProtectedSetting::FromKeyVault { from_key_vault: map.next_value()? }
+                        }
+                        "fromSecret" => {
+                            ProtectedSetting::FromSecret { from_secret: map.next_value()? }
+                        }
                         _ => return Err(de::Error::unknown_field(&key, KEYS)),
                     };
                     if found.replace(next).is_some() {
-                        return Err(de::Error::custom(
-                            "it names two sources; keep fromEnv or fromFile",
-                        ));
+                        return Err(de::Error::custom("it names two sources; keep one"));
                     }
                 }
                 found.ok_or_else(|| {
                     de::Error::custom(
-                        "it names no source; write {fromEnv: NAME} or {fromFile: PATH}",
+                        "it names no source; write {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: …} or {fromSecret: …}",
                     )
                 })
             }

@@ -12,6 +12,8 @@ use crate::source::{Diagnostic, Place, Severity};
 
 use super::node::Node;
 
+pub use super::setting::{ProtectedSetting, SecretKey, Setting, VaultSecret};
+
 /// Everything that was loaded: one entry a cluster, fleets already taken apart.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
@@ -383,68 +385,6 @@ impl Profile {
         match self {
             Self::Ga => "ga",
             Self::Preview => "2021-11-preview",
-        }
-    }
-}
-
-/// The value of a setting. Azure takes texts; booleans are sent as `True` and `False`, as `az` does.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
-pub enum Setting {
-    /// A boolean.
-    Bool(bool),
-    /// A whole number.
-    Number(i64),
-    /// A text.
-    Text(String),
-}
-
-impl Setting {
-    /// The text that travels.
-    #[must_use]
-    pub fn wire(&self) -> String {
-        match self {
-            Self::Bool(true) => "True".to_owned(),
-            Self::Bool(false) => "False".to_owned(),
-            Self::Number(it) => it.to_string(),
-            Self::Text(it) => it.clone(),
-        }
-    }
-
-    /// Whether the chart and `az` take it for true: text `true`, without case.
-    #[must_use]
-    pub fn is_true(&self) -> bool {
-        self.wire().eq_ignore_ascii_case("true")
-    }
-}
-
-/// A protected setting: a text (for the PEM settings a path, as `az` takes it), or where to find it.
-#[derive(Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
-pub enum ProtectedSetting {
-    /// The text itself, or the path of a PEM file.
-    Text(String),
-    /// From the environment of the caller.
-    FromEnv {
-        /// Name of the variable.
-        #[schemars(rename = "fromEnv")]
-        from_env: String,
-    },
-    /// From a file.
-    FromFile {
-        /// Path of the file, from the manifest's folder.
-        #[schemars(rename = "fromFile")]
-        from_file: String,
-    },
-}
-
-/// Without the text, which may be a secret.
-impl std::fmt::Debug for ProtectedSetting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text(_) => f.write_str("Text(…)"),
-            Self::FromEnv { from_env } => write!(f, "FromEnv({from_env:?})"),
-            Self::FromFile { from_file } => write!(f, "FromFile({from_file:?})"),
         }
     }
 }

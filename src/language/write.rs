@@ -267,10 +267,32 @@ impl Writer {
         let protected = it.configuration_protected_settings.iter().map(|(key, value)| {
             let source =
                 |word: &str, value: &str| Yaml::Map(vec![(word.to_owned(), self.text(value))]);
+            let parts = |word: &str, parts: &[(&str, Option<&str>)]| {
+                let all = parts
+                    .iter()
+                    .filter_map(|(name, it)| Some(((*name).to_owned(), self.text(it.as_ref()?))));
+                Yaml::Map(vec![(word.to_owned(), Yaml::Map(all.collect()))])
+            };
             let value = match value {
                 ProtectedSetting::Text(it) => self.text(it),
                 ProtectedSetting::FromEnv { from_env } => source("fromEnv", from_env),
                 ProtectedSetting::FromFile { from_file } => source("fromFile", from_file),
+                ProtectedSetting::FromKeyVault { from_key_vault: it } => parts(
+                    "fromKeyVault",
+                    &[
+                        ("vault", Some(&it.vault)),
+                        ("secret", Some(&it.secret)),
+                        ("version", it.version.as_deref()),
+                    ],
+                ),
+                ProtectedSetting::FromSecret { from_secret: it } => parts(
+                    "fromSecret",
+                    &[
+                        ("namespace", Some(&it.namespace)),
+                        ("name", Some(&it.name)),
+                        ("key", Some(&it.key)),
+                    ],
+                ),
             };
             (key.clone(), value)
         });

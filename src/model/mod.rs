@@ -13,7 +13,7 @@ mod value;
 pub use arm_id::ArmId;
 pub use key::{Key, KindName};
 pub use object_ref::ObjectRef;
-pub use origin::{ConfirmedHost, Origin, Trust, Untrusted, same_service};
+pub use origin::{ConfirmedHost, Origin, Trust, Untrusted, is_vault_name, same_service};
 pub use pointer::Pointer;
 pub use secret::{Encoding, Secret, SecretSource, secrets_by_source};
 pub use value::{Later, Value};

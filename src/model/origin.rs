@@ -10,15 +10,26 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// Name, Resource Manager and sign-in service of the public clouds (`az cloud list`).
-const CLOUDS: [(&str, &str, &str); 3] = [
-    ("AzureCloud", "https://management.azure.com", "https://login.microsoftonline.com"),
+/// Name, Resource Manager, sign-in service and key vaults of the public clouds (`az cloud list`).
+const CLOUDS: [(&str, &str, &str, &str); 3] = [
+    (
+        "AzureCloud",
+        "https://management.azure.com",
+        "https://login.microsoftonline.com",
+        "https://vault.azure.net",
+    ),
     (
         "AzureUSGovernment",
         "https://management.usgovcloudapi.net",
         "https://login.microsoftonline.us",
+        "https://vault.usgovcloudapi.net",
     ),
-    ("AzureChinaCloud", "https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn"),
+    (
+        "AzureChinaCloud",
+        "https://management.chinacloudapi.cn",
+        "https://login.chinacloudapi.cn",
+        "https://vault.azure.cn",
+    ),
 ];
 
 /// An address that credentials may be sent to: https, or this machine; without a slash at its end.
@@ -130,8 +141,29 @@ impl Origin {
     /// or `AzureChinaCloud`.
     #[must_use]
     pub fn of_cloud(name: &str) -> Option<(Self, Self)> {
-        let (_, manager, login) = CLOUDS.iter().find(|it| it.0 == name)?;
+        let (_, manager, login, _) = CLOUDS.iter().find(|it| it.0 == name)?;
         Some((Self((*manager).to_owned()), Self((*login).to_owned())))
+    }
+
+    /// What all key vaults of a public cloud lie below; also whom their tokens are for.
+    #[must_use]
+    pub fn vaults_of_cloud(name: &str) -> Option<Self> {
+        CLOUDS.iter().find(|it| it.0 == name).map(|it| Self(it.3.to_owned()))
+    }
+
+    /// A vault below this origin: a host of its own, or on this machine, whose addresses have no
+    /// names below them, a path. `None` for a name that is none, which could lead elsewhere.
+    #[must_use]
+    pub fn vault(&self, name: &str) -> Option<Self> {
+        let url = Url::parse(&self.0).ok()?;
+        let (scheme, host) = (url.scheme(), url.host()?);
+        let port = url.port().map(|it| format!(":{it}")).unwrap_or_default();
+        let at = if is_loopback(&host) {
+            format!("{}/{name}", self.0)
+        } else {
+            format!("{scheme}://{name}.{host}{port}")
+        };
+        is_vault_name(name).then_some(Self(at))
     }
 
     /// The address.
@@ -166,6 +198,17 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a vault may be called so: 3 to 24 letters, digits and hyphens, with a letter first, a
+/// letter or digit last and no two hyphens in a row (Azure docs: resource name rules, Key Vault).
+#[must_use]
+pub fn is_vault_name(name: &str) -> bool {
+    (3..=24).contains(&name.len())
+        && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+        && name.starts_with(|it: char| it.is_ascii_alphabetic())
+        && !name.ends_with('-')
+        && !name.contains("--")
 }
 
 /// Nothing beside scheme, host, port and path.
@@ -241,6 +284,20 @@ mod tests {
         for wrong in ["", "*", "*.example.net", "a/b", "a@b", "a?b", "http://a", "a b"] {
             assert!(wrong.parse::<ConfirmedHost>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_vault_is_below_the_suffix_of_its_cloud_or_nowhere() {
+        let public = Origin::vaults_of_cloud("AzureChinaCloud").unwrap();
+        assert_eq!(public.vault("kv-1").unwrap().as_str(), "https://kv-1.vault.azure.cn");
+        let local = Trust::default().origin("http://127.0.0.1:8443/vaults").unwrap();
+        assert_eq!(local.vault("kv1").unwrap().as_str(), "http://127.0.0.1:8443/vaults/kv1");
+        let long = "a".repeat(25);
+        for name in ["", "a", "evil.example.net", "a/b", "a@b", "1ab", "ab-", "a--b", "a b", &long]
+        {
+            assert_eq!(public.vault(name), None, "{name}");
+        }
+        assert!(!public.vault("kv1").unwrap().covers("https://kv2.vault.azure.cn/secrets/a"));
     }
 
     #[test]

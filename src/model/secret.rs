@@ -26,6 +26,32 @@ pub enum SecretSource {
         /// Where in the document.
         at: Pointer,
     },
+    /// A secret of an Azure Key Vault, read when it is sent.
+    KeyVault {
+        /// The vault's name.
+        vault: String,
+        /// The secret's name.
+        secret: String,
+        /// Its version; without one, the newest.
+        version: Option<String>,
+    },
+    /// A key of a Secret in the cluster itself.
+    Object {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The key in its data.
+        key: String,
+    },
+}
+
+impl SecretSource {
+    /// Whether a service has to be asked for it, so that it is not at hand before anybody signed in.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        matches!(self, Self::KeyVault { .. } | Self::Object { .. })
+    }
 }
 
 impl fmt::Display for SecretSource {
@@ -34,6 +60,15 @@ impl fmt::Display for SecretSource {
             Self::Env(name) => write!(f, "environment variable {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Manifest { file, at, .. } => write!(f, "{} at {at}", file.display()),
+            Self::KeyVault { vault, secret, version: None } => {
+                write!(f, "secret {secret} of key vault {vault}")
+            }
+            Self::KeyVault { vault, secret, version: Some(version) } => {
+                write!(f, "secret {secret} of key vault {vault}, version {version}")
+            }
+            Self::Object { namespace, name, key } => {
+                write!(f, "key {key} of Secret {namespace}/{name}")
+            }
         }
     }
 }
@@ -47,6 +82,37 @@ pub enum Encoding {
     Plain,
     /// Base64 of the text, as `az` sends PEM files.
     Base64,
+    /// Base64 of the certificates of a PEM text: a vault keeps them in one text with their key.
+    Certificates,
+    /// Base64 of the private key of a PEM text.
+    PrivateKey,
+}
+
+impl Encoding {
+    fn of(self, content: &str) -> String {
+        let base64 = |it: &str| base64::engine::general_purpose::STANDARD.encode(it);
+        match self {
+            Self::Plain => content.to_owned(),
+            Self::Base64 => base64(content),
+            Self::Certificates => base64(&pem_blocks(content, "CERTIFICATE-----")),
+            Self::PrivateKey => base64(&pem_blocks(content, "PRIVATE KEY-----")),
+        }
+    }
+}
+
+/// The blocks of a PEM text whose label ends so; the whole text where it has none.
+fn pem_blocks(text: &str, label: &str) -> String {
+    let (mut found, mut inside) = (String::new(), false);
+    for line in text.lines() {
+        let line = line.trim_end();
+        inside |= line.starts_with("-----BEGIN ") && line.ends_with(label);
+        if inside {
+            found.push_str(line);
+            found.push('\n');
+        }
+        inside &= !line.starts_with("-----END ");
+    }
+    if found.is_empty() { text.to_owned() } else { found }
 }
 
 /// A secret with its source. It has no `Display`, its `Debug` shows the source only, and it
@@ -84,11 +150,7 @@ impl Secret {
     /// The text as it travels. Only for building a request body and for checking a certificate.
     #[must_use]
     pub fn expose(&self) -> Option<String> {
-        let content = self.content.as_ref()?.expose_secret();
-        Some(match self.encoding {
-            Encoding::Plain => content.to_owned(),
-            Encoding::Base64 => base64::engine::general_purpose::STANDARD.encode(content),
-        })
+        Some(self.encoding.of(self.content.as_ref()?.expose_secret()))
     }
 
     /// A fingerprint of the content, 16 hex digits; of an unread secret the one that it was saved
@@ -100,6 +162,24 @@ impl Secret {
             Some(content) => Some(fingerprint::of(content.expose_secret(), resource)),
             None => self.remembered.clone(),
         }
+    }
+
+    /// The secret with its content, to be sent.
+    #[must_use]
+    pub fn opened(&self, content: String) -> Self {
+        Self { content: Some(content.into()), ..self.clone() }
+    }
+
+    /// Takes a version of the vault for its fingerprint: a vault gives every value a version, so
+    /// that the content stays closed until it is sent.
+    pub fn set_version(&mut self, version: &str) {
+        self.remembered = Some(version.to_owned());
+    }
+
+    /// The version that was found, or that the fingerprint stands for.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.remembered.as_deref()
     }
 
     /// Keeps the fingerprint, so that a saved plan can be compared and shown without the content.
@@ -175,5 +255,15 @@ mod tests {
         assert_eq!(secret.expose().unwrap(), "Y2FuYXJ5");
         assert_ne!(secret.fingerprint("/a"), secret.fingerprint("/b"));
         assert_eq!(secret.fingerprint("/A"), secret.fingerprint("/a"));
+    }
+
+    #[test]
+    fn a_pem_text_of_a_vault_is_taken_apart() {
+        let block = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+        let (key, leaf, root) = (block("PRIVATE KEY"), block("CERTIFICATE"), block("CERTIFICATE"));
+        let whole = format!("Bag Attributes\n{key}subject=x\r\n{leaf}{root}");
+        assert_eq!(pem_blocks(&whole, "CERTIFICATE-----"), format!("{leaf}{root}"));
+        assert_eq!(pem_blocks(&whole, "PRIVATE KEY-----"), key);
+        assert_eq!(pem_blocks("no pem", "CERTIFICATE-----"), "no pem");
     }
 }

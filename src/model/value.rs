@@ -120,6 +120,20 @@ impl Value {
         found
     }
 
+    /// Every secret whose content is not at hand.
+    #[must_use]
+    pub fn closed_secrets(&self) -> Vec<&Secret> {
+        let mut found = Vec::new();
+        self.walk(&Pointer::root(), &mut |_, value| {
+            if let Self::Secret(secret) = value
+                && secret.expose().is_none()
+            {
+                found.push(secret);
+            }
+        });
+        found
+    }
+
     /// Visits every value in path order, parents before children.
     pub fn walk<'a>(&'a self, at: &Pointer, visit: &mut dyn FnMut(&Pointer, &'a Self)) {
         visit(at, self);

@@ -3,6 +3,7 @@
 mod azure;
 mod cluster;
 mod orphans;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt as _;
 
 pub use orphans::search;
+pub use secrets::secrets;
 
 use crate::client::ApiError;
 use crate::client::arm;

@@ -9,7 +9,7 @@ use crate::model::{ArmId, Json};
 use crate::resource::rights::{Access, Rights};
 
 /// Roles for machines: `azure` is a list of role definitions, `kubernetes` has the roles of each
-/// cluster. `title` names what they are for.
+/// cluster, `keyVaults` the data actions at each vault. `title` names what they are for.
 #[must_use]
 pub fn json(rights: &Rights, title: &str) -> Json {
     let clusters =
@@ -17,6 +17,7 @@ pub fn json(rights: &Rights, title: &str) -> Json {
     json!({
         "azure": definitions(rights, title),
         "kubernetes": clusters.collect::<BTreeMap<String, Vec<Json>>>(),
+        "keyVaults": rights.vaults,
     })
 }
 
@@ -27,6 +28,22 @@ pub fn text(rights: &Rights, title: &str) -> String {
     for role in definitions(rights, title) {
         text.push_str("# Azure: az role definition create --role-definition @FILE\n");
         text.push_str(&serde_json::to_string_pretty(&role).unwrap_or_default());
+        text.push_str("\n---\n");
+    }
+    for (vault, actions) in rights.vaults.iter().filter(|it| !it.1.is_empty()) {
+        let (role, policy) = match actions.iter().any(|it| it.contains("/getSecret/")) {
+            true => ("Key Vault Secrets User", "get list"),
+            false => ("Key Vault Reader", "list"),
+        };
+        let lines = [
+            format!(
+                "# Key vault {vault}: az role assignment create --assignee PRINCIPAL --role \"{role}\" --scope ID_OF_VAULT"
+            ),
+            format!(
+                "# or, where it has access policies: az keyvault set-policy --name {vault} --object-id PRINCIPAL --secret-permissions {policy}"
+            ),
+        ];
+        text.push_str(&lines.join("\n"));
         text.push_str("\n---\n");
     }
     // Clusters of a fleet mostly need the same.

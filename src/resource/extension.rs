@@ -381,6 +381,10 @@ impl Kind for Extension {
         Impact::DisruptsJobsAndEndpoints
     }
 
+    fn secrets(&self) -> Vec<&Secret> {
+        self.protected.values().collect()
+    }
+
     fn secrets_mut(&mut self) -> Vec<&mut Secret> {
         self.protected.values_mut().collect()
     }

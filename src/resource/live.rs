@@ -127,6 +127,12 @@ impl Snapshot {
         self.document(key)?.pointer(pointer)?.as_str()
     }
 
+    /// Why there is nothing to say about a resource.
+    #[must_use]
+    pub fn why_unread(&self, key: &Key) -> String {
+        self.unread.get(key).map_or_else(|| format!("{key} was not read"), ToString::to_string)
+    }
+
     /// The Azure resource of the cluster of a scope.
     #[must_use]
     pub fn cluster(&self, scope: &str) -> Option<&Json> {

@@ -212,7 +212,12 @@ pub trait Kind: Send + Sync {
         None
     }
 
-    /// The secrets it sends, in a stable order, for filling in what a saved plan leaves out.
+    /// The secrets it sends.
+    fn secrets(&self) -> Vec<&crate::model::Secret> {
+        Vec::new()
+    }
+
+    /// The same in a stable order, for filling in what a saved plan leaves out.
     fn secrets_mut(&mut self) -> Vec<&mut crate::model::Secret> {
         Vec::new()
     }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::graph::{Desired, Node};
 use super::{Change, Live, Method, Read, Readiness, Request, Snapshot, Target, Verb, orphans};
-use crate::model::{ArmId, Json, KindName, Later, ObjectRef, Value};
+use crate::model::{ArmId, Json, KindName, Later, ObjectRef, SecretSource, Value};
 
 /// One thing that somebody may do in a cluster, as an access review asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,13 @@ pub struct Rights {
     pub azure: BTreeMap<ArmId, Actions>,
     /// By name of the cluster.
     pub kubernetes: BTreeMap<String, BTreeSet<Access>>,
+    /// Data actions by name of the key vault.
+    pub vaults: BTreeMap<String, BTreeSet<&'static str>>,
 }
+
+/// What reading versions of secrets takes, and reading their values (Azure docs: Key Vault, RBAC).
+const READ_VERSIONS: &str = "Microsoft.KeyVault/vaults/secrets/readMetadata/action";
+const READ_VALUE: &str = "Microsoft.KeyVault/vaults/secrets/getSecret/action";
 
 impl Rights {
     /// What reading the live state of a graph takes, its orphans included, and with `changes` what
@@ -88,6 +94,9 @@ impl Rights {
             }
             if changes && !key.kind.read_only() {
                 rights.add_changes(desired, node);
+            }
+            for secret in kind.secrets() {
+                rights.add_secret(&key.scope, &secret.source, changes);
             }
         }
         let lists = orphans::first_reads(desired, &world);
@@ -137,6 +146,22 @@ impl Rights {
                     self.add_request(desired, scope, &Request::DeleteObject { object });
                 }
             }
+        }
+    }
+
+    /// What it takes to know a secret, and with `value` to send it.
+    fn add_secret(&mut self, scope: &str, source: &SecretSource, value: bool) {
+        match source {
+            SecretSource::KeyVault { vault, version, .. } => {
+                let own = self.vaults.entry(vault.clone()).or_default();
+                own.extend(version.is_none().then_some(READ_VERSIONS));
+                own.extend(value.then_some(READ_VALUE));
+            }
+            SecretSource::Object { namespace, name, .. } => {
+                let object = ObjectRef::cluster("v1", "Secret", "secrets", name);
+                self.access(scope, "get", &object.in_namespace(namespace));
+            }
+            SecretSource::Env(_) | SecretSource::File(_) | SecretSource::Manifest { .. } => {}
         }
     }
 

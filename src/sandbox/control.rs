@@ -16,8 +16,10 @@ use crate::error::SandboxError;
 use crate::json::set_pointer;
 use crate::progress::advance;
 use crate::sandbox::{Access, Sandbox, show};
+use crate::state::id;
 use crate::state::lock::Lock;
 use crate::state::world::World;
+use crate::vault;
 
 /// What is changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -168,6 +170,9 @@ fn set_arm(world: &mut World, id: &str, pointer: &str, value: Json) -> Result<()
         return Err(SandboxError::UnknownResource { id: id.to_owned() });
     };
     set_pointer(&mut stored.body, pointer, value);
+    if id::type_of(id) == vault::SECRETS {
+        vault::settle(world, id);
+    }
     Ok(())
 }
 

@@ -27,12 +27,13 @@ mod tests_fleet;
 #[cfg(test)]
 mod tests_state;
 mod tls;
+mod vault;
 mod wire;
 
 pub use self::control::{Deed, Place};
 pub use self::error::SandboxError;
 pub use self::sandbox::{Access, Sandbox};
-pub use self::seed::{Seed, SeedCluster};
+pub use self::seed::{Held, Seed, SeedCluster, SeedSecret};
 pub use self::serve::{Listening, ServeOptions};
 pub use self::state::clock::Pace;
 pub use self::wire::{FAULT_HEADER, FAULT_STATUS};

@@ -164,6 +164,8 @@ fn metadata(call: &Call) -> Reply {
             "authentication": {"loginEndpoint": format!("{base}/adfs"), "audiences": audiences}}),
         );
     }
+    // An address of this machine has no names below it.
+    let vaults = format!("{}/vaults", base.split("://").nth(1).unwrap_or(base));
     let cloud = json!({
         "name": "AmlplanSandbox", "resourceManager": base, "microsoftGraphResourceId": format!("{base}/"), "portal": base,
         "gallery": base, "graph": base, "graphAudience": base, "batch": base, "media": base, "sqlManagement": base,
@@ -171,7 +173,7 @@ fn metadata(call: &Call) -> Reply {
         "appInsightsResourceId": base, "appInsightsTelemetryChannelResourceId": base, "attestationResourceId": base,
         "synapseAnalyticsResourceId": base, "ossrDbmsResourceId": base, "ossrdbmsResourceId": base,
         "authentication": {"loginEndpoint": base, "audiences": audiences, "tenant": "common", "identityProvider": "AAD"},
-        "suffixes": {"storage": "core.windows.net", "keyVaultDns": "vault.azure.net", "acrLoginServer": "azurecr.io",
+        "suffixes": {"storage": "core.windows.net", "keyVaultDns": vaults, "acrLoginServer": "azurecr.io",
             "sqlServerHostname": "database.windows.net", "mhsmDns": "managedhsm.azure.net", "azureDataLakeStoreFileSystem": "azuredatalakestore.net",
             "azureFrontDoorEndpointSuffix": "azurefd.net", "storageSyncEndpointSuffix": "afs.azure.net",
             "postgresqlServerEndpoint": "postgres.database.azure.com", "mysqlServerEndpoint": "mysql.database.azure.com",
@@ -233,7 +235,8 @@ pub(crate) fn caller(world: &World, call: &Call) -> Principal {
     Principal { client, object }
 }
 
-fn claims(token: &str) -> Option<Json> {
+/// The claims of a token that was made here.
+pub(crate) fn claims(token: &str) -> Option<Json> {
     let middle = token.split('.').nth(1)?;
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(middle).ok()?)
         .ok()

@@ -14,6 +14,7 @@ use crate::sandbox::Sandbox;
 use crate::state::clock::Pace;
 use crate::state::faults::Fault;
 use crate::state::world::World;
+use crate::vault;
 use crate::wire::{Call, Reply, broken};
 
 /// The scheme a server puts into a request whose URI is relative.
@@ -85,6 +86,9 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
     }
     if !matches!(call.method, Method::GET | Method::HEAD) {
         world.revision += 1;
+    }
+    if let Some(reply) = vault::handle(world, call) {
+        return (Outcome::Reply(reply), fault);
     }
     let outcome = if kubernetes {
         kubefront::handle(world, call)

@@ -13,6 +13,7 @@ use crate::state::event::Event;
 use crate::state::id::{self, parent_id};
 use crate::state::world::World;
 use crate::state::world_file::{FileCluster, WorldFile};
+use crate::vault;
 
 /// What a manifest presupposes. All ids are the caller's; locations are region names such as `westeurope`.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Seed {
     pub workspaces: Vec<(String, String, String, String)>,
     /// ARM ids of user-assigned identities.
     pub identities: Vec<String>,
+    /// Secrets of key vaults.
+    pub vault_secrets: Vec<SeedSecret>,
     /// ARM ids of other resources, such as the registries and storage accounts that role assignments are for.
     pub resources: Vec<String>,
 }
@@ -48,8 +51,32 @@ pub struct SeedCluster {
     pub distribution: Option<String>,
     /// Region name.
     pub location: String,
-    /// Namespace and name of the TLS Secrets the manifest refers to.
-    pub secrets: Vec<(String, String)>,
+    /// The Secrets the manifest refers to.
+    pub secrets: Vec<SeedSecret>,
+}
+
+/// A Secret of a cluster, or a secret of a key vault, that a manifest presupposes.
+#[derive(Clone, Debug)]
+pub struct SeedSecret {
+    /// Its namespace, or the ARM id of its vault.
+    pub at: String,
+    /// Its name.
+    pub name: String,
+    /// What it holds, by key; a secret of a vault has no keys.
+    pub data: Vec<(String, Held)>,
+}
+
+/// What a secret holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A certificate in PEM.
+    Certificate,
+    /// Its private key.
+    PrivateKey,
+    /// Both in one text.
+    Both,
+    /// Any text.
+    Text,
 }
 
 const DEFAULT_LOCATION: &str = "westeurope";
@@ -78,6 +105,15 @@ pub(crate) fn seed(world: &mut World, seed: &Seed) {
     }
     for resource in &seed.resources {
         seed_resource(world, resource);
+    }
+    for secret in &seed.vault_secrets {
+        seed_resource(world, &secret.at);
+        let id = format!("{}/secrets/{}", secret.at, secret.name);
+        if first_time(world, &id) && world.get(&id).is_none() {
+            for (_, value) in made(world, &id, &secret.data) {
+                vault::put(world, &id, &value, None);
+            }
+        }
     }
     world.seeding = false;
 }
@@ -237,9 +273,9 @@ fn seed_cluster(world: &mut World, cluster: &SeedCluster) {
         world.put(&id, body);
         clusters::materialise(world, &id);
     }
-    for (namespace, name) in &cluster.secrets {
-        if first_time(world, &format!("{id}/secrets/{namespace}/{name}")) {
-            put_secret(world, &id, namespace, name);
+    for secret in &cluster.secrets {
+        if first_time(world, &format!("{id}/secrets/{}/{}", secret.at, secret.name)) {
+            put_secret(world, &id, secret);
         }
     }
 }
@@ -282,19 +318,29 @@ fn cluster_body(
     body
 }
 
-/// A TLS Secret as the documentation makes it: Opaque, with `cert.pem` and `key.pem`.
-fn put_secret(world: &mut World, cluster: &str, namespace: &str, name: &str) {
+/// Contents of a secret by key: parts of one certificate, and texts.
+fn made(world: &World, id: &str, data: &[(String, Held)]) -> Vec<(String, String)> {
+    let names = vec!["ml.example.com".to_owned(), "*.example.com".to_owned()];
+    let Ok(made) = rcgen::generate_simple_self_signed(names) else { return Vec::new() };
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let content = |name: &str, held: Held| match held {
+        Held::Certificate => certificate.clone(),
+        Held::PrivateKey => key.clone(),
+        Held::Both => format!("{key}{certificate}"),
+        Held::Text => world.guid(&format!("secret {id} {name}")),
+    };
+    data.iter().map(|(name, held)| (name.clone(), content(name, *held))).collect()
+}
+
+fn put_secret(world: &mut World, cluster: &str, secret: &SeedSecret) {
     use base64::Engine;
     let now = world.kube_stamp();
-    let Ok(made) = rcgen::generate_simple_self_signed(vec![
-        "ml.example.com".to_owned(),
-        "*.example.com".to_owned(),
-    ]) else {
-        return;
-    };
-    let encode = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
-    let object = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name, "namespace": namespace},
-        "data": {"cert.pem": encode(made.cert.pem()), "key.pem": encode(made.signing_key.serialize_pem())}});
+    let SeedSecret { at: namespace, name, data } = secret;
+    let mut object = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": name, "namespace": namespace}, "data": {}});
+    for (key, content) in made(world, &format!("{cluster}/{namespace}/{name}"), data) {
+        object["data"][key] = json!(base64::engine::general_purpose::STANDARD.encode(content));
+    }
     if let Some(cluster) = world.cluster_mut(cluster) {
         ensure_namespace(cluster, namespace, &now);
         cluster.store_mut().put(

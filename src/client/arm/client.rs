@@ -1,8 +1,9 @@
 //! Requests to Azure Resource Manager that change nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,6 +62,8 @@ struct Inner {
     limiter: Limiter,
     /// Milliseconds the server last advised to wait between two reads; 0 when it never did.
     pace: AtomicU64,
+    /// Readers of key vaults, by name.
+    vaults: Mutex<BTreeMap<String, Reader>>,
 }
 
 impl fmt::Debug for Reader {
@@ -128,7 +131,23 @@ impl Reader {
         let (budget, limiter) = (Budget::default(), Limiter::default());
         let pace = AtomicU64::new(0);
         let line = Line::new(transport, SOCKETS);
-        Self(Arc::new(Inner { line, cloud, token, run, budget, limiter, pace }))
+        let vaults = Mutex::default();
+        Self(Arc::new(Inner { line, cloud, token, run, budget, limiter, pace, vaults }))
+    }
+
+    /// Reads from a key vault of the cloud, with tokens that are for vaults; `None` where the cloud
+    /// has no vaults that may have credentials, or the name is none.
+    #[must_use]
+    pub fn vault(&self, name: &str) -> Option<Self> {
+        let mut known = self.0.vaults.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = known.get(name) {
+            return Some(reader.clone());
+        }
+        let cloud = self.0.cloud.of_vault(name)?;
+        let token = self.0.token.towards(&cloud.scope());
+        let reader = Self::new(self.0.line.transport(), cloud, token, self.0.run.clone());
+        known.insert(name.to_owned(), reader.clone());
+        Some(reader)
     }
 
     /// Whether both share connections, tokens and limits.

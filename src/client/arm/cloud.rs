@@ -19,6 +19,8 @@ pub struct Cloud {
     pub authority: Origin,
     /// Whom the tokens are for; `/.default` makes it a scope.
     pub audience: String,
+    /// What its key vaults lie below, where that may have credentials.
+    pub vaults: Option<Origin>,
 }
 
 const METADATA: &str = "/metadata/endpoints?api-version=2022-09-01";
@@ -29,14 +31,23 @@ impl Cloud {
     pub fn named(name: &str) -> Option<Self> {
         let (resource_manager, authority) = Origin::of_cloud(name)?;
         let audience = resource_manager.to_string();
-        Some(Self::custom(name, resource_manager, authority, &audience))
+        let vaults = Origin::vaults_of_cloud(name);
+        Some(Self { vaults, ..Self::custom(name, resource_manager, authority, &audience) })
     }
 
-    /// A cloud by its addresses.
+    /// A cloud by its addresses; nothing is known of its vaults.
     #[must_use]
     pub fn custom(name: &str, resource_manager: Origin, authority: Origin, audience: &str) -> Self {
         let audience = audience.trim_end_matches('/').to_owned();
-        Self { name: name.into(), resource_manager, authority, audience }
+        Self { name: name.into(), resource_manager, authority, audience, vaults: None }
+    }
+
+    /// One vault as a cloud of its own: its address, and whom tokens for it are for.
+    #[must_use]
+    pub(super) fn of_vault(&self, name: &str) -> Option<Self> {
+        let vaults = self.vaults.as_ref()?;
+        let (address, authority) = (vaults.vault(name)?, self.authority.clone());
+        Some(Self::custom(&self.name, address, authority, vaults.as_str()))
     }
 
     /// The scope to ask tokens for.
@@ -88,12 +99,17 @@ impl Cloud {
         let name = document["name"].as_str().unwrap_or("Custom");
         let manager = document["resourceManager"].as_str().unwrap_or(resource_manager.as_str());
         let login = need("/authentication/loginEndpoint")?;
-        Ok(Self::custom(
+        let cloud = Self::custom(
             name,
             origin("/resourceManager", manager)?,
             origin("/authentication/loginEndpoint", login)?,
             need("/authentication/audiences/0")?,
-        ))
+        );
+        // Few need it, so that one that is not trusted is refused where it is asked for.
+        let suffix = document.pointer("/suffixes/keyVaultDns").and_then(Json::as_str);
+        let scheme = resource_manager.as_str().split("://").next().unwrap_or("https");
+        let vaults = suffix.map(|it| format!("{scheme}://{}", it.trim_start_matches('.')));
+        Ok(Self { vaults: vaults.and_then(|it| trust.origin(&it).ok()), ..cloud })
     }
 }
 

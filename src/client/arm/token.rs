@@ -30,7 +30,9 @@ pub struct TokenSource(Arc<Inner>);
 struct Inner {
     /// Ways in order. Makes a credential anew each time: credentials keep tokens of their own, and
     /// would answer with one that Azure has refused.
-    ways: Vec<Box<Factory>>,
+    ways: Arc<Vec<Box<Factory>>>,
+    /// The way that gave a token: a run has one identity, whomever its tokens are for.
+    way: Arc<Mutex<Option<usize>>>,
     #[cfg(test)]
     fixed: Option<HeaderValue>,
     scope: String,
@@ -43,8 +45,6 @@ struct State {
     renew_at: Option<Instant>,
     ends_at: Option<Instant>,
     serial: u64,
-    /// The way that gave a token.
-    way: Option<usize>,
 }
 
 /// A token ready to send.
@@ -80,9 +80,22 @@ impl TokenSource {
 
     pub(super) fn made(scope: &str, ways: Vec<Box<Factory>>) -> Self {
         Self(Arc::new(Inner {
-            ways,
+            ways: Arc::new(ways),
+            way: Arc::default(),
             #[cfg(test)]
             fixed: None,
+            scope: scope.into(),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Tokens of the same identity for somebody else.
+    pub(super) fn towards(&self, scope: &str) -> Self {
+        Self(Arc::new(Inner {
+            ways: Arc::clone(&self.0.ways),
+            way: Arc::clone(&self.0.way),
+            #[cfg(test)]
+            fixed: self.0.fixed.clone(),
             scope: scope.into(),
             state: Mutex::default(),
         }))
@@ -103,7 +116,7 @@ impl TokenSource {
             return Ok(Bearer { header: header.clone(), serial: state.serial, renewable: true });
         }
         let usable = !is_refused && state.ends_at.is_some_and(|it| now < it);
-        match fetch(&mut state, &self.0.ways, &self.0.scope).await {
+        match self.fetch(&mut state).await {
             Ok(()) => state.serial += 1,
             // An early renewal that fails costs nothing while the old token still counts.
             Err(error) if usable => tracing::debug!(%error, "renewing the token failed"),
@@ -122,31 +135,38 @@ impl TokenSource {
     }
 }
 
-/// The first way that gives a token is the only one from then on: a run has one identity.
-async fn fetch(state: &mut State, ways: &[Box<Factory>], scope: &str) -> azure_core::Result<()> {
-    let mut said = Vec::new();
-    for (index, factory) in ways.iter().enumerate() {
-        if state.way.is_some_and(|way| way != index) {
-            continue;
-        }
-        let get = async { factory()?.get_token(&[scope], None).await };
-        let last = index + 1 == ways.len() || state.way.is_some();
-        let answer =
-            if last { Some(get.await) } else { clock::until(clock::after(PATIENCE), get).await };
-        let error = match answer {
-            Some(Ok(token)) => {
-                state.way = Some(index);
-                keep(state, &token);
-                return Ok(());
+impl TokenSource {
+    /// The first way that gives a token is the only one from then on: a run has one identity.
+    async fn fetch(&self, state: &mut State) -> azure_core::Result<()> {
+        let Inner { ways, scope, .. } = &*self.0;
+        let mut chosen = self.0.way.lock().await;
+        let mut said = Vec::new();
+        for (index, factory) in ways.iter().enumerate() {
+            if chosen.is_some_and(|way| way != index) {
+                continue;
             }
-            Some(Err(error)) if last && said.is_empty() => return Err(error),
-            Some(Err(error)) => error.to_string(),
-            None => format!("no answer in {} s", PATIENCE.as_secs()),
-        };
-        tracing::debug!(%error, "this way to sign in does not work here");
-        said.push(error);
+            let get = async { factory()?.get_token(&[scope], None).await };
+            let last = index + 1 == ways.len() || chosen.is_some();
+            let answer = if last {
+                Some(get.await)
+            } else {
+                clock::until(clock::after(PATIENCE), get).await
+            };
+            let error = match answer {
+                Some(Ok(token)) => {
+                    *chosen = Some(index);
+                    keep(state, &token);
+                    return Ok(());
+                }
+                Some(Err(error)) if last && said.is_empty() => return Err(error),
+                Some(Err(error)) => error.to_string(),
+                None => format!("no answer in {} s", PATIENCE.as_secs()),
+            };
+            tracing::debug!(%error, "this way to sign in does not work here");
+            said.push(error);
+        }
+        Err(azure_core::Error::with_message(ErrorKind::Credential, said.join("; then ")))
     }
-    Err(azure_core::Error::with_message(ErrorKind::Credential, said.join("; then ")))
 }
 
 fn keep(state: &mut State, token: &AccessToken) {

@@ -51,6 +51,11 @@ impl Line {
         }
     }
 
+    /// What carries its requests, for a line to another server.
+    pub(in crate::client) fn transport(&self) -> Transport {
+        self.transport.clone()
+    }
+
     /// Sends one request.
     pub(in crate::client) async fn send(
         &self,

@@ -11,6 +11,7 @@ mod names;
 mod openshift;
 mod quantity;
 mod router;
+mod secrets;
 mod settings;
 mod versions;
 mod view;
@@ -48,6 +49,7 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
         versions::check(view, &mut found);
         if settings::reasonable(view, &mut found) {
             settings::check(view, &mut found);
+            secrets::check(view, &mut found);
             router::check(view, &mut found);
         }
         certificates::check(view, now, &mut certificates, &mut found);

@@ -34,8 +34,14 @@ pub(super) fn declared_key(wire: &str) -> &str {
 
 /// The value under which a declared protected setting travels.
 pub(super) fn protected_value(declared: &str, secret: &Secret) -> Value {
-    let pem = PEM.iter().any(|(it, _)| *it == declared);
-    Value::Secret(if pem { secret.encoded(Encoding::Base64) } else { secret.clone() })
+    let encoding = match PEM.iter().position(|(it, _)| *it == declared) {
+        // Vaults, and often Secrets, hold certificate and key in one text.
+        Some(0) if secret.source.is_remote() => Encoding::Certificates,
+        Some(_) if secret.source.is_remote() => Encoding::PrivateKey,
+        Some(_) => Encoding::Base64,
+        None => Encoding::Plain,
+    };
+    Value::Secret(secret.encoded(encoding))
 }
 
 /// What a fact of the cluster makes of a setting; `None` where it makes none.

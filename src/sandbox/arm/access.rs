@@ -86,6 +86,20 @@ pub(crate) fn check(world: &World, call: &Call, target: &Target) -> Result<(), R
     Err(refuse("forbidden", &[&caller.client, &caller.object, &action, &scope]))
 }
 
+/// Whether the caller may do something with data. What is granted to manage resources gives no right to their data, so
+/// that only patterns which name the provider count ("Azure docs: data actions").
+pub(crate) fn allows_data(world: &World, caller: &str, id: &str, action: &str) -> bool {
+    let key = id::key(id);
+    let names =
+        |it: &String| it.to_ascii_lowercase().starts_with("microsoft.keyvault/vaults/secrets/");
+    grants(world, caller).is_none_or(|grants| {
+        grants.iter().filter(|(at, _)| covers(at, &key)).any(|(_, rights)| {
+            let actions = rights.actions.iter().filter(|it| names(it)).cloned().collect();
+            allows(&Rights { actions, not_actions: rights.not_actions.clone() }, action)
+        })
+    })
+}
+
 /// A test for what lists and the index may show the caller.
 pub(crate) fn reader<'a>(world: &'a World, call: &Call) -> impl Fn(&str) -> bool + use<'a> {
     let grants = grants(world, &login::caller(world, call).object);

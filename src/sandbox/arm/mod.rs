@@ -1,6 +1,6 @@
 //! Azure Resource Manager and the services behind it.
 
-mod access;
+pub(crate) mod access;
 pub(crate) mod answer;
 mod authorization;
 mod batch;

@@ -7,6 +7,7 @@ use super::answer::{Ask, matches, method_not_allowed, not_found};
 use super::heartbeat::heard;
 use super::{clusters, extensions, generic, log_analytics, messaging, ml, providers};
 use crate::state::world::World;
+use crate::vault;
 use crate::wire::{Answer, Reply};
 
 type Act = fn(&mut World, &Ask<'_>) -> Answer;
@@ -81,6 +82,15 @@ const SERVICES: &[Service] = &[
         put: ml::attach,
         patch: ml::refuse_patch,
         delete: ml::detach,
+        ..PLAIN
+    },
+    Service {
+        kind: vault::SECRETS,
+        put: |world, ask| {
+            generic::put(world, ask, |_, _| {})?;
+            vault::settle(world, &ask.id);
+            Ok(Reply::ok(world.body(&ask.id).cloned().unwrap_or_default()))
+        },
         ..PLAIN
     },
     Service { kind: "microsoft.operationalinsights/workspaces", put: log_analytics::put, ..PLAIN },

@@ -1,0 +1,89 @@
+//! Secrets that a service holds: names, and whether the service can be asked.
+//! Sources: Azure docs: resource name rules, Key Vault; Kubernetes docs: Secrets.
+
+use crate::language::{Access, ProtectedSetting};
+use crate::model::is_vault_name;
+use crate::source::{Diagnostic, Diagnostics};
+
+use super::names::{is_label, is_subdomain};
+use super::view::View;
+
+pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
+    let Some(settings) = view.settings() else { return };
+    for (key, setting) in &settings.extension.configuration_protected_settings {
+        let (source, parts) = parts(setting);
+        for Part { field, text, .. } in parts.iter().filter(|it| !it.fits) {
+            let help = help(field);
+            let at = ["extension", "configurationProtectedSettings", key, source, field];
+            let at = view.cluster.origin.value(&at.into_iter().collect());
+            let message = format!("`{text}` cannot be the {field} of a secret");
+            let finding = Diagnostic::error("bad-secret-reference", message);
+            found.push(finding.with_help(help).at(at, "here"));
+        }
+        if source == SECRET && view.cluster.cluster.access == Access::AzureOnly {
+            let message = format!(
+                "`{key}` comes from a Secret in the cluster, and `access: azureOnly` never asks the cluster"
+            );
+            found.push(
+                Diagnostic::error("bad-secret-reference", message)
+                    .with_help("write access: kubernetes, or take the secret from a vault, a file or a variable")
+                    .at(settings.key_place(key), "needs the Kubernetes API")
+                    .at(view.value("/cluster/access"), "never asked"),
+            );
+        }
+    }
+}
+
+const SECRET: &str = "fromSecret";
+
+/// A part of a reference, and whether it can be one.
+struct Part<'a> {
+    field: &'static str,
+    text: &'a str,
+    fits: bool,
+}
+
+fn parts(setting: &ProtectedSetting) -> (&'static str, Vec<Part<'_>>) {
+    let made_of = |text: &str, more: &[u8], most: usize| {
+        let allowed = |it: u8| it.is_ascii_alphanumeric() || more.contains(&it);
+        (1..=most).contains(&text.len()) && text.bytes().all(allowed)
+    };
+    match setting {
+        ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+            let mut parts = vec![
+                Part { field: "vault", text: &it.vault, fits: is_vault_name(&it.vault) },
+                Part { field: "secret", text: &it.secret, fits: made_of(&it.secret, b"-", 127) },
+            ];
+            parts.extend(it.version.as_ref().map(|text| {
+                let fits = made_of(text, b"", 127);
+                Part { field: "version", text, fits }
+            }));
+            ("fromKeyVault", parts)
+        }
+        ProtectedSetting::FromSecret { from_secret: it } => {
+            let parts = vec![
+                Part { field: "namespace", text: &it.namespace, fits: is_label(&it.namespace) },
+                Part { field: "name", text: &it.name, fits: is_subdomain(&it.name) },
+                Part { field: "key", text: &it.key, fits: made_of(&it.key, b"-_.", 253) },
+            ];
+            (SECRET, parts)
+        }
+        ProtectedSetting::Text(_)
+        | ProtectedSetting::FromEnv { .. }
+        | ProtectedSetting::FromFile { .. } => ("", Vec::new()),
+    }
+}
+
+fn help(field: &str) -> &'static str {
+    match field {
+        "vault" => "write the vault's name without its domain: 3 to 24 letters, digits and hyphens",
+        "secret" => "write the secret's name, not its address: letters, digits and hyphens",
+        "version" => {
+            "write the version as `az keyvault secret list-versions` shows it at the end of each \
+             id, or leave it out"
+        }
+        "namespace" => "write the namespace as `kubectl get namespaces` shows it",
+        "name" => "write the name as `kubectl get secrets` shows it",
+        _ => "write a key of the Secret's data, such as tls.crt",
+    }
+}
