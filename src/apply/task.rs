@@ -428,12 +428,9 @@ impl Work<'_> {
                         (http::Method::POST, id.to_owned(), Some(action.to_owned()))
                     }
                 };
-                // One extension operation at a time on a cluster: a second one ends in EtagMismatch.
-                let extension = self.key().kind == KindName::Extension;
-                let cluster = id.find("/providers/Microsoft.KubernetesConfiguration");
                 let write = arm::Write {
                     method,
-                    cluster_lock: cluster.filter(|_| extension).map(|it| id[..it].to_owned()),
+                    lock: self.kind.changes_alone_in().map(ToString::to_string),
                     id,
                     api_version: (*api_version).to_owned(),
                     query: query.map(str::to_owned),

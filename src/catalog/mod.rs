@@ -13,7 +13,6 @@ mod registrations;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod usual;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +32,6 @@ pub use settings::{
     Impact, Need, SettingFact, SettingKind, derived_map, derived_reason, impact_of, node_label,
     same_setting, setting, settings, suggest_setting, wire_key,
 };
-pub use usual::usual;
 
 /// A generation of the extension and its settings; the words of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

@@ -399,15 +399,12 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
             subscription(&mut seed, &own);
             seed.resource_groups.push((own.clone(), group.clone(), LOCATION.to_owned()));
             seed.workspaces.push((own, group, place.name.clone(), LOCATION.to_owned()));
-            for id in &compute.identity.user_assigned_identities {
-                if let Ok(id) = ArmId::parse(id) {
-                    subscription(&mut seed, id.subscription());
-                    let group = id.resource_group().unwrap_or_default().to_owned();
-                    let group = (id.subscription().to_owned(), group, LOCATION.to_owned());
-                    seed.resource_groups.push(group);
-                    seed.identities.push(id.to_string());
-                }
-            }
+        }
+        for id in spec.identities().into_iter().filter_map(|it| ArmId::parse(it).ok()) {
+            subscription(&mut seed, id.subscription());
+            let group = id.resource_group().unwrap_or_default().to_owned();
+            seed.resource_groups.push((id.subscription().to_owned(), group, LOCATION.to_owned()));
+            seed.identities.push(id.to_string());
         }
         for assignment in &spec.role_assignments {
             if let Ok(id) = ArmId::parse(&assignment.scope) {

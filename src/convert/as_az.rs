@@ -3,16 +3,16 @@
 //! What no command can say stands in comments (`# amlplan: PATH = VALUE`), so that reading the
 //! commands back gives the same manifest. Secrets are shell variables.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 
 use crate::catalog::{self, ProfileName, SettingKind};
 use crate::convert::az::{catalog_profile, derived_accounts, derived_registrations};
 use crate::language::{
     Access, Cloud, CloudName, Cluster, Compute, Declared, Extension, IdentityType, InstanceType,
-    Manifest, PrincipalRef, ProtectedSetting, RoleAssignment, Scc, SccMethod,
+    Manifest, ProtectedSetting, Scc, SccMethod,
 };
+use crate::resource::part::word;
+use crate::resource::{PARTS, workspace_options};
 
 /// The commands for every cluster of a manifest, in the order in which they work: sign-in,
 /// registrations, grants, extension, instance types, computes, roles.
@@ -62,8 +62,10 @@ fn of_cluster(declared: &Declared) -> String {
     for it in &cluster.computes {
         attach(cluster, it, &mut script);
     }
-    for it in &cluster.role_assignments {
-        role(cluster, it, &mut script);
+    for form in PARTS.iter().filter_map(|it| it.az()) {
+        for options in (form.write)(cluster) {
+            script.command(form.verb, &options);
+        }
     }
     script.0
 }
@@ -293,34 +295,10 @@ fn instance_type(it: &InstanceType, script: &mut Script) {
     script.line("EOF");
 }
 
-fn workspace_options(cluster: &Cluster, compute: &Compute) -> Vec<String> {
-    let workspace = &compute.workspace;
-    let group = workspace.resource_group.as_ref().unwrap_or(&cluster.azure.resource_group);
-    let mut options = vec![
-        format!("--resource-group {}", word(group)),
-        format!("--workspace-name {}", word(&workspace.name)),
-    ];
-    if let Some(subscription) = &workspace.subscription {
-        options.push(format!("--subscription {}", word(subscription)));
-    }
-    options
-}
-
-fn cluster_id(cluster: &Cluster) -> String {
-    let azure = &cluster.azure;
-    crate::model::ArmId::resource(
-        &azure.subscription,
-        &azure.resource_group,
-        cluster.cluster.kind.resource_type(),
-        &cluster.cluster.name,
-    )
-    .to_string()
-}
-
 fn attach(cluster: &Cluster, compute: &Compute, script: &mut Script) {
     let mut options = workspace_options(cluster, compute);
     options.push(format!("--name {}", word(&compute.name)));
-    options.push(format!("--resource-id {}", word(&cluster_id(cluster))));
+    options.push(format!("--resource-id {}", word(cluster.resource_id().as_str())));
     options.push("--type Kubernetes".to_owned());
     options.push(format!("--namespace {}", word(&compute.namespace)));
     match compute.identity.kind {
@@ -352,63 +330,4 @@ fn attach(cluster: &Cluster, compute: &Compute, script: &mut Script) {
         let options = [format!("--ids {}", word(&id)), format!("--set {}", set.join(" "))];
         script.command("az resource update", &options);
     }
-}
-
-fn role(cluster: &Cluster, it: &RoleAssignment, script: &mut Script) {
-    let principal = match cluster.principal(&it.principal) {
-        Ok(PrincipalRef::Compute(index)) => {
-            let compute = &cluster.computes[index];
-            format!(
-                "\"$(az ml compute show --name {} {} --query 'identity.principal_id || \
-                 identity.user_assigned_identities[0].principal_id' --output tsv)\"",
-                word(&compute.name),
-                workspace_options(cluster, compute).join(" "),
-            )
-        }
-        Ok(PrincipalRef::Workspace(index)) => {
-            let id = cluster.workspace_id(&cluster.computes[index]);
-            let elsewhere = !id.subscription().eq_ignore_ascii_case(&cluster.azure.subscription);
-            let subscription = format!(" --subscription {}", word(id.subscription()));
-            format!(
-                "\"$(az ml workspace show --name {} --resource-group {}{} --query \
-                 identity.principal_id --output tsv)\"",
-                word(id.name()),
-                word(id.resource_group().unwrap_or_default()),
-                if elsewhere { subscription.as_str() } else { "" },
-            )
-        }
-        Ok(PrincipalRef::Extension) => {
-            let name = cluster.extension.as_ref().map_or("", |it| it.name.as_str());
-            format!(
-                "\"$(az k8s-extension show --name {} --cluster-type {} --cluster-name {} \
-                 --resource-group {} --query 'identity.principalId || aksAssignedIdentity.principalId' \
-                 --output tsv)\"",
-                word(name),
-                cluster.cluster.kind.as_str(),
-                word(&cluster.cluster.name),
-                word(&cluster.azure.resource_group),
-            )
-        }
-        // The rules have refused whatever names nobody.
-        Ok(PrincipalRef::ObjectId(_)) | Err(_) => word(&it.principal),
-    };
-    let options = [
-        format!("--assignee-object-id {principal}"),
-        "--assignee-principal-type ServicePrincipal".to_owned(),
-        format!("--role {}", word(&it.role)),
-        format!("--scope {}", word(&it.scope)),
-    ];
-    script.command("az role assignment create", &options);
-}
-
-/// A text as one word of a shell.
-fn word(text: &str) -> String {
-    let plain = |it: char| it.is_ascii_alphanumeric() || "_./:=@%+,-".contains(it);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    let mut quoted = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(quoted, "'{}'", text.replace('\'', "'\\''"));
-    quoted
 }

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{self, ProfileName, SettingKind};
 use crate::language::{
     Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, Identity,
-    IdentityType, InstanceType, Lifecycle, Profile, Quantity, Resources, RoleAssignment, Scc,
-    Setting, WorkspaceRef,
+    IdentityType, Profile, Scc, Setting, WorkspaceRef,
 };
 use crate::model::{ArmId, Json, Key, KindName};
-use crate::resource::{FINGERPRINT_PREFIX, FieldChange};
+use crate::resource::part::{Around, Lists};
+use crate::resource::{FINGERPRINT_PREFIX, FieldChange, PARTS, about};
 
 /// What is live, as it was read.
 #[derive(Debug, Clone, Default)]
@@ -21,10 +21,16 @@ pub struct Found {
     pub extension: Option<Json>,
     /// Computes, each with the id of its workspace.
     pub computes: Vec<(ArmId, Json)>,
-    /// `InstanceType` objects of the cluster.
-    pub instance_types: Vec<Json>,
-    /// Role assignments of the computes' identities.
-    pub roles: Vec<RoleAssignment>,
+    /// What the other parts of a manifest asked for.
+    pub lists: Lists,
+}
+
+impl Found {
+    /// What the parts of a manifest are read by.
+    #[must_use]
+    pub fn around(&self) -> Around<'_> {
+        Around { computes: &self.computes }
+    }
 }
 
 /// One resource whose live state differs from what the draft says, or does not.
@@ -57,41 +63,32 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
     let name = id.name();
     let label = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' };
     let own: String = name.chars().map(label).collect();
-    Cluster {
-        name: own.trim_matches('-').to_owned(),
-        azure: Azure {
-            cloud: Cloud::default(),
-            tenant: None,
-            subscription: id.subscription().to_owned(),
-            resource_group: id.resource_group().unwrap_or_default().to_owned(),
-        },
-        cluster: ClusterRef {
-            kind,
-            name: name.to_owned(),
-            distribution: None,
-            kubeconfig: None,
-            context: None,
-            access,
-            labels: BTreeMap::new(),
-        },
-        features: Vec::new(),
-        providers: Vec::new(),
-        scc: None,
-        extension: None,
-        computes: Vec::new(),
-        instance_types: Vec::new(),
-        role_assignments: Vec::new(),
-        lifecycle: Lifecycle::default(),
-        drift: crate::language::Drift::default(),
-    }
+    let azure = Azure {
+        cloud: Cloud::default(),
+        tenant: None,
+        subscription: id.subscription().to_owned(),
+        resource_group: id.resource_group().unwrap_or_default().to_owned(),
+    };
+    let cluster = ClusterRef {
+        kind,
+        name: name.to_owned(),
+        distribution: None,
+        kubeconfig: None,
+        context: None,
+        access,
+        labels: BTreeMap::new(),
+    };
+    Cluster::bare(own.trim_matches('-').to_owned(), azure, cluster)
 }
 
 /// The first draft: what was found, without settings that amlplan derives.
 #[must_use]
 pub fn draft(mut cluster: Cluster, found: &Found, profile: Option<Profile>) -> Draft {
     cluster.computes = found.computes.iter().map(|it| compute(&cluster.azure, it)).collect();
-    cluster.instance_types = found.instance_types.iter().filter_map(instance_type).collect();
-    cluster.role_assignments.clone_from(&found.roles);
+    let around = found.around();
+    for part in PARTS {
+        part.take(&around, &found.lists, &mut cluster);
+    }
     let mut draft = Draft { cluster, ignored: BTreeMap::new() };
     if let Some(live) = &found.extension {
         draft.cluster.extension = Some(extension(live, profile));
@@ -226,37 +223,6 @@ fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> Compute {
     }
 }
 
-/// `None` for the one that the extension brings, unless amlplan has written it too.
-fn instance_type(live: &Json) -> Option<InstanceType> {
-    let name = text(live, "/metadata/name")?;
-    let managers = live.pointer("/metadata/managedFields").and_then(Json::as_array);
-    let ours = managers
-        .into_iter()
-        .flatten()
-        .any(|it| it.get("manager").and_then(Json::as_str) == Some("amlplan"));
-    if name == "defaultinstancetype" && !ours {
-        return None;
-    }
-    let map = |pointer: &str| live.pointer(pointer).and_then(Json::as_object).into_iter().flatten();
-    let quantities = |pointer: &str| -> BTreeMap<String, Quantity> {
-        let found = map(pointer).filter_map(|(key, value)| {
-            let text = value.as_str().map(|it| Quantity::Text(it.to_owned()));
-            Some((key.clone(), text.or_else(|| value.as_i64().map(Quantity::Number))?))
-        });
-        found.collect()
-    };
-    Some(InstanceType {
-        name,
-        node_selector: map("/spec/nodeSelector")
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-            .collect(),
-        resources: Resources {
-            requests: quantities("/spec/resources/requests"),
-            limits: quantities("/spec/resources/limits"),
-        },
-    })
-}
-
 /// The setting that a fingerprint is of, as one would declare it; `None` for the chart's own keys.
 fn secret_name(mark: &str) -> Option<String> {
     let plain = |key: &str| key.replace(['.', '_'], "-");
@@ -370,38 +336,12 @@ impl Draft {
         changed
     }
 
-    /// Computes and instance types whose rest no manifest can say.
+    /// What no manifest can say of them.
     fn others(&mut self, found: &[Difference<'_>]) -> bool {
         let mut changed = false;
         for it in found.iter().filter(|it| !it.changes.is_empty()) {
-            let name = &it.key.name;
-            let identity = it.changes.iter().all(|it| it.path.tokens()[0] == "identity");
-            let (path, why) = match it.key.kind {
-                KindName::Compute if identity => {
-                    (format!("computes.{name}.identity"), "it has identities beyond the first")
-                }
-                KindName::Compute => (format!("computes.{name}"), "attached otherwise"),
-                KindName::InstanceType => {
-                    (format!("instanceTypes.{name}"), "it has fields that no manifest has")
-                }
-                KindName::RelayNamespace
-                | KindName::RelayHybridConnection
-                | KindName::RelayAuthorizationRule
-                | KindName::ServiceBusNamespace
-                | KindName::ServiceBusTopic
-                | KindName::ServiceBusSubscription
-                | KindName::LogAnalyticsWorkspace => {
-                    (it.key.kind.as_str().to_owned(), "made by another tool in another way")
-                }
-                KindName::Feature
-                | KindName::Provider
-                | KindName::SccGrant
-                | KindName::Namespace
-                | KindName::Extension
-                | KindName::RoleAssignment
-                | KindName::Cluster
-                | KindName::Workspace
-                | KindName::ManagedIdentity => continue,
+            let Some((path, why)) = (about(it.key.kind).set_aside)(it.key, it.changes) else {
+                continue;
             };
             changed |= self.ignore(&path, why);
         }

@@ -12,6 +12,7 @@ mod gap;
 mod hole;
 mod mask;
 mod node;
+mod parts;
 mod principal;
 mod rollout;
 pub mod rules;
@@ -35,6 +36,7 @@ use crate::source::{self, Diagnostic, Diagnostics, Place};
 
 pub use drift::{Drift, DriftClass, DriftIgnore};
 pub use node::{Data, Node};
+pub use parts::*;
 pub use principal::{NoPrincipal, PrincipalRef};
 pub use rollout::{Rollout, Stage, duration};
 pub use schema::schema;

@@ -3,7 +3,7 @@
 use crate::catalog::ArmType;
 use crate::model::ArmId;
 
-use super::spec::{Cluster, Compute, IdentityType};
+use super::{Cluster, Compute, IdentityType};
 
 /// What a principal of a declared cluster names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub enum NoPrincipal {
 }
 
 impl Cluster {
+    /// The Azure id of the cluster.
+    #[must_use]
+    pub fn resource_id(&self) -> ArmId {
+        let (azure, cluster) = (&self.azure, &self.cluster);
+        let (group, kind) = (&azure.resource_group, cluster.kind.resource_type());
+        ArmId::resource(&azure.subscription, group, kind, &cluster.name)
+    }
+
     /// The Azure id of the workspace that a compute of this cluster names.
     #[must_use]
     pub fn workspace_id(&self, compute: &Compute) -> ArmId {

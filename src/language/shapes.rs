@@ -8,7 +8,8 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::spec::{Cloud, CloudName, CustomCloud, ProtectedSetting, Quantity, Setting};
+use super::parts::Quantity;
+use super::spec::{Cloud, CloudName, CustomCloud, ProtectedSetting, Setting};
 use super::suggest;
 
 impl<'de> Deserialize<'de> for Cloud {

@@ -11,6 +11,7 @@ use crate::model::{Pointer, Secret};
 use crate::source::{Diagnostic, Place, Severity};
 
 use super::node::Node;
+use super::parts::{Compute, InstanceType, RoleAssignment};
 
 pub use super::setting::{ProtectedSetting, SecretKey, Setting, VaultSecret};
 
@@ -158,6 +159,27 @@ pub struct Cluster {
     /// How drift is reported.
     #[serde(default)]
     pub drift: super::Drift,
+}
+
+impl Cluster {
+    /// A cluster with nothing on it.
+    #[must_use]
+    pub fn bare(name: String, azure: Azure, cluster: ClusterRef) -> Self {
+        Self {
+            name,
+            azure,
+            cluster,
+            features: Vec::new(),
+            providers: Vec::new(),
+            scc: None,
+            extension: None,
+            computes: Vec::new(),
+            instance_types: Vec::new(),
+            role_assignments: Vec::new(),
+            lifecycle: Lifecycle::default(),
+            drift: super::Drift::default(),
+        }
+    }
 }
 
 /// Where in Azure a cluster lives.
@@ -387,131 +409,6 @@ impl Profile {
             Self::Preview => "2021-11-preview",
         }
     }
-}
-
-/// The cluster as a compute target of a workspace.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Compute {
-    /// Name of the compute in the workspace.
-    pub name: String,
-    /// The workspace.
-    pub workspace: WorkspaceRef,
-    /// Kubernetes namespace of the workloads.
-    #[serde(default = "default_namespace")]
-    pub namespace: String,
-    /// Managed identity of the compute.
-    #[serde(default)]
-    pub identity: Identity,
-    /// What it is for.
-    #[serde(default)]
-    pub description: Option<String>,
-    /// Tags; what others tag besides stays.
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-    /// Instance type of jobs that name none.
-    #[serde(default)]
-    pub default_instance_type: Option<String>,
-}
-
-fn default_namespace() -> String {
-    "default".to_owned()
-}
-
-/// An Azure ML workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WorkspaceRef {
-    /// Its name.
-    pub name: String,
-    /// Its resource group; default: the cluster's.
-    #[serde(default)]
-    pub resource_group: Option<String>,
-    /// Its subscription; default: the cluster's.
-    #[serde(default)]
-    pub subscription: Option<String>,
-}
-
-/// Managed identity of a compute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Identity {
-    /// Which kind of identity.
-    #[serde(rename = "type", default)]
-    pub kind: IdentityType,
-    /// Resource ids of user-assigned identities; Azure ML uses the first only.
-    #[serde(default)]
-    pub user_assigned_identities: Vec<String>,
-}
-
-/// The kinds of managed identity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum IdentityType {
-    /// One that Azure makes for the compute.
-    SystemAssigned,
-    /// One that exists already.
-    UserAssigned,
-    /// None.
-    #[default]
-    None,
-}
-
-/// A named size that jobs and deployments can ask for.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct InstanceType {
-    /// Its name, unique in the cluster.
-    pub name: String,
-    /// Labels of the nodes it may run on.
-    #[serde(default)]
-    pub node_selector: BTreeMap<String, String>,
-    /// Requests and limits.
-    pub resources: Resources,
-}
-
-/// Requests and limits of an instance type.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// What is reserved.
-    #[serde(default)]
-    pub requests: BTreeMap<String, Quantity>,
-    /// What is the most.
-    #[serde(default)]
-    pub limits: BTreeMap<String, Quantity>,
-}
-
-/// A Kubernetes quantity: a text (`500m`, `16Gi`) or a number.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
-pub enum Quantity {
-    /// A whole number.
-    Number(i64),
-    /// A text.
-    Text(String),
-}
-
-impl Quantity {
-    /// The text that travels.
-    #[must_use]
-    pub fn wire(&self) -> String {
-        match self {
-            Self::Number(it) => it.to_string(),
-            Self::Text(it) => it.clone(),
-        }
-    }
-}
-
-/// A role for a principal at a scope.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RoleAssignment {
-    /// `compute/NAME`, `workspace/NAME`, `extension`, or an object id.
-    pub principal: String,
-    /// Name of a built-in role, or a role definition id.
-    pub role: String,
-    /// Resource id.
-    pub scope: String,
 }
 
 /// What not to watch and what not to destroy.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::model::{ArmId, Pointer};
+use crate::model::Pointer;
 use crate::source::{Diagnostic, Diagnostics, Place};
 
-use super::spec::{Cluster, Declared};
+use super::spec::Declared;
 
 /// Reports names and resources that two declarations claim.
 pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: &mut Diagnostics) {
@@ -27,7 +27,7 @@ pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: 
             continue;
         }
         let at = Pointer::parse("/cluster/name");
-        if let Some(first) = ids.claim(id(cluster), cluster.origin.value(&at)) {
+        if let Some(first) = ids.claim(cluster.resource_id(), cluster.origin.value(&at)) {
             let message =
                 format!("two clusters mean the same Azure resource, `{}`", cluster.cluster.name);
             findings.push(
@@ -65,16 +65,6 @@ pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: 
             }
         }
     }
-}
-
-fn id(cluster: &Cluster) -> ArmId {
-    let azure = &cluster.azure;
-    ArmId::resource(
-        &azure.subscription,
-        &azure.resource_group,
-        cluster.cluster.kind.resource_type(),
-        &cluster.cluster.name,
-    )
 }
 
 /// Names that must be unique inside one cluster.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::DriftIgnore;
+use super::parts::{Compute, IdentityType, InstanceType, Quantity};
 use super::spec::{
-    Access, Cloud, CloudName, Cluster, Compute, Extension, IdentityType, InstanceType,
-    ProtectedSetting, Quantity, Scc, SccMethod, Setting,
+    Access, Cloud, CloudName, Cluster, Extension, ProtectedSetting, Scc, SccMethod, Setting,
 };
 
 /// Whether texts of the cluster may hold `${VAR}` that is still to be read.

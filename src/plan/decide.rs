@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Mode, Note, PlanInput, Reason, Step};
-use crate::model::{Json, Key, KindName, Later, Pointer, Value};
+use crate::model::{Json, Key, Later, Pointer, Value};
 use crate::resource::graph::Orphan;
 use crate::resource::{
-    Change, Document, FieldChange, Impact, Kind, Live, Readiness, Request, Resource, Verb,
+    Change, Document, FieldChange, Impact, Kind, Live, Readiness, Request, Resource, Verb, about,
 };
 use crate::source::{Diagnostic, Diagnostics};
 
@@ -67,23 +67,7 @@ impl Decision<'_> {
             return;
         }
         let Resource::ReadOnly(read_only) = self.resource else { return };
-        let (code, what, help) = match step.key.kind {
-            KindName::Cluster => (
-                "missing-cluster",
-                "the cluster",
-                "connect it to Azure Arc or create it first, or mend its name, type or resource group",
-            ),
-            KindName::Workspace => (
-                "missing-workspace",
-                "the workspace",
-                "create it first, or mend its name, resource group or subscription",
-            ),
-            _ => (
-                "missing-identity",
-                "the managed identity",
-                "create it first, or mend its resource id",
-            ),
-        };
+        let (code, what, help) = about(step.key.kind).missing;
         let place = self.input.desired.place(&step.key, &Pointer::root());
         let message = format!("{what} `{}` does not exist, or you may not read it", read_only.id);
         // To destroy what is left of a cluster that is gone is a fair wish.
@@ -293,7 +277,7 @@ impl Decision<'_> {
         }
         for need in &step.depends_on {
             let replaced = self.decided.get(need).is_some_and(|it| it.action == Action::Replace);
-            if replaced && falls_with(step.key.kind, need.kind) {
+            if replaced && about(step.key.kind).stands_on.contains(&need.kind) {
                 step.action = Action::Replace;
                 step.reasons.push(Reason::DependencyReplaced(need.clone()));
                 return;
@@ -379,19 +363,6 @@ impl Action {
     pub(crate) const fn makes(self) -> bool {
         matches!(self, Self::Create | Self::Replace)
     }
-}
-
-/// What vanishes, or stops working until it is made again, when what it stands on is replaced.
-fn falls_with(kind: KindName, need: KindName) -> bool {
-    use KindName as K;
-    matches!(
-        (kind, need),
-        (K::RelayHybridConnection, K::RelayNamespace)
-            | (K::RelayAuthorizationRule, K::RelayHybridConnection)
-            | (K::ServiceBusTopic, K::ServiceBusNamespace)
-            | (K::ServiceBusSubscription, K::ServiceBusTopic)
-            | (K::InstanceType | K::Compute, K::Extension)
-    )
 }
 
 /// Puts a text into a document, with the objects around it.

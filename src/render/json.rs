@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use super::values;
-use crate::model::{Json, Key, KindName, Pointer, Value};
+use crate::model::{Api, Json, Key, KindName, Pointer, Value};
 use crate::plan::{Action, Plan, Reason, Step};
+use crate::resource::about;
 use crate::source::{Diagnostic, Label, Severity};
 
 pub use super::stream::{diagnostic_line, stage, summary};
@@ -52,24 +53,10 @@ pub(super) fn unread(plan: &Plan) -> Vec<Json> {
     plan.unread.iter().flat_map(each).collect()
 }
 
-fn provider(kind: KindName) -> &'static str {
-    match kind {
-        KindName::SccGrant | KindName::Namespace | KindName::InstanceType => "amlplan/kubernetes",
-        KindName::Feature
-        | KindName::Provider
-        | KindName::RelayNamespace
-        | KindName::RelayHybridConnection
-        | KindName::RelayAuthorizationRule
-        | KindName::ServiceBusNamespace
-        | KindName::ServiceBusTopic
-        | KindName::ServiceBusSubscription
-        | KindName::LogAnalyticsWorkspace
-        | KindName::Extension
-        | KindName::Compute
-        | KindName::RoleAssignment
-        | KindName::Cluster
-        | KindName::Workspace
-        | KindName::ManagedIdentity => "amlplan/azure",
+const fn provider(kind: KindName) -> &'static str {
+    match about(kind).api {
+        Api::Kubernetes => "amlplan/kubernetes",
+        Api::Azure => "amlplan/azure",
     }
 }
 

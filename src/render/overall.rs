@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::style::duration;
 use crate::apply::Event;
-use crate::catalog;
 use crate::model::Key;
 use crate::plan::Plan;
+use crate::resource::about;
 
 /// How often the time that is left is worked out anew.
 const ANEW: Duration = Duration::from_secs(10);
@@ -103,7 +103,7 @@ impl Overall {
         if let Some(found) = known.get(key) {
             return *found;
         }
-        let mut own = catalog::usual(key.kind);
+        let mut own = about(key.kind).usual();
         if let Some(began) = self.started.get(key) {
             let past = self.now.saturating_sub(*began);
             own = (own.0.saturating_sub(past), own.1.saturating_sub(past));
@@ -149,7 +149,7 @@ pub(super) fn remaining((least, longest): Range) -> Option<String> {
 
 /// What a running step may still take, or that it takes longer than usual.
 pub(super) fn pace(key: &Key, elapsed: Duration) -> String {
-    let (least, longest) = catalog::usual(key.kind);
+    let (least, longest) = about(key.kind).usual();
     // A short step that takes a moment longer is no news.
     if elapsed > longest + Duration::from_secs(30) {
         return format!(
@@ -174,8 +174,8 @@ mod tests {
         let steps = vec![step("edge/extension/x", Action::Create), compute];
         let mut overall = Overall::new(&Plan { steps, ..Plan::default() });
         let (extension, attach) = (
-            catalog::usual(key("edge/extension/x").kind),
-            catalog::usual(key("edge/compute/c").kind),
+            about(key("edge/extension/x").kind).usual(),
+            about(key("edge/compute/c").kind).usual(),
         );
         assert_eq!(overall.left(), (extension.0 + attach.0, extension.1 + attach.1));
         overall.on(&Event::Started { key: key("edge/extension/x"), action: Action::Create });

@@ -6,13 +6,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
-    Target, provisioning_readiness,
+    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Read, Readiness, Request,
+    Rules, Snapshot, Target, provisioning_readiness,
 };
 use crate::catalog::{self, ArmType};
+use crate::language::DriftClass;
 use crate::model::{ArmId, Json, Key, KindName};
 use crate::resource::fields::{Same, diff};
 use crate::resource::update::{self, Takes};
+
+const ABOUT: About = About {
+    class: DriftClass::Companion,
+    family: Family::Companion,
+    set_aside: |key, _| Some((key.kind.as_str().to_owned(), "made by another tool in another way")),
+    ..About::AZURE
+};
+pub(super) const RELAY_NAMESPACE: About = ABOUT.within(20, 180);
+pub(super) const RELAY_HYBRID_CONNECTION: About =
+    About { stands_on: &[KindName::RelayNamespace], ..ABOUT };
+pub(super) const RELAY_AUTHORIZATION_RULE: About =
+    About { stands_on: &[KindName::RelayHybridConnection], ..ABOUT };
+pub(super) const SERVICE_BUS_NAMESPACE: About = ABOUT.within(20, 180);
+pub(super) const SERVICE_BUS_TOPIC: About =
+    About { stands_on: &[KindName::ServiceBusNamespace], ..ABOUT };
+pub(super) const SERVICE_BUS_SUBSCRIPTION: About =
+    About { stands_on: &[KindName::ServiceBusTopic], ..ABOUT };
+pub(super) const LOG_ANALYTICS_WORKSPACE: About = ABOUT.within(5, 60);
 
 /// A companion of an extension; its key says of which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,14 +7,44 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::about::below;
+use super::graph::Builder;
+use super::part::word;
 use super::{
-    Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
-    Target, Verb, provisioning_readiness,
+    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Read, Readiness, Request,
+    Rules, Snapshot, Target, Verb, provisioning_readiness,
 };
 use crate::catalog::ArmType;
+use crate::language::{self, IdentityType};
 use crate::model::{ArmId, Json, Key, KindName, Pointer, Value};
 use crate::resource::fields::Same;
 use crate::resource::update::{self, Takes};
+
+pub(super) const ABOUT: About = About {
+    family: Family::Compute,
+    part: "computes",
+    wire: |rest| match rest {
+        ["identity", rest @ ..] => below(&["identity"], rest),
+        [it @ ("namespace" | "defaultInstanceType"), rest @ ..] => {
+            below(&["properties", "properties", it], rest)
+        }
+        ["description", rest @ ..] => below(&["properties", "description"], rest),
+        ["tags", rest @ ..] => below(&["tags"], rest),
+        _ => Pointer::root(),
+    },
+    stands_on: &[KindName::Extension],
+    set_aside: |key, changes| {
+        let identity = changes.iter().all(|it| it.path.tokens()[0] == "identity");
+        Some(match identity {
+            true => {
+                (format!("computes.{}.identity", key.name), "it has identities beyond the first")
+            }
+            false => (format!("computes.{}", key.name), "attached otherwise"),
+        })
+    },
+    ..About::AZURE
+}
+.within(20, 300);
 
 /// The identity of a compute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +97,65 @@ impl Compute {
             default_instance_type: None,
         }
     }
+}
+
+/// The part of the manifest.
+pub(super) struct Part;
+
+impl super::part::Part for Part {
+    fn declare(&self, builder: &mut Builder<'_>) {
+        let spec = builder.spec;
+        for (index, compute) in spec.computes.iter().enumerate() {
+            let at = format!("/computes/{index}");
+            let workspace_id = spec.workspace_id(compute);
+            let id = workspace_id.child("computes", &compute.name);
+            let workspace =
+                builder.read_only(KindName::Workspace, workspace_id, &format!("{at}/workspace"));
+            let mut needs = builder.before.clone();
+            needs.push(workspace.clone());
+            needs.extend(
+                builder.namespaces.iter().filter(|it| it.name == compute.namespace).cloned(),
+            );
+            // Azure ML uses the first of several identities only.
+            let first = compute.identity.user_assigned_identities.first();
+            let identity = match (compute.identity.kind, first) {
+                (IdentityType::SystemAssigned, _) => ComputeIdentity::SystemAssigned,
+                (IdentityType::UserAssigned, Some(first)) => {
+                    let at = format!("{at}/identity/userAssignedIdentities/0");
+                    let Some(id) = builder.arm_id(first, &at) else { continue };
+                    needs.push(builder.read_only(KindName::ManagedIdentity, id.clone(), &at));
+                    ComputeIdentity::UserAssigned(id)
+                }
+                (IdentityType::UserAssigned | IdentityType::None, _) => ComputeIdentity::None,
+            };
+            let resource = Compute {
+                key: builder.key(KindName::Compute, &compute.name),
+                id,
+                workspace,
+                cluster_id: builder.cluster_id.clone(),
+                namespace: compute.namespace.clone(),
+                identity,
+                description: compute.description.clone(),
+                tags: compute.tags.clone(),
+                default_instance_type: compute.default_instance_type.clone(),
+            };
+            builder.add(resource, &needs, &at);
+        }
+    }
+}
+
+/// How the commands of `az ml` are told the workspace of a compute.
+pub fn workspace_options(cluster: &language::Cluster, compute: &language::Compute) -> Vec<String> {
+    let workspace = &compute.workspace;
+    let group = workspace.resource_group.as_ref().unwrap_or(&cluster.azure.resource_group);
+    let mut options = vec![
+        format!("--resource-group {}", word(group)),
+        format!("--workspace-name {}", word(&workspace.name)),
+    ];
+    if let Some(subscription) = &workspace.subscription {
+        options.push(format!("--subscription {}", word(subscription)));
+    }
+    options
 }
 
 /// Where Azure ML records with which extension an attach succeeded (Azure REST: computes,

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::about::below;
 use super::{
-    Change, Document, FieldChange, Impact, Kind, Live, Method, Read, Readiness, Request, Rules,
-    Snapshot, Target, Verb, provisioning_readiness,
+    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Method, Read, Readiness,
+    Request, Rules, Snapshot, Target, Verb, provisioning_readiness,
 };
 use crate::catalog::{self, ArmType, ProfileName};
 use crate::model::{ArmId, Json, Key, Pointer, Secret, Value};
@@ -25,6 +26,22 @@ pub const FINGERPRINT_PREFIX: &str = "amlplan.fingerprint.";
 /// Where an extension carries its mark: it has no tags, and settings of any name are kept.
 pub(super) const MARK_AT: super::mark::MarkAt =
     super::mark::MarkAt::Own("/properties/configurationSettings/amlplan.mark");
+
+pub(super) const ABOUT: About = About {
+    family: Family::Extension,
+    part: "extension",
+    wire: |rest| match rest {
+        // The keys of settings contain dots themselves.
+        [map @ ("configurationSettings" | "configurationProtectedSettings"), key @ ..] => {
+            let base = below(&["properties"], &[map]);
+            if key.is_empty() { base } else { base.join(catalog::wire_key(&key.join("."))) }
+        }
+        [field, ..] => below(&["properties"], &[field]),
+        [] => Pointer::root(),
+    },
+    ..About::AZURE
+}
+.within(180, 600);
 
 const SETTINGS: &str = "/properties/configurationSettings";
 const PROTECTED: &str = "/properties/configurationProtectedSettings";
@@ -269,6 +286,11 @@ fn fingerprint_key(protected: &str) -> String {
 impl Kind for Extension {
     fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// A second operation on the extensions of a cluster ends in EtagMismatch.
+    fn changes_alone_in(&self) -> Option<&ArmId> {
+        Some(&self.cluster_id)
     }
 
     fn mark_at(&self) -> Option<super::mark::MarkAt> {

@@ -6,11 +6,27 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::about::below;
+use super::graph::{Builder, ClusterAccess};
+use super::orphans::{Search, text};
+use super::part::{Around, Lists};
 use super::{
-    Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
-    Target, Verb,
+    About, Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Resource,
+    Rules, Snapshot, Target, Verb,
 };
-use crate::model::{Key, ObjectRef, Pointer};
+use crate::language::{self, Quantity, Resources};
+use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
+
+pub(super) const ABOUT: About = About {
+    part: "instanceTypes",
+    wire: |rest| below(&["spec"], rest),
+    stands_on: &[KindName::Extension],
+    set_aside: |key, _| {
+        Some((format!("instanceTypes.{}", key.name), "it has fields that no manifest has"))
+    },
+    ..About::OBJECT
+}
+.within(1, 300);
 
 /// An instance type of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,15 +45,97 @@ impl InstanceType {
     /// Group and version of the CRD that the extension brings.
     pub const API_VERSION: &str = "amlarc.azureml.com/v1alpha1";
 
-    /// One of which only the name is known: it is to go.
-    pub(super) fn named(key: Key) -> Self {
-        let none = BTreeMap::new;
-        Self { key, node_selector: none(), requests: none(), limits: none() }
-    }
-
     fn object(&self) -> ObjectRef {
         ObjectRef::cluster(Self::API_VERSION, "InstanceType", "instancetypes", &self.key.name)
     }
+
+    fn all() -> Read {
+        Read::Objects(ObjectRef::cluster(Self::API_VERSION, "InstanceType", "instancetypes", ""))
+    }
+}
+
+/// The part of the manifest.
+pub(super) struct Part;
+
+impl super::part::Part for Part {
+    fn declare(&self, builder: &mut Builder<'_>) {
+        if !builder.kubernetes() {
+            return;
+        }
+        let needs: Vec<Key> = builder.extension.clone().into_iter().collect();
+        for (index, it) in builder.spec.instance_types.iter().enumerate() {
+            let wire = |map: &BTreeMap<String, Quantity>| {
+                map.iter().map(|(key, it)| (key.clone(), it.wire())).collect()
+            };
+            let resource = InstanceType {
+                key: builder.key(KindName::InstanceType, &it.name),
+                node_selector: it.node_selector.clone(),
+                requests: wire(&it.resources.requests),
+                limits: wire(&it.resources.limits),
+            };
+            let key = builder.add(resource, &needs, &format!("/instanceTypes/{index}"));
+            builder.before.push(key);
+        }
+    }
+
+    fn live(&self, _: &Around<'_>) -> Vec<Read> {
+        vec![InstanceType::all()]
+    }
+
+    fn take(&self, _: &Around<'_>, lists: &Lists, cluster: &mut language::Cluster) {
+        let found = lists.get(&InstanceType::all()).into_iter().flatten();
+        cluster.instance_types = found.filter_map(declared).collect();
+    }
+
+    fn lists(&self, _: &ClusterAccess) -> Vec<Read> {
+        vec![InstanceType::all()]
+    }
+
+    // A namespace outlives the compute that it was made for: it may hold claims and what others put
+    // there. `destroy` removes it.
+    fn orphans(&self, search: &Search<'_>) -> Vec<Resource> {
+        let none = BTreeMap::new;
+        let named = |document: &Json| {
+            let key =
+                Key::new(search.scope, KindName::InstanceType, text(document, "/metadata/name"));
+            let gone = search.is_ours(super::mark::ANNOTATION, document)
+                && !search.desired.nodes.contains_key(&key);
+            let (node_selector, requests, limits) = (none(), none(), none());
+            gone.then(|| InstanceType { key, node_selector, requests, limits }.into())
+        };
+        search.list(&InstanceType::all()).filter_map(named).collect()
+    }
+}
+
+/// `None` for the one that the extension brings, unless amlplan has written it too.
+fn declared(live: &Json) -> Option<language::InstanceType> {
+    let name = Some(text(live, "/metadata/name")).filter(|it| !it.is_empty())?.to_owned();
+    let managers = live.pointer("/metadata/managedFields").and_then(Json::as_array);
+    let ours = managers
+        .into_iter()
+        .flatten()
+        .any(|it| it.get("manager").and_then(Json::as_str) == Some("amlplan"));
+    if name == "defaultinstancetype" && !ours {
+        return None;
+    }
+    let map = |pointer: &str| live.pointer(pointer).and_then(Json::as_object).into_iter().flatten();
+    let quantities = |pointer: &str| -> BTreeMap<String, Quantity> {
+        let found = map(pointer).filter_map(|(key, value)| {
+            let text = value.as_str().map(|it| Quantity::Text(it.to_owned()));
+            Some((key.clone(), text.or_else(|| value.as_i64().map(Quantity::Number))?))
+        });
+        found.collect()
+    };
+    Some(language::InstanceType {
+        name,
+        node_selector: map("/spec/nodeSelector")
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect(),
+        resources: Resources {
+            requests: quantities("/spec/resources/requests"),
+            limits: quantities("/spec/resources/limits"),
+        },
+    })
 }
 
 impl Kind for InstanceType {

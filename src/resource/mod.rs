@@ -3,6 +3,7 @@
 //! A kind says where it lives, what it should look like, which differences count, what a change
 //! costs and when it is ready. It never reads or writes anything itself.
 
+mod about;
 mod companion;
 mod compute;
 mod extension;
@@ -13,6 +14,7 @@ pub mod live;
 pub mod mark;
 mod namespace;
 pub mod orphans;
+pub mod part;
 pub mod pods;
 mod read_only;
 mod registration;
@@ -26,8 +28,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use about::{About, Family};
 pub use companion::Companion;
-pub use compute::{Compute, ComputeIdentity};
+pub use compute::{Compute, ComputeIdentity, workspace_options};
 pub use extension::{Companions, Extension, FINGERPRINT_PREFIX};
 pub use fields::{FieldChange, Rules};
 pub use instance_type::InstanceType;
@@ -40,7 +43,7 @@ pub use role_assignment::{Principal, RoleAssignment};
 pub use scc_grant::{GrantMethod, SccGrant};
 
 pub use crate::catalog::Impact;
-use crate::model::{ArmId, Key, ObjectRef, Pointer, Value};
+use crate::model::{ArmId, Key, KindName, ObjectRef, Pointer, Value};
 
 /// Where a resource lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +230,11 @@ pub trait Kind: Send + Sync {
         fields::other_managers(live.document())
     }
 
+    /// What takes one change at a time, with this one among them.
+    fn changes_alone_in(&self) -> Option<&ArmId> {
+        None
+    }
+
     /// How often in a row it has to be seen ready: registrations flap.
     fn steady_looks(&self) -> u32 {
         1
@@ -246,7 +254,7 @@ pub trait Kind: Send + Sync {
 }
 
 macro_rules! resources {
-    ($($variant:ident($kind:ty),)*) => {
+    ($($variant:ident($kind:ty) { $($name:ident: $about:expr),* },)*) => {
         /// A resource of any kind; closed, so that a new kind fails to compile until it is whole.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -272,21 +280,43 @@ macro_rules! resources {
                 Self::$variant(it)
             }
         })*
+
+        /// What a kind says of itself.
+        #[must_use]
+        pub const fn about(kind: KindName) -> &'static About {
+            match kind { $($(KindName::$name => &$about,)*)* }
+        }
     };
 }
 
 resources! {
-    Feature(Feature),
-    Provider(Provider),
-    SccGrant(SccGrant),
-    Namespace(Namespace),
-    Companion(Companion),
-    Extension(Extension),
-    InstanceType(InstanceType),
-    Compute(Compute),
-    RoleAssignment(RoleAssignment),
-    ReadOnly(ReadOnly),
+    Feature(Feature) { Feature: registration::FEATURE },
+    Provider(Provider) { Provider: registration::PROVIDER },
+    SccGrant(SccGrant) { SccGrant: scc_grant::ABOUT },
+    Namespace(Namespace) { Namespace: namespace::ABOUT },
+    Companion(Companion) {
+        RelayNamespace: companion::RELAY_NAMESPACE,
+        RelayHybridConnection: companion::RELAY_HYBRID_CONNECTION,
+        RelayAuthorizationRule: companion::RELAY_AUTHORIZATION_RULE,
+        ServiceBusNamespace: companion::SERVICE_BUS_NAMESPACE,
+        ServiceBusTopic: companion::SERVICE_BUS_TOPIC,
+        ServiceBusSubscription: companion::SERVICE_BUS_SUBSCRIPTION,
+        LogAnalyticsWorkspace: companion::LOG_ANALYTICS_WORKSPACE
+    },
+    Extension(Extension) { Extension: extension::ABOUT },
+    InstanceType(InstanceType) { InstanceType: instance_type::ABOUT },
+    Compute(Compute) { Compute: compute::ABOUT },
+    RoleAssignment(RoleAssignment) { RoleAssignment: role_assignment::ABOUT },
+    ReadOnly(ReadOnly) {
+        Cluster: read_only::CLUSTER,
+        Workspace: read_only::WORKSPACE,
+        ManagedIdentity: read_only::MANAGED_IDENTITY
+    },
 }
+
+/// What parts of the manifest mean beside their resources, in the order in which they are made.
+pub const PARTS: &[&dyn part::Part] =
+    &[&instance_type::Part, &compute::Part, &role_assignment::Part];
 
 impl Resource {
     /// Every secret it sends, so that contents can be filled in after loading a saved plan.

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
-    Target, Verb,
+    About, Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Rules,
+    Snapshot, Target, Verb,
 };
 use crate::model::{Json, Key, ObjectRef};
+
+pub(super) const ABOUT: About = About::OBJECT;
 
 /// The label that says amlplan made an object.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "amlplan");

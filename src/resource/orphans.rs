@@ -3,28 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::graph::{Desired, Node, Orphan};
+use super::graph::{ClusterAccess, Desired, Node, Orphan};
 use super::mark::{Mark, MarkAt};
-use super::{
-    Companion, Compute, Extension, InstanceType, Read, Resource, RoleAssignment, Snapshot, Target,
-};
-use crate::catalog::{self, ArmType};
-use crate::model::{ArmId, Json, Key, KindName, ObjectRef};
+use super::{Companion, Compute, Extension, PARTS, Read, Resource, Snapshot, Target, about};
+use crate::catalog::ArmType;
+use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
 
 /// Answers of lists, by scope and read; one that failed is not here.
 pub type Answers = BTreeMap<(String, Read), Vec<Json>>;
 
-fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
+/// A text in a document; empty when there is none.
+pub(super) fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
     document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
 }
 
 fn list(path: String, arm_type: ArmType) -> Read {
     Read::ArmList { path, api_version: arm_type.api_version }
-}
-
-fn instance_types() -> Read {
-    let all = ObjectRef::cluster(InstanceType::API_VERSION, "InstanceType", "instancetypes", "");
-    Read::Objects(all)
 }
 
 fn extensions(cluster: &ArmId) -> Read {
@@ -35,11 +29,6 @@ fn group(cluster: &ArmId) -> Read {
     let group = cluster.resource_group().unwrap_or_default();
     let group = ArmId::resource_group_of(cluster.subscription(), group);
     list(format!("{group}/resources"), ArmType::RESOURCES)
-}
-
-fn roles(subscription: &str) -> Read {
-    let path = format!("/subscriptions/{subscription}/providers/{}", ArmType::ROLE_ASSIGNMENTS);
-    list(path, ArmType::ROLE_ASSIGNMENTS)
 }
 
 fn computes(workspace: &ArmId) -> Read {
@@ -60,13 +49,14 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
     let mut wanted = BTreeSet::new();
     let mut shared = BTreeSet::new();
     for (scope, cluster) in clusters(desired, live) {
-        wanted.insert((scope.to_owned(), extensions(&cluster.id)));
-        if cluster.kubernetes {
-            wanted.insert((scope.to_owned(), instance_types()));
-        }
-        for read in [group(&cluster.id), roles(cluster.id.subscription())] {
-            // One answer serves every cluster of the group or subscription.
-            if shared.insert(read.clone()) {
+        let parts = PARTS.iter().flat_map(|it| it.lists(cluster));
+        for read in parts.chain([extensions(&cluster.id), group(&cluster.id)]) {
+            let asks = match read.api() {
+                Api::Kubernetes => cluster.kubernetes,
+                // One answer serves every cluster of the group or subscription.
+                Api::Azure => shared.insert(read.clone()),
+            };
+            if asks {
                 wanted.insert((scope.to_owned(), read));
             }
         }
@@ -90,7 +80,7 @@ pub fn more_reads(desired: &Desired, live: &Snapshot, first: &Answers) -> BTreeS
 fn clusters<'a>(
     desired: &'a Desired,
     live: &'a Snapshot,
-) -> impl Iterator<Item = (&'a str, &'a super::graph::ClusterAccess)> {
+) -> impl Iterator<Item = (&'a str, &'a ClusterAccess)> {
     let there = |(name, _): &(&str, _)| live.cluster(name).is_some();
     let scopes = desired.scopes.iter();
     scopes.filter_map(|(name, it)| Some((name.as_str(), it.cluster.as_ref()?))).filter(there)
@@ -118,53 +108,59 @@ fn answer<'a>(answers: &'a Answers, read: &Read) -> impl Iterator<Item = &'a Jso
 /// What the lists hold of each manifest of the run and nobody of the run declares.
 #[must_use]
 pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, Node> {
-    let declared = declared(desired);
     let mut found = BTreeMap::new();
-    for (scope, cluster) in clusters(desired, live) {
-        let Some((mark, prune)) = desired.mark(scope) else { continue };
-        let search = Search { desired, live, answers, declared: &declared, scope, mark, prune };
-        search.cluster(&cluster.id, cluster.kubernetes, &mut found);
-    }
+    searches(desired, live, answers, |search| search.cluster(&mut found));
     found
 }
 
-/// Extensions of Azure ML and computes that are on a cluster of the run, without being declared in
-/// it or marked by any manifest.
+/// Extensions of Azure ML, computes and what parts name that are on a cluster of the run, without
+/// being declared in it or marked by any manifest.
 #[must_use]
 pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, String> {
-    let declared = declared(desired);
     let mut found = BTreeMap::new();
-    for (scope, cluster) in clusters(desired, live) {
+    searches(desired, live, answers, |search| {
         let mut take = |kind: KindName, at: MarkAt, document: &Json, what: &str| {
-            let Ok(id) = ArmId::parse(text(document, "/id")) else { return };
-            if !declared.contains(&id) && at.read(Some(document)).is_none() {
+            if let Some(id) =
+                search.undeclared(document).filter(|_| at.read(Some(document)).is_none())
+            {
                 let message = format!("{what} is not declared, and no manifest made it: {id}");
-                found.insert(Key::new(scope, kind, id.name()), message);
+                found.insert(Key::new(search.scope, kind, id.name()), message);
             }
         };
-        let all = answers.get(&(scope.to_owned(), extensions(&cluster.id)));
-        for document in all.into_iter().flatten() {
+        let cluster = &search.access.id;
+        for document in search.list(&extensions(cluster)) {
             let kind = text(document, "/properties/extensionType");
             if kind.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes") {
                 let at = super::extension::MARK_AT;
                 take(KindName::Extension, at, document, "this extension of Azure ML");
             }
         }
-        for workspace in workspaces(desired, scope, &cluster.id, answers) {
-            for document in answer(answers, &computes(&workspace)) {
+        for workspace in workspaces(desired, search.scope, cluster, answers) {
+            for document in search.list(&computes(&workspace)) {
                 let here = text(document, "/properties/resourceId");
-                if here.eq_ignore_ascii_case(cluster.id.as_str()) {
-                    take(
-                        KindName::Compute,
-                        super::mark::TAG,
-                        document,
-                        "a compute on this cluster",
-                    );
+                if here.eq_ignore_ascii_case(cluster.as_str()) {
+                    let at = super::mark::TAG;
+                    take(KindName::Compute, at, document, "a compute on this cluster");
                 }
             }
         }
-    }
+        found.extend(PARTS.iter().flat_map(|it| it.foreign(search)));
+    });
     found
+}
+
+/// Looks into the lists of every cluster that is there.
+fn searches(
+    desired: &Desired,
+    live: &Snapshot,
+    answers: &Answers,
+    mut look: impl FnMut(&Search<'_>),
+) {
+    let declared = &declared(desired);
+    for (scope, access) in clusters(desired, live) {
+        let Some((mark, prune)) = desired.mark(scope) else { continue };
+        look(&Search { desired, live, answers, declared, scope, access, mark, prune });
+    }
 }
 
 fn declared(desired: &Desired) -> BTreeSet<ArmId> {
@@ -197,41 +193,56 @@ pub fn contents_of(orphans: &BTreeMap<Key, Node>, desired: &Desired) -> Vec<(Key
     wanted
 }
 
-struct Search<'a> {
-    desired: &'a Desired,
-    live: &'a Snapshot,
+/// What is looked for in the lists of one cluster.
+pub struct Search<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) live: &'a Snapshot,
     answers: &'a Answers,
     declared: &'a BTreeSet<ArmId>,
-    scope: &'a str,
+    /// The cluster's name in the manifest.
+    pub(super) scope: &'a str,
+    /// The cluster.
+    pub(super) access: &'a ClusterAccess,
     mark: Mark,
     prune: bool,
 }
 
 impl Search<'_> {
-    fn is_ours(&self, at: MarkAt, document: &Json) -> bool {
+    pub(super) fn is_ours(&self, at: MarkAt, document: &Json) -> bool {
         at.read(Some(document)).as_ref() == Some(&self.mark)
     }
 
-    fn own(&self, read: &Read) -> impl Iterator<Item = &Json> + use<'_> {
-        self.answers.get(&(self.scope.to_owned(), read.clone())).into_iter().flatten()
+    /// The items of a list: of this cluster, or of Azure, whichever cluster read it.
+    pub(super) fn list(&self, read: &Read) -> impl Iterator<Item = &Json> {
+        let own = self.answers.get(&(self.scope.to_owned(), read.clone()));
+        let elsewhere = || {
+            let mut others = self.answers.iter().filter(|_| read.api() == Api::Azure);
+            others.find(|it| it.0.1 == *read).map(|it| it.1)
+        };
+        own.or_else(elsewhere).into_iter().flatten()
+    }
+
+    /// The id of a thing in Azure that nobody declares.
+    pub(super) fn undeclared(&self, document: &Json) -> Option<ArmId> {
+        ArmId::parse(text(document, "/id")).ok().filter(|it| !self.declared.contains(it))
     }
 
     /// An id that is marked and not declared.
-    fn id(&self, at: MarkAt, document: &Json) -> Option<ArmId> {
-        let id = ArmId::parse(text(document, "/id")).ok()?;
-        (self.is_ours(at, document) && !self.declared.contains(&id)).then_some(id)
+    pub(super) fn id(&self, at: MarkAt, document: &Json) -> Option<ArmId> {
+        self.undeclared(document).filter(|_| self.is_ours(at, document))
     }
 
     /// An address that no declared resource has.
-    fn key(&self, kind: KindName, short: &str, long: &str) -> Key {
+    pub(super) fn key(&self, kind: KindName, short: &str, long: &str) -> Key {
         let key = Key::new(self.scope, kind, short);
         if self.desired.nodes.contains_key(&key) { Key::new(self.scope, kind, long) } else { key }
     }
 
-    fn cluster(&self, cluster: &ArmId, kubernetes: bool, found: &mut BTreeMap<Key, Node>) {
+    fn cluster(&self, found: &mut BTreeMap<Key, Node>) {
+        let cluster = &self.access.id;
         let mut resources: Vec<Resource> = Vec::new();
         for workspace in workspaces(self.desired, self.scope, cluster, self.answers) {
-            for document in answer(self.answers, &computes(&workspace)) {
+            for document in self.list(&computes(&workspace)) {
                 let namespace = text(document, "/properties/properties/namespace").to_owned();
                 if !text(document, "/properties/resourceId").eq_ignore_ascii_case(cluster.as_str())
                 {
@@ -244,66 +255,20 @@ impl Search<'_> {
                 }
             }
         }
-        for document in self.own(&extensions(cluster)) {
+        for document in self.list(&extensions(cluster)) {
             if let Some(id) = self.id(super::extension::MARK_AT, document) {
                 let key = self.key(KindName::Extension, id.name(), id.name());
                 resources.push(Extension::installed(key, id, cluster).into());
             }
         }
-        for document in answer(self.answers, &group(cluster)) {
+        for document in self.list(&group(cluster)) {
             let Some(kind) = Companion::kind_of(text(document, "/type")) else { continue };
             if let Some(id) = self.id(super::mark::TAG, document) {
                 resources.push(Companion { key: self.key(kind, id.name(), id.name()), id }.into());
             }
         }
-        for document in answer(self.answers, &roles(cluster.subscription())) {
-            resources.extend(self.role(document));
-        }
-        if kubernetes {
-            // A namespace outlives the compute that it was made for: it may hold claims and what others put there.
-            // `destroy` removes it.
-            let objects = self.own(&instance_types());
-            for document in objects.filter(|it| self.is_ours(super::mark::ANNOTATION, it)) {
-                let name = text(document, "/metadata/name");
-                let key = Key::new(self.scope, KindName::InstanceType, name);
-                if !self.desired.nodes.contains_key(&key) {
-                    resources.push(InstanceType::named(key).into());
-                }
-            }
-        }
+        resources.extend(PARTS.iter().flat_map(|it| it.orphans(self)));
         self.nodes(resources, found);
-    }
-
-    fn role(&self, document: &Json) -> Option<Resource> {
-        let id = self.id(super::role_assignment::MARK_AT, document)?;
-        let at = ArmId::parse(text(document, "/properties/scope")).ok()?;
-        let principal = text(document, "/properties/principalId");
-        let own = |key: &Key| {
-            let shown = self.live.document(key)?;
-            (text(shown, "/identity/principalId").eq_ignore_ascii_case(principal))
-                .then(|| format!("{}/{}", key.kind, key.name))
-        };
-        let who = self.desired.nodes.keys().filter(|it| it.scope == self.scope).find_map(own);
-        let who = who.unwrap_or_else(|| principal.to_owned());
-        let guid = text(document, "/properties/roleDefinitionId").rsplit('/').next()?;
-        let role = catalog::roles().iter().find(|(_, it)| it.eq_ignore_ascii_case(guid));
-        let role = role.map_or(guid, |(name, _)| name.as_str());
-        let tail = |segments: usize| {
-            let all: Vec<&str> = at.as_str().split('/').filter(|it| !it.is_empty()).collect();
-            let end = all[all.len().saturating_sub(segments)..].join("/");
-            format!("{who}/{role}/{end}")
-        };
-        let key = self.key(KindName::RoleAssignment, &tail(2), &tail(usize::MAX));
-        Some(
-            RoleAssignment {
-                key,
-                role_definition: text(document, "/properties/roleDefinitionId").to_owned(),
-                principal: super::Principal::ObjectId(principal.to_owned()),
-                name: id.name().to_owned(),
-                at,
-            }
-            .into(),
-        )
     }
 
     /// Orphans as nodes: what stands on something goes before it.
@@ -311,10 +276,9 @@ impl Search<'_> {
         let keys: Vec<Key> = resources.iter().map(|it| it.kind().key().clone()).collect();
         for resource in resources {
             let key = resource.kind().key().clone();
-            let stands_on = |other: &&Key| match (key.kind, other.kind) {
-                (KindName::Compute | KindName::InstanceType, KindName::Extension) => true,
-                (KindName::Extension, it) => Companion::is_companion(it),
-                _ => false,
+            let stands_on = |other: &&Key| {
+                about(key.kind).stands_on.contains(&other.kind)
+                    || (key.kind == KindName::Extension && Companion::is_companion(other.kind))
             };
             let needs = keys.iter().filter(stands_on).cloned().collect();
             let orphan =

@@ -3,10 +3,37 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Document, FieldChange, Kind, Live, Read, Readiness, Request, Rules, Snapshot, Target,
+    About, Change, Document, FieldChange, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
+    Target,
 };
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Key, KindName, Value};
+
+pub(super) const CLUSTER: About = About {
+    part: "cluster",
+    missing: (
+        "missing-cluster",
+        "the cluster",
+        "connect it to Azure Arc or create it first, or mend its name, type or resource group",
+    ),
+    ..About::AZURE
+};
+pub(super) const WORKSPACE: About = About {
+    missing: (
+        "missing-workspace",
+        "the workspace",
+        "create it first, or mend its name, resource group or subscription",
+    ),
+    ..About::AZURE
+};
+pub(super) const MANAGED_IDENTITY: About = About {
+    missing: (
+        "missing-identity",
+        "the managed identity",
+        "create it first, or mend its resource id",
+    ),
+    ..About::AZURE
+};
 
 /// A resource that has to exist already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

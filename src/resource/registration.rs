@@ -11,11 +11,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Change, Document, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot, Target,
+    About, Change, Document, Family, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
+    Target,
 };
 use crate::catalog::ArmType;
+use crate::language::DriftClass;
 use crate::model::{ArmId, Key};
 use crate::resource::fields::Same;
+
+const REGISTRATION: About =
+    About { class: DriftClass::Registration, family: Family::Registration, ..About::AZURE };
+pub(super) const FEATURE: About = About { part: "features", ..REGISTRATION }.within(60, 900);
+pub(super) const PROVIDER: About = About { part: "providers", ..REGISTRATION }.within(20, 600);
 
 /// A preview feature flag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

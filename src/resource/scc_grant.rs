@@ -11,10 +11,15 @@ use serde_json::json;
 
 use super::namespace::MANAGED_BY;
 use super::{
-    Change, Document, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot, Target, Verb,
+    About, Change, Document, Family, Impact, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
+    Target, Verb,
 };
+use crate::language::DriftClass;
 use crate::model::{Json, Key, KindName, ObjectRef};
 use crate::resource::fields::Same;
+
+pub(super) const ABOUT: About =
+    About { class: DriftClass::Grant, family: Family::Access, part: "scc", ..About::OBJECT };
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const SECURITY: &str = "security.openshift.io/v1";

@@ -96,7 +96,7 @@ fn write(id: String) -> Write {
         query: None,
         body: Some(body),
         action: None,
-        cluster_lock: None,
+        lock: None,
     }
 }
 

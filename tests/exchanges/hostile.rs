@@ -191,7 +191,7 @@ async fn write(writer: &Writer, mode: &str) -> Result<(), ApiError> {
         query: None,
         body: Some(serde_json::json!({})),
         action: None,
-        cluster_lock: None,
+        lock: None,
     };
     let started = writer.send(&request).await?;
     let Some(operation) = started.operation else { return Ok(()) };

@@ -178,7 +178,7 @@ async fn ask(ask: &Ask, reader: Reader) -> Result<Came, ApiError> {
                 query: ask.query.clone(),
                 body: ask.body.as_ref().map(|it| serde_json::from_str(it).unwrap()),
                 action: ask.action.clone(),
-                cluster_lock: None,
+                lock: None,
             };
             let started = Writer::new(reader.clone(), Permit::in_tests(), 10).send(&write).await?;
             let Some(operation) = started.operation else {

@@ -74,8 +74,8 @@ fn sign_in(transport: &Transport, root: &str) -> Reader {
 }
 
 fn write(method: Method, id: String, api_version: &str, body: Option<Json>) -> Write {
-    let (api_version, cluster_lock) = (api_version.to_owned(), None);
-    Write { method, id, api_version, query: None, body, action: None, cluster_lock }
+    let (api_version, lock) = (api_version.to_owned(), None);
+    Write { method, id, api_version, query: None, body, action: None, lock }
 }
 
 async fn done(writer: &Writer, write: &Write) -> Result<Option<Json>, ApiError> {

@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use super::super::args::ImportArgs;
 use super::super::context::Context;
 use super::super::exit::Failure;
-use crate::catalog::{self, ArmType};
+use crate::catalog::ArmType;
 use crate::convert::live::{Difference, Draft, Found, bare, draft};
 use crate::language::{
     Access, Cloud, CloudName, Cluster, ClusterType, CustomCloud, Declared, Dollars, Manifest,
-    Origin, Profile, RoleAssignment, to_yaml,
+    Origin, Profile, to_yaml,
 };
-use crate::model::{ArmId, Json, ObjectRef};
+use crate::model::{Api, ArmId, Json};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{self, Mode, Plan, PlanInput, Reason};
-use crate::resource::graph;
-use crate::resource::{InstanceType, Read};
+use crate::resource::{PARTS, Read, graph};
 use crate::source::Diagnostic;
 
 /// Every round declares or sets aside something, so more of them mean a mistake of ours.
@@ -262,67 +261,24 @@ impl<'a> Reading<'a> {
             });
             found.computes.extend(ours.map(|it| (workspace.clone(), it)));
         }
-        found.roles = self.roles(&found.computes, context).await;
-        if cluster.cluster.access == Access::Kubernetes {
-            let all =
-                ObjectRef::cluster(InstanceType::API_VERSION, "InstanceType", "instancetypes", "");
-            match self.read(Read::Objects(all)).await {
+        let asked: Vec<Read> = PARTS.iter().flat_map(|it| it.live(&found.around())).collect();
+        for read in asked {
+            if read.api() == Api::Kubernetes && cluster.cluster.access == Access::AzureOnly {
+                continue;
+            }
+            match self.read(read.clone()).await {
                 Ok(list) => {
-                    found.instance_types =
-                        list.and_then(|it| it.as_array().cloned()).unwrap_or_default();
+                    let list = list.and_then(|it| it.as_array().cloned()).unwrap_or_default();
+                    found.lists.insert(read, list);
                 }
-                Err(error) => {
+                Err(error) if read.api() == Api::Kubernetes => {
                     azure_only(context, &error.to_string());
                     cluster.cluster.access = Access::AzureOnly;
                 }
+                Err(error) => context.out.findings(&failed(error).findings),
             }
         }
         Ok(found)
-    }
-}
-
-impl Reading<'_> {
-    /// Role assignments of the computes' identities, in the subscriptions of their workspaces.
-    async fn roles(&self, computes: &[(ArmId, Json)], context: &Context) -> Vec<RoleAssignment> {
-        let mut roles: Vec<RoleAssignment> = Vec::new();
-        for (workspace, compute) in computes {
-            let name = compute.pointer("/name").and_then(Json::as_str).unwrap_or_default();
-            let ids = compute.pointer("/identity/userAssignedIdentities").and_then(Json::as_object);
-            let first = ids.and_then(|it| it.values().next());
-            let own = compute.pointer("/identity/principalId");
-            let principal = own.or_else(|| first.and_then(|it| it.get("principalId")));
-            let Some(principal) = principal.and_then(Json::as_str) else { continue };
-            let scope = format!("/subscriptions/{}", workspace.subscription());
-            let kind = ArmType::ROLE_ASSIGNMENTS;
-            let path = format!("{scope}/providers/{kind}?$filter=principalId%20eq%20'{principal}'");
-            let found = match self.list(path, kind).await {
-                Ok(found) => found,
-                Err(failure) => {
-                    context.out.findings(&failure.findings);
-                    continue;
-                }
-            };
-            for it in &found {
-                let text = |at: &str| it.pointer(at).and_then(Json::as_str).unwrap_or_default();
-                if !text("/properties/principalId").eq_ignore_ascii_case(principal) {
-                    continue;
-                }
-                let id = text("/properties/roleDefinitionId");
-                let guid = id.rsplit('/').next().unwrap_or_default();
-                let known = catalog::roles().iter().find(|it| it.1.eq_ignore_ascii_case(guid));
-                let role = known.map_or_else(|| guid.to_owned(), |it| it.0.clone());
-                let scope = text("/properties/scope").to_owned();
-                let alone = computes
-                    .iter()
-                    .filter(|(_, it)| it.pointer("/name").and_then(Json::as_str) == Some(name));
-                let principal = match alone.count() {
-                    1 => format!("compute/{name}"),
-                    _ => principal.to_owned(),
-                };
-                roles.push(RoleAssignment { principal, role, scope });
-            }
-        }
-        roles
     }
 }
 

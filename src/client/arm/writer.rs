@@ -41,8 +41,8 @@ pub struct Write {
     pub body: Option<Json>,
     /// For POST: what stands after the id.
     pub action: Option<String>,
-    /// The cluster whose other extension operations must wait until this one ends.
-    pub cluster_lock: Option<String>,
+    /// The resource in which one change at a time is made; others wait until this one ends.
+    pub lock: Option<String>,
 }
 
 /// The body may hold secrets: it does not show.
@@ -122,13 +122,13 @@ impl Writer {
         &self.reader
     }
 
-    /// Sends a changing request. Waits for the cluster's lock first, and for other operations
+    /// Sends a changing request. Waits for its lock first, and for other operations
     /// that Azure reports. A DELETE of something absent is done.
     ///
     /// # Errors
     /// When Azure refuses, or when it stays unknown whether the request was taken.
     pub async fn send(&self, write: &Write) -> Result<Started, ApiError> {
-        let key = write.cluster_lock.as_ref().or(write.registers().then_some(&write.id));
+        let key = write.lock.as_ref().or(write.registers().then_some(&write.id));
         let held = match key {
             Some(key) => Some(self.locks.hold(key).await),
             None => None,

@@ -195,7 +195,7 @@ fn write(method: Method) -> Write {
         query: None,
         body,
         action: None,
-        cluster_lock: Some("cluster".into()),
+        lock: Some("cluster".into()),
     }
 }
 

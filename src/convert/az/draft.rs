@@ -10,8 +10,10 @@ use super::values::NO_SUBSCRIPTION;
 use super::{Findings, Notes, derived_accounts};
 use crate::language::{
     Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, InstanceType,
-    Lifecycle, Profile, RoleAssignment, Scc, SccMethod,
+    Lifecycle, Profile, Scc, SccMethod,
 };
+use crate::resource::PARTS;
+use crate::resource::part::Options;
 
 pub(super) const NO_CLUSTER: &str = "${CLUSTER_NAME:-cluster-name}";
 pub(super) const NO_GROUP: &str = "${RESOURCE_GROUP:-resource-group}";
@@ -32,7 +34,8 @@ pub(super) struct Draft {
     pub accounts: Vec<String>,
     pub computes: Vec<(Compute, Range<usize>)>,
     pub instance_types: Vec<InstanceType>,
-    pub roles: Vec<RoleAssignment>,
+    /// Commands of parts of the manifest: which of them, and their options.
+    pub parts: Vec<(usize, Options)>,
     /// Where the parts of the extension were written.
     pub places: BTreeMap<String, Range<usize>>,
     /// Arm and source of the command that says the extension, and whether it only updates it.
@@ -239,43 +242,46 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
     let name = draft.cluster.unwrap_or_else(|| NO_CLUSTER.to_owned());
     let scc_named = draft.scc.is_some() || !draft.accounts.is_empty();
     let openshift = scc_named.then(|| "openshift".to_owned());
+    let azure = Azure {
+        cloud: draft.cloud.or_else(|| drafts.cloud.clone()).unwrap_or_default(),
+        tenant: draft.tenant.or_else(|| drafts.tenant.clone()),
+        subscription: draft
+            .subscription
+            .or_else(|| drafts.subscription.clone())
+            .unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
+        resource_group: draft.group.unwrap_or_else(|| NO_GROUP.to_owned()),
+    };
+    let own_name = text("name").unwrap_or_else(|| label(&name));
+    let cluster = ClusterRef {
+        kind: draft.kind.unwrap_or(guess),
+        name,
+        distribution: text("cluster.distribution").or(openshift),
+        kubeconfig: text("cluster.kubeconfig"),
+        context: text("cluster.context"),
+        access: match text("cluster.access").as_deref() {
+            Some("azureOnly") => Access::AzureOnly,
+            Some(_) | None => Access::Kubernetes,
+        },
+        labels: BTreeMap::new(),
+    };
     let mut made = Cluster {
-        name: text("name").unwrap_or_else(|| label(&name)),
-        azure: Azure {
-            cloud: draft.cloud.or_else(|| drafts.cloud.clone()).unwrap_or_default(),
-            tenant: draft.tenant.or_else(|| drafts.tenant.clone()),
-            subscription: draft
-                .subscription
-                .or_else(|| drafts.subscription.clone())
-                .unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
-            resource_group: draft.group.unwrap_or_else(|| NO_GROUP.to_owned()),
-        },
-        cluster: ClusterRef {
-            kind: draft.kind.unwrap_or(guess),
-            name,
-            distribution: text("cluster.distribution").or(openshift),
-            kubeconfig: text("cluster.kubeconfig"),
-            context: text("cluster.context"),
-            access: match text("cluster.access").as_deref() {
-                Some("azureOnly") => Access::AzureOnly,
-                Some(_) | None => Access::Kubernetes,
-            },
-            labels: BTreeMap::new(),
-        },
         features: list("features"),
         providers: list("providers"),
-        scc: None,
         extension,
         computes: draft.computes.into_iter().map(|it| it.0).collect(),
         instance_types: draft.instance_types,
-        role_assignments: draft.roles,
         lifecycle: Lifecycle {
             ignore_changes: list("lifecycle.ignoreChanges"),
             prevent_destroy: list("lifecycle.preventDestroy"),
             ..Lifecycle::default()
         },
-        drift: crate::language::Drift::default(),
+        ..Cluster::bare(own_name, azure, cluster)
     };
+    for (index, options) in &draft.parts {
+        if let Some(form) = PARTS.get(*index).and_then(|it| it.az()) {
+            (form.read)(options, &mut made);
+        }
+    }
     if scc_named {
         made.scc = Some(scc(draft.scc, &draft.accounts, &made, &draft.span, findings));
     }

@@ -10,17 +10,9 @@ use super::Findings;
 use super::draft::{Draft, Drafts};
 use super::options::{Known, Options};
 use super::values::fill;
-use crate::language::{
-    Cloud, CloudName, CustomCloud, InstanceType, Resources, RoleAssignment, SccMethod,
-};
+use crate::language::{Cloud, CloudName, CustomCloud, InstanceType, Resources, SccMethod};
+use crate::resource::PARTS;
 
-const ROLE: [Known; 5] = [
-    &["--assignee-object-id", "--assignee"],
-    &["--assignee-principal-type"],
-    &["--role"],
-    &["--scope"],
-    &["--name", "-n"],
-];
 const REGISTER: [Known; 3] = [&["--namespace"], &["--name", "-n"], &["--wait"]];
 const ACCOUNT: [Known; 3] = [&["--name", "-n"], &["--tenant", "-t"], &["--subscription", "-s"]];
 const CLOUD: [Known; 4] = [
@@ -77,7 +69,7 @@ impl<'a> Reader<'a> {
             ("az", "k8s-extension", "create" | "update", "") => self.extension(call),
             ("az", "ml", "compute", "attach" | "create") => self.attach(call),
             ("az", "configure", "", "") | ("az", "config", "set", _) => self.configure(words),
-            ("az", "role", "assignment", "create") => self.role(words),
+            _ if self.part(&verb, words) => {}
             ("az", "feature" | "provider", "register", "") => self.register(words),
             ("az", "account", "set", "") | ("az", "login", "", "") => self.account(words),
             ("az", "cloud", "set" | "register", "") => self.cloud(words),
@@ -237,21 +229,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn role(&mut self, words: &[Word]) {
-        let options = self.options(words, &ROLE);
-        let principal = self.text(&options, "--assignee-object-id");
-        let role = self.text(&options, "--role");
-        let scope = self.text(&options, "--scope");
-        let (Some(principal), Some(role), Some(scope)) = (principal, role, scope) else {
-            return self.ignored(words, "it lacks --assignee-object-id, --role or --scope");
-        };
-        let roles = &mut self.drafts.current().roles;
-        let same = |it: &RoleAssignment| {
-            (&it.principal, &it.role, &it.scope) == (&principal, &role, &scope)
-        };
-        if !roles.iter().any(same) {
-            roles.push(RoleAssignment { principal, role, scope });
+    /// The command of a part of the manifest; `false` when it is none.
+    fn part(&mut self, verb: &str, words: &[Word]) -> bool {
+        let forms = PARTS.iter().enumerate();
+        let mut forms = forms.filter_map(|(index, it)| Some((index, it.az()?)));
+        let Some((index, form)) = forms.find(|it| it.1.verb == verb) else { return false };
+        let options = self.options(words, form.options);
+        let known = form.options.iter().filter_map(|names| names.first());
+        let given: BTreeMap<&'static str, String> =
+            known.filter_map(|it| Some((*it, self.text(&options, it)?))).collect();
+        if form.needed.iter().all(|it| given.contains_key(it)) {
+            self.drafts.current().parts.push((index, given));
+        } else {
+            let (last, rest) = form.needed.split_last().unwrap_or((&"", &[]));
+            self.ignored(words, &format!("it lacks {} or {last}", rest.join(", ")));
         }
+        true
     }
 
     fn add_scc(&mut self, words: &[Word]) {
@@ -334,7 +327,7 @@ impl Draft {
             && self.scc.is_none()
             && self.accounts.is_empty()
             && self.instance_types.is_empty()
-            && self.roles.is_empty()
+            && self.parts.is_empty()
             && self.directives.is_empty()
     }
 }

@@ -387,30 +387,24 @@ fn registrations(view: View<'_>, found: &mut Diagnostics) {
     }
 }
 
-const PARTS: [&str; 11] = [
-    "azure",
-    "cluster",
-    "features",
-    "providers",
-    "scc",
-    "extension",
-    "computes",
-    "instanceTypes",
-    "roleAssignments",
-    "lifecycle",
-    "drift",
-];
+/// What a path of the manifest may begin with.
+fn parts() -> Vec<String> {
+    let schema = schemars::schema_for!(crate::language::Cluster);
+    let all = schema.get("properties").and_then(|it| it.as_object()).into_iter().flatten();
+    all.map(|it| it.0.clone()).filter(|it| it != "name").collect()
+}
 
 /// Says what is wrong with a path of the manifest.
 fn path(path: &str, at: &str, view: View<'_>, found: &mut Diagnostics) {
     let head = path.split(['.', '[']).next().unwrap_or_default();
     // A kind of resources means all that the manifest brings of it.
-    if PARTS.contains(&head) || KindName::ALL.iter().any(|it| it.as_str() == path) {
+    let parts = parts();
+    if parts.iter().any(|it| it == head) || KindName::ALL.iter().any(|it| it.as_str() == path) {
         return;
     }
-    let hint = crate::language::suggest::nearest(head, PARTS);
+    let hint = crate::language::suggest::nearest(head, parts.iter().map(String::as_str));
     let help = hint.map_or_else(
-        || format!("a path begins with one of {}", PARTS.join(", ")),
+        || format!("a path begins with one of {}", parts.join(", ")),
         |it| format!("did you mean `{it}`?"),
     );
     found.push(

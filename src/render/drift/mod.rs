@@ -18,28 +18,11 @@ use crate::language::{DriftClass, DriftIgnore};
 use crate::model::{Json, Key, KindName, Pointer, Value};
 use crate::plan::{Action, Note, Plan, Reason, Step};
 use crate::resource::graph::Accepted;
-use crate::resource::{FINGERPRINT_PREFIX, FieldChange, Impact, Snapshot};
+use crate::resource::{FINGERPRINT_PREFIX, FieldChange, Impact, Snapshot, about};
 use crate::source::Place;
 
 /// Finds the place in a manifest where a field of a resource was written.
 pub type Places<'a> = &'a dyn Fn(&Key, &Pointer) -> Option<Place>;
-
-/// What the resources of a kind are, for drift.
-const fn class_of(kind: KindName) -> DriftClass {
-    match kind {
-        KindName::Feature | KindName::Provider => DriftClass::Registration,
-        KindName::SccGrant => DriftClass::Grant,
-        KindName::RoleAssignment => DriftClass::Role,
-        KindName::RelayNamespace
-        | KindName::RelayHybridConnection
-        | KindName::RelayAuthorizationRule
-        | KindName::ServiceBusNamespace
-        | KindName::ServiceBusTopic
-        | KindName::ServiceBusSubscription
-        | KindName::LogAnalyticsWorkspace => DriftClass::Companion,
-        _ => DriftClass::Setting,
-    }
-}
 
 /// How bad a class is when nothing makes it worse.
 const fn weight(class: DriftClass) -> Status {
@@ -60,7 +43,7 @@ const fn weight(class: DriftClass) -> Status {
 fn class_of_field(step: &Step, change: &FieldChange) -> DriftClass {
     let below = change.path.tokens().get(1).map(String::as_str);
     let mark = |it: &String| it.starts_with(FINGERPRINT_PREFIX);
-    match class_of(step.key.kind) {
+    match about(step.key.kind).class {
         _ if values::is_secret_change(change) || change.path.tokens().iter().any(mark) => {
             DriftClass::Secret
         }
@@ -185,7 +168,7 @@ fn whole(step: &Step, class: DriftClass, message: String) -> Finding {
 }
 
 fn findings_of(step: &Step, made: &BTreeSet<&Key>) -> Vec<Finding> {
-    let missing = match class_of(step.key.kind) {
+    let missing = match about(step.key.kind).class {
         DriftClass::Setting => DriftClass::Health,
         class => class,
     };
@@ -197,7 +180,7 @@ fn findings_of(step: &Step, made: &BTreeSet<&Key>) -> Vec<Finding> {
         Action::NoOp | Action::Read => Vec::new(),
         Action::Create => vec![whole(step, missing, "does not exist".to_owned())],
         Action::Delete => {
-            vec![whole(step, class_of(step.key.kind), "exists and should not".to_owned())]
+            vec![whole(step, about(step.key.kind).class, "exists and should not".to_owned())]
         }
         Action::Update | Action::Replace => {
             // What only follows from another resource's being made anew is no drift of its own.
@@ -308,7 +291,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
     let fine = plan.steps.iter().filter(|it| !it.key.kind.read_only() && !ill.contains(&it.key));
     findings.extend(fine.map(|it| Finding {
         title: "as declared".to_owned(),
-        ..Finding::new(class_of(it.key.kind).code(), Status::Pass, it.key.clone(), String::new())
+        ..Finding::new(about(it.key.kind).class.code(), Status::Pass, it.key.clone(), String::new())
     }));
     let mut report = Report {
         command: "drift",

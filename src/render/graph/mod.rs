@@ -10,6 +10,7 @@ use serde_json::json;
 use super::style::text;
 use crate::model::{Json, Key, KindName};
 use crate::resource::graph::{Desired, Node, essential};
+use crate::resource::{Family, about};
 
 pub use svg::svg;
 
@@ -31,16 +32,14 @@ pub fn json(desired: &Desired) -> Json {
 
 /// Fill and border of a resource's box.
 const fn colours(kind: KindName) -> (&'static str, &'static str) {
-    match kind {
-        KindName::Feature | KindName::Provider => ("#eceff4", "#7b8794"),
-        KindName::SccGrant | KindName::RoleAssignment => ("#fde8e8", "#c53030"),
-        KindName::Extension => ("#dbeafe", "#1d4ed8"),
-        KindName::Compute => ("#ffedd5", "#c2410c"),
-        KindName::Namespace | KindName::InstanceType => ("#dcfce7", "#15803d"),
-        KindName::Cluster | KindName::Workspace | KindName::ManagedIdentity => {
-            ("#ffffff", "#9aa5b1")
-        }
-        _ => ("#ede9fe", "#6d28d9"),
+    match about(kind).family {
+        Family::Registration => ("#eceff4", "#7b8794"),
+        Family::Access => ("#fde8e8", "#c53030"),
+        Family::Extension => ("#dbeafe", "#1d4ed8"),
+        Family::Compute => ("#ffedd5", "#c2410c"),
+        Family::Object => ("#dcfce7", "#15803d"),
+        Family::Given => ("#ffffff", "#9aa5b1"),
+        Family::Companion => ("#ede9fe", "#6d28d9"),
     }
 }
 

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use super::{CloudRef, ClusterAccess, Desired, Node, Scope};
 use crate::catalog::{self, ArmType, ProfileName, RegistrationQuery};
 use crate::language::{
-    Access, Cloud, Cluster, ClusterType, Declared, IdentityType, Manifest, PrincipalRef, Profile,
-    RoleAssignment, SccMethod,
+    Access, Cloud, Cluster, ClusterType, Declared, Manifest, Profile, SccMethod,
 };
-use crate::model::{ArmId, Key, KindName, Later, Pointer};
-use crate::resource::{self, GrantMethod, Principal, Resource, Target};
+use crate::model::{ArmId, Key, KindName, Pointer};
+use crate::resource::{self, GrantMethod, PARTS, Resource};
 use crate::source::{Diagnostic, Diagnostics};
 
 /// Builds the desired state of every cluster of a manifest. What several clusters share is one node.
@@ -30,12 +29,17 @@ pub fn build(manifest: &Manifest) -> Result<Desired, Diagnostics> {
     if wrong.is_empty() { Ok(desired) } else { Err(wrong) }
 }
 
-pub(super) struct Builder<'a> {
-    pub(super) spec: &'a Cluster,
+/// The graph of one cluster in the making.
+pub struct Builder<'a> {
+    pub(in crate::resource) spec: &'a Cluster,
     declared: &'a Declared,
-    pub(super) desired: &'a mut Desired,
+    pub(in crate::resource) desired: &'a mut Desired,
     wrong: &'a mut Diagnostics,
-    cluster_id: ArmId,
+    pub(in crate::resource) cluster_id: ArmId,
+    pub(in crate::resource) extension: Option<Key>,
+    /// What has to be there before the cluster is attached.
+    pub(in crate::resource) before: Vec<Key>,
+    pub(in crate::resource) namespaces: Vec<Key>,
 }
 
 pub(super) fn profile(spec: &Cluster) -> ProfileName {
@@ -48,20 +52,23 @@ pub(super) fn profile(spec: &Cluster) -> ProfileName {
 impl<'a> Builder<'a> {
     fn new(declared: &'a Declared, desired: &'a mut Desired, wrong: &'a mut Diagnostics) -> Self {
         let spec = &declared.spec;
-        let azure = &spec.azure;
-        let resource_type = spec.cluster.kind.resource_type();
-        let (group, name) = (&azure.resource_group, &spec.cluster.name);
-        let cluster_id = ArmId::resource(&azure.subscription, group, resource_type, name);
-        Self { spec, declared, desired, wrong, cluster_id }
+        let cluster_id = spec.resource_id();
+        let (before, namespaces) = (Vec::new(), Vec::new());
+        Self { spec, declared, desired, wrong, cluster_id, extension: None, before, namespaces }
     }
 
-    pub(super) fn key(&self, kind: KindName, name: impl Into<String>) -> Key {
+    pub(in crate::resource) fn key(&self, kind: KindName, name: impl Into<String>) -> Key {
         Key::new(&self.spec.name, kind, name)
     }
 
     /// Adds a node, or adds to the needs of the equal one that another cluster brought. Two that
     /// differ never share an address: nothing that was declared may be lost.
-    pub(super) fn add(&mut self, resource: impl Into<Resource>, needs: &[Key], at: &str) -> Key {
+    pub(in crate::resource) fn add(
+        &mut self,
+        resource: impl Into<Resource>,
+        needs: &[Key],
+        at: &str,
+    ) -> Key {
         let resource = resource.into();
         let key = resource.kind().key().clone();
         let at = Pointer::parse(at);
@@ -88,16 +95,20 @@ impl<'a> Builder<'a> {
     }
 
     /// Reads an id of the manifest; `None`, and an error, when it is none.
-    fn arm_id(&mut self, text: &str, at: &str) -> Option<ArmId> {
+    pub(in crate::resource) fn arm_id(&mut self, text: &str, at: &str) -> Option<ArmId> {
         match ArmId::parse(text) {
             Ok(id) => Some(id),
             Err(why) => {
-                let message = format!("`{text}` is not a resource id: {why}");
-                let place = self.declared.origin.value(&Pointer::parse(at));
-                self.wrong.push(Diagnostic::error("bad-resource-id", message).at(place, "here"));
+                self.wrong("bad-resource-id", format!("`{text}` is not a resource id: {why}"), at);
                 None
             }
         }
+    }
+
+    /// Says what is wrong at a place of the manifest.
+    pub(in crate::resource) fn wrong(&mut self, code: &'static str, message: String, at: &str) {
+        let place = self.declared.origin.value(&Pointer::parse(at));
+        self.wrong.push(Diagnostic::error(code, message).at(place, "here"));
     }
 
     fn because(&mut self, key: &Key, reason: &str) {
@@ -106,7 +117,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn kubernetes(&self) -> bool {
+    pub(in crate::resource) fn kubernetes(&self) -> bool {
         self.spec.cluster.access == Access::Kubernetes
     }
 
@@ -126,12 +137,12 @@ impl<'a> Builder<'a> {
             needs.extend(namespaces.iter().find(|it| it.name == "azureml").cloned());
             self.extension(companions, &needs)
         });
-        let types = self.instance_types(extension.as_ref());
         before.extend(extension.iter().cloned());
-        before.extend(types);
         before.extend(grant);
-        self.computes(&before, &namespaces);
-        self.role_assignments(extension.as_ref());
+        (self.extension, self.before, self.namespaces) = (extension, before, namespaces);
+        for part in PARTS {
+            part.declare(&mut self);
+        }
         self.lifecycle();
         self.skipped();
     }
@@ -196,16 +207,13 @@ impl<'a> Builder<'a> {
     /// Every subscription that the cluster's parts are in.
     fn subscriptions(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::from([self.spec.azure.subscription.clone()]);
-        for compute in &self.spec.computes {
-            found.extend(compute.workspace.subscription.clone());
-            let ids = &compute.identity.user_assigned_identities;
-            let ids = ids.iter().filter_map(|it| ArmId::parse(it).ok());
-            found.extend(ids.map(|it| it.subscription().to_owned()));
-        }
+        found.extend(self.spec.computes.iter().filter_map(|it| it.workspace.subscription.clone()));
+        let ids = self.spec.identities().into_iter().filter_map(|it| ArmId::parse(it).ok());
+        found.extend(ids.map(|it| it.subscription().to_owned()));
         found
     }
 
-    fn read_only(&mut self, kind: KindName, id: ArmId, at: &str) -> Key {
+    pub(in crate::resource) fn read_only(&mut self, kind: KindName, id: ArmId, at: &str) -> Key {
         let key = match kind {
             KindName::Cluster => self.key(kind, id.name()),
             _ => shared_key(kind, &id),
@@ -382,165 +390,6 @@ impl<'a> Builder<'a> {
         self.add(extension, needs, "/extension")
     }
 
-    fn instance_types(&mut self, extension: Option<&Key>) -> Vec<Key> {
-        if !self.kubernetes() {
-            return Vec::new();
-        }
-        let needs: Vec<Key> = extension.cloned().into_iter().collect();
-        let mut keys = Vec::new();
-        for (index, it) in self.spec.instance_types.iter().enumerate() {
-            let wire = |map: &std::collections::BTreeMap<String, crate::language::Quantity>| {
-                map.iter().map(|(key, it)| (key.clone(), it.wire())).collect()
-            };
-            let resource = resource::InstanceType {
-                key: self.key(KindName::InstanceType, &it.name),
-                node_selector: it.node_selector.clone(),
-                requests: wire(&it.resources.requests),
-                limits: wire(&it.resources.limits),
-            };
-            keys.push(self.add(resource, &needs, &format!("/instanceTypes/{index}")));
-        }
-        keys
-    }
-
-    fn computes(&mut self, before: &[Key], namespaces: &[Key]) {
-        for (index, compute) in self.spec.computes.iter().enumerate() {
-            let at = format!("/computes/{index}");
-            let workspace_id = self.spec.workspace_id(compute);
-            let id = workspace_id.child("computes", &compute.name);
-            let workspace =
-                self.read_only(KindName::Workspace, workspace_id, &format!("{at}/workspace"));
-            let mut needs = before.to_vec();
-            needs.push(workspace.clone());
-            needs.extend(namespaces.iter().filter(|it| it.name == compute.namespace).cloned());
-            // Azure ML uses the first of several identities only.
-            let first = compute.identity.user_assigned_identities.first();
-            let identity = match (compute.identity.kind, first) {
-                (IdentityType::SystemAssigned, _) => resource::ComputeIdentity::SystemAssigned,
-                (IdentityType::UserAssigned, Some(first)) => {
-                    let at = format!("{at}/identity/userAssignedIdentities/0");
-                    let Some(id) = self.arm_id(first, &at) else { continue };
-                    needs.push(self.read_only(KindName::ManagedIdentity, id.clone(), &at));
-                    resource::ComputeIdentity::UserAssigned(id)
-                }
-                (IdentityType::UserAssigned | IdentityType::None, _) => {
-                    resource::ComputeIdentity::None
-                }
-            };
-            let resource = resource::Compute {
-                key: self.key(KindName::Compute, &compute.name),
-                id,
-                workspace,
-                cluster_id: self.cluster_id.clone(),
-                namespace: compute.namespace.clone(),
-                identity,
-                description: compute.description.clone(),
-                tags: compute.tags.clone(),
-                default_instance_type: compute.default_instance_type.clone(),
-            };
-            self.add(resource, &needs, &at);
-        }
-    }
-
-    /// Where the principal id of a declared principal stands: the node, and the place in it.
-    fn principal(&self, who: PrincipalRef<'_>, extension: Option<&Key>) -> Option<Principal> {
-        let later = |from: Key, at: &str| {
-            Some(Principal::Of(Later { from, at: Pointer::parse(at), call: None }))
-        };
-        match who {
-            PrincipalRef::ObjectId(id) => Some(Principal::ObjectId(id.to_owned())),
-            PrincipalRef::Extension => {
-                let at = match self.spec.cluster.kind {
-                    ClusterType::ConnectedClusters => "/identity/principalId",
-                    ClusterType::ManagedClusters => "/properties/aksAssignedIdentity/principalId",
-                };
-                later(extension?.clone(), at)
-            }
-            PrincipalRef::Workspace(index) => {
-                let id = self.spec.workspace_id(&self.spec.computes[index]);
-                later(shared_key(KindName::Workspace, &id), "/identity/principalId")
-            }
-            PrincipalRef::Compute(index) => {
-                let key = self.key(KindName::Compute, &self.spec.computes[index].name);
-                let Resource::Compute(compute) = &self.desired.nodes.get(&key)?.resource else {
-                    return None;
-                };
-                match &compute.identity {
-                    resource::ComputeIdentity::UserAssigned(id) => {
-                        let identity = shared_key(KindName::ManagedIdentity, id);
-                        later(identity, "/properties/principalId")
-                    }
-                    _ => later(key, "/identity/principalId"),
-                }
-            }
-        }
-    }
-
-    fn role_assignments(&mut self, extension: Option<&Key>) {
-        let spec = self.spec;
-        let labels = labels(spec);
-        for (index, (it, label)) in spec.role_assignments.iter().zip(labels).enumerate() {
-            let at = format!("/roleAssignments/{index}");
-            let Some(scope) = self.arm_id(&it.scope, &format!("{at}/scope")) else { continue };
-            let who = spec.principal(&it.principal).ok();
-            let Some(principal) = who.and_then(|who| self.principal(who, extension)) else {
-                let place = self.declared.origin.value(&Pointer::parse(&format!("{at}/principal")));
-                let message = format!("`{}` does not name one principal", it.principal);
-                self.wrong.push(Diagnostic::error("unknown-principal", message).at(place, "here"));
-                continue;
-            };
-            let role = it.role.rsplit('/').next().unwrap_or(&it.role);
-            let role = catalog::role(role).unwrap_or(role);
-            let subscription = match scope.subscription() {
-                "" => spec.azure.subscription.as_str(),
-                own => own,
-            };
-            let role_definition = format!(
-                "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}"
-            );
-            let (who, needs) = match &principal {
-                Principal::ObjectId(id) => (id.clone(), Vec::new()),
-                Principal::Of(later) => {
-                    let node = self.desired.nodes.get(&later.from);
-                    let who = match node.map(|it| it.resource.kind().target()) {
-                        Some(Target::Arm(id)) => id.to_string(),
-                        Some(Target::Objects(_)) | None => later.from.to_string(),
-                    };
-                    (who, vec![later.from.clone()])
-                }
-            };
-            let triple = format!("{scope}|{who}|{role}");
-            let space = uuid::Uuid::NAMESPACE_URL;
-            let name = uuid::Uuid::new_v5(&space, triple.to_ascii_lowercase().as_bytes());
-            let workspace = needs.first().filter(|it| it.kind == KindName::Workspace).cloned();
-            let resource = resource::RoleAssignment {
-                key: self.key(KindName::RoleAssignment, label),
-                at: scope,
-                role_definition,
-                principal,
-                name: name.to_string(),
-            };
-            let key = self.add(resource, &needs, &at);
-            if let Some(workspace) = workspace {
-                self.attach_after(&workspace, &key);
-            }
-        }
-    }
-
-    /// A workspace that attaches with rights it is given here has to have them first
-    /// (AML docs: attach Kubernetes to workspace, roles of the workspace identity).
-    fn attach_after(&mut self, workspace: &Key, role: &Key) {
-        let scope = &self.spec.name;
-        for node in self.desired.nodes.values_mut() {
-            if let Resource::Compute(compute) = &node.resource
-                && compute.workspace == *workspace
-                && compute.key.scope == *scope
-            {
-                node.needs.insert(role.clone());
-            }
-        }
-    }
-
     fn skipped(&mut self) {
         if self.kubernetes() {
             return;
@@ -564,28 +413,4 @@ impl<'a> Builder<'a> {
 pub(in crate::resource) fn shared_key(kind: KindName, id: &ArmId) -> Key {
     let group = id.resource_group().unwrap_or_default();
     Key::new(id.subscription(), kind, format!("{group}/{}", id.name()))
-}
-
-/// The names of the role assignments of a cluster: principal, role and the last two segments of
-/// the scope, or as many more as it takes to tell one from the others.
-fn labels(spec: &Cluster) -> Vec<String> {
-    let spelled = |it: &RoleAssignment, segments: usize| {
-        let scope: Vec<&str> = it.scope.split('/').filter(|it| !it.is_empty()).collect();
-        let tail = &scope[scope.len().saturating_sub(segments)..];
-        format!("{}/{}/{}", it.principal, it.role, tail.join("/"))
-    };
-    let all = &spec.role_assignments;
-    let longest = all.iter().map(|it| it.scope.split('/').count()).max().unwrap_or(0);
-    let alone = |own: &RoleAssignment, segments: usize| {
-        let label = spelled(own, segments);
-        let same = all.iter().filter(|it| spelled(it, segments).eq_ignore_ascii_case(&label));
-        // The same scope, declared again, is the same assignment.
-        same.into_iter().all(|it| it.scope.eq_ignore_ascii_case(&own.scope))
-    };
-    let label = |own: &RoleAssignment| {
-        let lengths = (2..longest).step_by(2);
-        let enough = lengths.into_iter().find(|it| alone(own, *it)).unwrap_or(longest);
-        spelled(own, enough)
-    };
-    all.iter().map(label).collect()
 }

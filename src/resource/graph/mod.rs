@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use build::build;
 pub(super) use build::shared_key;
+pub use build::{Builder, build};
 pub use order::{essential, order};
 
 pub use crate::language::Rollout;
