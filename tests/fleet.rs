@@ -234,6 +234,35 @@ fn a_plan_of_a_fleet_takes_few_requests() {
     assert!(azure <= 20 && kubernetes <= 5 * 50, "{azure} and {kubernetes}");
 }
 
+/// A plan keeps to the limit of a subscription, inside of batches too, rather than be refused. An
+/// apply asks nothing for its keys twice.
+#[test]
+fn a_limit_is_kept_and_no_secret_is_listed_twice() {
+    let place = applied(100, false);
+    let text = "throttling: {reads: 25, retryAfter: 17}";
+    std::fs::write(place.path("world.yaml"), text).expect("written");
+    let words = ["plan", "fleet.yaml", "--sandbox", "--sandbox-world", "world.yaml", "-v"];
+    let ran = place.run(&words);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let sum = |name: &str| -> usize {
+        let values = ran.err.split_whitespace().filter_map(|it| it.strip_prefix(name));
+        values.filter_map(|it| it.parse::<usize>().ok()).sum()
+    };
+    let asked = ran.err.matches(" azure ").count() + sum("reads=");
+    let refused = ran.err.matches("status=429").count() + sum("throttled=");
+    assert!(asked > 300 && refused * 100 <= asked, "{refused} of {asked} were refused");
+
+    let apply = ["apply", "full.yaml", "--sandbox=new.json", "--auto-approve", "-v"];
+    let ran = place.run(&apply);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mut seen = std::collections::BTreeSet::new();
+    let keys = ["/listKeys", "/sharedKeys"];
+    for url in ran.err.split_whitespace().filter(|it| keys.iter().any(|key| it.contains(key))) {
+        assert!(seen.insert(url), "{url} twice");
+    }
+    assert_eq!(seen.len(), 2, "{seen:?}");
+}
+
 /// Clusters are chosen by name, by label and by part; parts cover the fleet once, and what all
 /// share is in one of them.
 #[test]

@@ -1,9 +1,10 @@
 //! One task: settle, send, wait, and look whether it is really done.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use super::frontier::{Phase, Task};
 use super::{Event, Explain, Limits, Permit};
 use crate::client::arm::{self, Outcome as Ended};
 use crate::client::kubernetes;
-use crate::client::net::clock;
+use crate::client::net::{clock, poll};
 use crate::model::{Json, Key, KindName, Later, ObjectRef, Pointer, Secret, Value};
 use crate::observe::{Clients, ReadError};
 use crate::plan::{Action, Plan, Step};
@@ -20,8 +21,6 @@ use crate::resource::graph::Desired;
 use crate::resource::pods;
 use crate::resource::{Document, Kind, Live, Method, Readiness, Request, Snapshot};
 
-/// How often a live state is looked at while waiting for it, unless the server advises more often.
-const LOOK: Duration = Duration::from_secs(10);
 /// How often the pods of an extension are looked at while it is installed.
 const WATCH: Duration = Duration::from_secs(30);
 /// Namespace of the extension.
@@ -37,6 +36,9 @@ const MISSING: &str = "ValueMissing";
 pub(super) struct Done {
     pub(super) elapsed: Duration,
 }
+
+/// What a resource answered when it was asked for its keys.
+type Listed = Arc<OnceCell<Json>>;
 
 /// What all tasks share.
 pub(super) struct Context {
@@ -54,6 +56,8 @@ pub(super) struct Context {
     events: UnboundedSender<Event>,
     pub(super) explain: Explain,
     no_wait: bool,
+    /// Keys that a resource was asked for, by id and action: each once in a run.
+    keys: Mutex<BTreeMap<(String, String), Listed>>,
 }
 
 impl Context {
@@ -93,6 +97,7 @@ impl Context {
             events,
             explain,
             no_wait: limits.no_wait,
+            keys: Mutex::default(),
         }
     }
 
@@ -257,9 +262,14 @@ impl Work<'_> {
 
     /// Waits between two looks; past the deadline the resource is left to Azure.
     async fn pause(&self, state: &str) -> Result<(), Stop> {
+        self.rest(state, poll::next_look(self.context.elapsed(self.key()), None)).await
+    }
+
+    /// Waits so long, unless the server advises less.
+    async fn rest(&self, state: &str, look: Duration) -> Result<(), Stop> {
         self.progress(state);
         let advised = self.context.clients.arm.get(&self.key().scope).and_then(arm::Reader::pace);
-        let look = advised.map_or(LOOK, |it| it.min(LOOK));
+        let look = advised.map_or(look, |it| it.min(look));
         if clock::until(self.deadline, clock::sleep(look)).await.is_none() {
             return Err(Stop::Left(state.to_owned()));
         }
@@ -358,7 +368,7 @@ impl Work<'_> {
                         if steady >= self.kind.steady_looks() {
                             return Ok(());
                         }
-                        self.pause("settling").await?;
+                        self.rest("settling", poll::LONGEST).await?;
                         continue;
                     }
                     if clock::now() > lag {
@@ -406,7 +416,7 @@ impl Work<'_> {
                 _ if clock::now() > lag || !passes(&failure, request) => {
                     return Err(Stop::Failed(failure));
                 }
-                _ => self.pause("waiting for earlier steps to spread").await?,
+                _ => self.rest("waiting for earlier steps to spread", poll::LONGEST).await?,
             }
         }
     }
@@ -535,7 +545,7 @@ impl Work<'_> {
         Ok(Some(filled))
     }
 
-    /// Asks a resource for its keys.
+    /// Asks a resource for its keys, unless that has been done.
     async fn call(&self, later: &Later, call: &str) -> Result<Json, Stop> {
         let node = self.context.desired.nodes.get(&later.from);
         let target = node.map(|it| it.resource.kind().target());
@@ -550,7 +560,13 @@ impl Work<'_> {
             crate::resource::Read::Arm { api_version, .. } => Some(*api_version),
             _ => None,
         });
-        let answer = writer.reader().call(id.as_str(), call, version.unwrap_or_default()).await;
+        let known = {
+            let mut keys = self.context.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            let of = (id.as_str().to_ascii_lowercase(), call.to_owned());
+            Arc::clone(keys.entry(of).or_default())
+        };
+        let ask = || writer.reader().call(id.as_str(), call, version.unwrap_or_default());
+        let answer = known.get_or_try_init(ask).await.cloned();
         answer.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), &it))))
     }
 }

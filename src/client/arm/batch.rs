@@ -3,70 +3,97 @@
 //! that is not understood is an error here, and a single read there.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::Method;
 use serde_json::json;
 
 use super::{ApiError, Reader};
-use crate::client::net::{Pages, clock, retry_after};
+use crate::client::net::{Pages, Turn, clock, poll, retry_after};
 use crate::model::Json;
 
 const BATCH: &str = "/batch";
 const VERSION: &str = "2020-06-01";
-/// Between two looks at a batch that is not done, unless the server asks for more.
-const LOOK: Duration = Duration::from_secs(1);
 /// How many requests one batch may hold.
 const MOST: usize = 500;
-/// What a subscription's bucket of reads gains (ARM docs: request limits and throttling).
-const READS_PER_SECOND: u64 = 25;
-/// How long a batch may take before its reads are done one by one.
+/// How many are waited for before a batch is sent, where the limit is near.
+const FEW: usize = 100;
+/// Batches of one subscription at once.
+const WORKERS: usize = 4;
+/// How long batches may take before what they have not read is read one by one.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 impl Reader {
-    /// Reads many resources or lists (id or path, API version), 500 to a batch. Only those with a
-    /// clear answer are in the result, by their index: `None` is not there. What is throttled inside
-    /// a batch is asked for again, once about as much as is left may be asked for.
+    /// Reads many resources or lists (id or path, API version), in batches as large as what is left
+    /// of the subscription's limit, since that counts what is inside. Only those with a clear answer
+    /// are in the result, by their index: `None` is not there.
     ///
     /// # Errors
-    /// When batches are refused, or are not done in time.
+    /// When batches are refused.
     pub async fn get_many(
         &self,
         wanted: &[(&str, &str)],
     ) -> Result<BTreeMap<usize, Option<Json>>, ApiError> {
-        let mut found = BTreeMap::new();
-        let mut left: Vec<usize> = (0..wanted.len()).collect();
-        let ends = clock::after(PATIENCE);
-        while !left.is_empty() {
-            let batches = left.chunks(MOST).map(|some| async move {
-                let ids: Vec<(&str, &str)> = some.iter().map(|at| wanted[*at]).collect();
-                self.batch(&ids).await.map(|parts| (some, parts))
-            });
-            let mut again = Vec::new();
-            let mut wait = Duration::ZERO;
-            for (some, parts) in futures_util::future::try_join_all(batches).await? {
-                for (at, part) in parts {
-                    match part {
-                        Part::Clear(document) => drop(found.insert(some[at], document)),
-                        Part::Throttled(asked) => {
-                            again.push(some[at]);
-                            wait = wait.max(asked);
-                        }
-                    }
+        let mut subscriptions: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, (id, _)) in wanted.iter().enumerate() {
+            let id = id.to_ascii_lowercase();
+            let name = id.strip_prefix("/subscriptions/").and_then(|it| it.split('/').next());
+            subscriptions.entry(name.unwrap_or_default().to_owned()).or_default().push(at);
+        }
+        let queues: Vec<_> =
+            subscriptions.into_iter().map(|(name, left)| (name, Mutex::new(left))).collect();
+        let found = Mutex::new(BTreeMap::new());
+        let workers = queues
+            .iter()
+            .flat_map(|queue| (0..WORKERS).map(|_| self.work(wanted, &queue.0, &queue.1, &found)));
+        let all = futures_util::future::try_join_all(workers);
+        clock::until(clock::after(PATIENCE), all).await.transpose()?;
+        Ok(std::mem::take(&mut *locked(&found)))
+    }
+
+    /// Reads what is in the queue; what is throttled inside of a batch goes back into it.
+    async fn work(
+        &self,
+        wanted: &[(&str, &str)],
+        subscription: &str,
+        queue: &Mutex<Vec<usize>>,
+        found: &Mutex<BTreeMap<usize, Option<Json>>>,
+    ) -> Result<(), ApiError> {
+        loop {
+            let left = locked(queue).len();
+            if left == 0 {
+                return Ok(());
+            }
+            let mut turn = self.turns(subscription, left.min(FEW), left.min(MOST)).await;
+            let some: Vec<usize> = {
+                let mut queue = locked(queue);
+                let keep = queue.len().saturating_sub(turn.count);
+                queue.split_off(keep)
+            };
+            turn.only(some.len());
+            if some.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<(&str, &str)> = some.iter().map(|at| wanted[*at]).collect();
+            let parts = self.batch(&ids, &mut turn).await?;
+            let throttled = parts.values().filter(|it| matches!(it, Part::Throttled)).count();
+            tracing::debug!(reads = some.len(), throttled, "a batch");
+            for (at, part) in parts {
+                match part {
+                    Part::Clear(document) => drop(locked(found).insert(some[at], document)),
+                    Part::Throttled => locked(queue).push(some[at]),
                 }
             }
-            left = again;
-            let refilled = Duration::from_secs(left.len() as u64 / READS_PER_SECOND);
-            let pause = clock::sleep(wait.max(refilled));
-            if !left.is_empty() && clock::until(ends, pause).await.is_none() {
-                break;
-            }
         }
-        Ok(found)
     }
 
     /// One batch. More than 20 requests are answered later, under an address of their own.
-    async fn batch(&self, wanted: &[(&str, &str)]) -> Result<BTreeMap<usize, Part>, ApiError> {
+    async fn batch(
+        &self,
+        wanted: &[(&str, &str)],
+        turn: &mut Turn,
+    ) -> Result<BTreeMap<usize, Part>, ApiError> {
         let root = self.cloud().resource_manager.to_string();
         let name = |at: usize| uuid::Uuid::from_u128(at as u128).to_string();
         let requests: Vec<Json> = wanted
@@ -90,7 +117,10 @@ impl Reader {
             let Some(items) = page[key].as_array_mut().map(std::mem::take) else {
                 return Err(strange("a batch without answers"));
             };
-            found.extend(items.into_iter().filter_map(|it| clear(it, wanted)));
+            found.extend(items.into_iter().filter_map(|it| {
+                turn.answered(status(&it), &headers(&it));
+                clear(it, wanted)
+            }));
             let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else {
                 return Ok(found);
             };
@@ -102,16 +132,14 @@ impl Reader {
     /// Waits for the answers of a batch under the address it was given.
     async fn done(&self, answer: Exchanged) -> Result<bytes::Bytes, ApiError> {
         let (mut status, mut headers, mut body) = answer;
-        let ends = clock::after(PATIENCE);
+        let began = clock::now();
         let mut at: Option<String> = None;
         while status == 202 {
             let text = |it: &http::HeaderValue| it.to_str().ok().map(str::to_owned);
             let location = headers.get("location").and_then(text).or(at);
             let location = location.ok_or_else(|| strange("a batch without an address"))?;
-            let wait = retry_after(&headers, SystemTime::now()).unwrap_or(LOOK);
-            if clock::until(ends, clock::sleep(wait)).await.is_none() {
-                return Err(strange("a batch that was not done in time"));
-            }
+            let asked = retry_after(&headers, SystemTime::now());
+            clock::sleep(poll::next_look(began.elapsed(), asked)).await;
             (status, headers, body) = self.follow(&location).await?;
             at = Some(location);
         }
@@ -133,12 +161,28 @@ fn strange(what: &str) -> ApiError {
     ApiError::about(&Method::POST, BATCH, "UnreadableAnswer", what.to_owned())
 }
 
+fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One answer of a batch.
 enum Part {
     /// What is there, or nothing.
     Clear(Option<Json>),
-    /// Not now; the wait that was asked for.
-    Throttled(Duration),
+    /// Not now.
+    Throttled,
+}
+
+fn status(answer: &Json) -> u16 {
+    answer["httpStatusCode"].as_u64().and_then(|it| u16::try_from(it).ok()).unwrap_or_default()
+}
+
+fn headers(answer: &Json) -> http::HeaderMap {
+    let all = answer["headers"].as_object().into_iter().flatten();
+    all.filter_map(|(name, value)| {
+        Some((name.parse::<http::HeaderName>().ok()?, value.as_str()?.parse().ok()?))
+    })
+    .collect()
 }
 
 /// Index and answer, where it is clear; the others are read again by themselves.
@@ -147,22 +191,14 @@ fn clear(mut answer: Json, wanted: &[(&str, &str)]) -> Option<(usize, Part)> {
     let index = usize::try_from(name.as_u128()).ok()?;
     let (path, _) = wanted.get(index)?;
     let content = answer["content"].take();
-    match answer["httpStatusCode"].as_u64()? {
+    match status(&answer) {
         200 if content.is_object() => Some((index, Part::Clear(Some(content)))),
         404 => {
             let (none, text) = (http::HeaderMap::new(), content.to_string());
             let error = ApiError::from_answer(&Method::GET, path, 404, &none, text.as_bytes());
             error.is_absent().then_some((index, Part::Clear(None)))
         }
-        429 => {
-            let mut headers = http::HeaderMap::new();
-            for (name, value) in answer["headers"].as_object().into_iter().flatten() {
-                let name = name.parse::<http::HeaderName>().ok()?;
-                headers.insert(name, value.as_str()?.parse().ok()?);
-            }
-            let wait = retry_after(&headers, SystemTime::now()).unwrap_or(LOOK);
-            Some((index, Part::Throttled(wait)))
-        }
+        429 => Some((index, Part::Throttled)),
         _ => None,
     }
 }

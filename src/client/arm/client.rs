@@ -13,8 +13,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{ApiError, Cloud, TokenSource, Verdict};
 use crate::client::net::{
-    Budget, Decision, Limiter, Line, Pages, Repeat, Retry, SendError, Taken, Transport, clock,
-    redact,
+    Budget, Decision, Lane, Limiter, Line, Pages, Repeat, Retry, SendError, Taken, Transport, Turn,
+    clock, redact,
 };
 use crate::model::Json;
 
@@ -231,6 +231,11 @@ impl Reader {
         Ok((answer.status, answer.headers, answer.body))
     }
 
+    /// Waits until reads of a subscription have their turn.
+    pub(super) async fn turns(&self, subscription: &str, least: usize, most: usize) -> Turn {
+        self.0.limiter.turns(&Lane::new(subscription, "reads", ""), least, most).await
+    }
+
     /// One poll of an operation: whatever the answer, with retries.
     pub(super) async fn ask(&self, url: &str) -> Result<(u16, HeaderMap, Bytes), ApiError> {
         self.exchange(&Method::GET, url, None).await
@@ -302,7 +307,7 @@ impl Reader {
         body: Option<&Json>,
     ) -> Result<Answer, SendError> {
         let lane = lane(method, url);
-        self.0.limiter.turn(&lane).await;
+        let mut turn = self.0.limiter.turn(&lane).await;
         let bytes = body.map(|it| Bytes::from(it.to_string())).unwrap_or_default();
         let mut request = Request::builder()
             .method(method.clone())
@@ -320,7 +325,7 @@ impl Reader {
         let status = head.status.as_u16();
         let id = head.headers.get("x-ms-request-id").and_then(|it| it.to_str().ok());
         tracing::debug!(%method, url = %address, status, took, request_id = id, "azure");
-        self.0.limiter.learn(&lane, &head.headers);
+        turn.answered(status, &head.headers);
         if head.status.is_success() {
             let pace = head.headers.get("x-ms-retry-after-ms").and_then(|it| it.to_str().ok());
             let millis = pace.and_then(|it| it.parse::<u64>().ok());
@@ -368,7 +373,7 @@ fn path(url: &str) -> &str {
 }
 
 /// Which limits a request counts against: subscription, kind of request and provider.
-fn lane(method: &Method, url: &str) -> String {
+fn lane(method: &Method, url: &str) -> Lane {
     let path = path(url).split('?').next().unwrap_or_default().to_ascii_lowercase();
     let after = |mark: &str| {
         let (_, rest) = path.rsplit_once(mark)?;
@@ -381,5 +386,5 @@ fn lane(method: &Method, url: &str) -> String {
         Method::DELETE => "deletes",
         _ => "writes",
     };
-    format!("{subscription}/{kind}/{provider}")
+    Lane::new(&subscription, kind, &provider)
 }

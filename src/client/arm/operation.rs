@@ -11,13 +11,13 @@ use http::{HeaderMap, Method};
 use super::ApiError;
 use super::error::Secrets;
 use super::lock::Held;
-use crate::client::net::retry_after;
+use crate::client::net::{poll, retry_after};
 use crate::model::{Json, same_service};
 
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Reads may lag behind writes: how often a surprising one is repeated before it counts.
 const SURPRISES: u32 = 4;
+/// The wait after the first of them, which grows with each.
+const SURPRISE: Duration = Duration::from_secs(2);
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,8 @@ pub struct Operation {
     resource: String,
     stage: Stage,
     after: Duration,
-    next_wait: Duration,
+    /// All waits so far: about how long it has been going on.
+    waited: Duration,
     state: String,
     surprises: u32,
     /// The cluster's lock, held for as long as somebody follows the operation.
@@ -143,7 +144,7 @@ impl Operation {
             resource: resource_of(method, url),
             stage,
             after: Duration::ZERO,
-            next_wait: FIRST_WAIT,
+            waited: Duration::ZERO,
             state: "Accepted".into(),
             surprises: 0,
             held: None,
@@ -267,6 +268,7 @@ impl Operation {
             }
             404 | 410 if self.surprises < SURPRISES => {
                 self.surprises += 1;
+                self.after = SURPRISE * self.surprises;
                 return Ok(());
             }
             404 | 410 => {
@@ -290,7 +292,10 @@ impl Operation {
             _ if gone => {}
             End::Running => self.surprises = 0,
             // A read that lags may still show how the last operation ended.
-            End::Failed if self.surprises == 0 => self.surprises = SURPRISES,
+            End::Failed if self.surprises == 0 => {
+                self.surprises = SURPRISES;
+                self.after = SURPRISE * SURPRISES;
+            }
             End::Failed => self.fail(&json),
             End::Succeeded => self.stage = Stage::Done(Outcome::Succeeded(Some(json))),
         }
@@ -301,7 +306,6 @@ impl Operation {
     fn read_resource(&mut self) {
         self.stage = if self.method == Method::DELETE { Stage::Gone } else { Stage::State };
         self.after = Duration::ZERO;
-        self.next_wait = FIRST_WAIT;
     }
 
     /// The address to poll, from the headers of the first answer.
@@ -333,9 +337,8 @@ impl Operation {
     }
 
     fn pace(&mut self, headers: &HeaderMap) {
-        let own = self.next_wait;
-        self.next_wait = own.mul_f64(1.5).min(LONGEST_WAIT);
-        self.after = retry_after(headers, SystemTime::now()).unwrap_or(own);
+        self.waited += self.after;
+        self.after = poll::next_look(self.waited, retry_after(headers, SystemTime::now()));
     }
 
     /// Keeps these out of the error that may come.

@@ -14,7 +14,7 @@ use super::lock::Locks;
 use super::operation::{End, provisioning};
 use super::{ApiError, Operation, Outcome, Reader, Verdict};
 use crate::apply::Permit;
-use crate::client::net::{Decision, Repeat, clock};
+use crate::client::net::{Decision, Repeat, clock, poll};
 use crate::model::Json;
 
 /// How long a request waits for another operation on the same thing.
@@ -205,12 +205,14 @@ impl Writer {
 
     /// Looks until the resource is at rest or shows our change.
     async fn settle(&self, write: &Write) -> Result<Option<Started>, ApiError> {
-        let end = clock::now() + BUSY_PATIENCE;
+        let start = clock::now();
         let mut sure = false;
         loop {
             match self.look(write, false).await? {
                 Look::Taken(started) => return Ok(Some(*started)),
-                Look::Busy if clock::now() < end => clock::sleep(busy_wait()).await,
+                Look::Busy if start.elapsed() < BUSY_PATIENCE => {
+                    clock::sleep(poll::next_look(start.elapsed(), None)).await;
+                }
                 // Reads may lag behind writes: one that shows nothing is no proof.
                 Look::NotTaken if !sure => {
                     sure = true;

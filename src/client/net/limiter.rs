@@ -1,102 +1,269 @@
-//! Slows down before the server has to refuse: follows the `x-ms-ratelimit-remaining-*` headers
-//! (Azure Resource Manager: request limits and throttling). The sizes of the buckets are not
-//! public, differ and change, so only what the headers say is used.
+//! Slows down before a server has to refuse, and all requests together when it has: follows the
+//! `x-ms-ratelimit-remaining-*` headers (Azure Resource Manager: request limits and throttling) and
+//! what answers of 429 say. Who says nothing slows everything that goes to that host.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::clock;
+use super::retry::retry_after;
 
 const PREFIX: &str = "x-ms-ratelimit-remaining-";
-const QUOTA: &str = "x-ms-user-quota-remaining";
-const QUOTA_RESET: &str = "x-ms-user-quota-resets-after";
-/// Below this share of the most that was ever seen remaining, requests are spaced.
-const FEW: f64 = 0.1;
+/// What the whole tenant may do, measured in what one subscription may.
+const GLOBAL: f64 = 15.0;
+/// What buckets gain in a second that are in no reference.
+const SLOW: f64 = 0.5;
+/// Between two requests after the first refusal, doubled by each further one.
+const FIRST_SPACE: Duration = Duration::from_millis(40);
 const LONGEST_SPACE: Duration = Duration::from_secs(2);
-/// What a header said is forgotten after this long: buckets refill.
-const FRESH: Duration = Duration::from_secs(30);
+/// Requests a second that each answer adds again, and from how many on nothing is spaced.
+const RISE: f64 = 0.05;
+const FREE: f64 = 200.0;
+/// How long nothing is sent after a refusal that names no time, doubled by each further one.
+const FIRST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+const LONGEST_HELD: Duration = Duration::from_secs(600);
 
+/// Which limits a request counts against: those of the host, of the subscription for this kind of
+/// request, of the provider in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lane {
+    keys: [String; 3],
+    reads: bool,
+}
+
+impl Lane {
+    /// `kind` is reads, writes or deletes.
+    #[must_use]
+    pub fn new(subscription: &str, kind: &str, provider: &str) -> Self {
+        let own = format!("{subscription}/{kind}");
+        let provider = format!("{own}/{provider}");
+        Self { keys: [String::new(), own, provider], reads: kind == "reads" }
+    }
+
+    /// What its bucket gains in a second (ARM docs: request limits and throttling), and which of
+    /// the keys it belongs to.
+    fn bucket(&self, header: &str) -> (f64, usize) {
+        let own = if self.reads { 25.0 } else { 10.0 };
+        let kinds = ["reads", "writes", "deletes"];
+        match header.strip_prefix("subscription-") {
+            Some(it) if kinds.contains(&it) => (own, 1),
+            Some(it) if it.strip_prefix("global-").is_some_and(|it| kinds.contains(&it)) => {
+                (own * GLOBAL, 1)
+            }
+            _ => (SLOW, 2),
+        }
+    }
+}
+
+/// What a header said.
 #[derive(Debug)]
 struct Bucket {
-    most: f64,
     left: f64,
     seen: Instant,
+    /// The most that was ever left.
+    most: f64,
+    refill: f64,
 }
 
+impl Bucket {
+    fn at(&self, when: Instant) -> f64 {
+        let gained = self.refill * when.saturating_duration_since(self.seen).as_secs_f64();
+        (self.left + gained).min(self.most)
+    }
+}
+
+/// Requests that share a limit.
 #[derive(Debug, Default)]
-struct State {
-    buckets: BTreeMap<(String, String), Bucket>,
-    next: BTreeMap<String, Instant>,
+struct Flow {
+    buckets: BTreeMap<String, Bucket>,
+    /// Requests on the way, or with a turn to come.
+    open: usize,
+    /// The next turn, where turns are spaced.
+    next: Option<Instant>,
+    space: Duration,
+    /// Nothing is sent before.
+    until: Option<Instant>,
+    hold: Duration,
+    slowed: Option<Instant>,
 }
 
-/// Paces requests per key (for example one subscription and one kind of request).
+impl Flow {
+    /// How many more may be sent then.
+    fn room(&self, when: Instant) -> f64 {
+        let left = self.buckets.values().map(|it| it.at(when)).fold(f64::INFINITY, f64::min);
+        left - self.open as f64
+    }
+
+    /// When so many may be sent.
+    fn when(&self, now: Instant, count: usize) -> Instant {
+        let at = [self.next, self.until].into_iter().flatten().fold(now, Instant::max);
+        let lacking = |it: &Bucket| {
+            let lacking = (count + self.open) as f64 - it.at(at);
+            Duration::from_secs_f64((lacking / it.refill).clamp(0.0, 3600.0))
+        };
+        at + self.buckets.values().map(lacking).max().unwrap_or_default()
+    }
+
+    fn take(&mut self, at: Instant, count: usize) {
+        self.open += count;
+        self.next = (!self.space.is_zero()).then(|| at + self.space * count as u32);
+    }
+
+    fn refused(&mut self, sent: Instant, asked: Option<Duration>) {
+        let now = clock::now();
+        // Those that were on the way together are one refusal.
+        if self.slowed.is_none_or(|it| sent >= it) {
+            self.space = (self.space * 2).clamp(FIRST_SPACE, LONGEST_SPACE);
+            self.hold = (self.hold * 2).clamp(FIRST_HOLD, LONGEST_HOLD);
+            self.slowed = Some(now);
+        }
+        // Nobody waits so long: each hears it for itself, and gives up.
+        let Some(wait) = Some(asked.unwrap_or(self.hold)).filter(|it| *it <= LONGEST_HELD) else {
+            return;
+        };
+        let until = now + wait;
+        self.until = Some(self.until.map_or(until, |it| it.max(until)));
+    }
+
+    fn answered(&mut self, sent: Instant) {
+        if self.space.is_zero() || self.slowed.is_some_and(|it| sent < it) {
+            return;
+        }
+        self.hold = Duration::ZERO;
+        let rate = 1.0 / self.space.as_secs_f64() + RISE;
+        self.space =
+            if rate >= FREE { Duration::ZERO } else { Duration::from_secs_f64(1.0 / rate) };
+    }
+}
+
+type Flows = BTreeMap<String, Flow>;
+
+/// Paces the requests of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Limiter(Arc<Mutex<State>>);
+pub struct Limiter(Arc<Mutex<Flows>>);
 
 impl Limiter {
-    /// Waits for this request's turn; at once while plenty remains.
-    pub async fn turn(&self, key: &str) {
-        let at = {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn flows(&self) -> MutexGuard<'_, Flows> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for one request's turn; at once while plenty remains.
+    pub async fn turn(&self, lane: &Lane) -> Turn {
+        self.turns(lane, 1, 1).await
+    }
+
+    /// Waits until at least so many requests have their turn, or as many as ever had, and takes as
+    /// many as may be sent at once.
+    pub async fn turns(&self, lane: &Lane, least: usize, most: usize) -> Turn {
+        let (mut turn, mut at) = {
+            let mut flows = self.flows();
             let now = clock::now();
-            let space = state.space(key, now);
-            let at = state.next.get(key).copied().unwrap_or(now).max(now);
-            if space.is_zero() && at <= now {
-                state.next.remove(key);
-            } else {
-                state.next.insert(key.to_owned(), at + space);
+            for key in &lane.keys {
+                flows.entry(key.clone()).or_default();
             }
-            at
+            let own = || lane.keys.iter().filter_map(|it| flows.get(it));
+            let buckets = own().flat_map(|it| it.buckets.values());
+            let least = buckets.fold(least, |least, it| least.min(it.most as usize)).max(1);
+            let at = own().map(|it| it.when(now, least)).fold(now, Instant::max);
+            let room = own().map(|it| it.room(at)).fold(f64::INFINITY, f64::min);
+            // A second's worth, where turns are spaced.
+            let spaced = own().map(|it| 1.0 / it.space.as_secs_f64()).fold(f64::INFINITY, f64::min);
+            let count = (room.min(spaced).min(most as f64) as usize).max(least);
+            for key in &lane.keys {
+                if let Some(flow) = flows.get_mut(key) {
+                    flow.take(at, count);
+                }
+            }
+            (Turn { limiter: self.clone(), lane: lane.clone(), count, sent: now }, at)
         };
-        let wait = at.saturating_duration_since(clock::now());
-        if !wait.is_zero() {
-            tracing::debug!(key, wait_ms = wait.as_millis(), "slowing down: few requests remain");
-            clock::sleep(wait).await;
+        loop {
+            let wait = at.saturating_duration_since(clock::now());
+            if !wait.is_zero() {
+                let key = lane.keys[2].as_str();
+                tracing::debug!(
+                    key,
+                    wait_ms = wait.as_millis(),
+                    "slowing down: few requests remain"
+                );
+                clock::sleep(wait).await;
+            }
+            turn.sent = clock::now();
+            // Somebody may have been refused meanwhile.
+            let mut flows = self.flows();
+            let held = lane.keys.iter().filter_map(|it| flows.get(it)?.until).max();
+            let Some(held) = held.filter(|it| *it > turn.sent) else { break };
+            at = held;
+            for key in &lane.keys {
+                if let Some(flow) = flows.get_mut(key) {
+                    at = at.max(flow.next.unwrap_or(held));
+                    flow.next = Some(at + flow.space * turn.count as u32);
+                }
+            }
+        }
+        turn
+    }
+}
+
+/// Leave to send requests, given back when they are answered or given up.
+#[derive(Debug)]
+pub struct Turn {
+    limiter: Limiter,
+    lane: Lane,
+    /// How many may be sent.
+    pub count: usize,
+    sent: Instant,
+}
+
+impl Turn {
+    /// Gives back what is not needed.
+    pub fn only(&mut self, count: usize) {
+        let less = self.count.saturating_sub(count);
+        self.count -= less;
+        let mut flows = self.limiter.flows();
+        for key in &self.lane.keys {
+            if let Some(flow) = flows.get_mut(key) {
+                flow.open = flow.open.saturating_sub(less);
+            }
         }
     }
 
-    /// Learns from an answer.
-    pub fn learn(&self, key: &str, headers: &HeaderMap) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Learns from the answer to one of the requests.
+    pub fn answered(&mut self, status: u16, headers: &HeaderMap) {
+        self.only(self.count.saturating_sub(1));
+        let mut flows = self.limiter.flows();
         let now = clock::now();
-        let mut used_up = false;
+        let mut told = false;
         for (name, value) in headers {
-            let name = name.as_str();
-            if !name.starts_with(PREFIX) && name != QUOTA {
-                continue;
-            }
+            let Some(name) = name.as_str().strip_prefix(PREFIX) else { continue };
             let Some(left) = value.to_str().ok().and_then(remaining) else { continue };
-            used_up |= name == QUOTA && left < 1.0;
-            let bucket = state.buckets.entry((key.to_owned(), name.to_owned())).or_insert(Bucket {
-                most: left,
-                left,
-                seen: now,
-            });
-            bucket.most = bucket.most.max(left);
-            bucket.left = left;
-            bucket.seen = now;
+            told = true;
+            let (refill, at) = self.lane.bucket(name);
+            let Some(flow) = flows.get_mut(&self.lane.keys[at]) else { continue };
+            let most = flow.buckets.get(name).map_or(left, |it| it.most.max(left));
+            flow.buckets.insert(name.to_owned(), Bucket { left, seen: now, most, refill });
         }
-        // Resource Graph says when its window ends.
-        let reset = headers.get(QUOTA_RESET).and_then(|it| it.to_str().ok()).and_then(hms);
-        if let (true, Some(reset)) = (used_up, reset) {
-            state.next.insert(key.to_owned(), now + reset);
+        let asked = retry_after(headers, SystemTime::now());
+        // Whoever is told nothing cannot know whose limit it was: everybody slows down.
+        let whose = usize::from(told || asked.is_some());
+        for (at, key) in self.lane.keys.iter().enumerate() {
+            let Some(flow) = flows.get_mut(key) else { continue };
+            if status != 429 {
+                flow.answered(self.sent);
+            } else if at == whose {
+                flow.refused(self.sent, asked);
+            }
         }
     }
 }
 
-impl State {
-    fn space(&self, key: &str, now: Instant) -> Duration {
-        let shares = self
-            .buckets
-            .iter()
-            .filter(|((of, _), bucket)| of == key && now.duration_since(bucket.seen) < FRESH)
-            .map(|(_, bucket)| bucket.left / bucket.most.max(1.0));
-        let lowest = shares.fold(1.0, f64::min);
-        if lowest >= FEW { Duration::ZERO } else { LONGEST_SPACE.mul_f64(1.0 - lowest / FEW) }
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.only(0);
     }
 }
 
@@ -109,65 +276,6 @@ fn remaining(text: &str) -> Option<f64> {
     numbers.reduce(f64::min)
 }
 
-/// `hh:mm:ss`.
-fn hms(text: &str) -> Option<Duration> {
-    let mut seconds: u64 = 0;
-    for part in text.trim().splitn(3, ':') {
-        let part = part.parse::<u64>().ok()?;
-        seconds = seconds.checked_mul(60)?.checked_add(part)?;
-    }
-    Some(Duration::from_secs(seconds.min(3600)))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(left: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let name = "x-ms-ratelimit-remaining-subscription-reads";
-        headers.insert(name, left.parse().unwrap());
-        headers
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn requests_are_spaced_only_when_few_remain_and_only_for_their_key() {
-        let limiter = Limiter::default();
-        limiter.learn("sub/read", &headers("249"));
-        let start = clock::now();
-        for _ in 0..100 {
-            limiter.turn("sub/read").await;
-        }
-        assert!(start.elapsed().is_zero());
-        limiter.learn("sub/read", &headers("2"));
-        for _ in 0..5 {
-            limiter.turn("sub/read").await;
-        }
-        assert!(start.elapsed() >= Duration::from_secs(4));
-        let before = clock::now();
-        limiter.turn("other/read").await;
-        assert!(before.elapsed().is_zero());
-        limiter.learn("sub/read", &headers("200"));
-        limiter.turn("sub/read").await;
-        limiter.turn("sub/read").await;
-        assert!(before.elapsed() <= LONGEST_SPACE);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_used_up_quota_waits_for_its_reset() {
-        let limiter = Limiter::default();
-        let mut answer = HeaderMap::new();
-        answer.insert(QUOTA, "0".parse().unwrap());
-        answer.insert(QUOTA_RESET, "00:00:05".parse().unwrap());
-        limiter.learn("graph", &answer);
-        let start = clock::now();
-        limiter.turn("graph").await;
-        assert_eq!(start.elapsed(), Duration::from_secs(5));
-    }
-
-    #[test]
-    fn lists_of_provider_limits_count_by_their_lowest() {
-        assert_eq!(remaining("Microsoft.Compute/A;239,Microsoft.Compute/B;19"), Some(19.0));
-        assert_eq!(remaining("x"), None);
-    }
-}
+#[path = "limiter_tests.rs"]
+mod tests;

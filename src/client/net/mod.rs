@@ -7,6 +7,7 @@ pub mod hops;
 mod limiter;
 mod line;
 mod pages;
+pub mod poll;
 mod redact;
 mod retry;
 pub(in crate::client) mod tls;
@@ -15,7 +16,7 @@ mod verdict;
 
 pub(in crate::client) use broken::chain;
 pub use broken::{SendError, Taken, Why};
-pub use limiter::Limiter;
+pub use limiter::{Lane, Limiter, Turn};
 pub(in crate::client) use line::Line;
 pub(in crate::client) use pages::Pages;
 pub use redact::redact;
