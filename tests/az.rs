@@ -1,12 +1,16 @@
 //! `az` command lines and manifests: reading the article, and there and back for every shipped one.
 
+#[path = "common/meaning.rs"]
+mod meaning;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amlplan::text::{
-    Cluster, Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting, Quantity,
-    SccMethod, Secrets, Setting, Source, as_az, az, translate,
+    Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting, Secrets, Setting,
+    Source, as_az, az, translate,
 };
+use meaning::meaning;
 
 const ARTICLE: &str = include_str!("fixtures/article.az");
 
@@ -55,53 +59,11 @@ fn manifests() -> Vec<PathBuf> {
     found
 }
 
-/// What a cluster says, whichever of two equal ways it says it in.
-fn meaning(cluster: &Cluster) -> String {
-    let mut it = cluster.clone();
-    // Labels choose among the clusters of a fleet; az has no word for them.
-    it.cluster.labels.clear();
-    for compute in &mut it.computes {
-        let workspace = &mut compute.workspace;
-        workspace.resource_group =
-            workspace.resource_group.take().filter(|own| *own != it.azure.resource_group);
-        workspace.subscription =
-            workspace.subscription.take().filter(|own| *own != it.azure.subscription);
-    }
-    let profile = it.extension.as_ref().map(|it| it.profile).unwrap_or_default();
-    if let Some(scc) = &mut it.scc {
-        scc.method.get_or_insert(match profile {
-            Profile::Ga => SccMethod::Rbac,
-            Profile::Preview => SccMethod::Users,
-        });
-    }
-    for kind in &mut it.instance_types {
-        for map in [&mut kind.resources.requests, &mut kind.resources.limits] {
-            for quantity in map.values_mut() {
-                *quantity = Quantity::Text(quantity.wire());
-            }
-        }
-    }
-    if let Some(extension) = &mut it.extension {
-        for value in extension.configuration_settings.values_mut() {
-            *value = Setting::Text(value.wire());
-        }
-        for (key, value) in &mut extension.configuration_protected_settings {
-            // For the PEM settings a text is a path.
-            if let (true, ProtectedSetting::FromFile { from_file }) =
-                (key.ends_with("PemFile"), &*value)
-            {
-                *value = ProtectedSetting::Text(from_file.clone());
-            }
-        }
-    }
-    format!("{it:#?}")
-}
-
 #[test]
 fn commands_of_every_shipped_manifest_read_back_as_the_same_manifest() {
     for path in manifests() {
         let declared = shipped(&path);
-        let commands = as_az::commands(&declared);
+        let commands = as_az::anew(&declared).expect("a manifest");
         let back = load(&import(&commands).text);
         assert_eq!(back.len(), declared.clusters.len(), "{}\n{commands}", path.display());
         for (ours, theirs) in declared.clusters.iter().zip(&back) {
@@ -124,7 +86,7 @@ fn commands_show_no_secret() {
     cluster.name = "c".into();
     let declared =
         Declared { spec: cluster, origin: Default::default(), secrets: Default::default() };
-    let commands = as_az::commands(&Manifest::from(vec![declared]));
+    let commands = as_az::anew(&Manifest::from(vec![declared])).expect("a manifest");
     assert!(!commands.contains("hunter2"), "{commands}");
     assert!(commands.contains("${RELAYSERVERCONNECTIONSTRING}"), "{commands}");
 }

@@ -350,7 +350,9 @@ fn the_commands_of_every_shipped_manifest_import_as_a_manifest_with_the_same_com
         let (lines, back) = (folder.path().join("lines.az"), folder.path().join("cluster.yaml"));
         let (lines, back) = (lines.display().to_string(), back.display().to_string());
         let commands = |manifest: &str| {
-            let done = amlplan(&["plan", "--as-az", manifest]);
+            let state = folder.path().join(format!("{}.json", manifest.len()));
+            let sandbox = format!("--sandbox={}", state.display());
+            let done = amlplan(&["plan", "--as-az", &sandbox, manifest]);
             assert!(done.status.success(), "{manifest}: {}", text(&done.stderr));
             text(&done.stdout)
         };
@@ -410,4 +412,70 @@ fn every_form_of_a_cloud_is_taken_and_roles_of_computes_come_along() {
         assert_eq!(done.status.code(), Some(1));
         assert!(text(&done.stderr).contains("untrusted-cloud"), "{}", text(&done.stderr));
     }
+}
+
+const BEFORE: &str = "
+extension:
+  name: azureml
+  configurationSettings: {enableTraining: true, installPromOp: false, installDcgmExporter: true}
+computes:
+  - {name: c1, workspace: {name: ml-ws}, identity: {type: SystemAssigned}}
+instanceTypes:
+  - {name: gpu, resources: {requests: {cpu: 1, memory: 2Gi}, limits: {cpu: 1, memory: 2Gi}}}
+  - {name: old, resources: {requests: {cpu: 1, memory: 2Gi}, limits: {cpu: 1, memory: 2Gi}}}
+roleAssignments:
+  - {principal: compute/c1, role: AcrPull, scope: GROUP}
+";
+
+const AFTER: &str = "
+extension:
+  name: azureml
+  version: 1.1.40
+  autoUpgradeMinorVersion: false
+  configurationSettings: {enableTraining: true, installPromOp: true, installVolcano: false}
+computes:
+  - {name: c1, workspace: {name: ml-ws}, identity: {type: SystemAssigned}, tags: {team: a b}}
+  - {name: c2, workspace: {name: ml-ws}, namespace: jobs, description: second}
+instanceTypes:
+  - {name: gpu, resources: {requests: {cpu: 1, memory: 2Gi}, limits: {cpu: 2, memory: 2Gi}}}
+roleAssignments:
+  - {principal: compute/c1, role: Storage Blob Data Reader, scope: GROUP}
+";
+
+#[test]
+fn a_plan_of_several_changes_is_the_commands_for_them_and_an_empty_one_is_none() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let sandbox = format!("--sandbox={}", folder.path().join("state.json").display());
+    let file = folder.path().join("edge01.yaml");
+    let head = format!(
+        "apiVersion: amlplan/v1\nkind: Cluster\nname: edge01\n\
+         azure: {{subscription: {SUBSCRIPTION}, resourceGroup: ml-rg}}\n\
+         cluster: {{type: connectedClusters, name: Edge01, distribution: k3s, context: edge}}\n"
+    );
+    let run = |command: &[&str], manifest: &str| {
+        let text_of = format!("{head}{}", manifest.replace("GROUP", &group()));
+        std::fs::write(&file, text_of).expect("a test fixture");
+        let done = amlplan(&[command, &[&sandbox, &file.display().to_string()]].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        text(&done.stdout)
+    };
+    let commands = |manifest: &str| run(&["plan", "--as-az"], manifest);
+    let apply = ["apply", "--auto-approve", "--allow", "disruptive"];
+    let whole = commands(BEFORE);
+    run(&apply, BEFORE);
+    assert_eq!(commands(BEFORE), "");
+    let changes = commands(AFTER);
+    insta::assert_snapshot!("changes_as_az", changes);
+    run(&apply, AFTER);
+    assert_eq!(commands(AFTER), "");
+    // One behind the other they say what the manifest says now, apart from what is removed.
+    let script = folder.path().join("both.sh");
+    std::fs::write(&script, whole + &changes).expect("a test fixture");
+    let done = amlplan(&["import", &script.display().to_string()]);
+    let manifest = text(&done.stdout);
+    for part in ["version: 1.1.40", "installVolcano: false", "team: \"a b\"", "description: second"]
+    {
+        assert!(manifest.contains(part), "{part}\n{manifest}");
+    }
+    assert!(!manifest.contains("installDcgmExporter"), "{manifest}");
 }

@@ -16,7 +16,7 @@ const TABLE: [(&str, &[&str]); 13] = [
     ("resource", &["catalog", "language", "model", "source"]),
     ("plan", &["catalog", "resource", "model", "source"]),
     ("health", &["catalog", "language", "model", "resource", "source"]),
-    ("convert", &["catalog", "language", "model", "resource", "source"]),
+    ("convert", &["catalog", "language", "model", "plan", "resource", "source"]),
     ("client", &["model"]),
     ("observe", &["client", "model", "resource"]),
     ("apply", &["client", "model", "observe", "plan", "resource"]),

@@ -101,8 +101,8 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub(super) destroy: bool,
     /// Show the az, oc and kubectl commands that would do the same, instead of the plan; not with
-    /// --json, --out or --html
-    #[arg(long, conflicts_with_all = ["json", "out", "html", "detailed_exitcode"])]
+    /// --json
+    #[arg(long, conflicts_with = "json")]
     pub(super) as_az: bool,
     /// Show the remarks about the manifest in full, as validate does
     #[arg(long)]

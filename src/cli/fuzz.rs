@@ -122,7 +122,7 @@ mod tests {
         for (path, _) in files(&["manifests"], &["yaml"]) {
             let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
             let (manifest, _) = language::load_lenient(std::slice::from_ref(&path), &options);
-            seeds.push((path, as_az::commands(&manifest).into_bytes()));
+            seeds.push((path, as_az::anew(&manifest).unwrap_or_default().into_bytes()));
         }
         assert!(seeds.len() > 30);
         feed(az_lines, &seeds, 3_000, 20_211_124);

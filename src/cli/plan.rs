@@ -3,6 +3,7 @@
 use super::args::{PlanArgs, ShowArgs};
 use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
+use crate::convert::as_az;
 use crate::model::{Key, Pointer};
 use crate::plan::{self, Mode, Plan, PlanInput, file};
 use crate::render::report::Format;
@@ -60,11 +61,6 @@ fn planned(observed: &Observed, mode: Mode) -> Plan {
 }
 
 pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
-    if args.as_az {
-        let (manifest, _) = context.load(&args.files.files)?;
-        context.out.result(&crate::convert::as_az::commands(&manifest));
-        return Ok(Exit::Done);
-    }
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
     let mut observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
     let plan = context.plan(&mut observed, mode).await;
@@ -85,6 +81,10 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
     }
     if args.json {
         context.out.json(&render::json::plan(&plan, &now().to_string()));
+    } else if args.as_az {
+        let (manifest, _) = context.load(&args.files.files)?;
+        context.out.findings(&plan.told().cloned().collect::<Vec<_>>());
+        context.out.result(&as_az::commands(&manifest, &observed.desired, &plan));
     } else {
         context.out.result(&render::human::plan(&plan, args.all, &context.style(args.detail)));
     }

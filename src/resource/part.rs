@@ -7,7 +7,7 @@ use super::graph::{Builder, ClusterAccess};
 use super::orphans::Search;
 use super::{Key, Read, Resource};
 use crate::language::Cluster;
-use crate::model::{ArmId, Json};
+use crate::model::{ArmId, Json, KindName};
 
 /// Values of a command's options, by the first name of each.
 pub type Options = BTreeMap<&'static str, String>;
@@ -17,6 +17,8 @@ pub type Lists = BTreeMap<Read, Vec<Json>>;
 
 /// The command of `az` that makes what one entry of a part says.
 pub struct AzForm {
+    /// What it makes.
+    pub kind: KindName,
     /// The command without its options.
     pub verb: &'static str,
     /// Its options; the names of one stand together.

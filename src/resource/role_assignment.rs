@@ -136,6 +136,7 @@ impl super::part::Part for Part {
 
     fn az(&self) -> Option<AzForm> {
         Some(AzForm {
+            kind: KindName::RoleAssignment,
             verb: "az role assignment create",
             options: &[
                 &["--assignee-object-id", "--assignee"],

@@ -4,16 +4,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::catalog;
+use crate::model::Json;
+use crate::source::Severity;
 
 use super::profile::{evidence, registrations, renew};
 use super::values::NO_SUBSCRIPTION;
 use super::{Findings, Notes, derived_accounts};
 use crate::language::{
-    Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, InstanceType,
-    Lifecycle, Profile, Scc, SccMethod,
+    Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, InstanceType, Profile, Scc,
+    SccMethod,
 };
 use crate::resource::PARTS;
 use crate::resource::part::Options;
+
+/// What `# amlplan: PATH = JSON` can say: parts of a manifest that no command says.
+pub(in super::super) const DIRECTIVES: [&str; 16] = [
+    "name",
+    "azure.resourceGroup",
+    "cluster.type",
+    "cluster.name",
+    "cluster.distribution",
+    "cluster.kubeconfig",
+    "cluster.context",
+    "cluster.access",
+    "cluster.labels",
+    "extension.profile",
+    "extension.allowUnknownSettings",
+    "features",
+    "providers",
+    "scc",
+    "lifecycle",
+    "drift",
+];
 
 pub(super) const NO_CLUSTER: &str = "${CLUSTER_NAME:-cluster-name}";
 pub(super) const NO_GROUP: &str = "${RESOURCE_GROUP:-resource-group}";
@@ -86,25 +108,18 @@ impl Drafts {
         found.next().filter(|_| found.next().is_none())
     }
 
-    /// Sets what a comment says; a new name opens a new cluster.
+    /// Sets what a comment says; a new name opens a new cluster, a known one goes on with it.
     pub(super) fn direct(&mut self, path: &str, value: &str) -> bool {
-        const PATHS: [&str; 10] = [
-            "name",
-            "cluster.distribution",
-            "cluster.kubeconfig",
-            "cluster.context",
-            "cluster.access",
-            "extension.profile",
-            "features",
-            "providers",
-            "lifecycle.ignoreChanges",
-            "lifecycle.preventDestroy",
-        ];
-        if !PATHS.contains(&path) {
+        if !DIRECTIVES.contains(&path) || serde_json::from_str::<Json>(value).is_err() {
             return false;
         }
         if path == "name" {
-            if !self.current().is_empty() {
+            let known =
+                |it: &Draft| it.directives.get("name").is_some_and(|own| own.as_str() == value);
+            if let Some(at) = self.list.iter().position(known) {
+                let again = self.list.remove(at);
+                self.list.push(again);
+            } else if !self.current().is_empty() {
                 self.list.push(Draft::default());
             }
             // Registrations of the clusters before are theirs.
@@ -193,9 +208,8 @@ pub(super) fn finish(
         drafts.current();
     }
     let with_cluster = drafts.list.iter().any(|it| it.cluster.is_some());
-    drafts
-        .list
-        .retain(|it| it.cluster.is_some() || (!with_cluster && (registered || !it.is_empty())));
+    let named = |it: &Draft| it.cluster.is_some() || it.directives.contains_key("cluster.name");
+    drafts.list.retain(|it| named(it) || (!with_cluster && (registered || !it.is_empty())));
     let aks_flag = drafts.features.iter().any(|it| it.ends_with("/AKS-ExtensionManager"));
     let preview = aks_flag || drafts.list.iter().any(|it| evidence(it) == Some(Profile::Preview));
     let fallback = profile.unwrap_or(if preview { Profile::Preview } else { Profile::Ga });
@@ -217,21 +231,15 @@ pub(super) fn finish(
 
 fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Findings) -> Finished {
     let mut notes = Notes::new();
-    let json = |path: &str| draft.directives.get(path).and_then(|it| serde_json::from_str(it).ok());
-    let text =
-        |path: &str| json(path).and_then(|it: serde_json::Value| it.as_str().map(str::to_owned));
-    let list = |path: &str| -> Vec<String> {
-        draft.directives.get(path).and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default()
-    };
-    let decided = match text("extension.profile").as_deref() {
-        Some("ga") => Some(Profile::Ga),
-        Some(_) => Some(Profile::Preview),
-        None => evidence(&draft),
-    };
+    let directives = draft.directives.clone();
+    let mut directed = Directed { said: &directives, span: draft.span.clone(), findings };
+    let decided = directed.take("extension.profile").or_else(|| evidence(&draft));
     let mut extension = draft.extension;
     if let Some(it) = &mut extension {
         it.profile = decided.unwrap_or(fallback);
-        renew(it, &draft.places, findings);
+        it.allow_unknown_settings |=
+            directed.take::<bool>("extension.allowUnknownSettings").unwrap_or_default();
+        renew(it, &draft.places, directed.findings);
         if decided.is_none() {
             notes.insert("extension.profile".into(), "the commands fit both profiles".into());
         }
@@ -239,7 +247,8 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
     let aks =
         drafts.features.iter().chain(&drafts.providers).any(|it| it.contains("ContainerService"));
     let guess = if aks { ClusterType::ManagedClusters } else { ClusterType::ConnectedClusters };
-    let name = draft.cluster.unwrap_or_else(|| NO_CLUSTER.to_owned());
+    let name = draft.cluster.or_else(|| directed.take("cluster.name"));
+    let name = name.unwrap_or_else(|| NO_CLUSTER.to_owned());
     let scc_named = draft.scc.is_some() || !draft.accounts.is_empty();
     let openshift = scc_named.then(|| "openshift".to_owned());
     let azure = Azure {
@@ -249,32 +258,30 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
             .subscription
             .or_else(|| drafts.subscription.clone())
             .unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
-        resource_group: draft.group.unwrap_or_else(|| NO_GROUP.to_owned()),
+        resource_group: draft
+            .group
+            .or_else(|| directed.take("azure.resourceGroup"))
+            .unwrap_or_else(|| NO_GROUP.to_owned()),
     };
-    let own_name = text("name").unwrap_or_else(|| label(&name));
+    let own_name = directed.take("name").unwrap_or_else(|| label(&name));
     let cluster = ClusterRef {
-        kind: draft.kind.unwrap_or(guess),
+        kind: draft.kind.or_else(|| directed.take("cluster.type")).unwrap_or(guess),
         name,
-        distribution: text("cluster.distribution").or(openshift),
-        kubeconfig: text("cluster.kubeconfig"),
-        context: text("cluster.context"),
-        access: match text("cluster.access").as_deref() {
-            Some("azureOnly") => Access::AzureOnly,
-            Some(_) | None => Access::Kubernetes,
-        },
-        labels: BTreeMap::new(),
+        distribution: directed.take("cluster.distribution").or(openshift),
+        kubeconfig: directed.take("cluster.kubeconfig"),
+        context: directed.take("cluster.context"),
+        access: directed.take("cluster.access").unwrap_or_default(),
+        labels: directed.take("cluster.labels").unwrap_or_default(),
     };
     let mut made = Cluster {
-        features: list("features"),
-        providers: list("providers"),
+        features: directed.take("features").unwrap_or_default(),
+        providers: directed.take("providers").unwrap_or_default(),
+        scc: directed.take("scc"),
         extension,
         computes: draft.computes.into_iter().map(|it| it.0).collect(),
         instance_types: draft.instance_types,
-        lifecycle: Lifecycle {
-            ignore_changes: list("lifecycle.ignoreChanges"),
-            prevent_destroy: list("lifecycle.preventDestroy"),
-            ..Lifecycle::default()
-        },
+        lifecycle: directed.take("lifecycle").unwrap_or_default(),
+        drift: directed.take("drift").unwrap_or_default(),
         ..Cluster::bare(own_name, azure, cluster)
     };
     for (index, options) in &draft.parts {
@@ -282,10 +289,30 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
             (form.read)(options, &mut made);
         }
     }
-    if scc_named {
+    if scc_named && made.scc.is_none() {
         made.scc = Some(scc(draft.scc, &draft.accounts, &made, &draft.span, findings));
     }
     Finished { cluster: made, head: Vec::new(), notes }
+}
+
+/// What comments say for a cluster.
+struct Directed<'a> {
+    said: &'a BTreeMap<String, String>,
+    span: Range<usize>,
+    findings: &'a mut Findings,
+}
+
+impl Directed<'_> {
+    fn take<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> Option<T> {
+        let text = self.said.get(path)?;
+        let found = serde_json::from_str(text);
+        if let Err(why) = &found {
+            let message = format!("`# amlplan: {path}` is left out: {why}");
+            let kind = ("az-value", Severity::Warning);
+            self.findings.push(kind, self.span.clone(), message, "see docs/manifest.md");
+        }
+        found.ok()
+    }
 }
 
 /// The grant: its accounts without those that are derived anyway.

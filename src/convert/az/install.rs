@@ -348,7 +348,14 @@ fn differences(old: &Extension, new: &Said) -> Vec<(String, String, String)> {
 fn merge(old: &mut Extension, new: Said) {
     let it = new.extension;
     old.allow_unknown_settings |= it.allow_unknown_settings;
-    old.configuration_settings.extend(it.configuration_settings);
+    for (key, value) in it.configuration_settings {
+        // An update with nothing behind the sign takes the setting back.
+        if value.wire().is_empty() {
+            old.configuration_settings.remove(&key);
+        } else {
+            old.configuration_settings.insert(key, value);
+        }
+    }
     old.configuration_protected_settings.extend(it.configuration_protected_settings);
     for path in new.given {
         match path {

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use crate::catalog::{self, ProfileName, RegistrationQuery};
 use crate::source::{Diagnostic, Diagnostics, Label, Place, Severity, Source, has_errors};
 
+pub(super) use draft::DIRECTIVES;
+
 use super::script::Note;
 use super::sources;
 use crate::language::{Cluster, ClusterType, Profile};

@@ -22,6 +22,7 @@ const CLOUD: [Known; 4] = [
     &["--endpoint-active-directory-resource-id"],
 ];
 const CONFIGURE: [Known; 3] = [&["--defaults", "-d"], &["--scope"], &["--list-defaults", "-l"]];
+const ADORN: [Known; 4] = [&["--ids", "--resource-id"], &["--tags"], &["--operation"], &["--set"]];
 const ADM: [Known; 2] = [&["-z", "--serviceaccount"], &["-n", "--namespace"]];
 const PATCH: [Known; 2] = [&["--type"], &["-p", "--patch"]];
 const APPLY: [Known; 3] =
@@ -73,6 +74,9 @@ impl<'a> Reader<'a> {
             ("az", "feature" | "provider", "register", "") => self.register(words),
             ("az", "account", "set", "") | ("az", "login", "", "") => self.account(words),
             ("az", "cloud", "set" | "register", "") => self.cloud(words),
+            ("az", "tag", "update" | "create", "") | ("az", "resource", "tag" | "update", "") => {
+                self.adorn(words)
+            }
             ("oc", "adm", "policy", "add-scc-to-user") => self.add_scc(words),
             ("oc" | "kubectl", "edit", "scc", name) => {
                 self.drafts.current().scc = Some((name.to_owned(), Some(SccMethod::Users)));
@@ -93,6 +97,9 @@ impl<'a> Reader<'a> {
             }
             ("oc" | "kubectl", "create", "namespace" | "ns", _) | ("oc", "new-project", ..) => {
                 self.ignored(words, "amlplan makes the namespaces that computes name");
+            }
+            ("oc" | "kubectl", "config", ..) => {
+                self.ignored(words, "`cluster.context` says which cluster is meant");
             }
             ("az", "extension" | "version" | "upgrade" | "config", ..) => {
                 self.ignored(words, "amlplan needs no extensions of az");
@@ -149,7 +156,7 @@ impl<'a> Reader<'a> {
     fn directive(&mut self, word: &Word) {
         let Some((path, value)) = word.text.split_once(" = ") else { return };
         if !self.drafts.direct(path, value) {
-            let message = format!("`{path}` is nothing a comment can set");
+            let message = format!("`{path}` is nothing a comment can set, or not in JSON");
             self.wrong(word.span.clone(), message, "take the line out");
         }
     }
@@ -245,6 +252,43 @@ impl<'a> Reader<'a> {
             self.ignored(words, &format!("it lacks {} or {last}", rest.join(", ")));
         }
         true
+    }
+
+    /// Tags, description and default instance type of a compute, which are set by its id.
+    fn adorn(&mut self, words: &[Word]) {
+        let options = self.options(words, &ADORN);
+        let id = self.text(&options, "--ids").unwrap_or_default();
+        let segment = |it| crate::convert::sources::after(&id, it);
+        let (name, workspace) = (segment("computes"), segment("workspaces"));
+        let drafts = self.drafts.list.iter_mut().flat_map(|it| &mut it.computes);
+        let compute = drafts.map(|it| &mut it.0).find(|it| {
+            Some(&it.name) == name.as_ref() && Some(&it.workspace.name) == workspace.as_ref()
+        });
+        let Some(compute) = compute else {
+            return self.ignored(words, "it is about nothing that a manifest declares");
+        };
+        let mut left = None;
+        for word in options.all("--tags").chain(options.all("--set")) {
+            let (key, value) = word.text.split_once('=').unwrap_or((&word.text, ""));
+            let field = match key.strip_prefix("properties.") {
+                Some("description") => &mut compute.description,
+                Some("properties.defaultInstanceType") => &mut compute.default_instance_type,
+                _ if options.one("--tags").is_some() || key.starts_with("tags.") => {
+                    let key = key.trim_start_matches("tags.").to_owned();
+                    compute.tags.insert(key, value.to_owned());
+                    continue;
+                }
+                _ => {
+                    left = Some(word.clone());
+                    continue;
+                }
+            };
+            *field = Some(value.to_owned());
+        }
+        if let Some(word) = left {
+            let message = format!("`{}` is left out: no manifest sets it", word.text);
+            self.wrong(word.span, message, "set it another way, or leave it");
+        }
     }
 
     fn add_scc(&mut self, words: &[Word]) {

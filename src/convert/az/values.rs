@@ -32,10 +32,10 @@ pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
     let mut rest = word.text.as_str();
     while let Some(at) = rest.find('<') {
         let (head, tail) = rest.split_at(at);
-        out.push_str(head);
         let Some((name, after)) = tail.get(1..).and_then(|it| it.split_once('>')) else {
             break;
         };
+        out.push_str(head);
         if name.starts_with('(') {
             // `<(command)`, not a placeholder.
             out.push('<');

@@ -3,6 +3,7 @@
 use super::read::Reader;
 use super::{Item, Kind, Link, Shell, Stmt, TOOLS, Word};
 
+const DIRECTIVE: &str = "# amlplan:";
 const ACCOUNT: &str = "system:serviceaccount:";
 
 impl Reader<'_> {
@@ -40,7 +41,7 @@ impl Reader<'_> {
 
     pub(super) fn directive(&self, all: &mut Vec<Stmt>) {
         let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
-        if let Some(rest) = line.strip_prefix("# amlplan:") {
+        if let Some(rest) = line.strip_prefix(DIRECTIVE) {
             let at = self.at + line.len() - rest.trim_start().len();
             let word = self.stretch(at, self.line_end());
             all.push(self.aside(Item::Directive(word)));
@@ -65,7 +66,8 @@ impl Reader<'_> {
         let text = self.text.get(at..end).unwrap_or_default();
         let first = text.split_whitespace().next().unwrap_or_default();
         let listed = first.starts_with(['*', '-', '`', '"', '#']) || first.starts_with("system:");
-        if TOOLS.contains(&first) || text.len() > 2_000 {
+        let said = TOOLS.contains(&first) || text.starts_with(DIRECTIVE);
+        if said || text.len() > 2_000 {
             return;
         }
         if let Some((found, _)) = text.match_indices(EDIT).next() {

@@ -268,7 +268,7 @@ impl Reader<'_> {
     }
 
     /// `@"…"@`, whose ends stand on lines of their own.
-    fn here_string(&mut self) -> Option<Raw> {
+    pub(super) fn here_string(&mut self) -> Option<Raw> {
         let start = self.at;
         for quote in ['"', '\''] {
             let (open, close) = (format!("@{quote}"), format!("\n{quote}@"));

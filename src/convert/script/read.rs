@@ -172,6 +172,7 @@ impl<'a> Reader<'a> {
             '$' => self.dollar(false, parts),
             '{' if self.starts("{{") && self.template(parts) => {}
             '@' if self.splat(parts) => {}
+            '@' if self.starts("@'") || self.starts("@\"") => self.here_string_word(parts),
             '%' | '!' if self.shell == Shell::Cmd => self.percent(next, parts),
             '`' if bash => self.backquoted(false, parts),
             '`' | '^' if !bash => {
@@ -199,6 +200,17 @@ impl<'a> Reader<'a> {
             other => {
                 push(parts, other);
                 self.bump(other.len_utf8());
+            }
+        }
+    }
+
+    fn here_string_word(&mut self, parts: &mut Vec<Part>) {
+        let text = (self.shell == Shell::Power).then(|| self.here_string()).flatten();
+        match text {
+            Some(text) => parts.extend(text.parts),
+            None => {
+                push(parts, '@');
+                self.bump(1);
             }
         }
     }

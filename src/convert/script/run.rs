@@ -9,7 +9,7 @@ use super::answer::spoken;
 use super::marks::named;
 use super::read::Reader;
 use super::{
-    Call, Item, Kind, Link, Note, Piece, Raw, Set, Shell, Simple, Stmt, Value, Word, World,
+    Call, Item, Kind, Link, Note, Part, Piece, Raw, Set, Shell, Simple, Stmt, Value, Word, World,
 };
 
 /// A script that goes on for longer is cut off, with a note.
@@ -217,11 +217,17 @@ impl Run<'_> {
     /// What `cat` and `echo` hand on.
     pub(super) fn output(&mut self, simple: &Simple, input: Option<&str>) -> Option<String> {
         let words = self.words(&simple.words);
+        // A text or a variable of PowerShell is a command that prints it.
+        if let (Shell::Power, [raw], [word]) = (self.piece.shell, &simple.words[..], &words[..])
+            && (matches!(raw.parts.first(), Some(Part::Var { .. })) || word.text.contains('\n'))
+        {
+            return Some(word.text.clone());
+        }
         match words.first().map(|it| it.text.as_str()) {
             Some("cat") if simple.body.is_some() => simple.body.as_ref().map(|it| self.text(it)),
             Some("cat") if words.len() == 2 => self.file(&words[1].text),
             Some("cat" | "tee") => input.map(str::to_owned),
-            Some("echo" | "printf") => {
+            Some("echo" | "printf" | "Write-Output") => {
                 let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
                 spoken(&texts).map(|it| it.replace("\\n", "\n"))
             }

@@ -86,7 +86,9 @@ impl Reader<'_> {
                 self.bump(self.line_end() - self.at);
             } else if rest.starts_with(";;") && self.expected(";;") {
                 return;
-            } else if rest.starts_with(['\n', ';', '&', '@']) && !rest.starts_with("@(") {
+            } else if rest.starts_with(['\n', ';', '&'])
+                || (rest.starts_with('@') && self.shell != Shell::Power)
+            {
                 self.bump(1);
             } else {
                 return;

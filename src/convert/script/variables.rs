@@ -13,6 +13,9 @@ impl Reader<'_> {
             let name = format!("{{{}", inside.trim());
             parts.push(Part::Var { name, op: Op::Plain, quoted: true });
             self.bump(length);
+        } else if self.shell == Shell::Cmd && !rest.starts_with("$(") {
+            push(parts, '$');
+            self.bump(1);
         } else if rest.starts_with("$((") {
             let length = rest.find("))").map_or(rest.len(), |it| it + 2);
             parts.push(Part::Var { name: "COUNT".to_owned(), op: Op::Other, quoted });

@@ -14,7 +14,7 @@ use crate::source::Source;
 
 use super::script::{self, Call, Item, Note, Piece, Shell, World};
 
-pub(super) use shapes::compute_words;
+pub(super) use shapes::{after, compute_words};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,7 +66,7 @@ pub(super) fn identities(identity: &Json) -> Vec<String> {
 }
 
 /// The segment behind this one in a resource id.
-pub(super) fn after(id: &str, name: &str) -> Option<String> {
+pub(in super::super) fn after(id: &str, name: &str) -> Option<String> {
     let mut parts = id.split('/').skip_while(|it| !it.eq_ignore_ascii_case(name));
     parts.nth(1).filter(|it| !it.is_empty()).map(str::to_owned)
 }

@@ -1,0 +1,214 @@
+//! Single commands, in the words of a manifest.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::catalog::{self, SettingKind};
+use crate::language::{
+    Cloud, CloudName, Cluster, Compute, Extension, IdentityType, InstanceType, ProtectedSetting,
+};
+use crate::model::Json;
+use crate::resource::part::word;
+use crate::resource::workspace_options;
+
+#[derive(Default)]
+pub(super) struct Script(pub(super) String);
+
+impl Script {
+    pub(super) fn line(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    /// One command, an option a line.
+    pub(super) fn command(&mut self, verb: &str, options: &[String]) {
+        self.line(&format!("{verb} {}", options.join(" \\\n  ")));
+    }
+
+    /// One command with a document on its standard input.
+    pub(super) fn apply(&mut self, verb: &str, document: &Json) {
+        self.line(&format!("{verb} -f - <<'EOF'"));
+        for (key, value) in document.as_object().into_iter().flatten() {
+            self.line(&format!("{key}: {value}"));
+        }
+        self.line("EOF");
+    }
+}
+
+pub(super) fn register_feature(feature: &str, script: &mut Script) {
+    let (namespace, name) = feature.split_once('/').unwrap_or((feature, ""));
+    let which = format!("--namespace {} --name {}", word(namespace), word(name));
+    script.line(&format!("az feature register {which}"));
+    script.line(&format!(
+        "until [ \"$(az feature show {which} --query properties.state --output tsv)\" = Registered \
+         ]; do sleep 60; done"
+    ));
+}
+
+pub(super) fn add_user(scc: &str, account: &str, script: &mut Script) {
+    let patch = json!([{"op": "add", "path": "/users/-", "value": account}]).to_string();
+    script.line(&format!("oc patch scc {} --type=json -p {}", word(scc), word(&patch)));
+}
+
+pub(super) fn sign_in(cluster: &Cluster, script: &mut Script) {
+    match &cluster.azure.cloud {
+        Cloud::Named(CloudName::AzureCloud) => {}
+        Cloud::Named(CloudName::AzureUSGovernment) => {
+            script.line("az cloud set --name AzureUSGovernment");
+        }
+        Cloud::Named(CloudName::AzureChinaCloud) => {
+            script.line("az cloud set --name AzureChinaCloud");
+        }
+        Cloud::Custom(cloud) => {
+            let mut options = vec![
+                format!("--name {}", word(&cloud.name)),
+                format!("--endpoint-resource-manager {}", word(&cloud.resource_manager)),
+            ];
+            let authority = cloud.authority.iter().map(|it| ("--endpoint-active-directory", it));
+            let audience =
+                cloud.audience.iter().map(|it| ("--endpoint-active-directory-resource-id", it));
+            options
+                .extend(authority.chain(audience).map(|(name, it)| format!("{name} {}", word(it))));
+            script.command("az cloud register", &options);
+            script.line(&format!("az cloud set --name {}", word(&cloud.name)));
+        }
+    }
+    if let Some(tenant) = &cluster.azure.tenant {
+        script.line(&format!("az login --tenant {}", word(tenant)));
+    }
+    script.line(&format!("az account set --subscription {}", word(&cluster.azure.subscription)));
+}
+
+pub(super) fn which_extension(cluster: &Cluster, extension: &Extension) -> Vec<String> {
+    vec![
+        format!("--name {}", word(&extension.name)),
+        format!("--cluster-type {}", cluster.cluster.kind.as_str()),
+        format!("--cluster-name {}", word(&cluster.cluster.name)),
+        format!("--resource-group {}", word(&cluster.azure.resource_group)),
+    ]
+}
+
+pub(super) fn install(cluster: &Cluster, extension: &Extension, script: &mut Script) {
+    let mut options = which_extension(cluster, extension);
+    options.push("--extension-type Microsoft.AzureML.Kubernetes".to_owned());
+    options.push("--scope cluster".to_owned());
+    if extension.release_train != "stable" {
+        options.push(format!("--release-train {}", word(&extension.release_train)));
+    }
+    if let Some(version) = &extension.version {
+        options.push(format!("--version {}", word(version)));
+    }
+    if !extension.auto_upgrade_minor_version {
+        options.push("--auto-upgrade-minor-version false".to_owned());
+    }
+    let settings = extension.configuration_settings.iter();
+    let settings: Vec<String> = settings
+        .map(|(key, it)| word(&format!("{}={}", catalog::wire_key(key), it.wire())))
+        .collect();
+    if !settings.is_empty() {
+        options.push(format!("--configuration-settings {}", settings.join(" ")));
+    }
+    options.extend(secrets(extension));
+    script.command("az k8s-extension create", &options);
+}
+
+pub(super) fn secrets(extension: &Extension) -> Option<String> {
+    let secrets = extension.configuration_protected_settings.iter();
+    let secrets: Vec<String> = secrets.map(|(key, it)| secret(key, it)).collect();
+    (!secrets.is_empty())
+        .then(|| format!("--configuration-protected-settings {}", secrets.join(" ")))
+}
+
+/// `key=` what a command prints; a path, where the setting takes one.
+pub(super) fn given(key: &str, path: bool, command: &str) -> String {
+    if path {
+        format!("{}<({command})", word(&format!("{key}=")))
+    } else {
+        format!("\"{key}=$({command})\"")
+    }
+}
+
+/// `key=value` of a secret, without the secret.
+pub(super) fn secret(key: &str, setting: &ProtectedSetting) -> String {
+    let path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);
+    match setting {
+        ProtectedSetting::Text(it) | ProtectedSetting::FromFile { from_file: it } if path => {
+            word(&format!("{key}={it}"))
+        }
+        ProtectedSetting::FromEnv { from_env } if path => {
+            format!("{}<(printf %s \"${from_env}\")", word(&format!("{key}=")))
+        }
+        ProtectedSetting::FromEnv { from_env } => format!("\"{key}=${{{from_env}}}\""),
+        ProtectedSetting::FromFile { from_file } => format!("\"{key}=$(cat {})\"", word(from_file)),
+        ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+            let version = it.version.iter().map(|it| format!(" --version {}", word(it)));
+            let (vault, name) = (word(&it.vault), word(&it.secret));
+            given(
+                key,
+                path,
+                &format!(
+                    "az keyvault secret show --vault-name {vault} --name {name}{} --query value -o tsv",
+                    version.collect::<String>()
+                ),
+            )
+        }
+        ProtectedSetting::FromSecret { from_secret: it } => {
+            let (namespace, name) = (word(&it.namespace), word(&it.name));
+            let data = word(&format!("{{.data.{}}}", it.key.replace('.', "\\.")));
+            given(
+                key,
+                path,
+                &format!("kubectl get secret -n {namespace} {name} -o jsonpath={data} | base64 -d"),
+            )
+        }
+        // The text is the secret itself.
+        ProtectedSetting::Text(_) => {
+            let upper = key
+                .chars()
+                .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' });
+            format!("\"{key}=${{{}}}\"", upper.collect::<String>())
+        }
+    }
+}
+
+pub(super) fn instance_type(it: &InstanceType, script: &mut Script) {
+    let quantities = |map: &BTreeMap<String, crate::language::Quantity>| {
+        let texts = map.iter().map(|(key, it)| (key.clone(), json!(it.wire())));
+        Json::Object(texts.collect())
+    };
+    let mut spec = json!({
+        "resources": {
+            "requests": quantities(&it.resources.requests),
+            "limits": quantities(&it.resources.limits),
+        },
+    });
+    if !it.node_selector.is_empty() {
+        spec["nodeSelector"] = json!(it.node_selector);
+    }
+    let document = json!({
+        "apiVersion": "amlarc.azureml.com/v1alpha1",
+        "kind": "InstanceType",
+        "metadata": {"name": it.name},
+        "spec": spec,
+    });
+    script.apply("kubectl apply", &document);
+}
+
+pub(super) fn attach(cluster: &Cluster, compute: &Compute, script: &mut Script) {
+    let mut options = workspace_options(cluster, compute);
+    options.push(format!("--name {}", word(&compute.name)));
+    options.push(format!("--resource-id {}", word(cluster.resource_id().as_str())));
+    options.push("--type Kubernetes".to_owned());
+    options.push(format!("--namespace {}", word(&compute.namespace)));
+    match compute.identity.kind {
+        IdentityType::None => {}
+        IdentityType::SystemAssigned => options.push("--identity-type SystemAssigned".to_owned()),
+        IdentityType::UserAssigned => {
+            options.push("--identity-type UserAssigned".to_owned());
+            let ids = compute.identity.user_assigned_identities.join(",");
+            options.push(format!("--user-assigned-identities {}", word(&ids)));
+        }
+    }
+    script.command("az ml compute attach", &options);
+}
