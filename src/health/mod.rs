@@ -22,4 +22,4 @@ pub mod table;
 pub mod verify;
 mod workspace;
 
-pub use report::{Finding, Probe, Probed, Report, Status};
+pub use report::{Finding, Probe, Probed, Report, Status, fingerprint};

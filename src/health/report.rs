@@ -101,10 +101,9 @@ impl Finding {
     /// The same on every run, machine and in every order, whatever the values are.
     #[must_use]
     pub fn fingerprint(&self) -> String {
+        let (address, path) = (self.address.to_string(), self.path.to_string());
         let class = self.class.unwrap_or_default();
-        let Self { code, address, path, detail, .. } = self;
-        let text = format!("{code}\n{class}\n{address}\n{path}\n{detail}");
-        Sha256::digest(text).iter().take(8).map(|it| format!("{it:02x}")).collect()
+        fingerprint(&[self.code, class, &address, &path, &self.detail])
     }
 
     /// Whether somebody has to read it.
@@ -134,6 +133,12 @@ impl Finding {
             _ => self.message.clone(),
         }
     }
+}
+
+/// An id made of words: sixteen hexadecimal digits.
+#[must_use]
+pub fn fingerprint(words: &[&str]) -> String {
+    Sha256::digest(words.join("\n")).iter().take(8).map(|it| format!("{it:02x}")).collect()
 }
 
 /// What a command found. Counts, verdicts and exit codes are counted from it.

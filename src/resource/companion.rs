@@ -76,6 +76,17 @@ impl Companion {
         )
     }
 
+    /// The name that `az` gives a companion of a cluster.
+    pub(super) fn name_for(kind: KindName, cluster: &ArmId) -> String {
+        let group = cluster.resource_group().unwrap_or_default();
+        let name = match kind {
+            KindName::RelayNamespace => catalog::relay_namespace_name,
+            KindName::ServiceBusNamespace => catalog::service_bus_namespace_name,
+            _ => catalog::log_analytics_workspace_name,
+        };
+        name(cluster.name(), cluster.subscription(), group)
+    }
+
     /// The kind of a companion that stands alone, by its type in Azure.
     pub(super) fn kind_of(resource_type: &str) -> Option<KindName> {
         let kinds = [

@@ -113,8 +113,8 @@ pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<K
     found
 }
 
-/// Extensions of Azure ML, computes and what parts name that are on a cluster of the run, without
-/// being declared in it or marked by any manifest.
+/// Extensions of Azure ML, computes and what parts name that are on a cluster of the run, and
+/// companions that `az` makes for it, without being declared in it or marked by any manifest.
 #[must_use]
 pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, String> {
     let mut found = BTreeMap::new();
@@ -133,6 +133,15 @@ pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMa
             if kind.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes") {
                 let at = super::extension::MARK_AT;
                 take(KindName::Extension, at, document, "this extension of Azure ML");
+            }
+        }
+        for document in search.list(&group(cluster)) {
+            let name = text(document, "/name");
+            match Companion::kind_of(text(document, "/type")) {
+                Some(kind) if Companion::name_for(kind, cluster).eq_ignore_ascii_case(name) => {
+                    take(kind, super::mark::TAG, document, "what az made for this cluster");
+                }
+                _ => {}
             }
         }
         for workspace in workspaces(desired, search.scope, cluster, answers) {

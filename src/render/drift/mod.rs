@@ -178,6 +178,11 @@ fn findings_of(step: &Step, made: &BTreeSet<&Key>) -> Vec<Finding> {
     }
     match step.action {
         Action::NoOp | Action::Read => Vec::new(),
+        Action::Create if missing == DriftClass::Grant => {
+            let message =
+                "does not exist: all of ours are gone, as after an upgrade, or never were";
+            vec![whole(step, missing, message.to_owned())]
+        }
         Action::Create => vec![whole(step, missing, "does not exist".to_owned())],
         Action::Delete => {
             vec![whole(step, about(step.key.kind).class, "exists and should not".to_owned())]

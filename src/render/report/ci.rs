@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Site, severity, verdict};
 use crate::catalog;
-use crate::health::{Finding, Report, Status};
+use crate::health::{Finding, Report, Status, fingerprint};
 use crate::model::Json;
 use crate::source::{Diagnostic, Severity};
 
@@ -217,6 +217,14 @@ fn vso(text: &str) -> String {
     text.replace("##", "# #")
 }
 
+/// GitLab takes nothing without a place.
+fn location(site: Option<&Site>) -> Json {
+    json!({
+        "path": site.map_or("cluster.yaml", |it| &it.file),
+        "lines": {"begin": site.map_or(1, |it| it.start.0)},
+    })
+}
+
 /// The report as GitLab's code quality (GitLab docs: Code Quality, report format).
 pub(super) fn gitlab(report: &Report) -> Json {
     let issue = |it: &&Finding| {
@@ -230,13 +238,21 @@ pub(super) fn gitlab(report: &Report) -> Json {
                 Status::Warning | Status::Unknown => "minor",
                 Status::Info | Status::Pass | Status::Skipped => "info",
             },
-            "location": {
-                "path": site.as_ref().map_or("cluster.yaml", |it| &it.file),
-                "lines": {"begin": site.as_ref().map_or(1, |it| it.start.0)},
-            },
+            "location": location(site.as_ref()),
         })
     };
-    report.bad().iter().map(issue).collect::<Vec<_>>().into()
+    // What kept a part from being looked at must not read as if all were well.
+    let broken = report.diagnostics.iter().filter(|it| it.severity == Severity::Error).map(|it| {
+        let site = it.labels.first().map(|it| Site::of(&it.place));
+        json!({
+            "description": it.message,
+            "check_name": it.code,
+            "fingerprint": fingerprint(&[it.code, &it.message]),
+            "severity": "critical",
+            "location": location(site.as_ref()),
+        })
+    });
+    report.bad().iter().map(issue).chain(broken).collect::<Vec<_>>().into()
 }
 
 /// The report as metrics: findings by code, class, severity and cluster, and whether everything

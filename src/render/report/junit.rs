@@ -10,6 +10,8 @@ use crate::source::Severity;
 /// What became of a case.
 pub(in crate::render) enum Verdict {
     Pass,
+    /// It passes, and there is something to know.
+    Told(String),
     /// A check said no.
     Failure {
         kind: String,
@@ -47,15 +49,16 @@ pub(super) fn junit(report: &Report) -> String {
         })
         .collect();
     for it in &report.findings {
-        let help = it.closing();
-        let text = format!("{}{help}", it.problem());
+        let word = super::severity(it.status);
+        let text = format!("{word}: {}{}", it.problem(), it.closing());
         let kind = it.code.to_owned();
         // Drift is a failure however mild it is: that is what the command asks.
         let fails =
             it.status == Status::Fail || (it.class.is_some() && it.status == Status::Warning);
         let verdict = match it.status {
-            Status::Pass | Status::Info => Verdict::Pass,
-            Status::Warning if !fails => Verdict::Pass,
+            Status::Pass => Verdict::Pass,
+            Status::Info => Verdict::Told(text),
+            Status::Warning if !fails => Verdict::Told(text),
             Status::Warning | Status::Fail => Verdict::Failure { kind, text },
             Status::Skipped => Verdict::Skipped(it.message.clone()),
             Status::Unknown => Verdict::Error { kind, text },
@@ -121,6 +124,7 @@ fn case(case: &Case) -> String {
     };
     let inner = match verdict {
         Verdict::Pass => return format!("{head}/>"),
+        Verdict::Told(text) => format!("<system-out>{}</system-out>", escaped(text)),
         Verdict::Failure { kind, text } => problem("failure", kind, text),
         Verdict::Error { kind, text } => problem("error", kind, text),
         Verdict::Skipped(why) => format!("<skipped message=\"{}\"/>", escaped(why)),

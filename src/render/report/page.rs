@@ -122,7 +122,7 @@ fn row(finding: &Finding, alone: bool) -> String {
     let id = finding.class.map(|it| {
         let since = since.map(|it| format!(", {it}")).unwrap_or_default();
         let print = if alone { format!(", id {}", finding.fingerprint()) } else { String::new() };
-        format!("<br>{it}{since}{print}")
+        format!("<br>{it}{since}, {}{print}", finding.code)
     });
     let (resource, id) = (code(&resource(finding)), id.unwrap_or_default());
     format!("| {symbol} | {resource}{id} | {what} | {help} | {site} |\n")
