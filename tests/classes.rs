@@ -24,6 +24,7 @@ const MANIFEST: &str = "full.yaml";
 const EXTENSION: &str = "edge-full/extension/arcml-extension";
 
 /// What somebody did, and what drift has to say about it.
+#[derive(Clone)]
 struct Case {
     name: &'static str,
     /// Commands on the simulated world.
@@ -54,9 +55,10 @@ const FINGERPRINT: &str =
     "/properties/configurationSettings/amlplan.fingerprint.scoringFe.sslKey=0000";
 const RELAY: &str = "00000000-0000-0000-0000-000000000000/provider/Microsoft.Relay";
 
-fn cases() -> Vec<Case> {
+/// The extension, what it runs, and its cluster.
+fn extension() -> Vec<Case> {
     let health = |code, address| ("health", code, "error", address);
-    let mut all = vec![
+    vec![
         case(
             "a setting is another",
             &["set", EXTENSION, SETTING],
@@ -111,6 +113,12 @@ fn cases() -> Vec<Case> {
             &["delete", "edge-full/compute/edge-serving"],
             health("drift-health", "compute/edge-serving"),
         ),
+    ]
+}
+
+/// What is around the extension.
+fn surroundings() -> Vec<Case> {
+    vec![
         case(
             "a grant is lost",
             &[
@@ -163,13 +171,17 @@ fn cases() -> Vec<Case> {
             "lifecycle:\n",
             "drift:\n  ignore:\n    - {path: extension, class: setting, reason: test, until: 2020-01-31}\nlifecycle:\n",
         ),
-    ];
+    ]
+}
+
+/// What nobody declares.
+fn foreign() -> Vec<Case> {
     let foreign = |name, at: &'static str, mark: &'static str, address| {
         // Without its mark and in a manifest that does not name it, it is nobody's.
         let bare = case(name, &["set", at, mark], ("foreign", "drift-foreign", "warning", address));
         edited(bare, "", "bare")
     };
-    all.extend([
+    vec![
         foreign(
             "an extension that nobody declares",
             EXTENSION,
@@ -188,8 +200,7 @@ fn cases() -> Vec<Case> {
             "/tags={\"created_by\":\"Azure Arc-enabled ML\"}",
             "relay_namespace",
         ),
-    ]);
-    all
+    ]
 }
 
 /// A manifest of the same cluster under another name that declares nothing else.
@@ -300,7 +311,8 @@ fn every_class_is_found_in_its_world_and_in_every_format_alike() {
     let good = applied(&place);
     let manifest = std::fs::read_to_string(place.path(MANIFEST)).expect("the manifest");
     let mut wrong = Vec::new();
-    for Case { name, deeds, edit, found, exit } in cases() {
+    for Case { name, deeds, edit, found, exit } in [extension(), surroundings(), foreign()].concat()
+    {
         std::fs::write(place.path("state"), &good).expect("a state");
         for deed in &deeds {
             let words = [&["sandbox"], &deed[..], &["-f", MANIFEST, "--state", "state"]].concat();
