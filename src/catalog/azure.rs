@@ -31,6 +31,7 @@ pub struct CloudFacts {
 #[serde(deny_unknown_fields)]
 struct File {
     regions: Vec<String>,
+    regions_of: String,
     roles: BTreeMap<String, String>,
     cloud: Vec<CloudFacts>,
 }
@@ -82,6 +83,7 @@ arm_types! {
     STORAGE = "Microsoft.Storage/storageAccounts", "2023-01-01";
     VAULTS = "Microsoft.KeyVault/vaults", "2023-07-01";
     REGISTRIES = "Microsoft.ContainerRegistry/registries", "2023-07-01";
+    EXTENSION_VERSIONS = "Microsoft.KubernetesConfiguration/extensionTypes/versions", "2023-05-01-preview";
     RESOURCES = "Microsoft.Resources/resources", "2021-04-01";
     PERMISSIONS = "Microsoft.Authorization/permissions", "2022-04-01";
 }
@@ -121,11 +123,17 @@ pub fn cloud(name: &str) -> Option<&'static CloudFacts> {
     FILE.cloud.iter().find(|it| it.name.eq_ignore_ascii_case(name))
 }
 
-/// Regions that the extension service named in March 2025. A region that is missing here deserves
-/// a warning at most: the list grows.
+/// Regions that the extension service named, for when Azure itself does not say. A region that is
+/// missing here deserves a warning at most: the list grows.
 #[must_use]
 pub fn regions() -> &'static [String] {
     &FILE.regions
+}
+
+/// When [`regions`] was read.
+#[must_use]
+pub fn regions_of() -> &'static str {
+    &FILE.regions_of
 }
 
 #[cfg(test)]
@@ -146,7 +154,8 @@ mod tests {
     fn every_type_is_a_namespace_with_types_and_has_a_dated_version() {
         for it in ArmType::ALL {
             assert!(it.name.starts_with("Microsoft.") && it.name.contains('/'), "{it}");
-            assert!(it.api_version.parse::<jiff::civil::Date>().is_ok(), "{it}");
+            let date = it.api_version.trim_end_matches("-preview");
+            assert!(date.parse::<jiff::civil::Date>().is_ok(), "{it}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the extension creates in namespace `azureml`, and how much of the nodes it takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -40,10 +40,14 @@ pub struct Component {
     pub required: bool,
     /// Why it is expected.
     pub reason: String,
+    /// How many pods it has; `None`: one on every node.
+    pub pods: Option<i64>,
+    /// What one pod takes, where that is published.
+    pub size: Option<Sizing>,
 }
 
-/// What the extension asks of the nodes in total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a pod, or the whole extension, asks of the nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizing {
     /// Requested CPU, millicores.
     pub cpu_request_m: i64,
@@ -100,26 +104,15 @@ struct ComponentFact {
     required: bool,
 }
 
-type Vector = [i64; 4];
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SizingFacts {
-    common: Vector,
-    inference: Vector,
-    router_replica: Vector,
-    training: Vector,
-    further_node: Vector,
-    prometheus_operator: Vector,
-    volcano: Vector,
-    ingress: Vector,
-}
-
 #[derive(Deserialize)]
 struct File {
     component: Vec<ComponentFact>,
-    sizing: SizingFacts,
+    /// By name, as components write it.
+    size: BTreeMap<String, [i64; 4]>,
 }
+
+/// The router, whose pods are counted by [`router_replicas`].
+const ROUTER: &str = "azureml-fe-v2";
 
 static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("components.toml")));
 
@@ -169,12 +162,23 @@ pub fn components(query: &ComponentQuery<'_>) -> Vec<Component> {
             WorkloadKind::StatefulSet => "StatefulSet",
             WorkloadKind::DaemonSet => "DaemonSet",
         };
-        for name in &fact.names {
-            let name = name.replace("{extension}", query.extension);
-            if seen.insert((kind, name.clone())) {
-                let reason = reason.clone();
-                found.push(Component { kind, name, required: fact.required, reason });
+        for known in &fact.names {
+            let name = known.replace("{extension}", query.extension);
+            if !seen.insert((kind, name.clone())) {
+                continue;
             }
+            let pods = match fact.kind {
+                WorkloadKind::DaemonSet => None,
+                _ if known == ROUTER => Some(router_replicas(query)),
+                WorkloadKind::Deployment | WorkloadKind::StatefulSet => Some(1),
+            };
+            let ga = query.profile == ProfileName::Ga;
+            let size = FILE.size.get(known).filter(|_| ga).map(|it| {
+                let [cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi] = *it;
+                Sizing { cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi }
+            });
+            let (required, reason) = (fact.required, reason.clone());
+            found.push(Component { kind, name, required, reason, pods, size });
         }
     }
     found
@@ -194,39 +198,28 @@ pub fn router_replicas(query: &ComponentQuery<'_>) -> i64 {
     }
 }
 
-/// What the extension takes on a cluster of `nodes` nodes. Published for profile ga; relayserver
-/// is not in the published numbers.
-///
-/// Source: AML docs: reference for Kubernetes clusters, resource planning.
-#[must_use]
-pub fn sizing(query: &ComponentQuery<'_>, nodes: i64) -> Sizing {
-    let facts = &FILE.sizing;
-    let mut total = facts.common;
-    let mut add = |vector: &Vector, times: i64| {
-        for (sum, part) in total.iter_mut().zip(vector) {
-            *sum += part * times;
-        }
-    };
-    let ingress = query.is_true("nginxIngress.enabled", query.aks);
-    if query.inference {
-        add(&facts.inference, 1);
-        add(&facts.router_replica, router_replicas(query));
-    }
-    if query.inference && !ingress {
-        add(&facts.ingress, -1);
-    }
-    if query.training {
-        add(&facts.training, 1);
-        if !query.is_true("installVolcano", true) {
-            add(&facts.volcano, -1);
+impl Sizing {
+    /// What several pods of this size take.
+    #[must_use]
+    pub const fn times(self, pods: i64) -> Self {
+        Self {
+            cpu_request_m: self.cpu_request_m * pods,
+            cpu_limit_m: self.cpu_limit_m * pods,
+            memory_request_mi: self.memory_request_mi * pods,
+            memory_limit_mi: self.memory_limit_mi * pods,
         }
     }
-    if !query.is_true("installPromOp", true) {
-        add(&facts.prometheus_operator, -1);
+}
+
+impl std::iter::Sum for Sizing {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, it| Self {
+            cpu_request_m: sum.cpu_request_m + it.cpu_request_m,
+            cpu_limit_m: sum.cpu_limit_m + it.cpu_limit_m,
+            memory_request_mi: sum.memory_request_mi + it.memory_request_mi,
+            memory_limit_mi: sum.memory_limit_mi + it.memory_limit_mi,
+        })
     }
-    add(&facts.further_node, (nodes - 1).max(0));
-    let [cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi] = total;
-    Sizing { cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi }
 }
 
 #[cfg(test)]
@@ -295,11 +288,13 @@ mod tests {
         assert_eq!((dcgm.kind, dcgm.reason.as_str()), ("DaemonSet", "installDcgmExporter is true"));
     }
 
+    /// The published total of training leaves out the ingress controller, which AKS gets whatever
+    /// the scenario is.
     #[test]
-    fn sizing_reproduces_the_published_totals() {
+    fn sizes_add_up_to_the_published_totals() {
         let table = [
             (false, true, false, 1, [1780, 8300, 2440, 12296]),
-            (true, false, false, 1, [410, 4420, 1492, 10960]),
+            (true, false, false, 1, [410 + 100, 4420 + 1000, 1492 + 64, 10960 + 512]),
             (true, true, false, 1, [1910, 10420, 2884, 15744]),
             (false, true, true, 3, [3600, 12700, 4240, 15296]),
             (true, true, true, 3, [3730, 14820, 4684, 18744]),
@@ -314,10 +309,14 @@ mod tests {
                 aks: true,
                 setting: &setting,
             };
-            let got = sizing(&query, nodes);
+            let all = components(&query);
+            let size = |it: &Component| Some(it.size?.times(it.pods.unwrap_or(nodes)));
+            let got: Sizing = all.iter().filter_map(size).sum();
             let got =
                 [got.cpu_request_m, got.cpu_limit_m, got.memory_request_mi, got.memory_limit_mi];
             assert_eq!(got, expected, "{training} {inference} {ha}");
+            let unknown = all.iter().filter(|it| it.size.is_none());
+            assert_eq!(unknown.count(), 0, "{all:?}");
         }
     }
 }

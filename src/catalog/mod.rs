@@ -18,14 +18,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
-pub use azure::{ArmType, cloud, regions, role, roles};
+pub use azure::{ArmType, cloud, regions, regions_of, role, roles};
 pub use codes::{CodePage, Speaker, codes, explain, health_code, is_vague, matched, remedy};
 pub use companions::{
     COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,
     SUBSCRIPTION_MAX_DELIVERY, SUBSCRIPTION_TTL, TOPIC_SIZE_MB, TOPIC_SUBSCRIPTIONS, TOPIC_TTL,
     log_analytics_workspace_name, relay_namespace_name, service_bus_namespace_name,
 };
-pub use components::{Component, ComponentQuery, components, router_replicas, sizing};
+pub use components::{Component, ComponentQuery, Sizing, components, router_replicas};
 pub use endpoints::{Endpoint, EndpointQuery, endpoints};
 pub use registrations::{Registration, RegistrationQuery, registrations, retired_features};
 pub use settings::{

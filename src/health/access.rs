@@ -94,22 +94,63 @@ pub(super) fn version(site: &mut Site<'_>) {
         "" => property("kubernetesVersion"),
         it => it,
     };
-    let minor = version.trim_start_matches('v').split('.').nth(1);
-    let Some(minor) = minor.and_then(|it| it.trim_end_matches('+').parse::<i64>().ok()) else {
-        return;
+    let minor_of = |it: &str| {
+        let minor = it.trim_start_matches('v').split('.').nth(1)?;
+        minor.trim_end_matches('+').parse::<i64>().ok()
     };
-    let oldest = FACTS.oldest_minor;
+    let Some(minor) = minor_of(version) else { return };
+    // AKS says by region what it supports.
+    let listed = site.list("kubernetes-versions").unwrap_or_default();
+    let oldest = listed.iter().filter_map(|it| minor_of(text(it, "/version"))).min();
+    let by_azure = oldest.is_some();
+    let oldest = oldest.unwrap_or(FACTS.oldest_minor);
+    let whence = match by_azure {
+        true => "as AKS says for its region".to_owned(),
+        false => format!("by the list of {}", FACTS.oldest_minor_of),
+    };
     let found = if minor >= oldest {
-        Found::Pass(version.to_owned())
+        Found::Pass(format!("{version}, {whence}"))
     } else {
         Found::wrong(
             format!(
-                "the cluster runs Kubernetes {version}; Azure ML supports 1.{oldest} and later"
+                "the cluster runs Kubernetes {version}; 1.{oldest} and later are supported, {whence}"
             ),
             "upgrade the cluster",
         )
     };
     site.add(&site.cluster.clone(), found);
+}
+
+/// Whether Azure still offers the version that the manifest pins.
+pub(super) fn extension_version(site: &mut Site<'_>) {
+    let Some(extension) = site.extension else { return };
+    let Some(version) = &extension.version else { return };
+    let found = match site.list("extension-versions") {
+        Err(why) => Found::Unknown(why),
+        Ok(all) if all.is_empty() => {
+            Found::Skipped("Azure lists no versions of the extension for this cluster".to_owned())
+        }
+        Ok(all) => {
+            let mut all: Vec<String> =
+                all.iter().map(|it| text(it, "/properties/version").to_owned()).collect();
+            all.sort_by_key(|it| {
+                it.split('.').map(|it| it.parse().unwrap_or(0)).collect::<Vec<u64>>()
+            });
+            all.reverse();
+            match all.contains(version) {
+                true => Found::Pass(format!("{version}, as Azure says")),
+                false => Found::wrong(
+                    format!(
+                        "Azure offers no version {version} on release train {}; it offers {}",
+                        extension.release_train,
+                        some(&all)
+                    ),
+                    "write one of these, or leave extension.version out",
+                ),
+            }
+        }
+    };
+    site.add_at(&extension.key, "/properties/version", found);
 }
 
 pub(super) fn region(site: &mut Site<'_>) {
@@ -133,14 +174,15 @@ pub(super) fn region(site: &mut Site<'_>) {
         if by_azure { told.contains(&region) } else { catalog::regions().contains(&region) };
     let found = match (listed, by_azure) {
         (true, true) => Found::Pass(format!("{region}, as Azure says")),
-        (true, false) => Found::Pass(format!("{region}, by the list of March 2025")),
+        (true, false) => Found::Pass(format!("{region}, by the list of {}", catalog::regions_of())),
         (false, true) => Found::wrong(
             format!("Azure makes no cluster extensions in {region}"),
             "connect the cluster in another region",
         ),
         (false, false) => Found::wrong(
             format!(
-                "{region} is not among the regions that Azure ML named for the extension by March 2025"
+                "{region} is not among the regions that Azure ML named for the extension by {}",
+                catalog::regions_of()
             ),
             "the list grows: apply tells for certain; else connect the cluster in another region",
         ),

@@ -1,11 +1,11 @@
 //! Nodes: enough of them, of the right kind, with enough room (AML docs: reference for Kubernetes
 //! clusters, resource planning; troubleshoot extension).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::facts::FACTS;
 use super::site::{Found, Site, condition, items, some, text};
-use crate::catalog::{self, ProfileName};
+use crate::catalog::{self, Component, ProfileName, Sizing};
 use crate::language::rules::Amount;
 use crate::model::Json;
 use crate::resource::{InstanceType, Resource};
@@ -145,25 +145,58 @@ pub(super) fn high_availability(site: &mut Site<'_>) {
     site.add_setting(setting, found);
 }
 
-/// What pods on these nodes request, the extension's own left out.
-fn requested(pods: &[&Json], nodes: &BTreeSet<&str>) -> Amount {
-    let mut total = Amount::default();
+/// What pods request on each node, the extension's own left out.
+fn requested<'a>(pods: &[&'a Json]) -> BTreeMap<&'a str, Amount> {
+    let mut total: BTreeMap<&str, Amount> = BTreeMap::new();
     for pod in pods {
         let phase = text(pod, "/status/phase");
         let done = phase == "Succeeded" || phase == "Failed";
         let own = pod.pointer("/metadata/labels/ml.azure.com~1amlarc-system").is_some();
-        if done || own || !nodes.contains(text(pod, "/spec/nodeName")) {
+        if done || own {
             continue;
         }
         let requests = |it: &Json| Amount::read(it.pointer("/resources/requests"));
         let mut amount = Amount::default();
         items(pod, "/spec/containers").for_each(|it| amount.add(&requests(it)));
         items(pod, "/spec/initContainers").for_each(|it| amount.at_least(&requests(it)));
-        total.add(&amount);
+        total.entry(text(pod, "/spec/nodeName")).or_default().add(&amount);
     }
     total
 }
 
+/// A pod that is to be placed.
+struct Pod<'a> {
+    of: &'a Component,
+    size: Amount,
+}
+
+/// Places pods as the scheduler may: what runs on every node first, then the largest pods, each on
+/// the node with most CPU left. Returns those that fit nowhere.
+fn place<'a>(all: &'a [Component], free: &mut [Amount]) -> Vec<Pod<'a>> {
+    let size = |it: &Component| {
+        let it = it.size.unwrap_or_default();
+        amount(it.cpu_request_m, it.memory_request_mi)
+    };
+    for each in all.iter().filter(|it| it.pods.is_none()) {
+        free.iter_mut().for_each(|it| it.take(&size(each)));
+    }
+    let mut pods: Vec<Pod<'_>> = Vec::new();
+    for of in all {
+        pods.extend((0..of.pods.unwrap_or_default()).map(|_| Pod { of, size: size(of) }));
+    }
+    pods.sort_by_key(|it| std::cmp::Reverse((it.size.cpu_m, it.size.memory_mi)));
+    pods.retain(|pod| {
+        let fitting = free.iter_mut().filter(|it| pod.size.fits(it));
+        let best = fitting.max_by_key(|it| it.cpu_m);
+        let none = best.is_none();
+        best.into_iter().for_each(|it| it.take(&pod.size));
+        none
+    });
+    pods
+}
+
+/// What an installation requests, by component, against what other pods leave on the nodes that it
+/// may stand on.
 pub(super) fn room(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
     let Some(chosen) = chosen(site) else { return };
@@ -171,41 +204,71 @@ pub(super) fn room(site: &mut Site<'_>) {
         let why = "sizes are published for profile ga only".to_owned();
         return site.add(&extension.key, Found::Skipped(why));
     }
-    let mut free = Amount::default();
-    chosen.iter().for_each(|it| free.add(&it.room));
-    if free.cpu_m == 0 {
+    let mut rooms: Vec<Amount> = chosen.iter().map(|it| it.room.clone()).collect();
+    if rooms.iter().all(|it| it.cpu_m == 0) {
         let why = "the nodes do not say what is allocatable".to_owned();
         return site.add(&extension.key, Found::Unknown(why));
     }
-    let names: BTreeSet<&str> = chosen.iter().map(|it| it.name).collect();
     match site.list("all-pods") {
-        Ok(pods) => free.take(&requested(&pods, &names)),
+        Ok(pods) => {
+            let requested = requested(&pods);
+            for (node, room) in chosen.iter().zip(&mut rooms) {
+                requested.get(node.name).into_iter().for_each(|it| room.take(it));
+                room.at_least(&Amount::default());
+            }
+        }
         Err(why) => return site.add(&extension.key, Found::Unknown(why)),
     }
     let nodes = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
-    let size = site.with_query(extension, |query| catalog::sizing(query, nodes));
+    let mut free = Amount::default();
+    rooms.iter().for_each(|it| free.add(it));
+    let components = site.with_query(extension, catalog::components);
+    let size = |it: &Component| Some(it.size?.times(it.pods.unwrap_or(nodes)));
+    let size: Sizing = components.iter().filter_map(size).sum();
     let need = amount(size.cpu_request_m, size.memory_request_mi);
     let most = amount(size.cpu_limit_m, size.memory_limit_mi);
+    let outside = place(&components, &mut rooms);
     let three = site.with_query(extension, catalog::router_replicas) == 3;
     let spare = if three {
         "add nodes of 4 CPU and 14 GiB or more, or write inferenceRouterHA: false, which saves 1.8 CPU and 1.5 GiB"
     } else {
         "add nodes of 4 CPU and 14 GiB or more, or move other workloads away"
     };
-    let test = is_test(site);
-    let found = if !need.fits(&free) {
+    let on = if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
+    let found = if let Some(first) = outside.first() {
+        let mut names: Vec<String> = outside.iter().map(|it| it.of.name.clone()).collect();
+        names.dedup();
         Found::wrong(
-            format!("the extension requests {need}, and {free} are free on {nodes} nodes"),
+            format!(
+                "the extension requests {need}, and {free} are free on {on}: no room for {}; \
+                 {} asks for {} on one node",
+                some(&names),
+                first.of.name,
+                first.size
+            ),
             spare,
         )
-    } else if !test && !most.fits(&free) {
+    } else if !is_test(site) && !most.fits(&free) {
         Found::mild(
-            format!("the extension takes up to {most}, and {free} are free on {nodes} nodes"),
+            format!("the extension takes up to {most}, and {free} are free on {on}"),
             "enough for a test; for production add nodes of 8 CPU and 28 GiB",
         )
     } else {
-        Found::Pass(format!("{need} requested, {free} free"))
+        Found::Pass(format!("{need} requested, {free} free on {on}"))
     };
+    for it in components.iter().filter(|it| !outside.iter().any(|pod| pod.of == *it)) {
+        let pods = match it.pods {
+            Some(1) => "1 pod".to_owned(),
+            Some(pods) => format!("{pods} pods"),
+            None => format!("a pod on each of {on}"),
+        };
+        let size = it.size.map_or_else(
+            || "of no published size".to_owned(),
+            |it| format!("of {}m CPU and {} MiB", it.cpu_request_m, it.memory_request_mi),
+        );
+        let text = format!("{pods} {size}; {}", it.reason);
+        site.add_titled(format!("room for {}", it.name), Found::Pass(text));
+    }
     site.add(&extension.key, found);
 }
 

@@ -61,6 +61,7 @@ pub(super) struct NeededRole {
 #[serde(deny_unknown_fields)]
 pub(super) struct Facts {
     pub(super) oldest_minor: i64,
+    pub(super) oldest_minor_of: String,
     pub(super) tolerated_taints: Vec<String>,
     pub(super) balanced: Vec<String>,
     pub(super) floor: [i64; 2],

@@ -8,6 +8,7 @@ use super::workspace::{self, Store};
 use super::{access, capacity, conflicts, grants, registrations, rights, verify};
 use crate::catalog::ArmType;
 use crate::model::{Key, KindName, ObjectRef};
+use crate::resource::fields::location;
 use crate::resource::graph::{Desired, Node};
 use crate::resource::rights::Rights;
 use crate::resource::{Read, Snapshot};
@@ -87,6 +88,10 @@ fn installs(site: &Site<'_>) -> bool {
     site.extension.is_some()
 }
 
+fn pins(site: &Site<'_>) -> bool {
+    site.extension.is_some_and(|it| it.version.is_some())
+}
+
 fn aks_installs(site: &Site<'_>) -> bool {
     aks(site) && installs(site)
 }
@@ -113,6 +118,14 @@ fn inference(site: &Site<'_>) -> bool {
 
 fn installed(site: &Site<'_>) -> bool {
     installs(site) && inside::unseen(site).is_none()
+}
+
+/// An installation that has not succeeded: perhaps for lack of room.
+fn unfinished(site: &Site<'_>) -> bool {
+    let state = site
+        .extension
+        .and_then(|it| site.world.snapshot.text(&it.key, "/properties/provisioningState"));
+    kubernetes_installs(site) && state.is_some_and(|it| it != "Succeeded")
 }
 
 fn stands(site: &Site<'_>) -> bool {
@@ -148,7 +161,7 @@ pub(super) const RULES: &[Rule] = &[
     on("cluster-unreachable", By::Both, always, &[], access::connection),
     on("agents-silent", By::Both, arc, &[], access::agents_silent),
     on("agent-certificate", By::Doctor, arc, &[], access::agent_certificate),
-    on("kubernetes-too-old", By::Doctor, always, &[], access::version),
+    on("kubernetes-too-old", By::Doctor, always, &["kubernetes-versions"], access::version),
     on("region-not-listed", By::Doctor, always, &[], access::region),
     on("no-managed-identity", By::Doctor, aks, &[], access::managed_identity),
     on("cluster-stopped", By::Doctor, aks, &[], access::running),
@@ -157,6 +170,7 @@ pub(super) const RULES: &[Rule] = &[
     on("control-plane-closed", By::Doctor, aks, &[], access::control_plane),
     on("trusted-access-missing", By::Both, closed_aks, &["trusted-access"], access::trusted_access),
     on("extension-without-identity", By::Doctor, aks_installs, &[], access::extension_identity),
+    on("version-not-offered", By::Doctor, pins, &["extension-versions"], access::extension_version),
     on("other-extension", By::Doctor, installs, &["extensions"], access::other_extension),
     each("companion-local-auth", By::Both, (KEYED, ""), &[], registrations::local_auth),
     // Workspaces
@@ -182,6 +196,7 @@ pub(super) const RULES: &[Rule] = &[
     on("node-selector-matches-nothing", By::Both, kubernetes_installs, &["nodes"], capacity::selected),
     on("too-few-nodes", By::Doctor, inference, &["nodes"], capacity::high_availability),
     on("capacity", By::Doctor, kubernetes_installs, &["nodes", "all-pods"], capacity::room),
+    on("capacity", By::Verify, unfinished, &["nodes", "all-pods"], capacity::room),
     on("cluster-small", By::Doctor, kubernetes_installs, &["nodes"], capacity::floor),
     on("ingress-many-processes", By::Doctor, kubernetes_installs, &["nodes"], capacity::worker_processes),
     // Namespaces, secrets, balancers, grants
@@ -271,6 +286,26 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
     match name {
         "extensions" => {
             vec![list(name, format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)]
+        }
+        "kubernetes-versions" => {
+            let region =
+                location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
+            let ArmType { name: kind, .. } = ArmType::MANAGED_CLUSTERS;
+            let provider = kind.split('/').next().unwrap_or_default();
+            let subscription = &site.scope.subscription;
+            let path = format!(
+                "/subscriptions/{subscription}/providers/{provider}/locations/{region}/kubernetesVersions"
+            );
+            let asks = aks(site) && !region.is_empty();
+            asks.then(|| list(name, path, ArmType::MANAGED_CLUSTERS)).into_iter().collect()
+        }
+        "extension-versions" => {
+            let (extension, train) = ("Microsoft.AzureML.Kubernetes", site.extension);
+            let train = train.map(|it| it.release_train.as_str()).unwrap_or_default();
+            let path = format!(
+                "{id}/providers/Microsoft.KubernetesConfiguration/extensionTypes/{extension}/versions?releaseTrain={train}"
+            );
+            vec![list(name, path, ArmType::EXTENSION_VERSIONS)]
         }
         "cluster-roles" => vec![roles(name, id.as_str())],
         "trusted-access" => {

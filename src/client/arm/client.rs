@@ -196,8 +196,11 @@ impl Reader {
             let answer = self.read(&Method::GET, &url, None).await?;
             let bytes = answer.body.len();
             let mut page = answer.into_json(&Method::GET, &url)?;
-            if let Some(items) = page["value"].as_array_mut() {
-                all.append(items);
+            // Versions of Kubernetes are listed in the plural (Azure REST: AKS).
+            for name in ["value", "values"] {
+                if let Some(items) = page[name].as_array_mut() {
+                    all.append(items);
+                }
             }
             let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else { break };
             let refuse = |code, message| ApiError::about(&Method::GET, &url, code, message);

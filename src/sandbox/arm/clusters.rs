@@ -134,3 +134,15 @@ pub(crate) fn materialise(world: &mut World, id: &str) {
     let denied = file.is_some_and(|file| file.scc_edit == SccEdit::Deny);
     world.put_cluster(Cluster::new(id, name, denied, beginning));
 }
+
+/// Versions of Kubernetes that AKS offers in a region ("Azure REST: AKS, List Kubernetes Versions"). The list is called
+/// `values`.
+pub(crate) fn versions(_: &mut World, _: &Ask<'_>) -> Answer {
+    let version = |minor: u32| {
+        let patch = format!("1.{minor}.4");
+        json!({"version": format!("1.{minor}"), "isDefault": minor == 33, "isPreview": null,
+            "capabilities": {"supportPlan": ["KubernetesOfficial"]},
+            "patchVersions": {patch: {"upgrades": []}}})
+    };
+    Ok(Reply::ok(json!({"values": (32..=35).map(version).collect::<Vec<_>>()})))
+}

@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::answer::{Ask, mark_deleting, not_found, refuse, retry_later};
+use super::answer::{Ask, mark_deleting, not_found, page, refuse, retry_later};
 use super::clusters::is_aks;
 use super::{generic, providers};
 use crate::agents::install;
@@ -264,3 +264,24 @@ pub(crate) fn operations(world: &mut World, ask: &Ask<'_>) -> Answer {
         .collect();
     Ok(Reply::ok(json!({"value": value, "nextLink": null})))
 }
+
+/// Versions of an extension that a cluster may have ("Azure REST: extension types, Cluster List Versions").
+pub(crate) fn versions(world: &mut World, ask: &Ask<'_>) -> Answer {
+    require_cluster(world, ask)?;
+    let preview = ask
+        .call
+        .param("releasetrain")
+        .is_some_and(|it| it.to_ascii_lowercase().contains("preview"));
+    let known: &[&str] = if preview { PREVIEW_VERSIONS } else { STABLE_VERSIONS };
+    let item = |version: &&str| {
+        json!({"id": format!("{}/{version}", ask.id), "name": version,
+            "type": "Microsoft.KubernetesConfiguration/extensionTypes/versions",
+            "properties": {"version": version, "unsupportedKubernetesVersions": {}}})
+    };
+    Ok(page(world, ask.call, known, |it| item(&it)))
+}
+
+/// What today's Azure has of the extension ("AML docs: reference for configuring Kubernetes, release notes").
+const STABLE_VERSIONS: &[&str] =
+    &["1.1.106", "1.1.88", "1.1.86", "1.1.83", "1.1.76", "1.1.71", "1.1.70", "1.1.61", "1.1.60"];
+const PREVIEW_VERSIONS: &[&str] = &["1.0.75", "1.0.51", "1.0.37"];

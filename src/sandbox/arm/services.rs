@@ -135,6 +135,12 @@ const ACTIONS: &[(Method, &str, Act)] = &[
     ),
     (Method::GET, "microsoft.kubernetesconfiguration/extensions/operations", extensions::operation),
     (Method::GET, "microsoft.kubernetesconfiguration/operations", extensions::operations),
+    (
+        Method::GET,
+        "microsoft.kubernetesconfiguration/extensiontypes/versions",
+        extensions::versions,
+    ),
+    (Method::GET, "microsoft.containerservice/locations/kubernetesversions", clusters::versions),
     (Method::POST, "microsoft.machinelearningservices/workspaces/computes/listkeys", ml::keys),
     (
         Method::GET,

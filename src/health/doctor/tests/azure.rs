@@ -75,7 +75,24 @@ pub(in crate::health) fn the_state_of_an_aks_cluster() {
         principal.live(CLUSTER, "/properties/servicePrincipalProfile/clientId", json!("1234"));
     let pools = json!([{"name": "gpu", "count": 3, "enableAutoScaling": true}]);
     let ranges = json!(["192.0.2.0/24"]);
+    let offered = |found: &[&str]| {
+        let found = found.iter().map(|it| json!({"properties": {"version": it}}));
+        World::good(true)
+            .declare("/extension/version", json!("1.1.88"))
+            .declare("/extension/autoUpgradeMinorVersion", json!(false))
+            .answer("extension-versions", found.collect::<Vec<_>>().into())
+    };
+    let supported = |found: &[&str]| {
+        let found = found.iter().map(|it| json!({"version": it})).collect::<Vec<_>>();
+        World::good(true).answer("kubernetes-versions", found.into())
+    };
     for (world, code, expected, part) in [
+        (offered(&["1.1.9", "1.1.88"]), "version-not-offered", Status::Pass, "as Azure says"),
+        (offered(&["1.1.9", "1.1.106"]), "version-not-offered", Status::Fail, "it offers 1.1.106, 1.1.9"),
+        (offered(&[]), "version-not-offered", Status::Skipped, "lists no versions"),
+        (supported(&["1.33", "1.34"]), "kubernetes-too-old", Status::Pass, "as AKS says"),
+        (supported(&["1.34", "1.35"]), "kubernetes-too-old", Status::Warning, "1.34 and later"),
+        (supported(&[]), "kubernetes-too-old", Status::Pass, "by the list of"),
         (principal, "no-managed-identity", Status::Fail, "service principal"),
         (aks("/properties/powerState/code", json!("Stopped")), "cluster-stopped", Status::Fail, "Stopped"),
         (aks("/properties/podIdentityProfile/enabled", json!(true)), "pod-identity", Status::Fail, "pod identity"),

@@ -58,13 +58,23 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
     };
     let with = |pods: Json| World::good(false).answer("all-pods", pods);
     expect(&World::good(false), "capacity", Status::Pass, "23.4 CPU");
-    expect(&with(json!([pod("21", json!({}), "Running")])), "capacity", Status::Fail, "2.4 CPU");
-    expect(
-        &with(json!([pod("12", json!({}), "Running")])),
-        "capacity",
-        Status::Warning,
-        "takes up to",
-    );
+    // On each node.
+    let everywhere = |cpu: &str| {
+        let pods = ["n1", "n2", "n3"].map(|name| {
+            let mut pod = pod(cpu, json!({}), "Running");
+            pod["spec"]["nodeName"] = json!(name);
+            pod
+        });
+        with(json!(pods))
+    };
+    expect(&everywhere("7"), "capacity", Status::Fail, "2.4 CPU");
+    expect(&everywhere("4"), "capacity", Status::Warning, "takes up to");
+    // Enough in all, and no node has room for a replica of the router.
+    let world = everywhere("7").setting("inferenceRouterHA", json!(false));
+    let wanted = "no room for azureml-fe-v2; azureml-fe-v2 asks for 0.9 CPU";
+    expect(&world, "capacity", Status::Fail, wanted);
+    let rows = World::good(true).run().into_iter().filter(|it| it.code == "capacity");
+    assert_eq!(rows.count(), 1 + 15, "a line for each component");
     let done = pod("21", json!({}), "Succeeded");
     let own = pod("21", json!({"ml.azure.com/amlarc-system": "true"}), "Running");
     expect(&with(json!([done, own])), "capacity", Status::Pass, "23.4 CPU");
