@@ -68,11 +68,7 @@ pub async fn run(
         failures: limits.failures,
         tasks: JoinSet::new(),
         ids: BTreeMap::new(),
-        outcome: Outcome {
-            mode: plan.mode,
-            unread: plan.unread.iter().flat_map(|it| it.keys.clone()).collect(),
-            ..Outcome::default()
-        },
+        outcome: Outcome { mode: plan.mode, unread: plan.unread.clone(), ..Outcome::default() },
         states: BTreeMap::new(),
         context: Arc::clone(&context),
     };

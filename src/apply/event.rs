@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Key;
-use crate::plan::{Action, Mode};
+use crate::plan::{Action, Mode, Unread};
 
 /// Why a step failed, ready to be shown: no secret is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,7 +120,7 @@ pub struct Outcome {
     /// Steps that were not started because the user interrupted or a limit passed.
     pub not_started: Vec<Key>,
     /// What was not even planned because it could not be read.
-    pub unread: Vec<Key>,
+    pub unread: Vec<Unread>,
     /// Whether the user interrupted.
     pub interrupted: bool,
     /// How long everything took.

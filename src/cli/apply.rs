@@ -228,14 +228,41 @@ async fn gates(
         .collect();
     if plan.mode == Mode::Apply {
         let checks = super::verify::prerequisites(observed, context).await;
-        for check in health::doctor::blocking(&checks) {
-            let message = format!("{}: {}", check.address, check.message);
-            let mut finding = Diagnostic::error(check.code, message).at(check.place.clone(), "");
-            finding.help.clone_from(&check.help);
-            findings.push(finding);
-        }
+        findings.extend(together(&health::doctor::blocking(&checks)));
     }
     if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
+}
+
+/// One finding for all checks that are mended in the same way.
+fn together(checks: &[&health::Finding]) -> Diagnostics {
+    const NAMED: usize = 4;
+    let mut groups: Vec<Vec<&health::Finding>> = Vec::new();
+    for check in checks {
+        let same = |it: &&mut Vec<&health::Finding>| {
+            let first = it[0];
+            first.code == check.code
+                && first.help == check.help
+                && first.address.scope == check.address.scope
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(check),
+            None => groups.push(vec![check]),
+        }
+    }
+    let finding = |group: Vec<&health::Finding>| {
+        let (first, others) = (group[0], &group[1..]);
+        let mut message = format!("{}: {}", first.address, first.message);
+        if !others.is_empty() {
+            let names: Vec<_> =
+                others.iter().take(NAMED).map(|it| it.address.kind.as_str()).collect();
+            let more = if others.len() > NAMED { " and more" } else { "" };
+            message += &format!("; {} more likewise: {}{more}", others.len(), names.join(", "));
+        }
+        let mut finding = Diagnostic::error(first.code, message).at(first.place.clone(), "");
+        finding.help.clone_from(&first.help);
+        finding
+    };
+    groups.into_iter().map(finding).collect()
 }
 
 /// Asks the person at the terminal.

@@ -302,7 +302,7 @@ fn ended(stage: &Stage, outcome: &Outcome) -> StageEnd {
     for (key, error) in &outcome.failed {
         failed.entry(&key.scope).or_insert_with(|| format!("{key}: {error}"));
     }
-    for key in &outcome.unread {
+    for key in outcome.unread.iter().flat_map(|it| &it.keys) {
         failed.entry(&key.scope).or_insert_with(|| format!("{key} could not be read"));
     }
     let running: BTreeSet<&str> = outcome.running.iter().map(|it| it.0.scope.as_str()).collect();

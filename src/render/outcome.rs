@@ -2,7 +2,7 @@
 
 use super::style::{Ink, Style, count, duration, text};
 use crate::apply::{Ending, Outcome, StageEnd, StepError};
-use crate::plan::{Action, Mode};
+use crate::plan::{Action, Mode, Unread};
 
 /// What was done and how long it took, what failed and how to mend it, what still runs, what is
 /// worth knowing, and what to do next. The verdict stands on a line of its own.
@@ -16,6 +16,9 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
         lines.push(title);
         lines.extend(failure(error, style));
         lines.push(String::new());
+    }
+    for it in outcome.unread.iter().filter(|it| it.finding.code == "read-failed") {
+        lines.extend(unread(it, style));
     }
     let running: Vec<String> =
         outcome.running.iter().map(|(key, state)| format!("{key} (state {state})")).collect();
@@ -111,6 +114,24 @@ pub(super) fn failure(error: &StepError, style: &Style) -> Vec<String> {
     lines
 }
 
+/// Something that could not be read, and what was left undone for it: cause, line and fix, since the
+/// plan that said so may be screens away.
+fn unread(it: &Unread, style: &Style) -> Vec<String> {
+    let first = it.keys.first().map(ToString::to_string).unwrap_or_default();
+    let more = it.keys.len().saturating_sub(1);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let mut lines = vec![format!("{} {first}{more} not read", style.ink(Ink::Bad, "✗"))];
+    lines.extend(style.wrap("    ", &it.reason));
+    lines.extend(it.finding.labels.first().map(|it| {
+        let (line, _) = it.place.line_column();
+        format!("    at {}:{line}", it.place.source.path.display())
+    }));
+    let help = it.finding.help.iter();
+    lines.extend(help.flat_map(|it| style.wrap("    ", &format!("help: {it}"))));
+    lines.push(String::new());
+    lines
+}
+
 /// What was done, in one word.
 pub(super) const fn past(action: Action) -> &'static str {
     match action {
@@ -150,7 +171,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     part(outcome.failed.len(), "failed");
     part(outcome.running.len(), "still running");
     part(outcome.skipped.len() + outcome.not_started.len(), "not started");
-    part(outcome.unread.len(), "not read");
+    part(outcome.unread.iter().map(|it| it.keys.len()).sum(), "not read");
     let word = match outcome.ending() {
         Ending::Interrupted => "interrupted",
         Ending::Complete | Ending::Partial | Ending::StillWorking => "incomplete",

@@ -154,6 +154,7 @@ pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
         .collect();
     let running: Vec<Json> =
         running.iter().map(|(key, state)| json!({"address": key, "state": state})).collect();
+    let unread: Vec<_> = unread.iter().flat_map(|it| &it.keys).collect();
     sum["amlplan"] = json!({
         "failed": failed,
         "skipped": skipped,

@@ -40,7 +40,10 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Outcome {
     let Some(key) = world.cluster_named(subscription, group, name) else {
         return Outcome::Reply(nowhere(&call.path()));
     };
-    if world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped") {
+    let stopped =
+        world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped");
+    let dead = world.file.cluster(name).and_then(|it| it.api_server) == Some(false);
+    if stopped || dead {
         return Outcome::Reply(broken());
     }
     let now = world.kube_stamp();

@@ -86,6 +86,9 @@ pub(crate) struct FileCluster {
     /// Whether Services of type LoadBalancer get an address here.
     #[serde(default)]
     pub(crate) load_balancer: Option<bool>,
+    /// Whether its API server answers; the agents of Arc may do so all the same.
+    #[serde(default)]
+    pub(crate) api_server: Option<bool>,
 }
 
 /// Software that is in the cluster before the extension.
