@@ -251,13 +251,13 @@ fn together(checks: &[&health::Finding]) -> Diagnostics {
     }
     let finding = |group: Vec<&health::Finding>| {
         let (first, others) = (group[0], &group[1..]);
-        let mut message = format!("{}: {}", first.address, first.message);
-        if !others.is_empty() {
-            let names: Vec<_> =
-                others.iter().take(NAMED).map(|it| it.address.kind.as_str()).collect();
-            let more = if others.len() > NAMED { " and more" } else { "" };
-            message += &format!("; {} more likewise: {}{more}", others.len(), names.join(", "));
-        }
+        let names: Vec<_> = others.iter().take(NAMED).map(|it| it.address.kind.as_str()).collect();
+        let more = if others.len() > NAMED { " and more" } else { "" };
+        let likewise = match others.len() {
+            0 => String::new(),
+            many => format!("; {many} more likewise: {}{more}", names.join(", ")),
+        };
+        let message = format!("{}: {}{likewise}", first.address, first.message);
         let mut finding = Diagnostic::error(first.code, message).at(first.place.clone(), "");
         finding.help.clone_from(&first.help);
         finding

@@ -164,6 +164,21 @@ fn requested<'a>(pods: &[&'a Json]) -> BTreeMap<&'a str, Amount> {
     total
 }
 
+/// What other pods leave on each node.
+fn left(site: &Site<'_>, nodes: &[Node<'_>]) -> Result<Vec<Amount>, String> {
+    if nodes.iter().all(|it| it.room.cpu_m == 0) {
+        return Err("the nodes do not say what is allocatable".to_owned());
+    }
+    let requested = requested(&site.list("all-pods")?);
+    let left = |node: &Node<'_>| {
+        let mut room = node.room.clone();
+        requested.get(node.name).into_iter().for_each(|it| room.take(it));
+        room.at_least(&Amount::default());
+        room
+    };
+    Ok(nodes.iter().map(left).collect())
+}
+
 /// A pod that is to be placed.
 struct Pod<'a> {
     of: &'a Component,
@@ -204,21 +219,10 @@ pub(super) fn room(site: &mut Site<'_>) {
         let why = "sizes are published for profile ga only".to_owned();
         return site.add(&extension.key, Found::Skipped(why));
     }
-    let mut rooms: Vec<Amount> = chosen.iter().map(|it| it.room.clone()).collect();
-    if rooms.iter().all(|it| it.cpu_m == 0) {
-        let why = "the nodes do not say what is allocatable".to_owned();
-        return site.add(&extension.key, Found::Unknown(why));
-    }
-    match site.list("all-pods") {
-        Ok(pods) => {
-            let requested = requested(&pods);
-            for (node, room) in chosen.iter().zip(&mut rooms) {
-                requested.get(node.name).into_iter().for_each(|it| room.take(it));
-                room.at_least(&Amount::default());
-            }
-        }
+    let mut rooms = match left(site, &chosen) {
+        Ok(rooms) => rooms,
         Err(why) => return site.add(&extension.key, Found::Unknown(why)),
-    }
+    };
     let nodes = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
     let mut free = Amount::default();
     rooms.iter().for_each(|it| free.add(it));

@@ -287,25 +287,8 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
         "extensions" => {
             vec![list(name, format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)]
         }
-        "kubernetes-versions" => {
-            let region =
-                location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
-            let ArmType { name: kind, .. } = ArmType::MANAGED_CLUSTERS;
-            let provider = kind.split('/').next().unwrap_or_default();
-            let subscription = &site.scope.subscription;
-            let path = format!(
-                "/subscriptions/{subscription}/providers/{provider}/locations/{region}/kubernetesVersions"
-            );
-            let asks = aks(site) && !region.is_empty();
-            asks.then(|| list(name, path, ArmType::MANAGED_CLUSTERS)).into_iter().collect()
-        }
-        "extension-versions" => {
-            let (extension, train) = ("Microsoft.AzureML.Kubernetes", site.extension);
-            let train = train.map(|it| it.release_train.as_str()).unwrap_or_default();
-            let path = format!(
-                "{id}/providers/Microsoft.KubernetesConfiguration/extensionTypes/{extension}/versions?releaseTrain={train}"
-            );
-            vec![list(name, path, ArmType::EXTENSION_VERSIONS)]
+        "kubernetes-versions" | "extension-versions" => {
+            offers(site, name).map(|(path, kind)| list(name, path, kind)).into_iter().collect()
         }
         "cluster-roles" => vec![roles(name, id.as_str())],
         "trusted-access" => {
@@ -344,6 +327,23 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
         }
         _ => in_cluster(site, name),
     }
+}
+
+/// Where Azure lists what it offers, and the type whose version the list has.
+fn offers(site: &Site<'_>, name: &str) -> Option<(String, ArmType)> {
+    if name == "extension-versions" {
+        let (id, train) = (&site.access.id, &site.extension?.release_train);
+        let kinds = "providers/Microsoft.KubernetesConfiguration/extensionTypes";
+        let own = "Microsoft.AzureML.Kubernetes/versions";
+        let path = format!("{id}/{kinds}/{own}?releaseTrain={train}");
+        return Some((path, ArmType::EXTENSION_VERSIONS));
+    }
+    let region = location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
+    let subscription = &site.scope.subscription;
+    let path = format!(
+        "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{region}/kubernetesVersions"
+    );
+    (aks(site) && !region.is_empty()).then_some((path, ArmType::MANAGED_CLUSTERS))
 }
 
 /// The same for what is in the cluster.

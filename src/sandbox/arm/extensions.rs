@@ -273,12 +273,12 @@ pub(crate) fn versions(world: &mut World, ask: &Ask<'_>) -> Answer {
         .param("releasetrain")
         .is_some_and(|it| it.to_ascii_lowercase().contains("preview"));
     let known: &[&str] = if preview { PREVIEW_VERSIONS } else { STABLE_VERSIONS };
-    let item = |version: &&str| {
+    let item = |version: &str| {
         json!({"id": format!("{}/{version}", ask.id), "name": version,
             "type": "Microsoft.KubernetesConfiguration/extensionTypes/versions",
             "properties": {"version": version, "unsupportedKubernetesVersions": {}}})
     };
-    Ok(page(world, ask.call, known, |it| item(&it)))
+    Ok(page(world, ask.call, known.iter().copied(), item))
 }
 
 /// What today's Azure has of the extension ("AML docs: reference for configuring Kubernetes, release notes").
