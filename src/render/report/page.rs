@@ -157,18 +157,22 @@ fn code(text: &str) -> String {
     format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
 }
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:60rem;padding:0 1rem;color:#222}\
-    article{border-left:4px solid #888;padding:.3rem .8rem;margin:.8rem 0;background:#f6f6f6;break-inside:avoid}\
-    .error{border-color:#b00020}.warning{border-color:#b87700}.info{border-color:#0060a0}\
-    pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0}code{overflow-wrap:anywhere}h2{font-size:1.1rem}\
-    table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}td+td{text-align:right}\
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:60rem;padding:0 1rem;color:#222;overflow-wrap:anywhere}\
+    h1{font-size:1.2rem}h2{font-size:1.1rem;margin:1.5rem 0 .5rem}h3{font-size:1rem;margin:0}\
+    article{border-left:4px solid #888;padding:.5rem .8rem;margin:.8rem 0;background:#f6f6f6;break-inside:avoid}\
+    article p{margin:.4rem 0}.error{border-color:#b00020}.warning{border-color:#b87700}.info{border-color:#0060a0}\
+    .help{font-weight:600}.small{color:#555;font-size:.85rem}.fine{color:#0a6b2d}label{margin-right:1rem}select{font-size:1rem;max-width:100%}\
+    table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}.counts td+td{text-align:right}\
+    .sides th{font-weight:normal;color:#555;white-space:nowrap}\
     .picture{overflow-x:auto}@media print{form{display:none}.picture svg{max-width:100%;height:auto}}";
 
 /// The report as one page without scripts or anything from elsewhere: filters are style sheets.
 pub(super) fn html(report: &Report) -> String {
     let title = format!("amlplan {}", report.command);
     let bad = report.bad();
-    let scopes: Vec<&str> = scopes(&bad).into_iter().collect();
+    // The worst first: a person on a phone reads the top.
+    let mut scopes: Vec<&str> = scopes(&bad).into_iter().collect();
+    scopes.sort_by_key(|scope| bad.iter().position(|it| it.address.scope == *scope));
     let sorts: BTreeSet<&str> = bad.iter().filter_map(|it| it.class).collect();
     let sorts: Vec<&str> = sorts.into_iter().collect();
     let mut out = format!(
@@ -180,19 +184,12 @@ pub(super) fn html(report: &Report) -> String {
         filter("class", sorts.len()),
         markup(&verdict(report))
     );
-    if !bad.is_empty() {
+    overview(report, &scopes, &mut out);
+    if bad.len() > 1 {
         out.push_str("<form>");
         choice("cluster", &scopes, &mut out);
         choice("class", &sorts, &mut out);
         out.push_str("</form>\n");
-        overview(&bad, &scopes, &mut out);
-    }
-    if !report.picture.is_empty() {
-        let _ = writeln!(
-            out,
-            "<details open><summary>Resources by state</summary><div class=\"picture\">{}</div></details>",
-            report.picture
-        );
     }
     for (index, scope) in scopes.iter().enumerate() {
         let _ = writeln!(out, "<section class=\"cluster{index}\"><h2>{}</h2>", markup(scope));
@@ -207,6 +204,13 @@ pub(super) fn html(report: &Report) -> String {
     }
     for it in &report.skipped {
         let _ = writeln!(out, "<p>skipped: {}</p>", markup(it));
+    }
+    if !report.picture.is_empty() {
+        let _ = writeln!(
+            out,
+            "<details open><summary>Resources by state</summary><div class=\"picture\">{}</div></details>",
+            report.picture
+        );
     }
     let fine: Vec<&Finding> = report.findings.iter().filter(|it| !it.counts()).collect();
     if !fine.is_empty() {
@@ -229,11 +233,16 @@ pub(super) fn html(report: &Report) -> String {
 
 /// What hides everything but the chosen one. Values stand in no rule: the choices are numbered.
 fn filter(what: &str, number: usize) -> String {
-    let hidden = if what == "cluster" { "section" } else { "article" };
     let rule = |index| {
-        format!(
-            "body:has(option[value={what}{index}]:checked) {hidden}:not(.{what}{index}){{display:none}}"
-        )
+        let (chosen, own) =
+            (format!("body:has(option[value={what}{index}]:checked)"), format!(".{what}{index}"));
+        match what {
+            "cluster" => format!("{chosen} section:not({own}){{display:none}}"),
+            // A cluster without any of the class goes with its heading.
+            _ => format!(
+                "{chosen} article:not({own}),{chosen} section:not(:has({own})){{display:none}}"
+            ),
+        }
     };
     (0..number).map(rule).collect()
 }
@@ -246,14 +255,17 @@ fn choice(what: &str, words: &[&str], out: &mut String) {
     out.push_str("</select></label> ");
 }
 
-/// How many findings of which severity each cluster has.
-fn overview(bad: &[&Finding], scopes: &[&str], out: &mut String) {
+/// How many findings of which severity each cluster has; those without any in one line.
+fn overview(report: &Report, scopes: &[&str], out: &mut String) {
     let severities = ["error", "warning", "info"];
-    let _ = write!(out, "<table><tr><th>cluster</th>");
-    for it in severities {
-        let _ = write!(out, "<th>{it}</th>");
+    let bad = report.bad();
+    if !bad.is_empty() {
+        out.push_str("<table class=\"counts\"><tr><th>cluster</th>");
+        for it in severities {
+            let _ = write!(out, "<th>{it}</th>");
+        }
+        out.push_str("</tr>\n");
     }
-    out.push_str("</tr>\n");
     for scope in scopes {
         let _ = write!(out, "<tr><td>{}</td>", markup(scope));
         for severity in severities {
@@ -264,44 +276,63 @@ fn overview(bad: &[&Finding], scopes: &[&str], out: &mut String) {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</table>\n");
+    if !bad.is_empty() {
+        out.push_str("</table>\n");
+    }
+    let all: BTreeSet<&str> = report.findings.iter().map(|it| it.address.scope.as_str()).collect();
+    let fine: Vec<&str> = all.into_iter().filter(|it| !scopes.contains(it)).collect();
+    if !fine.is_empty() {
+        let names = markup(&fine.join(", "));
+        let _ = writeln!(
+            out,
+            "<p class=\"fine\">{} Nothing to do in {names}.</p>",
+            people::said(Status::Pass).0
+        );
+    }
 }
 
+/// One finding: what is wrong with what, what to do, both sides, and what it rests on.
 fn article(finding: &Finding, sort: &str, out: &mut String) {
     let class = super::severity(finding.status);
     let (symbol, word, _) = people::said(finding.status);
-    let address = finding.address.to_string();
+    let word = if finding.status == Status::Unknown { "could not be looked at" } else { word };
+    let problem = finding.problem();
+    let about = match (&finding.sides, finding.title.as_str()) {
+        (None, "") => problem,
+        (None, title) if problem.contains(title) => problem,
+        (None, title) => format!("{title}: {problem}"),
+        (Some(_), title) => title.to_owned(),
+    };
     let _ = write!(
         out,
-        "<article class=\"{class} {sort}\" id=\"f{}\"><div>{symbol} {word} <code>{}</code> {} [{}]</div><pre>{}</pre>",
+        "<article class=\"{class} {sort}\" id=\"f{}\"><h3>{symbol} {}</h3><p>{}</p>",
         finding.fingerprint(),
-        markup(&address),
-        markup(&finding.title),
-        markup(finding.code),
-        markup(&finding.problem())
+        markup(&resource(finding)),
+        markup(&about)
     );
     if let Some((declared, live)) = &finding.sides {
-        let path = finding.path.to_string();
+        let (declared, live) = (markup(declared), markup(live));
         let _ = write!(
             out,
-            "<pre>{}\ndeclared: {}\nlive:     {}</pre>",
-            markup(&path),
-            markup(declared),
-            markup(live)
+            "<table class=\"sides\"><tr><th>declared</th><td><code>{declared}</code></td></tr>\
+             <tr><th>live</th><td><code>{live}</code></td></tr></table>"
         );
     }
-    for it in &finding.evidence {
-        let _ = write!(out, "<pre>· {}</pre>", markup(it));
-    }
-    if let Some(site) = Site::of_finding(finding) {
-        let _ = write!(out, "<div>at <code>{}</code></div>", markup(&site.line()));
-    }
     if let Some(help) = &finding.help {
-        let _ = write!(out, "<div>help: {}</div>", markup(help));
+        let _ = write!(out, "<p class=\"help\">{}</p>", markup(help));
     }
-    let status = finding.status == Status::Unknown;
-    let note = if status { "<div>It could not be looked at.</div>" } else { "" };
-    let _ = writeln!(out, "{note}</article>");
+    for it in &finding.evidence {
+        let _ = write!(out, "<p class=\"small\">{}</p>", markup(it));
+    }
+    let site = Site::of_finding(finding).map(|it| format!(" · {}", markup(&it.line())));
+    let kind = finding.class.map(|it| format!(" · {it}")).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "<p class=\"small\">{word}{kind} · {}{} · <a href=\"#f{2}\">{2}</a></p></article>",
+        markup(finding.code),
+        site.unwrap_or_default(),
+        finding.fingerprint()
+    );
 }
 
 /// Text for HTML, in an element or a quoted attribute.

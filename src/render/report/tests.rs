@@ -79,3 +79,43 @@ fn a_fingerprint_outlives_values_and_differs_between_findings() {
     };
     assert_eq!(prints("x"), prints("y"));
 }
+
+/// Opened and closed elements are in pairs; returns the names of all that were opened.
+fn elements(page: &str) -> Vec<&str> {
+    let (mut open, mut all) = (Vec::new(), Vec::new());
+    for part in page.split('<').skip(1) {
+        let inside = part.split('>').next().unwrap_or_default();
+        let name = inside.split([' ', '/']).find(|it| !it.is_empty()).unwrap_or_default();
+        if inside.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "</{inside}> closes what is not open");
+        } else if !inside.starts_with('!') {
+            all.push(name);
+            if !inside.ends_with('/') && name != "meta" {
+                open.push(name);
+            }
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new(), "never closed");
+    all
+}
+
+#[test]
+fn the_page_is_whole_and_needs_nothing_from_elsewhere() {
+    let mut report = report(HOSTILE);
+    report.picture = "<svg xmlns=\"http://www.w3.org/2000/svg\"><g></g></svg>".to_owned();
+    let page = render(&report, Format::Html, &Style::default(), true);
+    let names = elements(&page);
+    for it in ["script", "img", "link", "iframe", "object", "base"] {
+        assert!(!names.contains(&it), "{it} in\n{page}");
+    }
+    assert!(page.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"));
+    assert!(page.contains("name=\"viewport\""));
+    let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    for it in ["http:", "https:", "url(", "@import", "src=", " onload", " onerror"] {
+        assert!(!page.contains(it), "{it} in\n{page}");
+    }
+    // What is worst stands first, with what to do about it.
+    let at = |it: &str| page.find(it).unwrap_or_else(|| panic!("{it} is in the page"));
+    assert!(at("<article class=\"error") < at("<article class=\"warning"));
+    assert!(page.contains("<p class=\"help\">look at its pods</p>"));
+}
