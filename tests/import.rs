@@ -479,3 +479,66 @@ fn a_plan_of_several_changes_is_the_commands_for_them_and_an_empty_one_is_none()
     }
     assert!(!manifest.contains("installDcgmExporter"), "{manifest}");
 }
+
+/// Three clusters in two groups, as one fleet; their computes' roles come along.
+const FLEET: &str = "apiVersion: amlplan/v1
+kind: Fleet
+defaults:
+  azure: {subscription: SUBSCRIPTION, resourceGroup: ml-rg}
+  cluster: {type: connectedClusters, distribution: k3s}
+  extension: {name: azureml, configurationSettings: {enableTraining: true, installVolcano: false}}
+clusters:
+  - name: one
+    cluster: {name: one}
+    computes:
+      - {name: c1, workspace: {name: ml-ws}, namespace: jobs, identity: {type: SystemAssigned}}
+    roleAssignments: [{principal: compute/c1, role: AcrPull, scope: SCOPE}]
+  - name: two
+    azure: {resourceGroup: other-rg}
+    cluster: {name: two}
+    extension: {version: 1.1.40, autoUpgradeMinorVersion: false}
+  - name: three
+    cluster: {name: three, type: managedClusters, distribution: aks}
+    extension:
+      configurationSettings:
+        {enableInference: true, allowInsecureConnections: true, inferenceRouterServiceType: LoadBalancer}
+    computes:
+      - {name: c3, workspace: {name: ml-ws}}
+      - {name: c4, workspace: {name: other-ws}}
+";
+
+#[test]
+fn a_world_of_several_clusters_becomes_a_fleet_whose_plan_is_empty() {
+    let folder = tempfile::tempdir().expect("a test fixture");
+    let state = folder.path().join("state.json");
+    let sandbox = format!("--sandbox={}", state.display());
+    let file = folder.path().join("fleet.yaml");
+    let declared = FLEET.replace("SUBSCRIPTION", SUBSCRIPTION).replace("SCOPE", &group());
+    std::fs::write(&file, declared).expect("a test fixture");
+    let applied = amlplan(&["apply", "--auto-approve", &sandbox, &file.display().to_string()]);
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    let import = |more: &[&str]| {
+        let words = [&["import", "--subscription", SUBSCRIPTION, &sandbox], more].concat();
+        let done = amlplan(&words);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        let manifest = text(&done.stdout);
+        plans_empty(folder.path(), &manifest);
+        manifest
+    };
+    let whole = import(&[]);
+    let (defaults, clusters) = whole.split_once("clusters:").expect("a fleet");
+    for part in ["kind: Fleet", "name: azureml", "enableTraining: true"] {
+        assert!(defaults.contains(part), "{part}\n{whole}");
+    }
+    for part in ["name: one", "name: two", "name: three", "compute/c1", "role: AcrPull", "other-rg"]
+    {
+        assert!(clusters.contains(part), "{part}\n{whole}");
+    }
+    assert_eq!(whole.matches("enableTraining").count(), 1, "{whole}");
+    let group = import(&["--resource-group", "other-rg"]);
+    assert!(group.contains("name: two") && !group.contains("name: one"), "{group}");
+    let workspace = import(&["--workspace", "other-ws"]);
+    assert!(workspace.contains("c4") && !workspace.contains("c3"), "{workspace}");
+    let cloud = import(&["--cloud", "AzureUSGovernment"]);
+    assert!(cloud.contains("cloud: AzureUSGovernment"), "{cloud}");
+}

@@ -63,6 +63,8 @@ pub(super) async fn import(
                 number += 1;
                 done.cluster.name = format!("{base}-{number}");
             }
+            // Computes in workspaces that were not looked at stay.
+            done.cluster.lifecycle.prune = args.workspace.is_empty();
             settled.push(done.cluster);
         }
     }

@@ -35,7 +35,9 @@ pub(super) async fn import(
     if one.found.extension.is_none() {
         context.out.note("The cluster has no Azure ML extension; the manifest declares none.");
     }
-    let one = one.settled(context).await?;
+    let mut one = one.settled(context).await?;
+    // Computes in workspaces that were not looked at stay.
+    one.cluster.lifecycle.prune = false;
     let head = head(&one.cluster, &one.left, &wanted.workspaces);
     Ok(to_yaml(&one.cluster, &head, &one.notes, Dollars::Escape))
 }

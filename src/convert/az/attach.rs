@@ -204,9 +204,12 @@ impl Reader<'_> {
         let aks = !base.to_lowercase().contains("arc");
         let kind = TYPES[usize::from(aks && variable.is_some())];
         let (name, group) = (part("NAME"), part("RESOURCE_GROUP"));
-        let message = format!("`{what}` is not the resource id of a cluster that is known here");
+        let message = format!(
+            "`{what}` is not the resource id of a cluster that is known here; {name} and {group} \
+             stand for it"
+        );
         let help = format!(
-            "set {name} and {group}, or write /subscriptions/…/resourceGroups/…/providers/{}/NAME",
+            "set them, or write /subscriptions/…/resourceGroups/…/providers/{}/NAME",
             kind.resource_type()
         );
         self.wrong(span, message, &help);

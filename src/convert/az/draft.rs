@@ -11,8 +11,8 @@ use super::profile::{evidence, registrations, renew};
 use super::values::NO_SUBSCRIPTION;
 use super::{Findings, Notes, derived_accounts};
 use crate::language::{
-    Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, InstanceType, Profile, Scc,
-    SccMethod,
+    Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Dollars, Extension, InstanceType,
+    Profile, Scc, SccMethod, to_yaml,
 };
 use crate::resource::PARTS;
 use crate::resource::part::Options;
@@ -88,6 +88,8 @@ pub(super) struct Drafts {
 /// A cluster with what to say about it.
 pub(super) struct Finished {
     pub cluster: Cluster,
+    /// Where the command stands that names it.
+    pub span: Range<usize>,
     pub head: Vec<String>,
     pub notes: Notes,
 }
@@ -226,6 +228,10 @@ pub(super) fn finish(
     }
     registrations(&drafts, &mut finished);
     tell_apart(&mut finished);
+    for made in &finished {
+        let text = to_yaml(&made.cluster, &[], &Notes::new(), Dollars::AsWritten);
+        variables(&text).for_each(|name| findings.untold(name, &made.span));
+    }
     finished
 }
 
@@ -292,7 +298,14 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
     if scc_named && made.scc.is_none() {
         made.scc = Some(scc(draft.scc, &draft.accounts, &made, &draft.span, findings));
     }
-    Finished { cluster: made, head: Vec::new(), notes }
+    Finished { cluster: made, span: draft.span, head: Vec::new(), notes }
+}
+
+/// Names of the variables that a manifest reads.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let inside = text.split("$$").flat_map(|it| it.split("${").skip(1));
+    let given = text.lines().filter_map(|it| it.trim().strip_prefix("fromEnv: "));
+    inside.map(|it| it.split(['}', ':']).next().unwrap_or_default()).chain(given)
 }
 
 /// What comments say for a cluster.

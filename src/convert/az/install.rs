@@ -101,17 +101,28 @@ impl Reader<'_> {
             draft.extension = Some(said.extension);
             draft.places = said.places;
             (draft.branch, draft.source, draft.updated) = (branch, Some(source), update);
-            return;
+            return self.either(branch, &cluster, span);
         };
         let differences = differences(old, &said);
         if other_arm || other_source {
             // An update in one arm and the installation in the other: that one says all.
+            let mut said = said;
             if draft.updated && !update {
-                *old = said.extension;
-                draft.places = said.places;
+                std::mem::swap(old, &mut said.extension);
+                std::mem::swap(&mut draft.places, &mut said.places);
                 draft.updated = false;
-                return;
             }
+            let known: Vec<&String> = old.configuration_settings.keys().collect();
+            let only =
+                said.extension.configuration_settings.keys().filter(|it| !known.contains(it));
+            let only: Vec<String> = only.cloned().collect();
+            for key in only.iter().filter(|_| other_arm) {
+                let path = format!("extension.configurationSettings.{key}");
+                let at = said.places.get(&path).unwrap_or(&span).clone();
+                let message = format!("`{key}` stands in one of two branches only; it is taken");
+                self.findings.push(("az-branch", Severity::Warning), at, message, "");
+            }
+            let draft = self.drafts.of_extension(None, &group, kind, &cluster, span.clone());
             let places = draft.places.clone();
             for (path, mine, theirs) in &differences {
                 let at = |places: &BTreeMap<String, Range<usize>>| {
@@ -142,6 +153,22 @@ impl Reader<'_> {
         if again {
             let message = format!("`{cluster}` gets its extension a second time; this one counts");
             self.slip(span, message);
+        }
+    }
+
+    /// Says where the arms of one condition set up different clusters.
+    fn either(&mut self, branch: Option<(usize, usize)>, cluster: &str, span: Range<usize>) {
+        let Some((id, arm)) = branch else { return };
+        let other = self.drafts.list.iter().find(|it| {
+            it.branch.is_some_and(|it| it.0 == id && it.1 != arm)
+                && it.cluster.as_deref() != Some(cluster)
+        });
+        if let Some(other) = other.and_then(|it| it.cluster.clone()) {
+            let message = format!(
+                "two branches: one sets up `{other}`, the other `{cluster}`; both are in the manifest"
+            );
+            let help = "delete the one that does not run";
+            self.findings.push(("az-branch", Severity::Warning), span, message, help);
         }
     }
 

@@ -288,6 +288,25 @@ impl Findings {
         }
     }
 
+    /// A variable that the manifest reads and that no finding has named yet.
+    fn untold(&mut self, name: &str, span: &Range<usize>) {
+        let told = |it: &Diagnostic| {
+            it.message.contains(name)
+                || it.code == "az-placeholder"
+                    && it.help.as_deref().is_some_and(|it| it.contains(name))
+        };
+        if name.is_empty() || self.list.iter().any(told) {
+            return;
+        }
+        let written = self.sources.iter().find_map(|(base, source)| {
+            let at = source.text.to_ascii_lowercase().find(&name.to_ascii_lowercase())?;
+            Some(base + at..base + at + name.len())
+        });
+        let message = format!("`{name}` is read from the environment where amlplan runs");
+        let help = format!("set {name}, or write the value into the manifest");
+        self.stand_in(name, written.unwrap_or_else(|| span.clone()), message, &help);
+    }
+
     fn advice(&mut self, code: &'static str, span: Range<usize>, message: String) {
         self.push((code, Severity::Advice), span, message, "");
     }

@@ -174,7 +174,8 @@ pub(super) fn protected(
         return ProtectedSetting::Text(value.to_owned());
     }
     let from_env = super::super::script::variable_name(key);
-    let message = format!("the secret `{key}` is not written into the manifest");
+    let message =
+        format!("the secret `{key}` is not written into the manifest, which reads {from_env}");
     let help = format!("set {from_env} to it where amlplan runs, or name a file or a key vault");
     findings.secrets.push(value.replace("$$", "$"));
     findings.push(("az-secret", Severity::Warning), span.clone(), message, &help);

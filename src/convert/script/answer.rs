@@ -257,7 +257,7 @@ pub(super) fn spoken(words: &[&str]) -> Option<String> {
 }
 
 /// What a filter makes of its input; not known where it is not known what the filter does.
-fn filtered(texts: &[&str], input: Option<String>) -> String {
+pub(super) fn filtered(texts: &[&str], input: Option<String>) -> String {
     if let Some(it) = input.as_ref().filter(|it| unknown(it))
         && !matches!(texts[0], "sed" | "jq" | "cut" | "seq")
     {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::marks::mark;
 use super::read::Reader;
-use super::run::{DEEPEST, Function, Run, TALK};
+use super::run::{DEEPEST, Function, MOST_ROUNDS, Run, TALK, unknown};
 use super::{Call, Item, Note, Set, Shell, TOOLS, Value, Word};
 
 impl Run<'_> {
@@ -84,6 +84,9 @@ impl Run<'_> {
         }
         let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()));
         let Some(tool) = tool else { return };
+        if let Some(text) = body.as_ref().filter(|it| first == "xargs" && !unknown(it)) {
+            return self.each(&words, tool, text);
+        }
         // What `xargs`, `find` and `parallel` put there is known only when they run.
         let fed = words[..tool].iter().any(|it| it.text == "xargs");
         let named = words[..tool].iter().position(|it| it.text == "-I");
@@ -97,6 +100,36 @@ impl Run<'_> {
             let mut words = words.split_off(tool);
             words[0].text = base(&words[0].text);
             self.emit(words, body);
+        }
+    }
+
+    /// What `xargs` starts for each line, or for all words at once.
+    fn each(&mut self, words: &[Word], tool: usize, text: &str) {
+        let flag = |it: &Word, name: &str| it.text.starts_with(name);
+        let at = words[..tool].iter().position(|it| flag(it, "-I"));
+        let hole = at.map(|at| match words[at].text.get(2..) {
+            Some("") | None => words.get(at + 1).map_or("{}", |it| it.text.as_str()),
+            Some(own) => own,
+        });
+        let single = words[..tool].iter().any(|it| flag(it, "-n") || flag(it, "-L"));
+        let items: Vec<String> = match (hole, single) {
+            (Some(_), _) => text.lines().map(|it| it.trim().to_owned()).collect(),
+            (None, true) => text.split_whitespace().map(str::to_owned).collect(),
+            (None, false) => vec![text.split_whitespace().collect::<Vec<_>>().join(" ")],
+        };
+        for item in items.iter().filter(|it| !it.is_empty()).take(MOST_ROUNDS) {
+            let mut own = words[tool..].to_vec();
+            match hole {
+                Some(hole) => own.iter_mut().for_each(|it| it.text = it.text.replace(hole, item)),
+                None => {
+                    let span = words[tool].span.clone();
+                    let more =
+                        item.split(' ').map(|it| Word { text: it.into(), span: span.clone() });
+                    own.extend(more);
+                }
+            }
+            own[0].text = base(&own[0].text);
+            self.emit(own, None);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::answer::spoken;
+use super::answer::{filtered, spoken};
 use super::marks::named;
 use super::read::Reader;
 use super::{
@@ -227,6 +227,11 @@ impl Run<'_> {
             Some("cat") if simple.body.is_some() => simple.body.as_ref().map(|it| self.text(it)),
             Some("cat") if words.len() == 2 => self.file(&words[1].text),
             Some("cat" | "tee") => input.map(str::to_owned),
+            Some("tr" | "sort" | "head" | "tail" | "sed" | "seq") => {
+                let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
+                let made = filtered(&texts, input.map(str::to_owned));
+                (!unknown(&made)).then_some(made)
+            }
             Some("echo" | "printf" | "Write-Output") => {
                 let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
                 spoken(&texts).map(|it| it.replace("\\n", "\n"))

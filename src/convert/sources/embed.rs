@@ -299,3 +299,150 @@ fn push(out: &mut Vec<Piece>, shell: Shell, script: &str, folded: bool, at: usiz
     // `$(name)` of Azure Pipelines is a variable, and not a program.
     out.push(Piece::whole(shell, &text, at));
 }
+
+/// The rounds that jobs with a matrix go: `strategy.matrix` of GitHub (lists to be combined, and
+/// `include`) and of Azure Pipelines (named sets), `parallel.matrix` of GitLab.
+pub(super) fn matrices(document: &Json, out: &mut Vec<Vec<BTreeMap<String, String>>>) {
+    let (Json::Object(_) | Json::Array(_)) = document else { return };
+    for key in ["strategy", "parallel"] {
+        let sets = match document.get(key).and_then(|it| it.get("matrix")) {
+            Some(Json::Array(list)) => list.iter().collect(),
+            Some(it @ Json::Object(_)) => vec![it],
+            _ => continue,
+        };
+        let rounds: Vec<_> = sets.into_iter().flat_map(rounds).collect();
+        if !rounds.is_empty() {
+            out.push(rounds);
+        }
+    }
+    let below: Vec<&Json> = match document {
+        Json::Object(map) => map.values().collect(),
+        Json::Array(list) => list.iter().collect(),
+        _ => Vec::new(),
+    };
+    below.into_iter().for_each(|it| matrices(it, out));
+}
+
+/// More rounds than this is no matrix of clusters.
+const MOST_ROUNDS: usize = 2_000;
+
+fn rounds(matrix: &Json) -> Vec<BTreeMap<String, String>> {
+    let mut out = vec![BTreeMap::new()];
+    let mut own = Vec::new();
+    for (key, value) in matrix.as_object().into_iter().flatten() {
+        match value {
+            Json::Array(list) if key == "include" => own.extend(list.iter().map(flat)),
+            Json::Array(list) => {
+                let entries: Vec<_> =
+                    list.iter().map(|it| flat(&serde_json::json!({ key.as_str(): it }))).collect();
+                let mut all = Vec::new();
+                for (round, entry) in out.iter().flat_map(|it| entries.iter().map(move |e| (it, e)))
+                {
+                    let mut round = round.clone();
+                    round.extend(entry.clone());
+                    all.push(round);
+                }
+                out = all;
+            }
+            Json::Object(_) if key != "exclude" => own.push(flat(value)),
+            _ => {}
+        }
+        out.truncate(MOST_ROUNDS);
+    }
+    out.retain(|it| !it.is_empty());
+    out.extend(own);
+    out
+}
+
+/// Scalars of a map, those of maps in it by their own names.
+fn flat(value: &Json) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Json::String(text) => drop(out.insert(key.clone(), text.replace('$', "$$"))),
+            Json::Bool(_) | Json::Number(_) => drop(out.insert(key.clone(), value.to_string())),
+            Json::Object(_) => out.extend(flat(value)),
+            _ => {}
+        }
+    }
+    out
+}
+
+/// Whether a script reads a variable of a matrix.
+pub(super) fn reads(script: &str, rounds: &[BTreeMap<String, String>]) -> bool {
+    rounds.iter().flat_map(BTreeMap::keys).any(|key| {
+        let signs = [format!("$({key})"), format!("${key}"), format!("${{{key}}}")];
+        let expression = script.contains("matrix.") && script.contains(&format!(".{key}"));
+        expression || signs.iter().any(|it| script.contains(it))
+    })
+}
+
+/// What a Python program starts: lists of words that begin with one of the tools, and commands in
+/// one text. Names become variables.
+pub(super) fn python(text: &str, base: usize) -> Piece {
+    let mut piece = Piece { shell: Shell::Bash, text: String::new(), anchors: Vec::new() };
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|it| !it.is_empty()) {
+        let line = rest.split('\n').next().unwrap_or_default();
+        let list = rest.strip_prefix('[').and_then(python_list);
+        let call = line.starts_with(['"', '\'']).then(|| python_text(rest)).flatten();
+        let set = (at == 0 || text[..at].ends_with('\n')).then(|| python_set(line)).flatten();
+        let (line, length) = match (list, call, set) {
+            (Some((words, length)), ..) => (words.join(" ") + "\n", length + 1),
+            (None, Some((said, length)), _) if holds_command(&said) => (said + "\n", length),
+            (None, Some((_, length)), _) => {
+                at += length;
+                continue;
+            }
+            (None, None, Some(set)) => (set, line.len()),
+            (None, None, None) => {
+                at += rest.chars().next().map_or(1, char::len_utf8);
+                continue;
+            }
+        };
+        piece.anchors.push((piece.text.len(), base + at));
+        piece.text.push_str(&line);
+        at += length;
+    }
+    piece
+}
+
+/// The words of `"az", "ml", name]`, and its length.
+fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
+    let mut words = Vec::new();
+    let mut at = 0;
+    loop {
+        let rest = rest.get(at..)?;
+        let next = rest.chars().next()?;
+        if next == ']' {
+            break;
+        }
+        if next.is_whitespace() || next == ',' {
+            at += next.len_utf8();
+            continue;
+        }
+        let prefix =
+            usize::from(rest.starts_with(['f', 'r']) && rest[1..].starts_with(['"', '\'']));
+        if let Some((said, length)) = python_text(&rest[prefix..]) {
+            words.push(format!("\"{}\"", braced(&said.replace('"', "\\\""))));
+            at += prefix + length;
+            continue;
+        }
+        let end = rest.find([',', ']', '\n'])?;
+        let name: String =
+            rest[..end].chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
+        words.push(format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { &name }));
+        at += end;
+    }
+    let tool = words.first().map(|it| it.trim_matches('"'));
+    tool.filter(|it| ["az", "oc", "kubectl"].contains(it))?;
+    Some((words, at + 1))
+}
+
+/// A text in quotes, and how long it is written.
+fn python_text(rest: &str) -> Option<(String, usize)> {
+    let quote = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|it| rest.starts_with(it))?;
+    let inside = rest.get(quote.len()..)?;
+    let end = inside.find(quote)?;
+    Some((inside[..end].to_owned(), end + 2 * quote.len()))
+}

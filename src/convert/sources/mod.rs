@@ -26,6 +26,7 @@ enum Kind {
     Json,
     Terraform,
     Bicep,
+    Python,
 }
 
 /// By its name, and where that says nothing, by how it begins.
@@ -40,6 +41,7 @@ fn kind(source: &Source) -> Kind {
         Some("ipynb") => Kind::Notebook,
         Some("tf" | "tfvars" | "hcl") => Kind::Terraform,
         Some("bicep") => Kind::Bicep,
+        Some("py") => Kind::Python,
         Some("json" | "tfstate") => Kind::Json,
         Some("yml" | "yaml") => Kind::Yaml,
         _ => sniff(text),
@@ -116,6 +118,7 @@ pub(super) fn read(
                 read_terraform = true;
                 terraform::read(&terraform, &world, &mut out);
             }
+            Kind::Python => out.script(&embed::python(&source.text, *base), &world),
             Kind::Bicep => {
                 let why = "Bicep is not read; `az bicep build --file FILE` makes a template of it, import that";
                 out.notes.push(Note::Left(*base..*base, why.to_owned()));
@@ -148,7 +151,7 @@ impl Found {
         let text = source.text.as_str();
         let documents: Vec<Json> = text
             .split("\n---")
-            .filter_map(|it| serde_yaml::from_str(it.trim_start_matches('-')).ok())
+            .filter_map(|it| serde_yaml::from_str(it.strip_prefix("---").unwrap_or(it)).ok())
             .collect();
         let has = |it: &Json, key: &str| it.get(key).is_some();
         if let Some(words) = compute_words(text) {
@@ -182,9 +185,16 @@ impl Found {
         }
         let mut variables = BTreeMap::new();
         documents.iter().for_each(|it| embed::variables(it, &mut variables));
-        let world = World { variables: &variables, files };
+        let mut matrices = Vec::new();
+        documents.iter().for_each(|it| embed::matrices(it, &mut matrices));
         for piece in embed::yaml(text, base) {
-            self.script(&piece, &world);
+            let rounds = matrices.iter().find(|it| embed::reads(&piece.text, it));
+            let once = [BTreeMap::new()];
+            for own in rounds.map_or(&once[..], Vec::as_slice) {
+                let mut variables = variables.clone();
+                variables.extend(own.clone());
+                self.script(&piece, &World { variables: &variables, files });
+            }
         }
     }
 
