@@ -66,6 +66,8 @@ pub async fn run(
         plan,
         frontier,
         failures: limits.failures,
+        failed: BTreeSet::new(),
+        skipped: BTreeSet::new(),
         tasks: JoinSet::new(),
         ids: BTreeMap::new(),
         outcome: Outcome { mode: plan.mode, unread: plan.unread.clone(), ..Outcome::default() },
@@ -95,6 +97,9 @@ struct Run<'a> {
     states: BTreeMap<Key, String>,
     context: Arc<Context>,
     failures: usize,
+    /// Scopes in which a step failed.
+    failed: BTreeSet<String>,
+    skipped: BTreeSet<Key>,
 }
 
 impl Run<'_> {
@@ -201,8 +206,8 @@ impl Run<'_> {
                 let elapsed = self.context.elapsed(key);
                 let error = (self.context.explain)(*failure);
                 self.outcome.failed.push((key.clone(), error.clone()));
-                let scopes = self.outcome.failed.iter().map(|it| it.0.scope.as_str());
-                if scopes.collect::<BTreeSet<_>>().len() > self.failures {
+                self.failed.insert(key.scope.clone());
+                if self.failed.len() > self.failures {
                     self.frontier.close();
                 }
                 emit(&Event::Errored { key: key.clone(), action, error, elapsed });
@@ -214,8 +219,8 @@ impl Run<'_> {
 
     fn skip(&mut self, task: &Task, emit: &mut dyn FnMut(&Event)) {
         for (key, _) in self.frontier.failed(task) {
-            if key != task.0 && self.action(&key).changes() && !self.outcome.skipped.contains(&key)
-            {
+            // A replacement waits twice.
+            if key != task.0 && self.action(&key).changes() && self.skipped.insert(key.clone()) {
                 self.outcome.skipped.push(key.clone());
                 emit(&Event::Skipped { key, because: task.0.clone() });
             }
@@ -229,12 +234,12 @@ impl Run<'_> {
             emit(&Event::Left { key: key.clone(), state: state.clone() });
             self.outcome.running.push((key, state));
         }
-        let not_started: Vec<Key> = self.frontier.waiting().map(|(key, _)| key.clone()).collect();
-        for key in not_started {
-            if self.action(&key).changes() && !self.outcome.not_started.contains(&key) {
-                self.outcome.not_started.push(key);
-            }
-        }
+        // Halves of one replacement stand beside each other.
+        let mut not_started: Vec<Key> =
+            self.frontier.waiting().map(|(key, _)| key.clone()).collect();
+        not_started.dedup();
+        not_started.retain(|it| self.action(it).changes());
+        self.outcome.not_started.extend(not_started);
         if self.plan.mode == Mode::Destroy {
             self.outcome.not_started.sort();
         }

@@ -23,8 +23,11 @@ pub type Task = (Key, Phase);
 #[derive(Debug)]
 pub struct Frontier {
     waiting: BTreeMap<Task, BTreeSet<Task>>,
-    /// Waiting tasks without blockers, those on the longest way first.
+    /// Waiting tasks without blockers in what is begun, those on the longest way first.
     free: BTreeSet<(Reverse<Duration>, Task)>,
+    /// The same in clusters that are not begun, and by cluster.
+    closed: BTreeSet<(Reverse<Duration>, Task)>,
+    of_cluster: BTreeMap<String, BTreeSet<(Reverse<Duration>, Task)>>,
     /// What waits for a task.
     dependents: BTreeMap<Task, Vec<Task>>,
     running: BTreeSet<Task>,
@@ -53,47 +56,7 @@ impl Frontier {
     /// Every step of a plan as a task, or as two; steps that do nothing pass their order on.
     #[must_use]
     pub fn new(plan: &Plan, clusters: Clusters<'_>) -> Self {
-        let mut waiting: BTreeMap<Task, BTreeSet<Task>> = BTreeMap::new();
-        let makes = |action: Action| plan.mode == Mode::Apply && action != Action::Delete;
-        let removes = |action: Action| {
-            plan.mode == Mode::Destroy || matches!(action, Action::Replace | Action::Delete)
-        };
-        for step in &plan.steps {
-            if makes(step.action) {
-                waiting.entry((step.key.clone(), Phase::Make)).or_default();
-            }
-            if removes(step.action) {
-                waiting.entry((step.key.clone(), Phase::Remove)).or_default();
-            }
-        }
-        for step in &plan.steps {
-            let make = (step.key.clone(), Phase::Make);
-            let remove = (step.key.clone(), Phase::Remove);
-            let own = waiting.contains_key(&remove);
-            if let Some(blockers) = waiting.get_mut(&make) {
-                blockers.extend(own.then(|| remove.clone()));
-            }
-            for need in &step.depends_on {
-                let (need_made, need_removed) =
-                    ((need.clone(), Phase::Make), (need.clone(), Phase::Remove));
-                if waiting.contains_key(&need_made)
-                    && let Some(blockers) = waiting.get_mut(&make)
-                {
-                    blockers.insert(need_made.clone());
-                }
-                // What has to be gone first: another extension of the cluster.
-                if !waiting.contains_key(&need_made)
-                    && waiting.contains_key(&need_removed)
-                    && let Some(blockers) = waiting.get_mut(&make)
-                {
-                    blockers.insert(need_removed.clone());
-                }
-                // What stands on something goes before it.
-                if own && let Some(blockers) = waiting.get_mut(&need_removed) {
-                    blockers.insert(remove.clone());
-                }
-            }
-        }
+        let waiting = blockers(plan);
         let mut dependents: BTreeMap<Task, Vec<Task>> = BTreeMap::new();
         for (task, blockers) in &waiting {
             for blocker in blockers {
@@ -116,11 +79,35 @@ impl Frontier {
         for ((key, _), _) in waiting.iter().filter(|it| (clusters.is_cluster)(&it.0.0.scope)) {
             *left.entry(key.scope.clone()).or_default() += 1;
         }
-        let free = waiting.iter().filter(|(_, it)| it.is_empty());
-        let free = free.map(|(task, _)| (Reverse(rest[task]), task.clone())).collect();
-        let (running, begun) = (BTreeSet::new(), BTreeSet::new());
-        let clusters = clusters.at_once;
-        Self { waiting, free, dependents, running, rest, left, begun, clusters }
+        let unblocked = waiting.iter().filter(|(_, it)| it.is_empty());
+        let unblocked: Vec<Task> = unblocked.map(|(task, _)| task.clone()).collect();
+        let mut frontier = Self {
+            waiting,
+            free: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            of_cluster: BTreeMap::new(),
+            dependents,
+            running: BTreeSet::new(),
+            rest,
+            left,
+            begun: BTreeSet::new(),
+            clusters: clusters.at_once,
+        };
+        unblocked.into_iter().for_each(|task| frontier.unblock(task));
+        frontier
+    }
+
+    /// A task that waits for nothing but its cluster.
+    fn unblock(&mut self, task: Task) {
+        let scope = &task.0.scope;
+        let open = !self.left.contains_key(scope) || self.begun.contains(scope);
+        let item = (Reverse(self.rest[&task]), task);
+        if open {
+            self.free.insert(item);
+        } else {
+            self.of_cluster.entry(item.1.0.scope.clone()).or_default().insert(item.clone());
+            self.closed.insert(item);
+        }
     }
 
     /// Begins no further cluster.
@@ -131,22 +118,24 @@ impl Frontier {
     /// Moves the tasks whose blockers are done from waiting to running: the longest way first, then
     /// in key order. No more clusters are begun than may be at once.
     pub fn start(&mut self) -> Vec<Task> {
-        let mut ready = Vec::new();
-        for (rest, task) in std::mem::take(&mut self.free) {
-            let scope = &task.0.scope;
-            let open = !self.left.contains_key(scope) || self.begun.contains(scope);
+        let mut ready = std::mem::take(&mut self.free);
+        while let Some((_, (first, _))) = self.closed.first() {
             // What a begun cluster waits for elsewhere must not wait for it.
             let stuck = self.running.is_empty() && ready.is_empty() && self.clusters > 0;
-            if open || self.begun.len() < self.clusters || stuck {
-                if self.left.contains_key(scope) {
-                    self.begun.insert(scope.clone());
-                }
-                self.waiting.remove(&task);
-                self.running.insert(task.clone());
-                ready.push(task);
-            } else {
-                self.free.insert((rest, task));
+            if self.begun.len() >= self.clusters && !stuck {
+                break;
             }
+            let scope = first.scope.clone();
+            for item in self.of_cluster.remove(&scope).unwrap_or_default() {
+                self.closed.remove(&item);
+                ready.insert(item);
+            }
+            self.begun.insert(scope);
+        }
+        let ready: Vec<Task> = ready.into_iter().map(|it| it.1).collect();
+        for task in &ready {
+            self.waiting.remove(task);
+            self.running.insert(task.clone());
         }
         ready
     }
@@ -169,7 +158,7 @@ impl Frontier {
             if let Some(blockers) = self.waiting.get_mut(&dependent) {
                 blockers.remove(task);
                 if blockers.is_empty() {
-                    self.free.insert((Reverse(self.rest[&dependent]), dependent));
+                    self.unblock(dependent);
                 }
             }
         }
@@ -204,6 +193,52 @@ impl Frontier {
     pub fn waiting(&self) -> impl Iterator<Item = &Task> {
         self.waiting.keys()
     }
+}
+
+/// What each task of a plan waits for.
+fn blockers(plan: &Plan) -> BTreeMap<Task, BTreeSet<Task>> {
+    let mut waiting: BTreeMap<Task, BTreeSet<Task>> = BTreeMap::new();
+    let makes = |action: Action| plan.mode == Mode::Apply && action != Action::Delete;
+    let removes = |action: Action| {
+        plan.mode == Mode::Destroy || matches!(action, Action::Replace | Action::Delete)
+    };
+    for step in &plan.steps {
+        if makes(step.action) {
+            waiting.entry((step.key.clone(), Phase::Make)).or_default();
+        }
+        if removes(step.action) {
+            waiting.entry((step.key.clone(), Phase::Remove)).or_default();
+        }
+    }
+    for step in &plan.steps {
+        let make = (step.key.clone(), Phase::Make);
+        let remove = (step.key.clone(), Phase::Remove);
+        let own = waiting.contains_key(&remove);
+        if let Some(blockers) = waiting.get_mut(&make) {
+            blockers.extend(own.then(|| remove.clone()));
+        }
+        for need in &step.depends_on {
+            let (need_made, need_removed) =
+                ((need.clone(), Phase::Make), (need.clone(), Phase::Remove));
+            if waiting.contains_key(&need_made)
+                && let Some(blockers) = waiting.get_mut(&make)
+            {
+                blockers.insert(need_made.clone());
+            }
+            // What has to be gone first: another extension of the cluster.
+            if !waiting.contains_key(&need_made)
+                && waiting.contains_key(&need_removed)
+                && let Some(blockers) = waiting.get_mut(&make)
+            {
+                blockers.insert(need_removed.clone());
+            }
+            // What stands on something goes before it.
+            if own && let Some(blockers) = waiting.get_mut(&need_removed) {
+                blockers.insert(remove.clone());
+            }
+        }
+    }
+    waiting
 }
 
 /// The longest way from the start of a task to the end of all that waits for it.

@@ -171,8 +171,7 @@ fn place(desired: &Desired, key: &Key, path: &Pointer) -> Option<Place> {
         }
         at = at.parent();
     }
-    let mut near = desired.nodes.keys().filter(|it| it.scope == key.scope);
-    near.find_map(|it| desired.place(it, &Pointer::root()))
+    desired.in_scope(&key.scope).find_map(|it| desired.place(it.0, &Pointer::root()))
 }
 
 impl<'a> Site<'a> {

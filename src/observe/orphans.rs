@@ -73,7 +73,7 @@ async fn ask(
         match found.get(&asked.0, &asked.1) {
             Ok(items) => {
                 let items = items.as_deref().and_then(Json::as_array).cloned();
-                answers.insert(asked, items.unwrap_or_default());
+                answers.insert((asked.1, asked.0), items.unwrap_or_default());
             }
             Err(error) => failed.push(error),
         }

@@ -9,8 +9,8 @@ use super::{Companion, Compute, Extension, PARTS, Read, Resource, Snapshot, Targ
 use crate::catalog::ArmType;
 use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
 
-/// Answers of lists, by scope and read; one that failed is not here.
-pub type Answers = BTreeMap<(String, Read), Vec<Json>>;
+/// Answers of lists, by read and scope; one that failed is not here.
+pub type Answers = BTreeMap<(Read, String), Vec<Json>>;
 
 /// A text in a document; empty when there is none.
 pub(super) fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
@@ -69,8 +69,9 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
 #[must_use]
 pub fn more_reads(desired: &Desired, live: &Snapshot, first: &Answers) -> BTreeSet<(String, Read)> {
     let mut wanted = BTreeMap::new();
+    let index = Index::of(first);
     for (scope, cluster) in clusters(desired, live) {
-        for workspace in workspaces(desired, scope, &cluster.id, first) {
+        for workspace in index.workspaces(desired, scope, &cluster.id) {
             wanted.entry(computes(&workspace)).or_insert_with(|| scope.to_owned());
         }
     }
@@ -86,23 +87,52 @@ fn clusters<'a>(
     scopes.filter_map(|(name, it)| Some((name.as_str(), it.cluster.as_ref()?))).filter(there)
 }
 
-fn workspaces(desired: &Desired, scope: &str, cluster: &ArmId, first: &Answers) -> Vec<ArmId> {
-    let declared = desired.nodes.values().filter_map(|it| match &it.resource {
-        Resource::Compute(it) if it.key.scope == scope => Some(it.id.up_to("workspaces")),
-        _ => None,
-    });
-    let group = group(cluster);
-    let in_group = answer(first, &group)
-        .filter(|it| text(it, "/type").eq_ignore_ascii_case(ArmType::WORKSPACES.name))
-        .filter_map(|it| ArmId::parse(text(it, "/id")).ok());
-    let all: BTreeSet<ArmId> = declared.chain(in_group).collect();
-    all.into_iter().collect()
+/// What many clusters look for in the same lists, found once.
+#[derive(Default)]
+struct Index<'a> {
+    /// The workspaces of a group.
+    workspaces: BTreeMap<&'a Read, Vec<ArmId>>,
+    /// Companions of a group by their mark.
+    companions: BTreeMap<&'a Read, BTreeMap<Mark, Vec<&'a Json>>>,
+    /// The computes of a workspace by their cluster's id.
+    computes: BTreeMap<&'a Read, BTreeMap<String, Vec<&'a Json>>>,
 }
 
-/// The items of a list, whichever scope read it.
-fn answer<'a>(answers: &'a Answers, read: &Read) -> impl Iterator<Item = &'a Json> + use<'a> {
-    let read = read.clone();
-    answers.iter().filter(move |((_, it), _)| *it == read).flat_map(|(_, items)| items)
+impl<'a> Index<'a> {
+    fn of(answers: &'a Answers) -> Self {
+        let mut index = Self::default();
+        for ((read, _), items) in answers {
+            let Read::ArmList { path, .. } = read else { continue };
+            for document in items.iter().filter(|_| path.ends_with("/computes")) {
+                let cluster = text(document, "/properties/resourceId").to_ascii_lowercase();
+                index.computes.entry(read).or_default().entry(cluster).or_default().push(document);
+            }
+            for document in items.iter().filter(|_| path.ends_with("/resources")) {
+                let kind = text(document, "/type");
+                if kind.eq_ignore_ascii_case(ArmType::WORKSPACES.name) {
+                    let id = ArmId::parse(text(document, "/id")).ok();
+                    index.workspaces.entry(read).or_default().extend(id);
+                } else if Companion::kind_of(kind).is_some()
+                    && let Some(mark) = super::mark::TAG.read(Some(document))
+                {
+                    let marked = index.companions.entry(read).or_default();
+                    marked.entry(mark).or_default().push(document);
+                }
+            }
+        }
+        index
+    }
+
+    /// Those that the cluster's computes are in, and those of its group.
+    fn workspaces(&self, desired: &Desired, scope: &str, cluster: &ArmId) -> Vec<ArmId> {
+        let declared = desired.in_scope(scope).filter_map(|(_, it)| match &it.resource {
+            Resource::Compute(it) => Some(it.id.up_to("workspaces")),
+            _ => None,
+        });
+        let in_group = self.workspaces.get(&group(cluster)).into_iter().flatten().cloned();
+        let all: BTreeSet<ArmId> = declared.chain(in_group).collect();
+        all.into_iter().collect()
+    }
 }
 
 /// What the lists hold of each manifest of the run and nobody of the run declares.
@@ -144,13 +174,10 @@ pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMa
                 _ => {}
             }
         }
-        for workspace in workspaces(desired, search.scope, cluster, answers) {
-            for document in search.list(&computes(&workspace)) {
-                let here = text(document, "/properties/resourceId");
-                if here.eq_ignore_ascii_case(cluster.as_str()) {
-                    let at = super::mark::TAG;
-                    take(KindName::Compute, at, document, "a compute on this cluster");
-                }
+        for workspace in search.index.workspaces(desired, search.scope, cluster) {
+            for document in search.computes(&workspace) {
+                let at = super::mark::TAG;
+                take(KindName::Compute, at, document, "a compute on this cluster");
             }
         }
         found.extend(PARTS.iter().flat_map(|it| it.foreign(search)));
@@ -166,9 +193,10 @@ fn searches(
     mut look: impl FnMut(&Search<'_>),
 ) {
     let declared = &declared(desired);
+    let index = &Index::of(answers);
     for (scope, access) in clusters(desired, live) {
         let Some((mark, prune)) = desired.mark(scope) else { continue };
-        look(&Search { desired, live, answers, declared, scope, access, mark, prune });
+        look(&Search { desired, live, answers, index, declared, scope, access, mark, prune });
     }
 }
 
@@ -191,10 +219,9 @@ pub fn contents_of(orphans: &BTreeMap<Key, Node>, desired: &Desired) -> Vec<(Key
             _ => continue,
         };
         let scope = desired.scopes.get(&key.scope).and_then(|it| it.cluster.as_ref());
-        let still_used = desired.nodes.values().any(|it| {
-            matches!(&it.resource, Resource::Compute(it)
-                if it.key.scope == key.scope && it.namespace == namespace)
-        });
+        let still_used = desired.in_scope(&key.scope).any(
+            |(_, it)| matches!(&it.resource, Resource::Compute(it) if it.namespace == namespace),
+        );
         if namespace != "default" && !still_used && scope.is_some_and(|it| it.kubernetes) {
             wanted.push((key.clone(), contents(namespace)));
         }
@@ -207,6 +234,7 @@ pub struct Search<'a> {
     pub(super) desired: &'a Desired,
     pub(super) live: &'a Snapshot,
     answers: &'a Answers,
+    index: &'a Index<'a>,
     declared: &'a BTreeSet<ArmId>,
     /// The cluster's name in the manifest.
     pub(super) scope: &'a str,
@@ -223,12 +251,19 @@ impl Search<'_> {
 
     /// The items of a list: of this cluster, or of Azure, whichever cluster read it.
     pub(super) fn list(&self, read: &Read) -> impl Iterator<Item = &Json> {
-        let own = self.answers.get(&(self.scope.to_owned(), read.clone()));
+        let own = self.answers.get(&(read.clone(), self.scope.to_owned()));
         let elsewhere = || {
-            let mut others = self.answers.iter().filter(|_| read.api() == Api::Azure);
-            others.find(|it| it.0.1 == *read).map(|it| it.1)
+            let first = self.answers.range((read.clone(), String::new())..).next();
+            first.filter(|it| it.0.0 == *read && read.api() == Api::Azure).map(|it| it.1)
         };
         own.or_else(elsewhere).into_iter().flatten()
+    }
+
+    /// The computes of a workspace that are on this cluster.
+    fn computes(&self, workspace: &ArmId) -> impl Iterator<Item = &Json> {
+        let all = self.index.computes.get(&computes(workspace));
+        let own = all.and_then(|it| it.get(&self.access.id.as_str().to_ascii_lowercase()));
+        own.into_iter().flatten().copied()
     }
 
     /// The id of a thing in Azure that nobody declares.
@@ -250,13 +285,9 @@ impl Search<'_> {
     fn cluster(&self, found: &mut BTreeMap<Key, Node>) {
         let cluster = &self.access.id;
         let mut resources: Vec<Resource> = Vec::new();
-        for workspace in workspaces(self.desired, self.scope, cluster, self.answers) {
-            for document in self.list(&computes(&workspace)) {
+        for workspace in self.index.workspaces(self.desired, self.scope, cluster) {
+            for document in self.computes(&workspace) {
                 let namespace = text(document, "/properties/properties/namespace").to_owned();
-                if !text(document, "/properties/resourceId").eq_ignore_ascii_case(cluster.as_str())
-                {
-                    continue;
-                }
                 if let Some(id) = self.id(super::mark::TAG, document) {
                     let long = format!("{}/{}", workspace.name(), id.name());
                     let key = self.key(KindName::Compute, id.name(), &long);
@@ -270,9 +301,10 @@ impl Search<'_> {
                 resources.push(Extension::installed(key, id, cluster).into());
             }
         }
-        for document in self.list(&group(cluster)) {
-            let Some(kind) = Companion::kind_of(text(document, "/type")) else { continue };
-            if let Some(id) = self.id(super::mark::TAG, document) {
+        let marked = self.index.companions.get(&group(cluster)).and_then(|it| it.get(&self.mark));
+        for document in marked.into_iter().flatten() {
+            let kind = Companion::kind_of(text(document, "/type"));
+            if let (Some(kind), Some(id)) = (kind, self.undeclared(document)) {
                 resources.push(Companion { key: self.key(kind, id.name(), id.name()), id }.into());
             }
         }

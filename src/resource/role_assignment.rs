@@ -346,7 +346,7 @@ fn orphan(search: &Search<'_>, document: &Json) -> Option<Resource> {
         (text(shown, "/identity/principalId").eq_ignore_ascii_case(principal))
             .then(|| format!("{}/{}", key.kind, key.name))
     };
-    let who = search.desired.nodes.keys().filter(|it| it.scope == search.scope).find_map(own);
+    let who = search.desired.in_scope(search.scope).map(|it| it.0).find_map(own);
     let who = who.unwrap_or_else(|| principal.to_owned());
     let guid = text(document, "/properties/roleDefinitionId").rsplit('/').next()?;
     let role = catalog::roles().iter().find(|(_, it)| it.eq_ignore_ascii_case(guid));

@@ -40,6 +40,8 @@ pub struct Builder<'a> {
     /// What has to be there before the cluster is attached.
     pub(in crate::resource) before: Vec<Key>,
     pub(in crate::resource) namespaces: Vec<Key>,
+    /// What this cluster was the first to bring.
+    pub(super) brought: BTreeSet<Key>,
 }
 
 pub(super) fn profile(spec: &Cluster) -> ProfileName {
@@ -53,8 +55,9 @@ impl<'a> Builder<'a> {
     fn new(declared: &'a Declared, desired: &'a mut Desired, wrong: &'a mut Diagnostics) -> Self {
         let spec = &declared.spec;
         let cluster_id = spec.resource_id();
-        let (before, namespaces) = (Vec::new(), Vec::new());
-        Self { spec, declared, desired, wrong, cluster_id, extension: None, before, namespaces }
+        let (before, namespaces, brought) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let extension = None;
+        Self { spec, declared, desired, wrong, cluster_id, extension, before, namespaces, brought }
     }
 
     pub(in crate::resource) fn key(&self, kind: KindName, name: impl Into<String>) -> Key {
@@ -91,6 +94,7 @@ impl<'a> Builder<'a> {
         self.desired
             .nodes
             .insert(key.clone(), Node { resource, needs, reason: None, declared, orphan: None });
+        self.brought.insert(key.clone());
         key
     }
 

@@ -1,18 +1,18 @@
 //! What `lifecycle` in a manifest means: which addresses and which paths of the wire.
 
+use super::Accepted;
 use super::build::Builder;
-use super::{Accepted, Node};
 use crate::model::{Key, Pointer};
 use crate::resource::about;
 
 impl Builder<'_> {
     /// Which addresses and wire paths the lifecycle section means.
     pub(super) fn lifecycle(&mut self) {
-        let declared = |(key, node): (&Key, &Node)| {
-            let (cluster, base) = node.declared.as_ref()?;
-            (*cluster == self.spec.name).then(|| (key.clone(), base.clone()))
+        let place = |key: &Key| {
+            let (_, base) = self.desired.nodes.get(key)?.declared.as_ref()?;
+            Some((key.clone(), base.clone()))
         };
-        let own: Vec<(Key, Pointer)> = self.desired.nodes.iter().filter_map(declared).collect();
+        let own: Vec<(Key, Pointer)> = self.brought.iter().filter_map(place).collect();
         for text in &self.spec.lifecycle.prevent_destroy {
             let parts: Vec<&str> = text.split('.').collect();
             let matches = |(key, base): &&(Key, Pointer)| {

@@ -166,6 +166,12 @@ impl Desired {
         self.scopes.get(scope).is_some_and(|it| it.cluster.is_some())
     }
 
+    /// What stands in a scope. Addresses are ordered by scope, so a fleet is not searched as a whole.
+    pub fn in_scope<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = (&'a Key, &'a Node)> {
+        let first = Key::new(scope, KindName::ALL[0], "");
+        self.nodes.range(first..).take_while(move |(key, _)| key.scope == scope)
+    }
+
     /// Only what is in these clusters, and what no cluster has to itself.
     #[must_use]
     pub fn part(&self, clusters: &BTreeSet<String>) -> Self {
@@ -182,7 +188,8 @@ impl Desired {
     #[must_use]
     pub fn with_orphans(&self) -> Self {
         let mut whole = self.clone();
-        for (key, node) in &self.orphans {
+        let mut before: BTreeMap<(&str, KindName), Vec<&Key>> = BTreeMap::new();
+        for key in self.orphans.keys() {
             // What stood on it has to let go of it first: there is one extension at a time, and a
             // compute that is replaced may have been in the namespace.
             let above = match key.kind {
@@ -190,14 +197,15 @@ impl Desired {
                 KindName::Namespace => Some(KindName::Compute),
                 _ => None,
             };
-            for other in whole.nodes.values_mut().filter(|it| it.orphan.is_none()) {
-                let own = other.resource.kind().key();
-                if Some(own.kind) == above && own.scope == key.scope {
-                    other.needs.insert(key.clone());
-                }
+            if let Some(above) = above {
+                before.entry((&key.scope, above)).or_default().push(key);
             }
-            whole.nodes.insert(key.clone(), node.clone());
         }
+        for (key, node) in whole.nodes.iter_mut().filter(|it| it.1.orphan.is_none()) {
+            let gone_first = before.get(&(key.scope.as_str(), key.kind)).into_iter().flatten();
+            node.needs.extend(gone_first.map(|it| Key::clone(it)));
+        }
+        whole.nodes.extend(self.orphans.iter().map(|(key, node)| (key.clone(), node.clone())));
         whole
     }
 
