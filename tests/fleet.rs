@@ -295,3 +295,64 @@ fn a_command_can_be_about_some_of_the_clusters() {
     let wrong = place.run(&["plan", "fleet.yaml", "--sandbox", "--cluster", "edge-33"]);
     assert!(wrong.code == 1 && wrong.err.contains("did you mean"), "{}", wrong.err);
 }
+
+/// Reports of all parts, put together, are the report of the whole: the same document, the same
+/// text, the same exit code. What all clusters share is counted once.
+#[test]
+fn reports_of_parts_add_up_to_the_whole() {
+    let place = Place::new();
+    // One cluster in a subscription of its own, whose registrations may fall to another part.
+    let other = "edge-5}\n    azure: {subscription: 11111111-1111-1111-1111-111111111111}";
+    let text = fleet(7, false).replace("edge-5}", other);
+    std::fs::write(place.path("fleet.yaml"), &text).expect("written");
+    let run = |words: &[&str]| place.run(&[words, &["--sandbox"]].concat());
+    let apply = run(&["apply", "fleet.yaml", "--auto-approve", "--cluster", "edge-1"]);
+    assert_eq!(apply.code, 0, "{}", apply.err);
+    for (state, command) in
+        [("partly", "drift"), ("partly", "verify"), ("partly", "doctor"), ("applied", "drift")]
+    {
+        if state == "applied" {
+            assert_eq!(run(&["apply", "fleet.yaml", "--auto-approve"]).code, 0);
+        }
+        let whole = run(&[command, "fleet.yaml", "--format", "json"]);
+        let mut parts = Vec::new();
+        for number in 1..=3 {
+            let (shard, file) = (format!("{number}/3"), format!("{command}-{number}.json"));
+            let out = format!("json={file}");
+            let ran = run(&[command, "fleet.yaml", "--shard", &shard, "--format", &out]);
+            assert!([0, 2].contains(&ran.code), "{}", ran.err);
+            parts.push(file);
+        }
+        parts.rotate_left(1);
+        let merge = |parts: &[&str], format: &str| {
+            place.run(&[&["report", "merge", "--format", format], parts].concat())
+        };
+        let all: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let merged = merge(&all, "json");
+        let json = |it: &program::Ran| -> Json { serde_json::from_str(&it.out).expect("JSON") };
+        assert!(json(&merged) == json(&whole), "{command} {state}: {}\n{}", merged.out, whole.out);
+        assert_eq!(merged.code, whole.code, "{command} {state}: {}", merged.err);
+        for format in ["human", "markdown", "junit", "gitlab"] {
+            let whole = run(&[command, "fleet.yaml", "--format", format]);
+            let merged = merge(&all, format);
+            assert_eq!((merged.out, merged.code), (whole.out, whole.code), "{format}");
+        }
+        let refused = [
+            (vec![all[0], all[1], all[1]], "part"),
+            (vec![all[0], "whole.json"], "of a whole run"),
+            (vec![all[0], "drift-other.json"], "about other manifests"),
+        ];
+        std::fs::write(place.path("whole.json"), &whole.out).expect("written");
+        let narrow = ["drift", "fleet.yaml", "--cluster", "edge-1", "--shard", "1/1"];
+        run(&[&narrow[..], &["--format", "json=drift-other.json"]].concat());
+        if command == "drift" {
+            for (parts, why) in refused {
+                let ran = merge(&parts, "human");
+                assert!(ran.code == 1 && ran.err.contains(why), "{why}: {}", ran.err);
+            }
+        }
+        let lacking = merge(&all[..2], "human");
+        assert!(lacking.out.contains("no report of part 1/3"), "{}", lacking.out);
+        assert_ne!(lacking.code, 0);
+    }
+}

@@ -45,6 +45,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Check every prerequisite before an apply
     Doctor(DoctorArgs),
+    /// Put reports together
+    Report(ReportArgs),
     /// Print the least roles that plan or apply need, for Azure and for Kubernetes
     Permissions(PermissionsArgs),
     /// Print the desired state as a graph
@@ -254,6 +256,32 @@ pub(super) struct DoctorArgs {
     /// Try these hosts from here, and show what the Job of --network-list found from the cluster
     #[arg(long)]
     pub(super) check_network: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(subcommand)]
+    pub(super) command: ReportCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// One report of the JSON reports that drift, verify or doctor wrote with --shard; it ends as
+    /// the run of the whole would have
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// JSON reports, one of each part
+    #[arg(value_name = "REPORT", required = true)]
+    pub(super) reports: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) formats: Formats,
+    /// Of drift: exit with 2 only for drift of this class or from this severity on; `new`: only for
+    /// what is not in the baseline; default: warning
+    #[arg(long, value_name = "CLASS|SEVERITY", value_delimiter = ',', value_parser = fail_on)]
+    pub(super) fail_on: Vec<FailOn>,
 }
 
 /// How a report is written; the same for every command that reports.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::exit::{Failure, Output};
@@ -31,6 +32,8 @@ pub(super) struct Context {
     /// What was seen of the steps that failed.
     pub(super) failures: super::evidence::Failures,
     sandbox: Option<Sandbox>,
+    /// Digest of the manifests and the chosen clusters, those of other parts too.
+    pub(super) about: OnceLock<String>,
     /// When the command began.
     pub(super) began: std::time::Instant,
 }
@@ -71,6 +74,7 @@ impl Context {
             select,
             failures: super::evidence::Failures::default(),
             sandbox,
+            about: OnceLock::new(),
             began: std::time::Instant::now(),
         })
     }
@@ -94,6 +98,13 @@ impl Context {
 
     /// Loads and checks manifests; warnings are returned beside them.
     pub(super) fn load(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
+        let (mut manifest, warnings) = self.load_whole(files)?;
+        self.select.part(&mut manifest);
+        Ok((manifest, warnings))
+    }
+
+    /// The same with the clusters of all parts.
+    fn load_whole(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
         let options = LoadOptions { env: &env, secrets: Secrets::Require };
         let (mut manifest, mut findings) = language::load_lenient(files, &options);
         findings.extend(language::rules::check(&manifest, self.now(), &self.global.trust()));
@@ -318,10 +329,15 @@ impl Context {
         targets: &[String],
         reverse: bool,
     ) -> Result<Observed, Failure> {
-        let (manifest, warnings) = self.load(files)?;
-        let whole = graph::build(&manifest)?;
+        let (mut manifest, warnings) = self.load_whole(files)?;
+        // Set again by a command that observes twice, to the same.
+        let _ = self.about.set(super::select::digest(&manifest));
+        let mut whole = graph::build(&manifest)?;
+        if self.select.shard.is_some() {
+            self.select.part(&mut manifest);
+            whole = self.select.owned(graph::build(&manifest)?, whole);
+        }
         let mut desired = whole.targeted(targets, reverse);
-        self.select.disown(&mut desired);
         if let Some(target) = targets.iter().find(|it| !whole.nodes.keys().any(|k| k.matches(it))) {
             let message = format!("no resource of the manifest has the address `{target}`");
             return Err(Diagnostic::error("unknown-target", message)

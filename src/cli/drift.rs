@@ -31,7 +31,13 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     if let (Some(path), Some(earlier)) = (&args.baseline, &earlier) {
         match earlier {
             Some(earlier) => {
-                render::drift::since(&mut report, earlier).map_err(|it| unusable(path, &it))?
+                let own = |key: &Key| {
+                    let Observed { desired, .. } = &observed;
+                    let part = context.select.narrows();
+                    !part || desired.is_cluster(&key.scope) || desired.nodes.contains_key(key)
+                };
+                render::drift::since(&mut report, earlier, &own)
+                    .map_err(|it| unusable(path, &it))?
             }
             None => {
                 let message = format!("there is no baseline `{}` yet", path.display());
@@ -43,13 +49,19 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
         }
     }
     report.picture = picture(&observed, &report);
+    context.sign(&mut report);
     verify::write(&report, &args.formats, false, context)?;
-    Ok(match () {
-        () if plan.errored() => Exit::Error,
-        () if fails(&report, &args.fail_on) => Exit::Found,
+    Ok(exit(&report, &args.fail_on))
+}
+
+/// How the command ends, by what the report says.
+pub(super) fn exit(report: &Report, fail_on: &[FailOn]) -> Exit {
+    match () {
+        () if report.members.get("errored") == Some(&Json::Bool(true)) => Exit::Error,
+        () if fails(report, fail_on) => Exit::Found,
         () if !report.complete() => Exit::Error,
         () => Exit::Done,
-    })
+    }
 }
 
 /// The resources coloured by state; a fleet too large for a picture has none.

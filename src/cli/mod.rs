@@ -17,6 +17,7 @@ mod permissions;
 mod plan;
 #[cfg(test)]
 mod reference;
+mod report;
 mod rollout;
 mod sandbox;
 mod select;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         | Command::Verify(_)
         | Command::Doctor(_)
         | Command::Permissions(_)
+        | Command::Report(_)
         | Command::Graph(_)
         | Command::Show(_)
         | Command::Import(_) => with_runtime(&cli, &out),
@@ -112,6 +114,8 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
             Command::Apply(args) => args.select.clone(),
             _ => select::Selection::default(),
         };
+        // What a part shares with others says something about its own clusters too.
+        context.select.shared_too = matches!(cli.command, Command::Doctor(_));
         let command = run(cli, &context);
         let result = tokio::select! {
             biased;
@@ -140,6 +144,7 @@ async fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::verify(args, context).await,
         Command::Doctor(args) => verify::doctor(args, context).await,
         Command::Permissions(args) => permissions::run(args, context).await,
+        Command::Report(args) => report::run(args, context),
         Command::Graph(args) => graph::run(args, context),
         Command::Show(args) => plan::show(args, context),
         Command::Import(args) => import::run(args, context).await,

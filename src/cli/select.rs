@@ -1,5 +1,7 @@
 //! Which clusters of the manifests a command is about: `--cluster`, `--selector` and `--shard`.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 use clap::Args;
@@ -7,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::exit::Failure;
 use crate::language::{Declared, Manifest};
+use crate::model::{Key, Pointer};
 use crate::resource::graph::Desired;
 use crate::source::Diagnostic;
 
@@ -22,6 +25,9 @@ pub(super) struct Selection {
     /// Only part I of N equal parts of the clusters, the same ones on every run
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<Shard>,
+    /// Whether a part also looks at what its clusters share with those of other parts
+    #[arg(skip)]
+    pub(super) shared_too: bool,
 }
 
 /// One part of a fleet; what several clusters share belongs to one part.
@@ -91,8 +97,12 @@ impl Selection {
                 .with_help("labels stand in cluster.labels of a manifest")
                 .into());
         }
-        manifest.clusters.retain(|it| self.shard.is_none_or(|shard| shard.holds(&it.spec.name)));
         Ok(())
+    }
+
+    /// Keeps the clusters of this part.
+    pub(super) fn part(&self, manifest: &mut Manifest) {
+        manifest.clusters.retain(|it| self.shard.is_none_or(|shard| shard.holds(&it.spec.name)));
     }
 
     fn chooses(&self, declared: &Declared) -> bool {
@@ -102,24 +112,51 @@ impl Selection {
             && self.selector.iter().all(|(key, value)| spec.cluster.labels.get(key) == Some(value))
     }
 
-    /// Leaves what clusters share and this part does not own to its owner.
-    pub(super) fn disown(&self, desired: &mut Desired) {
-        let Some(shard) = self.shard else { return };
-        let clusters: Vec<String> = desired
-            .scopes
-            .iter()
-            .filter(|it| it.1.cluster.is_some())
-            .map(|it| it.0.clone())
-            .collect();
-        let kept = |key: &crate::model::Key| {
-            key.kind.read_only()
-                || clusters.binary_search(&key.scope).is_ok()
-                || shard.holds(&key.to_string())
-        };
-        desired.nodes.retain(|key, _| kept(key));
-        for node in desired.nodes.values_mut() {
-            node.needs.retain(|it| kept(it));
+    /// What this part has of a whole: its clusters, and of what clusters share that which falls to
+    /// it, whether or not its own clusters need it. It stands where the whole has it.
+    pub(super) fn owned(&self, mut part: Desired, whole: Desired) -> Desired {
+        let Some(shard) = self.shard else { return whole };
+        let shared = |key: &Key| !whole.is_cluster(&key.scope) && !key.kind.read_only();
+        let needed: BTreeSet<Key> = part.nodes.keys().filter(|it| shared(it)).cloned().collect();
+        part.nodes.retain(|key, _| !shared(key));
+        for (key, node) in &whole.nodes {
+            let looked_at = self.shared_too && needed.contains(key);
+            if shared(key) && !shard.holds(&key.to_string()) && !looked_at {
+                part.elsewhere.insert(key.clone());
+            } else if shared(key) {
+                part.nodes.insert(key.clone(), node.clone());
+                let scope = whole.scopes.get(&key.scope).cloned();
+                part.scopes.extend(scope.map(|it| (key.scope.clone(), it)));
+            } else if let Some(own) = part.nodes.get_mut(key) {
+                own.declared.clone_from(&node.declared);
+            }
         }
+        part.origins = whole.origins;
+        let kept: BTreeSet<Key> = part.nodes.keys().cloned().collect();
+        part.nodes.values_mut().for_each(|it| it.needs.retain(|key| kept.contains(key)));
+        part
+    }
+}
+
+/// Tells what a report is about, so that only parts of one run are put together: a digest of the
+/// manifests and of the clusters that were chosen.
+pub(super) fn digest(manifest: &Manifest) -> String {
+    let mut names = BTreeSet::new();
+    let mut texts = BTreeSet::new();
+    for Declared { spec, origin, .. } in &manifest.clusters {
+        names.insert(spec.name.as_str());
+        let place = origin.value(&Pointer::root());
+        texts.extend(place.map(|it| Sha256::digest(&it.source.text)));
+    }
+    let mut all = Sha256::new();
+    names.iter().for_each(|it| all.update(format!("{it}\n")));
+    texts.iter().for_each(|it| all.update(it));
+    all.finalize().iter().take(8).map(|it| format!("{it:02x}")).collect()
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
     }
 }
 

@@ -15,10 +15,20 @@ const SHARED: &str = "Sign-in, simulator and logging";
 /// Shared flags that mean nothing to a command.
 const MEANINGLESS: &[(&[&str], &[&str])] = &[
     (
-        &["init", "validate", "explain", "schema", "completions", "graph", "show", "sandbox"],
+        &[
+            "init",
+            "validate",
+            "report",
+            "explain",
+            "schema",
+            "completions",
+            "graph",
+            "show",
+            "sandbox",
+        ],
         &["sandbox", "sandbox_world", "parallelism", "read_parallelism", "auth"],
     ),
-    (&["init", "explain", "schema", "completions", "sandbox"], &["trust_cloud"]),
+    (&["init", "report", "explain", "schema", "completions", "sandbox"], &["trust_cloud"]),
     (&["plan", "drift", "verify", "doctor", "import", "permissions"], &["parallelism"]),
 ];
 

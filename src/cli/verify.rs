@@ -33,7 +33,7 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
     let mut observed = context.observe(&args.files.files, &[], false).await?;
     let deadline = args.wait.map(clock::after);
     let mut told = String::new();
-    let report = loop {
+    let mut report = loop {
         let probed =
             probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
         let findings =
@@ -54,12 +54,24 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
         clock::sleep(LOOK.min(rest)).await;
         observed.live = context.snapshot(&observed.desired, &observed.clients).await;
     };
+    context.sign(&mut report);
     write(&report, &args.formats, args.json, context)?;
     Ok(exit(&report))
 }
 
+impl Context {
+    /// Puts a report in order, and says in it what it is about and which part of that it is.
+    pub(super) fn sign(&self, report: &mut Report) {
+        report.order();
+        let about = self.about.get().map(|it| ("manifest", it.as_str().into()));
+        report.members.extend(about);
+        let shard = self.select.shard.map(|it| it.to_string());
+        report.members.extend(shard.map(|it| ("shard", it.into())));
+    }
+}
+
 /// What could not be looked at is not known to work.
-fn exit(report: &Report) -> Exit {
+pub(super) fn exit(report: &Report) -> Exit {
     match () {
         () if report.number(Status::Fail) > 0 => Exit::Found,
         () if !report.complete() => Exit::Error,
@@ -81,7 +93,8 @@ pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit,
     let formats = Formats { format: formats.map_err(wrong)?, all, detail };
     let observed = context.observe(&args.files.files, &[], false).await?;
     let findings = prerequisites(&observed, context).await;
-    let report = Report { command: "doctor", findings, ..Report::default() };
+    let mut report = Report { command: "doctor", findings, ..Report::default() };
+    context.sign(&mut report);
     write(&report, &formats, args.json, context)?;
     Ok(exit(&report))
 }

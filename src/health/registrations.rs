@@ -56,11 +56,8 @@ pub(super) fn undeclared(site: &mut Site<'_>) {
         log_analytics: own(KindName::LogAnalyticsWorkspace),
         computes: own(KindName::Compute),
     });
-    let declared = |kind: KindName, it: &str| {
-        let subscription = &site.scope.subscription;
-        let mut all = desired.nodes.keys();
-        all.any(|key| key.kind == kind && key.scope == *subscription && key.name == it)
-    };
+    let declared =
+        |kind: KindName, it: &str| desired.declares(&Key::new(&site.scope.subscription, kind, it));
     let missing: Vec<&str> = needed
         .providers
         .iter()

@@ -7,6 +7,7 @@ use super::diff::{common, ink, settling, step};
 use super::fleet::Fleet;
 use super::style::{Ink, Style, count, duration, text};
 use crate::language::{Rollout, Stage};
+use crate::model::Key;
 use crate::plan::{Action, Mode, Note, Plan};
 
 pub use super::outcome::outcome;
@@ -39,11 +40,10 @@ pub fn plan(plan: &Plan, all: bool, style: &Style) -> String {
     out
 }
 
-/// How much is missing from a plan.
-pub(super) fn missing(plan: &Plan) -> Option<String> {
-    let scopes: BTreeSet<&str> =
-        plan.unread.iter().flat_map(|it| &it.keys).map(|it| it.scope.as_str()).collect();
-    let what = count(plan.unread_count(), "resource");
+/// How much could not be read.
+pub(super) fn missing(unread: &BTreeSet<Key>) -> Option<String> {
+    let scopes: BTreeSet<&str> = unread.iter().map(|it| it.scope.as_str()).collect();
+    let what = count(unread.len(), "resource");
     (!scopes.is_empty()).then(|| {
         let named: Vec<&str> = scopes.iter().take(3).copied().collect();
         let more = match scopes.len().saturating_sub(named.len()) {
@@ -172,7 +172,8 @@ pub fn verdict(plan: &Plan) -> String {
     if plan.is_empty() && plan.errored() {
         return "The plan has errors; whether there are changes is not known.".to_owned();
     }
-    if let Some(missing) = missing(plan) {
+    let unread = plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect();
+    if let Some(missing) = missing(&unread) {
         let (add, change, destroy) = plan.counts();
         let rest = if plan.is_empty() {
             "nothing else changes".to_owned()

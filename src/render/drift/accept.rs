@@ -77,11 +77,16 @@ fn quiet(finding: &mut Finding, entry: &Accepted) {
 }
 
 /// Compares with the JSON report of an earlier run: `since` is `new` or `still` in each finding,
-/// `gone` lists what is no more. What lies in a cluster that was not read now is not gone.
+/// `gone` lists what is no more. What lies in a cluster that was not read now is not gone, and what
+/// this run is not about (`own`) neither.
 ///
 /// # Errors
 /// When the document is no report of `drift`.
-pub fn since(report: &mut Report, earlier: &Json) -> Result<(), String> {
+pub fn since(
+    report: &mut Report,
+    earlier: &Json,
+    own: &dyn Fn(&Key) -> bool,
+) -> Result<(), String> {
     let list = earlier["findings"].as_array();
     let list = list.filter(|_| earlier["command"] == "drift");
     let list = list.ok_or("it is no JSON report of `amlplan drift`")?;
@@ -89,7 +94,7 @@ pub fn since(report: &mut Report, earlier: &Json) -> Result<(), String> {
     let print = |it: &Json| it["fingerprint"].as_str().unwrap_or_default().to_owned();
     let before: BTreeMap<String, &Json> = list.iter().map(|it| (print(it), it)).collect();
     let mut now = BTreeSet::new();
-    let (mut new, mut still) = (0, 0);
+    let (mut new, mut still) = (0u64, 0u64);
     for it in report.findings.iter_mut().filter(|it| it.class.is_some()) {
         let print = it.fingerprint();
         let known = before.contains_key(&print);
@@ -109,18 +114,26 @@ pub fn since(report: &mut Report, earlier: &Json) -> Result<(), String> {
         .iter()
         .filter(|(print, it)| {
             let scope = it["address"].as_str().and_then(|it| it.split('/').next());
-            !now.contains(*print) && !scope.is_some_and(|it| unread.contains(it))
+            let key = it["address"].as_str().and_then(|it| it.parse().ok());
+            !now.contains(*print)
+                && !scope.is_some_and(|it| unread.contains(it))
+                && key.is_none_or(|it| own(&it))
         })
         .map(|(print, it)| {
             json!({"fingerprint": print, "address": it["address"], "class": it["class"],
                 "path": it["path"], "message": it["message"]})
         })
         .collect();
-    let told = format!("Since last time: {new} new, {still} still there, {} gone.", gone.len());
+    let told = since_last_time(new, still, gone.len() as u64);
     report.verdict = format!("{} {told}", report.verdict);
     let sums = json!({"new": new, "still": still, "gone": gone.len()});
     report.members.extend([("gone", gone.into()), ("since", sums)]);
     Ok(())
+}
+
+/// How many findings an earlier run had or had not.
+pub(in crate::render) fn since_last_time(new: u64, still: u64, gone: u64) -> String {
+    format!("Since last time: {new} new, {still} still there, {gone} gone.")
 }
 
 /// Azure upgrades what is not pinned: good to know, once.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+pub(super) use accept::since_last_time;
 pub use accept::{accept, since};
 pub(super) use who::LAST_CHANGED;
 
@@ -333,14 +334,35 @@ fn versions(plan: &Plan, live: &Snapshot) -> Json {
     extensions.filter_map(version).collect::<serde_json::Map<_, _>>().into()
 }
 
+/// What a report of drift counts beside its findings.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    /// How many resources were compared.
+    pub(super) looked_at: usize,
+    /// What could not be read.
+    pub(super) unread: BTreeSet<Key>,
+    /// Whether the plan had errors.
+    pub(super) errored: bool,
+}
+
 /// Counts the findings that are left, for the verdict and the document.
 pub fn summed(report: &mut Report, plan: &Plan) {
+    let sums = Sums {
+        looked_at: plan.steps.iter().filter(|it| !it.key.kind.read_only()).count(),
+        unread: plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect(),
+        errored: plan.errored(),
+    };
+    counted(report, &sums);
+}
+
+/// The same for any sums.
+pub(super) fn counted(report: &mut Report, sums: &Sums) {
+    let Sums { looked_at, unread, errored } = sums;
     let bad: Vec<&Finding> =
         report.bad().into_iter().filter(|it| it.status != Status::Unknown).collect();
     let drifted = bad.iter().map(|it| &it.address).collect::<BTreeSet<_>>().len();
-    let looked_at = plan.steps.iter().filter(|it| !it.key.kind.read_only()).count();
     let found = bad.len();
-    let missing = super::human::missing(plan).map(|it| format!(" {it}."));
+    let missing = super::human::missing(unread).map(|it| format!(" {it}."));
     let missing = missing.unwrap_or_default();
     let accepted = report
         .findings
@@ -351,12 +373,12 @@ pub fn summed(report: &mut Report, plan: &Plan) {
         0 => String::new(),
         number => format!(" {number} accepted."),
     };
-    let read = count(looked_at, "resource");
+    let read = count(*looked_at, "resource");
     report.verdict = if found > 0 {
         format!("Drift: {drifted} of {read}, {}.{accepted}{missing}", count(found, "finding"))
     } else if !missing.is_empty() {
         format!("Drift is not known:{missing} {read} as declared.")
-    } else if plan.errored() || !report.complete() {
+    } else if *errored || !report.complete() {
         "Drift is not known: the comparison had errors.".to_owned()
     } else if !accepted.is_empty() {
         format!("No drift. {read} compared.{accepted}")
@@ -367,7 +389,7 @@ pub fn summed(report: &mut Report, plan: &Plan) {
         ("drift", json!(found > 0)),
         ("resources", json!(looked_at)),
         ("drifted", json!(drifted)),
-        ("errored", json!(plan.errored())),
+        ("errored", json!(errored)),
     ]);
 }
 

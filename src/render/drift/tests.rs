@@ -52,7 +52,7 @@ fn a_baseline_tells_new_from_old_and_what_is_gone() {
     list.push(json!({"address": "edge-02/compute/old", "fingerprint": "x", "class": "health"}));
     list.push(json!({"address": "edge-04/compute/dead", "fingerprint": "y", "class": "health"}));
     let mut now = of(&plan);
-    since(&mut now, &earlier).expect("a report");
+    since(&mut now, &earlier, &|_| true).expect("a report");
     let document = crate::render::report::json(&now);
     for it in document["findings"].as_array().expect("a list") {
         let wanted = if it["fingerprint"] == dropped["fingerprint"] { "new" } else { "still" };
@@ -60,7 +60,7 @@ fn a_baseline_tells_new_from_old_and_what_is_gone() {
     }
     // Of a cluster that was not read nobody knows what is gone.
     assert_eq!(document["gone"].as_array().map(Vec::len), Some(1), "{}", document["gone"]);
-    assert!(since(&mut now, &json!({"findings": []})).is_err());
+    assert!(since(&mut now, &json!({"findings": []}), &|_| true).is_err());
 }
 
 #[test]

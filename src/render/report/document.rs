@@ -8,7 +8,8 @@ use crate::model::Json;
 use crate::render::json::diagnostic;
 
 /// `{command, message, complete, errored, summary, findings[], checks[], skipped[], diagnostics[]}`.
-/// `findings` is what somebody has to read, `checks` everything that was looked at.
+/// `findings` is what somebody has to read, `checks` everything that was looked at. [`super::read`]
+/// reads it back.
 #[must_use]
 pub fn json(report: &Report) -> Json {
     let summary: Json = super::people::ORDER
@@ -54,6 +55,12 @@ fn finding(it: &Finding) -> Json {
         "place": place,
         "fingerprint": it.fingerprint(),
     });
+    if let Some((declared, live)) = &it.sides {
+        whole["sides"] = json!({"declared": declared, "live": live});
+    }
+    if !it.detail.is_empty() {
+        whole["detail"] = json!(it.detail);
+    }
     for (name, value) in &it.members {
         whole[*name] = value.clone();
     }

@@ -4,10 +4,14 @@
 mod ci;
 mod document;
 pub(in crate::render) mod junit;
+mod merge;
 mod page;
 mod people;
+mod read;
 
 pub use document::json;
+pub use merge::merge;
+pub use read::read;
 
 use super::safe::Commands;
 use super::style::{Style, count};

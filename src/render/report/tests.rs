@@ -119,3 +119,48 @@ fn the_page_is_whole_and_needs_nothing_from_elsewhere() {
     assert!(at("<article class=\"error") < at("<article class=\"warning"));
     assert!(page.contains("<p class=\"help\">look at its pods</p>"));
 }
+
+#[test]
+fn a_report_is_read_back_as_it_was() {
+    let style = Style { detail: true, ..Style::default() };
+    let mut said = report(HOSTILE);
+    said.findings[4].detail = "one of a list".to_owned();
+    let nowhere = |_: &_, _: &_| None;
+    let mut plan = samples::plan();
+    // The codes of samples are nobody's.
+    for it in &mut plan.findings {
+        it.code = "no-baseline";
+        // What a label says stands in no document.
+        it.labels.iter_mut().for_each(|it| it.text.clear());
+    }
+    plan.unread.iter_mut().for_each(|it| it.finding.code = "orphans-unknown");
+    let live = crate::resource::Snapshot::default();
+    for mut whole in [said, crate::render::drift::report(&plan, &live, &nowhere, Vec::new())] {
+        whole.verdict = verdict(&whole);
+        let document = json(&whole);
+        let mut back = read(&document).expect("our own");
+        assert_eq!(json(&back)["checks"], document["checks"]);
+        assert_eq!(json(&back)["findings"], document["findings"]);
+        assert_eq!(json(&back)["diagnostics"], document["diagnostics"]);
+        back.verdict.clone_from(&whole.verdict);
+        for format in [Format::Human, Format::Sarif, Format::Junit, Format::Github, Format::Gitlab]
+        {
+            let text = |it: &Report| render(it, format, &style, false);
+            // A line that is quoted from a file is there only where it was quoted.
+            let own = |it: &Report| {
+                let text = text(it);
+                let lines = text.lines().filter(|it| !it.contains('│')).map(str::to_owned);
+                lines.collect::<Vec<_>>()
+            };
+            let (own, back) = (own(&whole), own(&back));
+            assert_eq!(own, back, "{format:?}");
+        }
+    }
+    let mut other = json(&report("x"));
+    other["checks"][0]["colour"] = "red".into();
+    assert!(read(&other).expect_err("not ours").contains("`colour`"));
+    assert!(read(&Json::Null).is_err());
+    let mut far = json(&report("x"));
+    far["checks"][5]["place"]["line"] = u64::MAX.into();
+    assert!(read(&far).is_err());
+}

@@ -130,6 +130,9 @@ pub struct Desired {
     /// to say of it. Only reported.
     #[serde(skip)]
     pub foreign: BTreeMap<Key, String>,
+    /// What clusters share and another part of the run looks after.
+    #[serde(default)]
+    pub elsewhere: BTreeSet<Key>,
     /// Whether things that carry no mark get one although nothing else changes.
     #[serde(default)]
     pub adopt: bool,
@@ -158,6 +161,12 @@ impl Desired {
     pub fn mark(&self, scope: &str) -> Option<(Mark, bool)> {
         let cluster = self.scopes.get(scope)?.cluster.as_ref()?;
         Some((Mark::of(scope, &cluster.id), cluster.prune))
+    }
+
+    /// Whether a resource is declared, here or for another part of the run.
+    #[must_use]
+    pub fn declares(&self, key: &Key) -> bool {
+        self.nodes.contains_key(key) || self.elsewhere.contains(key)
     }
 
     /// Whether a scope is a cluster, and no subscription.

@@ -1,0 +1,32 @@
+//! `amlplan report merge`: one report of the reports of several parts.
+
+use std::path::Path;
+
+use super::args::{MergeArgs, ReportArgs, ReportCommand};
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use super::{drift, verify};
+use crate::health::Report;
+use crate::render;
+use crate::source::Diagnostic;
+
+pub(super) fn run(args: &ReportArgs, context: &Context) -> Result<Exit, Failure> {
+    let ReportCommand::Merge(MergeArgs { reports, formats, fail_on }) = &args.command;
+    let parts = reports.iter().map(|it| Ok((it.display().to_string(), read(it)?)));
+    let report = render::report::merge(parts.collect::<Result<_, Failure>>()?)?;
+    verify::write(&report, formats, false, context)?;
+    Ok(match report.command {
+        "drift" => drift::exit(&report, fail_on),
+        _ => verify::exit(&report),
+    })
+}
+
+fn read(path: &Path) -> Result<Report, Failure> {
+    let source = crate::source::read(path)?;
+    let document = serde_json::from_str(&source.text).map_err(|it| it.to_string());
+    document.and_then(|it| render::report::read(&it)).map_err(|why| {
+        let message = format!("`{}` cannot be merged: {why}", path.display());
+        let finding = Diagnostic::error("bad-report", message);
+        finding.with_help("runs with `--shard I/N --format json=FILE` write what can").into()
+    })
+}
