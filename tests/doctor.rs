@@ -52,6 +52,79 @@ fn the_first_failing_hop_is_named() {
     assert_eq!(json["from_here"][0]["failed_at"], "proxy");
 }
 
+/// The Job's own script is run here, against a host that answers, one that refuses and one without a
+/// name; what it wrote is put where its pod would have it, and read back.
+#[tokio::test]
+async fn what_the_job_finds_in_the_cluster_is_read_back() {
+    use std::io::{Read as _, Write as _};
+    let mut place = Place::new();
+    let words = ["doctor", "--sandbox", "--network-list", "--format", "job", "full.yaml"];
+    let job: serde_json::Value = serde_json::from_str(&place.run(&words).out).expect("a Job");
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    let command: Vec<&str> = container["command"]
+        .as_array()
+        .expect("words")
+        .iter()
+        .filter_map(|it| it.as_str())
+        .collect();
+    let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (open, closed) = (bind(), bind());
+    let port = |it: &std::net::TcpListener| it.local_addr().expect("an address").port();
+    let hosts = format!("127.0.0.1:{} 127.0.0.1:{} a..b:443", port(&open), port(&closed));
+    drop(closed);
+    let answers = std::thread::spawn(move || {
+        let (mut stream, _) = open.accept().expect("a request");
+        let _ = stream.read(&mut [0; 1024]);
+        stream
+            .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            .expect("an answer");
+    });
+    let ran = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .env("HOSTS", &hosts)
+        .env("REPORT", place.path("report"))
+        .output()
+        .expect("python runs");
+    answers.join().expect("the host");
+    let report = std::fs::read_to_string(place.path("report"))
+        .unwrap_or_else(|_| String::from_utf8_lossy(&ran.stderr).into_owned());
+    assert!(report.starts_with("1 hosts answer\nfail 127.0.0.1:"), "{report}");
+    assert!(report.contains(" TCP ") && report.contains("fail a..b:443 DNS"), "{report}");
+
+    let pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe",
+        "namespace": "default", "labels": {"job-name": job["metadata"]["name"]}},
+        "spec": {"containers": [{"name": "network", "image": "python"}]}});
+    let sandbox = amlplan_sandbox::Sandbox::open(
+        Some(&place.path(".amlplan/sandbox.json")),
+        None,
+        amlplan_sandbox::Access::Write,
+    );
+    let sandbox = sandbox.expect("the world");
+    let path = "/kubernetes/00000000-0000-0000-0000-000000000000/ml-rg/edge-full/api/v1/namespaces/default/pods";
+    let request = http::Request::post(path)
+        .header("authorization", "Bearer sandbox-admin")
+        .header("content-type", "application/json")
+        .header("content-length", pod.to_string().len())
+        .body(axum::body::Body::from(pod.to_string()))
+        .expect("a request");
+    let answer = tower::ServiceExt::oneshot(sandbox.router(), request).await.expect("an answer");
+    assert_eq!(answer.status(), 201);
+    sandbox.save().expect("the world is kept");
+    drop(sandbox);
+    let ended =
+        serde_json::json!([{"name": "network", "state": {"terminated": {"message": report}}}]);
+    let set = format!("/status/containerStatuses={ended}");
+    let words = ["sandbox", "set", "-f", "full.yaml", "edge-full", "pod/default/probe", &set];
+    let told = place.run(&words);
+    assert_eq!(told.code, 0, "{}", told.err);
+    for name in ["HTTPS_PROXY", "HTTP_PROXY"] {
+        place.env.push((name.to_owned(), "http://127.0.0.1:1".to_owned()));
+    }
+    let told = place.run(&["doctor", "--sandbox", "--check-network", "full.yaml"]);
+    assert!(told.out.contains("From edge-full: 1 hosts answer"), "{}", told.out);
+    assert!(told.out.contains("From edge-full: fail a..b:443 DNS"), "{}", told.out);
+}
+
 #[test]
 fn verify_waits_until_everything_works() {
     let place = Place::new();

@@ -85,6 +85,7 @@ arm_types! {
     REGISTRIES = "Microsoft.ContainerRegistry/registries", "2023-07-01";
     EXTENSION_VERSIONS = "Microsoft.KubernetesConfiguration/extensionTypes/versions", "2023-05-01-preview";
     RESOURCES = "Microsoft.Resources/resources", "2021-04-01";
+    POLICIES = "Microsoft.Authorization/policyAssignments", "2022-06-01";
     PERMISSIONS = "Microsoft.Authorization/permissions", "2022-04-01";
 }
 

@@ -2,9 +2,9 @@
 //! Features, Providers, Managed identity).
 
 use super::access::is_aks;
-use super::site::{Found, Site, World};
+use super::site::{Found, Site, World, text};
 use crate::catalog::{self, RegistrationQuery};
-use crate::model::{Key, KindName};
+use crate::model::{Json, Key, KindName};
 use crate::resource::Readiness;
 use crate::resource::graph::Node;
 
@@ -31,8 +31,7 @@ pub(super) fn state(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> 
 /// Companions that were made to refuse keys, which the extension uses.
 pub(super) fn local_auth(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
     let document = world.snapshot.document(key)?;
-    let off =
-        document.pointer("/properties/disableLocalAuth").and_then(crate::model::Json::as_bool);
+    let off = document.pointer("/properties/disableLocalAuth").and_then(Json::as_bool);
     Some(if off == Some(true) {
         Found::wrong(
             "disableLocalAuth is true, and the extension connects with keys",
@@ -41,6 +40,59 @@ pub(super) fn local_auth(world: &World<'_>, key: &Key, _: &Node) -> Option<Found
     } else {
         Found::pass()
     })
+}
+
+/// Policies that will make a companion refuse keys: what is made anew is refused or changed, and the
+/// next evaluation changes what is there (Azure Policy docs: built-in definitions of Service Bus).
+pub(super) fn local_auth_policy(site: &mut Site<'_>) {
+    let services =
+        [(KindName::RelayNamespace, "relay"), (KindName::ServiceBusNamespace, "servicebus")];
+    let policies = site.list("policies");
+    let own: Vec<(Key, &str)> = site
+        .own
+        .iter()
+        .filter_map(|(key, _)| {
+            let service = services.iter().find(|it| it.0 == key.kind)?.1;
+            Some(((*key).clone(), service))
+        })
+        .collect();
+    for (key, service) in own {
+        let refuses = |all: &Vec<&'_ Json>| {
+            let first = all.iter().find(|it| refuses_keys(it, service))?;
+            let name = text(first, "/properties/displayName");
+            Some(if name.is_empty() { text(first, "/name").to_owned() } else { name.to_owned() })
+        };
+        let found = match policies.as_ref().map(refuses) {
+            Err(why) => Found::Unknown(why.clone()),
+            Ok(None) => Found::pass(),
+            Ok(Some(name)) => Found::wrong(
+                format!(
+                    "policy assignment `{name}` turns keys off, and the extension connects with keys"
+                ),
+                "ask its owner for an exemption of this namespace: az policy exemption create",
+            ),
+        };
+        site.add(&key, found);
+    }
+}
+
+/// Whether an assignment, by what it says of itself, turns the keys of a service off. What it only
+/// audits stays as it is.
+fn refuses_keys(assignment: &Json, service: &str) -> bool {
+    let of = |pointer| text(assignment, pointer).to_lowercase().replace([' ', '-', '_'], "");
+    let parameters = assignment.pointer("/properties/parameters").and_then(Json::as_object);
+    let names = parameters.into_iter().flatten().map(|it| it.0.to_lowercase());
+    let told =
+        ["/properties/displayName", "/properties/description", "/properties/policyDefinitionId"]
+            .map(of)
+            .into_iter()
+            .chain(names)
+            .collect::<String>();
+    let effect = of("/properties/parameters/effect/value");
+    told.contains(service)
+        && (told.contains("localauth") || told.contains("guardrailsservicebus"))
+        && of("/properties/enforcementMode") != "donotenforce"
+        && !["audit", "disabled"].contains(&effect.as_str())
 }
 
 /// Registrations that are needed and that a list in the manifest leaves out.

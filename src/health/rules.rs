@@ -7,7 +7,7 @@ use super::verify::cluster as inside;
 use super::workspace::{self, Store};
 use super::{access, capacity, conflicts, grants, registrations, rights, verify};
 use crate::catalog::ArmType;
-use crate::model::{Key, KindName, ObjectRef};
+use crate::model::{ArmId, Key, KindName, ObjectRef};
 use crate::resource::fields::location;
 use crate::resource::graph::{Desired, Node};
 use crate::resource::rights::Rights;
@@ -86,6 +86,10 @@ fn arc(site: &Site<'_>) -> bool {
 
 fn installs(site: &Site<'_>) -> bool {
     site.extension.is_some()
+}
+
+fn keyed(site: &Site<'_>) -> bool {
+    site.own.iter().any(|it| KEYED.contains(&it.0.kind))
 }
 
 fn pins(site: &Site<'_>) -> bool {
@@ -173,6 +177,7 @@ pub(super) const RULES: &[Rule] = &[
     on("version-not-offered", By::Doctor, pins, &["extension-versions"], access::extension_version),
     on("other-extension", By::Doctor, installs, &["extensions"], access::other_extension),
     each("companion-local-auth", By::Both, (KEYED, ""), &[], registrations::local_auth),
+    on("policy-against-keys", By::Doctor, keyed, &["policies"], registrations::local_auth_policy),
     // Workspaces
     on("workspace-missing", By::Doctor, always, &[], workspace::missing),
     on("other-subscription", By::Doctor, always, &[], workspace::other_subscription),
@@ -289,6 +294,12 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
         }
         "kubernetes-versions" | "extension-versions" => {
             offers(site, name).map(|(path, kind)| list(name, path, kind)).into_iter().collect()
+        }
+        "policies" => {
+            let group = id.resource_group().unwrap_or_default();
+            let group = ArmId::resource_group_of(id.subscription(), group);
+            let path = format!("{group}/providers/{}?$filter=atScope()", ArmType::POLICIES);
+            vec![list(name, path, ArmType::POLICIES)]
         }
         "cluster-roles" => vec![roles(name, id.as_str())],
         "trusted-access" => {

@@ -316,6 +316,26 @@ pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
         |off: bool| World::good(false).live(&relay_key, "/properties/disableLocalAuth", json!(off));
     expect(&keys(true), "companion-local-auth", Status::Fail, "disableLocalAuth");
     expect(&keys(false), "companion-local-auth", Status::Pass, "");
+    let policy = |name: &str, mode: &str, effect: &str| {
+        let said = json!({"displayName": name, "enforcementMode": mode,
+            "parameters": {"effect": {"value": effect}}});
+        World::good(false).answer("policies", json!([{"name": "p", "properties": said}]))
+    };
+    let off = "Configure Azure Relay namespaces to disable local authentication";
+    for (name, mode, effect, expected) in [
+        (off, "Default", "Modify", Status::Warning),
+        (off, "DoNotEnforce", "Modify", Status::Pass),
+        (off, "Default", "Audit", Status::Pass),
+        (
+            "Event Hub namespaces should disable local authentication",
+            "Default",
+            "Deny",
+            Status::Pass,
+        ),
+        ("Relay namespaces should have tags", "Default", "Deny", Status::Pass),
+    ] {
+        expect(&policy(name, mode, effect), "policy-against-keys", expected, "");
+    }
 }
 
 #[test]
