@@ -31,6 +31,22 @@ fn world(manifest: &Path, purpose: &str, folder: &Path) -> String {
     path.to_str().expect("a text").to_owned()
 }
 
+/// Gives the caller in every cluster of a state the rules of a world.
+fn narrow(manifest: &Path, state: &str, world: &str) {
+    let world: Json = serde_json::from_str(&std::fs::read_to_string(world).expect("a world"))
+        .expect("the world is JSON");
+    let rules = format!("/rules={}", world["access"]["kubernetes"]);
+    let shown = amlplan(&["sandbox", "show", "--json", "--state", state]);
+    let shown: Json = serde_json::from_slice(&shown.stdout).expect("JSON");
+    let ids = shown["arm"].as_object().expect("a map").keys();
+    let manifest = manifest.to_str().expect("a text");
+    for id in ids.filter(|it| it.contains("Clusters/") && it.split('/').count() == 9) {
+        let role = "clusterrole/sandbox-caller";
+        let out = amlplan(&["sandbox", "set", id, role, &rules, "-f", manifest, "--state", state]);
+        assert!(out.status.success(), "{id}: {}", text(&out.stderr));
+    }
+}
+
 fn run(command: &[&str], manifest: &Path, state: &str, world: &str) -> (Option<i32>, String) {
     let sandbox = format!("--sandbox={state}");
     let own = [&sandbox, "--sandbox-world", world, manifest.to_str().expect("a text")];
@@ -54,6 +70,12 @@ fn every_shipped_manifest_is_applied_with_the_roles_for_apply_and_planned_with_t
             let (code, told) =
                 run(&["plan", "--detailed-exitcode"], manifest, &state("a"), &may_apply);
             assert_eq!(code, Some(0), "{name}: {told}");
+            // What only a second answer leads to is read with the reading role, too.
+            let may_drift = world(manifest, "drift", folder.path());
+            narrow(manifest, &state("a"), &may_drift);
+            let (code, told) = run(&["drift"], manifest, &state("a"), &may_drift);
+            assert_eq!(code, Some(0), "{name}: {told}");
+            narrow(manifest, &state("a"), &may_apply);
             let (code, told) =
                 run(&["destroy", "--auto-approve"], manifest, &state("a"), &may_apply);
             assert_eq!(code, Some(0), "{name}: {told}");

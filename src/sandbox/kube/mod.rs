@@ -7,6 +7,7 @@ mod body;
 mod crd;
 mod delete;
 mod discovery;
+mod escalation;
 mod fields;
 mod openapi;
 mod patch;

@@ -174,7 +174,7 @@ fn rules_for(store: &Store, user: &str, groups: &[String], namespace: Option<&st
         .collect()
 }
 
-fn role_rules(store: &Store, binding: &Json) -> Vec<Json> {
+pub(crate) fn role_rules(store: &Store, binding: &Json) -> Vec<Json> {
     let name = binding["roleRef"]["name"].as_str().unwrap_or_default();
     let path = if binding["roleRef"]["kind"] == "Role" {
         let namespace = binding["metadata"]["namespace"].as_str().unwrap_or_default();

@@ -475,3 +475,64 @@ fn no_body_makes_the_server_panic() {
         assert_eq!(world.get("/api/v1/namespaces/default").0, 200, "{}", kind.plural);
     }
 }
+
+#[test]
+fn nobody_grants_more_than_he_has_unless_he_may_escalate_or_bind() {
+    let mut world = World::new("generic");
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let rule = |group: &str, resource: &str, verbs: &[&str], names: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs, "resourceNames": names});
+    let own = |more: Vec<Json>| {
+        let group = "rbac.authorization.k8s.io";
+        let mut rules = vec![
+            rule("", "pods", &["get", "list"], &[]),
+            rule(group, "clusterroles", &["create", "get", "patch"], &[]),
+            rule(group, "clusterrolebindings", &["create"], &[]),
+        ];
+        rules.extend(more);
+        json!({"metadata": {"name": "own"}, "rules": rules})
+    };
+    let subject = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "u"});
+    let binding = |name: &str, role: &str| json!({"metadata": {"name": name}, "roleRef": {"kind": "ClusterRole", "name": role}, "subjects": [subject]});
+    world.post(&format!("{rbac}/clusterroles"), &own(Vec::new()));
+    world.post(&format!("{rbac}/clusterrolebindings"), &binding("own", "own"));
+    let role = |name: &str, rules: Json| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+    let (pods, secrets) =
+        (json!([rule("", "pods", &["get"], &[])]), json!([rule("", "secrets", &["get"], &[])]));
+    let user = Caller::User { name: "u".to_owned(), groups: Vec::new() };
+    world.caller = user.clone();
+    let roles = format!("{rbac}/clusterroles");
+    assert_eq!(world.post(&roles, &role("a", pods.clone())).0, 201);
+    let (status, answer) = world.post(&roles, &role("b", secrets.clone()));
+    assert_eq!((status, answer["reason"].as_str()), (403, Some("Forbidden")), "{answer}");
+    assert!(answer["message"].as_str().is_some_and(|it| it.contains("not currently held")));
+    assert_eq!(world.post(&roles, &role("b", json!([rule("", "*", &["get"], &[])]))).0, 403);
+    // Leave to escalate one role counts where its name stands in the address.
+    world.caller = Caller::Admin;
+    let leave = rule("rbac.authorization.k8s.io", "clusterroles", &["escalate", "bind"], &["b"]);
+    let (status, _) = world.json(
+        &Method::PATCH,
+        &format!("{roles}/own"),
+        "application/merge-patch+json",
+        &own(vec![leave]),
+    );
+    assert_eq!(status, 200);
+    world.caller = user;
+    assert_eq!(world.post(&roles, &role("b", secrets.clone())).0, 403);
+    let apply = |name: &str| format!("{roles}/{name}?fieldManager=t");
+    let (status, answer) = world.json(
+        &Method::PATCH,
+        &apply("b"),
+        "application/apply-patch+yaml",
+        &role("b", secrets.clone()),
+    );
+    assert_eq!(status, 201, "{answer}");
+    assert_eq!(
+        world
+            .json(&Method::PATCH, &apply("c"), "application/apply-patch+yaml", &role("c", secrets))
+            .0,
+        403
+    );
+    let bindings = format!("{rbac}/clusterrolebindings");
+    assert_eq!(world.post(&bindings, &binding("b", "b")).0, 201);
+    assert_eq!(world.post(&bindings, &binding("admin", "cluster-admin")).0, 403);
+}

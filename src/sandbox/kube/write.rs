@@ -7,7 +7,7 @@ use super::request::{Answer, Call};
 use super::status::Failure;
 use super::store::{Store, stamp};
 use super::types::{ResourceType, group_version};
-use super::{admission, body, crd, delete, fields, patch as patches, read};
+use super::{admission, body, crd, delete, escalation, fields, patch as patches, read};
 use crate::json::remove_key;
 use crate::state::clock::seconds;
 
@@ -107,6 +107,7 @@ fn insert(
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     admission::default_fields(kind, &mut object);
     admission::validate(kind, None, &object)?;
+    escalation::check(store, call, None, &object)?;
     namespace_open(store, kind, call.namespace(), &name)?;
     admission::protect(call.facts, kind, &name, "create")?;
     let path = kind.path(call.namespace(), Some(&name));
@@ -230,6 +231,7 @@ fn replace(
     }
     admission::default_fields(kind, &mut next);
     admission::validate(kind, Some(live), &next)?;
+    escalation::check(store, call, Some(live), &next)?;
     admission::protect(call.facts, kind, name, "update")?;
     let path = call.path();
     stamp(&path, Some(live), &mut next, 0, now);
