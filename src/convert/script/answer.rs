@@ -1,6 +1,6 @@
 //! What a command inside `$( … )` would print, where its words say it.
 
-use super::marks::{mark, marked};
+use super::marks::{AND, IS, TABLE, mark, marked};
 use super::run::{Run, unknown};
 use super::{Kind, Link, Shell, Simple, Stmt, Word};
 
@@ -23,8 +23,14 @@ pub(in super::super) const NO_SUBSCRIPTION: &str =
 
 /// A field of what a `show` command printed as a whole.
 pub(super) fn field(answer: &str, name: &str) -> String {
+    let table = marked(answer.trim()).and_then(|it| it.0.strip_prefix(TABLE));
+    if let Some(table) = table {
+        let mut entries = table.split(AND).filter_map(|it| it.split_once(IS));
+        let found = entries.find(|it| it.0.eq_ignore_ascii_case(name));
+        return found.map_or_else(|| mark(name), |it| it.1.to_owned());
+    }
     let Some(id) = marked(answer.trim()).and_then(|it| it.0.strip_prefix("show:")) else {
-        return if marked(answer.trim()).is_some() {
+        return if marked(answer.trim()).is_some() || answer.contains(['\n', ',', ' ']) {
             mark(name)
         } else {
             format!("{answer}.{name}")
@@ -114,7 +120,10 @@ impl Run<'_> {
                 answer.unwrap_or_else(|| mark(""))
             }
             ["$$args"] | [] if !simple.sets.is_empty() => mark(""),
-            [value] if self.piece.shell == Shell::Power && text.starts_with("$(\"") => {
+            [value]
+                if self.piece.shell == Shell::Power
+                    && (text.starts_with("$(\"") || text.starts_with("$($")) =>
+            {
                 (*value).to_owned()
             }
             [] => mark(""),

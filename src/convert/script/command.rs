@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::answer::spoken;
 use super::marks::mark;
 use super::read::Reader;
 use super::run::{DEEPEST, Function, MOST_ROUNDS, Run, TALK, unknown};
@@ -30,6 +31,17 @@ impl Run<'_> {
                 if let Some(args) = self.args.as_mut().filter(|it| !it.is_empty()) {
                     args.remove(0);
                 }
+                return None;
+            }
+            "readarray" | "mapfile" => {
+                self.readarray(&rest, body.as_deref());
+                return None;
+            }
+            "printf" if rest.first().is_some_and(|it| it == "-v") && rest.len() > 2 => {
+                let mut said = vec!["printf"];
+                said.extend(rest[2..].iter().map(String::as_str));
+                let text = spoken(&said).unwrap_or_else(|| mark(&rest[1]));
+                self.vars.insert(rest[1].clone(), Value::Text(text));
                 return None;
             }
             "read" => {

@@ -4,7 +4,7 @@
 //! variable or given to an option: that is where it gets its name.
 
 use super::answer;
-use super::marks::{END, MARK, OR, cut, mark, name_for, split, trim};
+use super::marks::{AND, END, IS, MARK, OR, TABLE, cut, mark, name_for, named, split, trim};
 use super::run::{Run, unknown};
 use super::{Note, Op, Part, Raw, Shell, Value, Word, variable_name};
 
@@ -23,7 +23,7 @@ impl Run<'_> {
     /// The words that one written word becomes.
     pub(super) fn fields(&mut self, raw: &Raw) -> Vec<String> {
         let quoted = raw.parts.iter().any(|it| match it {
-            Part::Text(_) => true,
+            Part::Text(_) | Part::Table(_) => true,
             Part::Var { quoted, op, .. } => *quoted && !matches!(op, Op::All | Op::Keys),
             Part::Run { quoted, .. } => *quoted,
         });
@@ -57,6 +57,15 @@ impl Run<'_> {
                 Part::Text(it) => {
                     // `~` and `$` are the caller's; our notation doubles the dollar.
                     add(&mut out, &it.replace('$', "$$"), false);
+                }
+                Part::Table(entries) => {
+                    let mut texts = Vec::new();
+                    for (name, raw) in entries {
+                        let text = named(&self.text(raw), &variable_name(name));
+                        texts.push(format!("{name}{IS}{text}"));
+                    }
+                    let texts = texts.join(&AND.to_string());
+                    add(&mut out, &format!("{MARK}{TABLE}{texts}{END}"), false);
                 }
                 Part::Run { text, .. } if text.starts_with("<(") => add(&mut out, text, false),
                 Part::Run { body, text, field, quoted } => {

@@ -11,7 +11,11 @@ impl Run<'_> {
         self.seen.clear();
         let mut found = Vec::new();
         for raw in items {
-            let fields = self.fields(raw);
+            let mut fields = self.fields(raw);
+            if self.piece.shell == Shell::Cmd {
+                let apart = fields.iter().flat_map(|it| super::marks::split(it));
+                fields = apart.filter(|it| !it.is_empty()).collect();
+            }
             found.extend(fields.iter().flat_map(|it| super::marks::braces(it)));
         }
         let slot = self.slot(name);
@@ -213,6 +217,19 @@ impl Run<'_> {
             }
             _ => None,
         }
+    }
+
+    /// `readarray -t NAME`: the lines of a text that is known.
+    pub(super) fn readarray(&mut self, rest: &[String], text: Option<&str>) {
+        let Some(name) = rest.iter().rfind(|it| !it.starts_with('-')) else { return };
+        let value = match text.filter(|it| !unknown(it)) {
+            Some(text) => {
+                let lines = text.trim_end().lines().enumerate();
+                Value::List(lines.map(|(at, it)| (at.to_string(), it.to_owned())).collect())
+            }
+            None => Value::Text(format!("${{{}}}", super::variable_name(name))),
+        };
+        self.vars.insert(name.clone(), value);
     }
 
     /// `read a b`: from a line that is known, or from whoever runs the script.

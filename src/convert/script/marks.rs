@@ -7,6 +7,11 @@ pub(super) const MARK: char = '\u{1}';
 pub(super) const END: char = '\u{2}';
 pub(super) const OR: char = '\u{3}';
 
+/// Begins the mark of a table, parts its entries, and each name from its value.
+pub(super) const TABLE: &str = "table:";
+pub(super) const AND: char = '\u{4}';
+pub(super) const IS: char = '\u{5}';
+
 /// A mark for what is not known.
 pub(super) fn mark(hint: &str) -> String {
     let hint: String = hint.chars().filter(|it| !it.is_control()).take(300).collect();
@@ -28,6 +33,7 @@ pub(super) fn marked(text: &str) -> Option<(&str, Option<&str>)> {
 /// The text with its mark named after what it is assigned to.
 pub(super) fn named(text: &str, name: &str) -> String {
     match marked(text.trim()) {
+        Some((hint, _)) if hint.starts_with(TABLE) => text.to_owned(),
         Some((hint, _)) if hint.starts_with("show:") || hint.starts_with("cat:") => text.to_owned(),
         Some((_, Some(default))) => format!("${{{name}:-{default}}}"),
         Some((_, None)) => format!("${{{name}}}"),

@@ -131,6 +131,8 @@ enum Part {
         op: Op,
         quoted: bool,
     },
+    /// `@{ key = value }` as an entry of a list.
+    Table(Vec<(String, Raw)>),
     /// `$(…)`: its statements, and how it is written.
     Run {
         body: Vec<Stmt>,

@@ -12,7 +12,10 @@ impl Reader<'_> {
         if self.take("foreach") || self.take("for") {
             return Some(self.foreach());
         }
-        if self.take("while") || self.take("switch") {
+        if self.take("switch") {
+            return Some(self.switch());
+        }
+        if self.take("while") {
             let condition = self.condition();
             let body = self.braced();
             return Some(Kind::While { condition, body, input: Simple::default() });
@@ -100,6 +103,44 @@ impl Reader<'_> {
                 self.at = at;
                 return Kind::If(arms);
             }
+        }
+    }
+
+    /// `switch (word) { pattern { … } default { … } }`.
+    fn switch(&mut self) -> Kind {
+        self.lines();
+        self.eat("(");
+        self.open.push(&["),"]);
+        self.lines();
+        let word = self.word().unwrap_or_default();
+        self.lines();
+        self.eat(")");
+        self.open.pop();
+        self.lines();
+        self.eat("{");
+        let mut arms = Vec::new();
+        loop {
+            self.space(&mut Vec::new());
+            self.lines();
+            if self.at >= self.text.len() || self.eat("}") || arms.len() > 200 {
+                return Kind::If(arms);
+            }
+            let at = self.at;
+            let default = self.take("default");
+            let pattern = if default { None } else { self.word() };
+            self.lines();
+            if !self.starts("{") {
+                self.bump(1);
+                continue;
+            }
+            let body = self.braced();
+            let text = Raw { parts: vec![Part::Text("case".to_owned())], span: at..at };
+            let condition = pattern.map(|it| {
+                let words = vec![text, word.clone(), it];
+                let kind = Kind::Simple(Simple { words, ..Simple::default() });
+                Stmt { link: Link::Next, span: self.span(at), kind }
+            });
+            arms.push((condition.into_iter().collect(), body));
         }
     }
 
@@ -256,6 +297,12 @@ impl Reader<'_> {
                 word.parts.extend(next.parts);
                 self.blanks();
             }
+            if self.take("-f") {
+                self.blanks();
+                let mut given = Vec::new();
+                self.values(&mut given, &mut Vec::new());
+                word.parts = formatted(word.parts, &given);
+            }
             value.push(word);
             if !self.eat(",") {
                 break;
@@ -315,4 +362,28 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// `"{0}-{1}" -f a, b`.
+fn formatted(parts: Vec<Part>, given: &[Raw]) -> Vec<Part> {
+    let mut out = Vec::new();
+    for part in parts {
+        let Part::Text(text) = part else {
+            out.push(part);
+            continue;
+        };
+        let mut rest = text.as_str();
+        while let Some((head, tail)) = rest.split_once('{') {
+            let Some((number, after)) = tail.split_once('}') else { break };
+            out.push(Part::Text(head.to_owned()));
+            let index = number.split([':', ',']).next().and_then(|it| it.parse::<usize>().ok());
+            match index.and_then(|it| given.get(it)) {
+                Some(raw) => out.extend(raw.parts.iter().cloned()),
+                None => out.push(Part::Text(format!("{{{number}}}"))),
+            }
+            rest = after;
+        }
+        out.push(Part::Text(rest.to_owned()));
+    }
+    out
 }

@@ -264,6 +264,7 @@ impl Run<'_> {
             }
             Kind::Function { name, params, .. } if name == "param" => {
                 self.bind(params, &[]);
+                self.defaults(params);
                 None
             }
             Kind::Function { .. } => None,
@@ -283,6 +284,21 @@ impl Run<'_> {
                 };
                 self.out.push(item);
                 None
+            }
+        }
+    }
+
+    /// Parameters of the script itself: who runs it may give them.
+    fn defaults(&mut self, params: &[Set]) {
+        for param in params {
+            let Some(raw) = param.value.first() else { continue };
+            let text = self.text(raw);
+            if !text.is_empty() && !unknown(&text) && !text.starts_with(['$', '@']) {
+                let why = format!(
+                    "`{}` may be set by who runs the script; its default is taken",
+                    param.name
+                );
+                self.notes.push(Note::Unknown(self.place(&raw.span), param.name.clone(), why));
             }
         }
     }

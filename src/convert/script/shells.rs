@@ -314,6 +314,20 @@ impl Reader<'_> {
             if let Some(key) = &key {
                 self.bump(key.len() + 3);
             }
+            let typed = self.rest().strip_prefix('[').and_then(|it| it.split_once(']'));
+            let length = typed.filter(|it| it.1.starts_with("@{")).map(|it| it.0.len() + 2);
+            self.bump(length.unwrap_or(0));
+            if self.shell == Shell::Power && self.starts("@{") {
+                let from = self.at;
+                self.bump(2);
+                let (mut values, mut names) = (Vec::new(), Vec::new());
+                self.table(&mut values, &mut names);
+                let entries = names.into_iter().map(Option::unwrap_or_default).zip(values);
+                let parts = vec![Part::Table(entries.collect())];
+                value.push(Raw { parts, span: self.span(from) });
+                keys.push(None);
+                continue;
+            }
             match self.word() {
                 Some(word) => {
                     value.push(word);

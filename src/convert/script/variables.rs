@@ -41,12 +41,14 @@ impl Reader<'_> {
         let line = self.rest().split('\n').next().unwrap_or_default();
         let inside = line.strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
         let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
-        let Some(inside) = inside.filter(|it| it.trim_start().starts_with(letter)) else {
+        let named = |it: &&str| it.trim_start().trim_start_matches('.').starts_with(letter);
+        let Some(inside) = inside.filter(named) else {
             return false;
         };
         let plain = inside.trim().chars().all(|it| it.is_ascii_alphanumeric() || "_.".contains(it));
         // What a filter makes of it is not known.
-        let name: String = inside.trim().chars().take_while(|it| letter(*it)).collect();
+        let name = inside.trim().trim_start_matches('.');
+        let name: String = name.chars().take_while(|it| letter(*it)).collect();
         let (name, op) =
             if plain { (format!("{{{}", inside.trim()), Op::Plain) } else { (name, Op::Other) };
         parts.push(Part::Var { name, op, quoted: true });

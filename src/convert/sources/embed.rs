@@ -389,7 +389,10 @@ pub(super) fn python(text: &str, base: usize) -> Piece {
         let set = (at == 0 || text[..at].ends_with('\n')).then(|| python_set(line)).flatten();
         let (line, length) = match (list, call, set) {
             (Some((words, length)), ..) => (words.join(" ") + "\n", length + 1),
-            (None, Some((said, length)), _) if holds_command(&said) => (said + "\n", length),
+            (None, Some((said, length)), _) if holds_command(&said) => {
+                let said = if text[..at].ends_with('f') { braced(&said) } else { said };
+                (said + "\n", length)
+            }
             (None, Some((_, length)), _) => {
                 at += length;
                 continue;

@@ -26,6 +26,7 @@ enum Kind {
     Json,
     Terraform,
     Bicep,
+    /// Also what else keeps commands in quoted texts: pipelines of Jenkins.
     Python,
 }
 
@@ -33,6 +34,7 @@ enum Kind {
 fn kind(source: &Source) -> Kind {
     let extension = source.path.extension().map(|it| it.to_string_lossy().to_lowercase());
     let text = source.text.trim_start_matches('\u{feff}').trim_start();
+    let name = source.path.file_name().map(|it| it.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("ps1" | "psm1") => Kind::Script(Shell::Power),
         Some("cmd" | "bat") => Kind::Script(Shell::Cmd),
@@ -41,9 +43,10 @@ fn kind(source: &Source) -> Kind {
         Some("ipynb") => Kind::Notebook,
         Some("tf" | "tfvars" | "hcl") => Kind::Terraform,
         Some("bicep") => Kind::Bicep,
-        Some("py") => Kind::Python,
+        Some("py" | "groovy") => Kind::Python,
         Some("json" | "tfstate") => Kind::Json,
         Some("yml" | "yaml") => Kind::Yaml,
+        _ if name.as_deref() == Some("jenkinsfile") => Kind::Python,
         _ => sniff(text),
     }
 }
