@@ -356,3 +356,83 @@ fn reports_of_parts_add_up_to_the_whole() {
         assert_ne!(lacking.code, 0);
     }
 }
+
+/// Every document below `manifests/kubernetes`, in the order of the files.
+fn kubernetes_objects() -> Vec<Json> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/kubernetes");
+    let entries = std::fs::read_dir(folder).expect("the folder");
+    let mut paths: Vec<_> = entries.map(|it| it.expect("an entry").path()).collect();
+    paths.sort();
+    let texts = paths.iter().map(|it| std::fs::read_to_string(it).expect("a text"));
+    let texts: Vec<String> = texts.collect();
+    let documents = texts.iter().flat_map(|it| it.split("\n---\n"));
+    documents.map(|it| serde_yaml::from_str(it).expect("YAML")).collect()
+}
+
+/// What is shipped for Kubernetes is as restricted as a namespace can ask for, holds no secret, and
+/// its commands do what they are there for.
+#[test]
+fn the_jobs_for_kubernetes_are_restricted_and_work() {
+    let objects = kubernetes_objects();
+    let kinds: Vec<&str> = objects.iter().filter_map(|it| it["kind"].as_str()).collect();
+    let wanted = ["CronJob", "Job", "Job", "Namespace", "ServiceAccount", "PersistentVolumeClaim"];
+    assert_eq!(kinds, wanted);
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("m")).expect("a folder");
+    std::fs::create_dir_all(place.path("r")).expect("a folder");
+    std::fs::write(place.path("m/fleet.yaml"), fleet(40, false)).expect("written");
+    let mut ends = Vec::new();
+    // The parts go before what merges them.
+    let jobs = objects.iter().filter(|it| it["kind"] == "CronJob" || it["kind"] == "Job");
+    let mut jobs: Vec<&Json> = jobs.collect();
+    jobs.sort_by_key(|it| std::cmp::Reverse(it["metadata"]["name"].as_str().map(str::to_owned)));
+    for job in jobs {
+        let spec = if job["kind"] == "CronJob" {
+            &job["spec"]["jobTemplate"]["spec"]
+        } else {
+            &job["spec"]
+        };
+        assert!(spec["activeDeadlineSeconds"].is_u64(), "{spec}");
+        let template = &spec["template"];
+        assert_eq!(template["metadata"]["labels"]["azure.workload.identity/use"], "true");
+        let pod = &template["spec"];
+        assert_eq!(pod["restartPolicy"], "Never");
+        assert_eq!(pod["serviceAccountName"], "amlplan");
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        let container = &pod["containers"][0];
+        let rights = &container["securityContext"];
+        assert_eq!(rights["allowPrivilegeEscalation"], false);
+        assert_eq!(rights["readOnlyRootFilesystem"], true);
+        assert_eq!(rights["capabilities"]["drop"][0], "ALL");
+        assert!(container["resources"]["limits"]["memory"].is_string());
+        // Whoever signs in is named by the service account.
+        assert!(container.get("env").is_none() && container.get("envFrom").is_none());
+        let image = container["image"].as_str().and_then(|it| it.split_once(':'));
+        let docs = include_str!("../docs/install.md");
+        assert!(image.is_some_and(|it| docs.contains(&format!(" {} ", it.0))), "{image:?}");
+
+        let completions = spec["completions"].as_u64().unwrap_or(1);
+        for index in 0..completions {
+            let args = container["args"].as_array().expect("arguments").iter();
+            let args = args.map(|it| {
+                let text = it.as_str().expect("a text");
+                text.replace("$(JOB_COMPLETION_INDEX)", &index.to_string())
+                    .replace("/manifests", "m")
+                    .replace("/reports", "r")
+            });
+            let mut words: Vec<String> = args.collect();
+            if words[0] != "report" {
+                words.push("--sandbox".to_owned());
+            }
+            let ran = place.run(&words);
+            assert_eq!(ran.code, 2, "{words:?}: {}{}", ran.out, ran.err);
+            ends.push(ran.out.lines().last().expect("a verdict").to_owned());
+        }
+    }
+    // Four parts, the merge of them, and the whole, for which everything is new.
+    assert_eq!(ends.len(), 6);
+    let whole = ends[5].split(" Since").next().expect("a text");
+    assert_eq!(ends[4], whole, "{ends:?}");
+}

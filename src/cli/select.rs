@@ -22,7 +22,8 @@ pub(super) struct Selection {
     /// Only clusters whose cluster.labels have this; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) selector: Vec<(String, String)>,
-    /// Only part I of N equal parts of the clusters, the same ones on every run
+    /// Only part I of N equal parts of the clusters, the same ones on every run; I counts from one, and
+    /// `I+1` from zero, as the pods of an Indexed Job do
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<Shard>,
     /// Whether a part also looks at what its clusters share with those of other parts
@@ -42,11 +43,18 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts =
-            text.split_once('/').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-        match parts {
+        let part = text.split_once('/').and_then(|(number, of)| {
+            let number: u32 = match number.strip_suffix("+1") {
+                Some(index) => index.parse::<u32>().ok()?.checked_add(1)?,
+                None => number.parse().ok()?,
+            };
+            Some((number, of.parse().ok()?))
+        });
+        match part {
             Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
-            _ => Err(format!("`{text}` is not a part; write it like 2/5, from 1/5 to 5/5")),
+            _ => Err(format!(
+                "`{text}` is not a part; write it like 2/5, from 1/5 to 5/5, or from 0+1/5 to 4+1/5"
+            )),
         }
     }
 }
@@ -178,7 +186,8 @@ mod tests {
             let equal = 700 / of as usize;
             assert!(sizes.iter().all(|it| *it > equal / 2), "{sizes:?}");
         }
-        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+        assert_eq!("2/3".parse::<Shard>(), "1+1/3".parse());
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "3+1/3", "4294967295+1/3", "+1/3"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
     }
