@@ -127,6 +127,52 @@ fn a_dead_cluster_is_missing_from_every_report_and_nothing_else_is() {
     assert_eq!(place.run(&["drift", "fleet.yaml"]).code, 1);
 }
 
+/// A fleet over sockets: a cluster holds two and gives them back, and one whose API server is not
+/// there is missing alone.
+#[test]
+fn a_fleet_needs_few_sockets_and_a_dead_cluster_stops_nobody() {
+    const CLUSTERS: usize = 60;
+    let mut place = Place::new();
+    std::fs::write(place.path("fleet.yaml"), fleet(CLUSTERS, true)).expect("written");
+    assert_eq!(place.run(&["plan", "fleet.yaml", "--sandbox"]).code, 0);
+    let _served = serve(&mut place);
+    let mut text = fleet(CLUSTERS, true)
+        .replace("  azure: {", "  azure: {cloud: {name: sandbox, resourceManager: '${BASE}'}, ");
+    for number in 0..CLUSTERS {
+        let path = format!(".amlplan/kubeconfigs/edge-{number}.yaml");
+        let cluster = format!("cluster: {{name: edge-{number}}}");
+        let with = format!("cluster: {{name: edge-{number}, kubeconfig: {path}}}");
+        text = text.replace(&cluster, &with);
+    }
+    std::fs::write(place.path("fleet.yaml"), text).expect("written");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+    let gone = format!("server: https://{}", gone.expect("a port"));
+    let path = place.path(".amlplan/kubeconfigs/edge-7.yaml");
+    let dead = std::fs::read_to_string(&path).expect("a kubeconfig");
+    let server = dead.find("server:").expect("a server");
+    let server = dead[server..].lines().next().expect("a line");
+    let ran = |place: &Place, files: usize| {
+        let program = env!("CARGO_BIN_EXE_amlplan");
+        let words = format!(
+            "ulimit -n {files}; exec {program} plan fleet.yaml --json --read-parallelism 16"
+        );
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &words]).current_dir(place.path("")).envs(place.env.iter().cloned());
+        let output = command.output().expect("runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let json: Json = serde_json::from_str(&text).expect("JSON");
+        let unread = json["amlplan"]["unread"].as_array().cloned().unwrap_or_default();
+        (output.status.code(), unread)
+    };
+    let (code, unread) = ran(&place, 96);
+    assert_eq!((code, unread.len()), (Some(0), 0), "{unread:?}");
+    std::fs::write(&path, dead.replace(server, &gone)).expect("written");
+    let (code, unread) = ran(&place, 96);
+    assert_eq!(code, Some(1));
+    let own = |it: &Json| it["address"].as_str().is_some_and(|it| it.starts_with("edge-7/"));
+    assert!(!unread.is_empty() && unread.iter().all(own), "{unread:?}");
+}
+
 /// How the clusters of each stage ended: name of the stage, done, failed, not done.
 fn stages(ran: &program::Ran) -> Vec<(String, usize, Vec<String>, usize)> {
     let lines: Vec<Json> = ran.out.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();

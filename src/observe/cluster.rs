@@ -33,6 +33,9 @@ pub(super) async fn reads(
     } else {
         answers.extend(wave(clients, here, later, breaker).await);
     }
+    if let Ok(reader) = clients.cluster(here) {
+        reader.rest();
+    }
     (scope, answers)
 }
 

@@ -1,7 +1,7 @@
 //! Requests to a Kubernetes API server that change nothing.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -29,8 +29,8 @@ pub struct Reader(Arc<Inner>);
 
 struct Inner {
     cluster: Cluster,
-    /// Made with the first request: an exec plugin may have to run for it.
-    connection: OnceCell<Connection>,
+    /// Made with the first request: an exec plugin may have to run for it. Closed by [`Reader::rest`].
+    connection: Mutex<Arc<OnceCell<Arc<Connection>>>>,
     budget: Budget,
 }
 
@@ -102,7 +102,8 @@ impl<'a> Call<'a> {
 
 impl Reader {
     pub(super) fn new(cluster: Cluster, connection: Option<Connection>) -> Self {
-        let connection = OnceCell::new_with(connection);
+        let connection = OnceCell::new_with(connection.map(Arc::new));
+        let connection = Mutex::new(Arc::new(connection));
         Self(Arc::new(Inner { cluster, connection, budget: Budget::default() }))
     }
 
@@ -118,14 +119,29 @@ impl Reader {
         Self::new(Cluster::Given, Some(connection))
     }
 
-    async fn connection(&self) -> Result<&Connection, ApiError> {
+    async fn connection(&self) -> Result<Arc<Connection>, ApiError> {
         let make = || async {
             match &self.0.cluster {
-                Cluster::Configured(it) => it.connect(SOCKETS).await,
+                Cluster::Configured(it) => it.connect(SOCKETS).await.map(Arc::new),
                 Cluster::Given => Err(ours("Kubeconfig", "there is no cluster")),
             }
         };
-        self.0.connection.get_or_try_init(make).await
+        let cell = Arc::clone(&self.cell());
+        cell.get_or_try_init(make).await.cloned()
+    }
+
+    fn cell(&self) -> MutexGuard<'_, Arc<OnceCell<Arc<Connection>>>> {
+        self.0.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the sockets until the next request: a fleet has more clusters than a process has files.
+    /// What is known of a server that does not answer stays known.
+    pub fn rest(&self) {
+        let mut cell = self.cell();
+        let reached = cell.get().is_some_and(|it| it.line.is_reached());
+        if reached && matches!(self.0.cluster, Cluster::Configured(_)) {
+            *cell = Arc::default();
+        }
     }
 
     /// Reads an object; `None` when it, its namespace or its kind is not there.
@@ -248,7 +264,7 @@ impl Reader {
         let mut refused = None;
         loop {
             let (headers, serial) = connection.credentials.headers(refused).await?;
-            let answer = self.transmit(connection, call, headers).await?;
+            let answer = self.transmit(&connection, call, headers).await?;
             if answer.status != 401 || refused.is_some() || serial.is_none() {
                 return Ok(answer);
             }

@@ -56,6 +56,11 @@ impl Line {
         self.transport.clone()
     }
 
+    /// Whether the server has answered.
+    pub(in crate::client) fn is_reached(&self) -> bool {
+        matches!(self.state(), Ok(State::Reached { .. }))
+    }
+
     /// Sends one request.
     pub(in crate::client) async fn send(
         &self,
