@@ -104,3 +104,55 @@ fn what_no_manifest_put_on_the_cluster_is_foreign() {
         assert_eq!(told.contains("drift-ignore-expired"), expected, "{until}: {told}");
     }
 }
+
+/// Runs drift with an empty environment beside the variables.
+fn drift(state: &str, more: &[&str], variables: &[(&str, &Path)]) -> (Option<i32>, String) {
+    run(state, &[&["drift", MANIFEST], more].concat(), variables)
+}
+
+#[test]
+fn odd_ways_to_ask_for_reports_lose_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = applied(folder.path());
+    let at = |name: &str| folder.path().join(name).to_str().expect("a text").to_owned();
+    let set = ["sandbox", "set", "edge-full/extension/arcml-extension"];
+    let change = ["/properties/configurationSettings/inferenceRouterHA=False", "-f", MANIFEST];
+    run(&state, &[&set[..], &change, &["--state", &state]].concat(), &[]);
+
+    // Two reports into one file are refused; a file that cannot be written leaves the others.
+    let (json, html) = (format!("json={}", at("x")), format!("html={}", at("x")));
+    let (code, told) = drift(&state, &["--format", &json, "--format", &html], &[]);
+    assert!(code == Some(1) && told.contains("two reports into"), "{told}");
+    let (bad, good) =
+        (format!("json={}", folder.path().display()), format!("json={}", at("r.json")));
+    let (code, _) = drift(&state, &["--format", &bad, "--format", &good], &[]);
+    assert_eq!(code, Some(1));
+    assert!(Path::new(&at("r.json")).is_file());
+    let (code, told) = drift(&state, &["--format", "json=-"], &[]);
+    assert!(code == Some(2) && told.contains("\"findings\""), "{told}");
+
+    // What a host's own summary does changes nothing about what was found.
+    for (format, variable) in
+        [("github", "GITHUB_STEP_SUMMARY"), ("azure-pipelines", "AGENT_TEMPDIRECTORY")]
+    {
+        let wrong = if format == "github" { folder.path().to_owned() } else { at("r.json").into() };
+        let (code, told) = drift(&state, &["--format", format], &[(variable, &wrong)]);
+        assert!(code == Some(2) && told.contains("no summary of the"), "{format}: {told}");
+    }
+
+    // Baselines: not one, damaged, of this cluster, of another.
+    std::fs::write(at("empty"), "").expect("a file");
+    std::fs::write(at("damaged"), "{\"command\": \"drift\", \"findings\": [7]}").expect("a file");
+    for name in ["empty", "damaged"] {
+        let (code, told) = drift(&state, &["--baseline", &at(name)], &[]);
+        assert!(code == Some(1) && told.contains("bad-baseline"), "{name}: {told}");
+    }
+    let (code, told) = drift(&state, &["--baseline", &at("r.json"), "--fail-on", "new"], &[]);
+    assert!(code == Some(0) && told.contains("0 new, 1 still there, 0 gone."), "{told}");
+    let other = ["drift", "manifests/aks-training.yaml", "--baseline", &at("r.json")];
+    let (_, told) = run(&at("other"), &other, &[]);
+    assert!(
+        told.contains("0 gone. 1 of the baseline in clusters that are not looked at"),
+        "{told}"
+    );
+}

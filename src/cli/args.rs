@@ -315,6 +315,8 @@ pub(super) fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
     let format = Format::named(word).ok_or_else(|| format!("`{word}` is none of: {}", words()))?;
     match file {
         Some("") => Err(format!("the file of `{word}=` is missing")),
+        // As everywhere: the terminal.
+        Some("-") => Ok((format, None)),
         file => Ok((format, file.map(PathBuf::from))),
     }
 }

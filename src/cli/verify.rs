@@ -1,7 +1,7 @@
 //! `amlplan verify` and `amlplan doctor`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{DoctorArgs, Formats, VerifyArgs};
@@ -110,43 +110,71 @@ pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec
     health::doctor::checks(&observed.desired, &observed.live, &probed, context.now())
 }
 
-/// Writes a report in every format asked for, to standard output or to a file. A CI host's own
-/// summary gets it as markdown, whole.
+/// Writes a report in every format asked for, to standard output or to a file; one file that cannot
+/// be written does not keep the others from being.
 pub(super) fn write(
     report: &Report,
     formats: &Formats,
     json: bool,
     context: &Context,
 ) -> Result<(), Failure> {
+    let all = formats.all(json);
+    let mut files: Vec<&Path> = all.iter().filter_map(|it| it.1.as_deref()).collect();
+    files.sort_unstable();
+    if let Some(twice) = files.windows(2).find(|it| it[0] == it[1]) {
+        let message = format!("two reports into `{}`", twice[0].display());
+        return Err(Failure::error("wrong-value", message));
+    }
+    let written: Vec<Result<(), Failure>> =
+        all.into_iter().map(|it| write_one(report, it, formats, context)).collect();
+    written.into_iter().collect()
+}
+
+/// A CI host's own summary gets the report as markdown, whole; that one cannot be written is told, and
+/// changes nothing about what was found.
+fn write_one(
+    report: &Report,
+    (format, file): (Format, Option<PathBuf>),
+    formats: &Formats,
+    context: &Context,
+) -> Result<(), Failure> {
     let style = context.style(formats.detail);
     let text = |format| render::report::render(report, format, &style, formats.all);
-    for (format, file) in formats.all(json) {
-        let mut whole = text(format);
-        if format == Format::Prometheus {
-            let took = context.began.elapsed();
-            whole += &render::report::run_metrics(report.command, context.now().as_second(), took);
-        }
-        context.out.deliver(&whole, format.commands(), file.as_deref())?;
-        match format {
-            Format::Github => {
-                // GitHub docs: Workflow commands, adding a job summary.
-                if let Some(path) = env("GITHUB_STEP_SUMMARY").filter(|it| !it.is_empty()) {
-                    let safe = render::safe::written(&text(Format::Markdown), Commands::None);
-                    crate::source::append(Path::new(&path), &safe)?;
+    let mut whole = text(format);
+    if format == Format::Prometheus {
+        let took = context.began.elapsed();
+        whole += &render::report::run_metrics(report.command, context.now().as_second(), took);
+    }
+    context.out.deliver(&whole, format.commands(), file.as_deref())?;
+    let set = |name: &str| env(name).filter(|it| !it.is_empty());
+    match format {
+        Format::Github => {
+            // GitHub docs: Workflow commands, adding a job summary.
+            if let Some(path) = set("GITHUB_STEP_SUMMARY") {
+                let safe = render::safe::written(&text(Format::Markdown), Commands::None);
+                if let Err(error) = crate::source::append(Path::new(&path), &safe) {
+                    context.out.note(&format!("no summary of the step: {}", error.message));
                 }
             }
-            Format::AzurePipelines => {
-                // Azure Pipelines docs: Logging commands, UploadSummary.
-                if let Some(folder) = env("AGENT_TEMPDIRECTORY").filter(|it| !it.is_empty()) {
-                    let path = Path::new(&folder).join(format!("amlplan-{}.md", report.command));
-                    let whole = text(Format::Markdown);
-                    context.out.deliver(&whole, Commands::None, Some(&path))?;
-                    let path = path.display();
-                    context.out.commands(&format!("##vso[task.uploadsummary]{path}"));
+        }
+        Format::AzurePipelines => {
+            // Azure Pipelines docs: Logging commands, UploadSummary.
+            if let Some(folder) = set("AGENT_TEMPDIRECTORY") {
+                let path = Path::new(&folder).join(format!("amlplan-{}.md", report.command));
+                let whole = text(Format::Markdown);
+                match context.out.deliver(&whole, Commands::None, Some(&path)) {
+                    Ok(()) => {
+                        let path = path.display();
+                        context.out.commands(&format!("##vso[task.uploadsummary]{path}"));
+                    }
+                    Err(_) => context.out.note(&format!(
+                        "no summary of the run: {} cannot be written",
+                        path.display()
+                    )),
                 }
             }
-            _ => {}
         }
+        _ => {}
     }
     Ok(())
 }

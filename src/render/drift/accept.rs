@@ -90,7 +90,18 @@ pub fn since(
     let list = earlier["findings"].as_array();
     let list = list.filter(|_| earlier["command"] == "drift");
     let list = list.ok_or("it is no JSON report of `amlplan drift`")?;
+    let text = |it: &Json, key: &str| it[key].as_str().is_some_and(|it| !it.is_empty());
+    if !list.iter().all(|it| text(it, "fingerprint") && text(it, "address")) {
+        return Err("it has findings without an id or an address".to_owned());
+    }
     upgrades(report, earlier);
+    let looked_at: BTreeSet<String> =
+        report.findings.iter().map(|it| it.address.scope.clone()).collect();
+    let scope = |it: &Json| {
+        let address = it["address"].as_str().unwrap_or_default();
+        address.split('/').next().unwrap_or_default().to_owned()
+    };
+    let elsewhere = list.iter().filter(|it| !looked_at.contains(&scope(it))).count();
     let print = |it: &Json| it["fingerprint"].as_str().unwrap_or_default().to_owned();
     let before: BTreeMap<String, &Json> = list.iter().map(|it| (print(it), it)).collect();
     let mut now = BTreeSet::new();
@@ -113,10 +124,10 @@ pub fn since(
     let gone: Vec<Json> = before
         .iter()
         .filter(|(print, it)| {
-            let scope = it["address"].as_str().and_then(|it| it.split('/').next());
             let key = it["address"].as_str().and_then(|it| it.parse().ok());
             !now.contains(*print)
-                && !scope.is_some_and(|it| unread.contains(it))
+                && looked_at.contains(&scope(it))
+                && !unread.contains(scope(it).as_str())
                 && key.is_none_or(|it| own(&it))
         })
         .map(|(print, it)| {
@@ -125,7 +136,11 @@ pub fn since(
         })
         .collect();
     let told = since_last_time(new, still, gone.len() as u64);
-    report.verdict = format!("{} {told}", report.verdict);
+    let elsewhere = match elsewhere {
+        0 => String::new(),
+        number => format!(" {number} of the baseline in clusters that are not looked at now."),
+    };
+    report.verdict = format!("{} {told}{elsewhere}", report.verdict);
     let sums = json!({"new": new, "still": still, "gone": gone.len()});
     report.members.extend([("gone", gone.into()), ("since", sums)]);
     Ok(())
