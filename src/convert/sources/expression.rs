@@ -178,7 +178,12 @@ impl Parser<'_> {
             "string" | "bool" | "int" | "trim" => first,
             "true" | "false" => name.to_owned(),
             "json" => first,
-            "if" => args.get(1).cloned().unwrap_or_default(),
+            "if" => match first.as_str() {
+                "true" => args.get(1).cloned().unwrap_or_default(),
+                "false" => args.get(2).cloned().unwrap_or_default(),
+                // Which of the two is known only when the template is deployed.
+                _ => "${CONDITION}".to_owned(),
+            },
             "subscription" if path.contains("subscriptionid") => NO_SUBSCRIPTION.to_owned(),
             "subscription" => format!("/subscriptions/{NO_SUBSCRIPTION}"),
             "resourcegroup" if path.contains("name") => NO_GROUP.to_owned(),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hcl_edit::Span as _;
-use hcl_edit::expr::{Expression, ObjectKey, TraversalOperator};
+use hcl_edit::expr::{Expression, FuncCall, ObjectKey, TraversalOperator};
 use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::{Element, StringTemplate};
 
@@ -85,6 +85,8 @@ struct Scope {
     /// `TYPE.NAME` → attributes, as far as they are expressions.
     resources: BTreeMap<String, BTreeMap<String, Expression>>,
     each: Option<(String, Json)>,
+    /// Whether a condition was met that only Terraform can decide.
+    undecided: std::cell::Cell<bool>,
 }
 
 impl Scope {
@@ -137,6 +139,11 @@ impl Scope {
         }
         let ("resource", [kind, _]) = (block.ident.as_str(), labels.as_slice()) else { return };
         let each = block.body.get_attribute("for_each").map(|it| self.json(&it.value, 0));
+        let count = block.body.get_attribute("count").map(|it| self.json(&it.value, 0));
+        let each = each.or_else(|| {
+            let count = count?.as_u64()?.min(2_000);
+            Some(Json::Array((0..count).map(|it| Json::from(it.to_string())).collect()))
+        });
         let entries: Vec<Option<(String, Json)>> = match each {
             Some(Json::Array(list)) => list
                 .into_iter()
@@ -189,7 +196,13 @@ impl Scope {
                 out.notes.append(&mut own.notes);
             }
         }
+        self.undecided.set(false);
         let values = self.body(&block.body, 0);
+        if self.undecided.get() {
+            let why = "a condition that only Terraform can decide: the first of its two values is \
+                       taken";
+            out.notes.push(Note::Slip(place.clone(), why.to_owned()));
+        }
         if kind == "azurerm_resource_provider_registration" {
             if let Some(name) = values.get("name").and_then(Json::as_str) {
                 out.call(super::Call::new(
@@ -263,42 +276,53 @@ impl Scope {
                 Json::from(texts.collect::<String>())
             }
             Expression::Parenthesis(it) => self.json(it.inner(), depth + 1),
-            Expression::Conditional(it) => self.json(&it.true_expr, depth + 1),
-            Expression::FuncCall(it) => {
-                let args: Vec<Json> = it.args.iter().map(|it| self.json(it, depth + 1)).collect();
-                let first = args.first().cloned().unwrap_or(Json::Null);
-                match it.name.name.as_str() {
-                    "jsonencode" | "tostring" | "toset" | "tolist" | "tomap" | "trimspace"
-                    | "yamlencode" => first,
-                    "lower" => match first {
-                        Json::String(it) if !it.contains("${") => Json::from(it.to_lowercase()),
-                        other => other,
-                    },
-                    "coalesce" | "try" => {
-                        args.into_iter().find(|it| !it.is_null()).unwrap_or(Json::Null)
-                    }
-                    "merge" => {
-                        let maps = args.into_iter().filter_map(|it| match it {
-                            Json::Object(map) => Some(map),
-                            _ => None,
-                        });
-                        Json::Object(maps.flatten().collect())
-                    }
-                    "format" => {
-                        let mut text = first.as_str().unwrap_or_default().to_owned();
-                        for it in args.iter().skip(1) {
-                            let it = it.as_str().map_or_else(|| it.to_string(), str::to_owned);
-                            text = text.replacen("%s", &it, 1);
-                        }
-                        Json::from(text)
-                    }
-                    other => Json::from(format!("${{{}}}", variable_name(other))),
+            Expression::Conditional(it) => match self.json(&it.cond_expr, depth + 1) {
+                Json::Bool(false) => self.json(&it.false_expr, depth + 1),
+                known => {
+                    self.undecided.set(self.undecided.get() || !known.is_boolean());
+                    self.json(&it.true_expr, depth + 1)
                 }
-            }
+            },
+            Expression::FuncCall(it) => self.call(it, depth),
             Expression::Variable(_) | Expression::Traversal(_) => self.reference(it, depth),
             Expression::UnaryOp(_) | Expression::BinaryOp(_) | Expression::ForExpr(_) => {
                 Json::from("${VALUE}")
             }
+        }
+    }
+
+    fn call(&self, it: &FuncCall, depth: usize) -> Json {
+        let args: Vec<Json> = it.args.iter().map(|it| self.json(it, depth + 1)).collect();
+        let first = args.first().cloned().unwrap_or(Json::Null);
+        match it.name.name.as_str() {
+            "jsonencode" | "tostring" | "toset" | "tolist" | "tomap" | "trimspace"
+            | "yamlencode" => first,
+            "length" => match first {
+                Json::Array(list) => Json::from(list.len()),
+                Json::Object(map) => Json::from(map.len()),
+                _ => Json::from("${LENGTH}"),
+            },
+            "lower" => match first {
+                Json::String(it) if !it.contains("${") => Json::from(it.to_lowercase()),
+                other => other,
+            },
+            "coalesce" | "try" => args.into_iter().find(|it| !it.is_null()).unwrap_or(Json::Null),
+            "merge" => {
+                let maps = args.into_iter().filter_map(|it| match it {
+                    Json::Object(map) => Some(map),
+                    _ => None,
+                });
+                Json::Object(maps.flatten().collect())
+            }
+            "format" => {
+                let mut text = first.as_str().unwrap_or_default().to_owned();
+                for it in args.iter().skip(1) {
+                    let it = it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+                    text = text.replacen("%s", &it, 1);
+                }
+                Json::from(text)
+            }
+            other => Json::from(format!("${{{}}}", variable_name(other))),
         }
     }
 
@@ -329,16 +353,13 @@ impl Scope {
             Expression::Variable(it) => path.push(it.to_string()),
             Expression::Traversal(it) => {
                 path.push(self.root(&it.expr));
-                path.extend(it.operators.iter().filter_map(|it| {
-                    match it.value() {
-                        TraversalOperator::GetAttr(it) => Some(it.to_string()),
-                        TraversalOperator::Index(it) => match it {
-                            Expression::String(it) => Some(it.value().clone()),
-                            other => Some(self.text(other, depth + 1))
-                                .filter(|it| it.parse::<u32>().is_err()),
-                        },
-                        _ => None,
-                    }
+                path.extend(it.operators.iter().filter_map(|it| match it.value() {
+                    TraversalOperator::GetAttr(it) => Some(it.to_string()),
+                    TraversalOperator::Index(it) => match it {
+                        Expression::String(it) => Some(it.value().clone()),
+                        other => Some(self.text(other, depth + 1)),
+                    },
+                    _ => None,
                 }));
             }
             _ => {}
@@ -346,12 +367,19 @@ impl Scope {
         if path.first().is_some_and(|it| it == "data") {
             path.remove(0);
         }
+        // Which instance of a resource does not matter; which entry of a list does.
+        if !["var", "local", "each"].iter().any(|own| path.first().is_some_and(|it| it == own)) {
+            path.retain(|it| it.parse::<u32>().is_err());
+        }
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
         let last = names.last().copied().unwrap_or("value");
         let unknown = || Json::from(format!("${{{}}}", variable_name(last)));
         let inside = |value: &Json, rest: &[&str]| {
             rest.iter()
-                .try_fold(value.clone(), |value, name| value.get(*name).cloned())
+                .try_fold(value.clone(), |value, name| match (&value, name.parse::<usize>()) {
+                    (Json::Array(list), Ok(at)) => list.get(at).cloned(),
+                    _ => value.get(*name).cloned(),
+                })
                 .unwrap_or_else(unknown)
         };
         match names.as_slice() {
@@ -363,7 +391,7 @@ impl Scope {
                 Some(it) => inside(&self.json(it, depth + 1), rest),
                 None => unknown(),
             },
-            ["each", "key"] => {
+            ["each", "key"] | ["count", "index"] => {
                 self.each.as_ref().map_or_else(unknown, |it| Json::from(it.0.clone()))
             }
             ["each", "value", rest @ ..] => {
