@@ -1,6 +1,8 @@
 //! Every shipped manifest: applied, there is nothing left to do; whatever one field a colleague
 //! changes is named by drift and mended by apply; destroy leaves what was there before.
 
+#[path = "convergence/credentials.rs"]
+mod credentials;
 #[path = "common/life.rs"]
 mod life;
 #[path = "convergence/meaning.rs"]

@@ -60,6 +60,7 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
             name: "Edge01".into(),
             kind: kind.rsplit('/').next().unwrap_or_default().into(),
             distribution: Some(distribution.into()),
+            issuer: false,
             location: "westeurope".into(),
             secrets: vec![SeedSecret {
                 at: "azureml".into(),

@@ -406,6 +406,7 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
             kind: spec.cluster.kind.as_str().to_owned(),
             distribution: spec.cluster.distribution.clone(),
             location: LOCATION.to_owned(),
+            issuer: !spec.federated_identity_credentials.is_empty(),
             secrets,
         });
         for compute in &spec.computes {

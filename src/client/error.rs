@@ -268,12 +268,13 @@ impl ApiError {
 pub(super) const SIGN_IN_FAILED: &str = "SignInFailed";
 
 /// Codes that mean: something else runs, wait. The text next to them varies by provider.
-const BUSY: [&str; 5] = [
+const BUSY: [&str; 6] = [
     "AnotherOperationInProgress",
     "RetryableErrorDueToAnotherOperation",
     "OperationInProgress",
     "ConcurrentOperationInProgress",
     "EtagMismatch",
+    "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity",
 ];
 
 /// 404s that do not speak of the resource asked for.

@@ -23,13 +23,15 @@ pub struct Found {
     pub computes: Vec<(ArmId, Json)>,
     /// What the other parts of a manifest asked for.
     pub lists: Lists,
+    /// The cluster.
+    pub cluster: Json,
 }
 
 impl Found {
     /// What the parts of a manifest are read by.
     #[must_use]
     pub fn around(&self) -> Around<'_> {
-        Around { computes: &self.computes }
+        Around { cluster: &self.cluster, computes: &self.computes }
     }
 }
 

@@ -28,6 +28,19 @@ pub(super) fn state(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> 
     })
 }
 
+/// Whether the issuer of a federated identity credential is known.
+pub(super) fn issuer(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+    let kind = node.resource.kind();
+    let live = world.snapshot.of(key);
+    Some(match kind.readiness(&kind.want(world.snapshot), &live) {
+        Readiness::NeedsHuman(_) => Found::wrong(
+            "the cluster names no OIDC issuer",
+            "turn it on: az aks update --enable-oidc-issuer, or az connectedk8s update --enable-oidc-issuer; or write the issuer",
+        ),
+        _ => Found::pass(),
+    })
+}
+
 /// Companions that were made to refuse keys, which the extension uses.
 pub(super) fn local_auth(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
     let document = world.snapshot.document(key)?;

@@ -160,6 +160,7 @@ pub(super) const RULES: &[Rule] = &[
     // Azure
     each("not-registered", By::Doctor, (REGISTRATIONS, ""), &[], registrations::state),
     each("identity-missing", By::Doctor, (&[KindName::ManagedIdentity], ""), &[], registrations::state),
+    each("oidc-issuer-missing", By::Doctor, (&[KindName::FederatedIdentityCredential], "/properties/issuer"), &[], registrations::issuer),
     each("rights-missing", By::Doctor, (KindName::ALL, ""), &["permissions"], rights::judge),
     on("provider-not-declared", By::Doctor, always, &[], registrations::undeclared),
     on("cluster-unreachable", By::Both, always, &[], access::connection),
@@ -233,6 +234,7 @@ pub(super) const RULES: &[Rule] = &[
     each("compute-not-ready", By::Verify, (&[KindName::Compute], "/properties"), &[], verify::ready),
     each("compute-identity-missing", By::Verify, (&[KindName::Compute], "/identity"), &[], verify::identity),
     each("role-assignment-missing", By::Verify, (&[KindName::RoleAssignment], "/properties"), &[], verify::ready),
+    each("credential-missing", By::Verify, (&[KindName::FederatedIdentityCredential], "/properties"), &[], verify::ready),
     on("cluster-not-looked-at", By::Doctor, azure_only, &[], inside::azure_only),
     on("cluster-not-looked-at", By::Verify, installs, &[], inside::not_looked_at),
     on("health-report", By::Verify, installed, &["health", "health-2021"], inside::report),

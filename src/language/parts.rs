@@ -131,11 +131,45 @@ pub struct RoleAssignment {
     pub scope: String,
 }
 
+/// The trust of a managed identity in a service account of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FederatedIdentityCredential {
+    /// Its name below the identity; one that begins with `amlplan-CLUSTER-` is removed when it is
+    /// no longer declared.
+    #[schemars(example = "amlplan-edge-01-train")]
+    pub name: String,
+    /// Resource id of the user-assigned identity.
+    #[schemars(
+        example = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1"
+    )]
+    pub identity: String,
+    /// The service account whose pods act as it.
+    pub service_account: ServiceAccount,
+    /// Issuer of the cluster's tokens; default: read from the cluster's OIDC profile.
+    #[serde(default)]
+    pub issuer: Option<String>,
+    /// What the tokens are for, one; default: Entra's audience in the cloud.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+}
+
+/// A service account of Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
 impl super::Cluster {
     /// Ids of the managed identities that it names, as they are written.
     #[must_use]
     pub fn identities(&self) -> Vec<&str> {
         let of_computes = self.computes.iter().flat_map(|it| &it.identity.user_assigned_identities);
-        of_computes.map(String::as_str).collect()
+        let own = self.federated_identity_credentials.iter().map(|it| &it.identity);
+        of_computes.chain(own).map(String::as_str).collect()
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Pointer, Secret};
 use crate::source::{Diagnostic, Place, Severity};
 
 use super::node::Node;
-use super::parts::{Compute, InstanceType, RoleAssignment};
+use super::parts::{Compute, FederatedIdentityCredential, InstanceType, RoleAssignment};
 
 pub use super::setting::{ProtectedSetting, SecretKey, Setting, VaultSecret};
 
@@ -153,6 +153,9 @@ pub struct Cluster {
     /// Role assignments.
     #[serde(default)]
     pub role_assignments: Vec<RoleAssignment>,
+    /// Federated identity credentials: service accounts whose pods act as a managed identity.
+    #[serde(default)]
+    pub federated_identity_credentials: Vec<FederatedIdentityCredential>,
     /// What not to watch and what not to destroy.
     #[serde(default)]
     pub lifecycle: Lifecycle,
@@ -176,6 +179,7 @@ impl Cluster {
             computes: Vec::new(),
             instance_types: Vec::new(),
             role_assignments: Vec::new(),
+            federated_identity_credentials: Vec::new(),
             lifecycle: Lifecycle::default(),
             drift: super::Drift::default(),
         }

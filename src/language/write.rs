@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::DriftIgnore;
-use super::parts::{Compute, IdentityType, InstanceType, Quantity};
+use super::parts::{Compute, FederatedIdentityCredential, IdentityType, InstanceType, Quantity};
 use super::spec::{
     Access, Cloud, CloudName, Cluster, Extension, ProtectedSetting, Scc, SccMethod, Setting,
 };
@@ -195,6 +195,8 @@ impl Writer {
             Yaml::Map(role)
         });
         list("roleAssignments", roles.collect());
+        let credentials = it.federated_identity_credentials.iter().map(|it| self.credential(it));
+        list("federatedIdentityCredentials", credentials.collect());
         let mut lifecycle = Entries::new();
         for (key, list) in [
             ("ignoreChanges", &it.lifecycle.ignore_changes),
@@ -344,6 +346,21 @@ impl Writer {
         let default = &it.default_instance_type;
         default.iter().for_each(|it| self.put(&mut compute, "defaultInstanceType", it));
         Yaml::Map(compute)
+    }
+
+    fn credential(&self, it: &FederatedIdentityCredential) -> Yaml {
+        let mut entries = Entries::new();
+        self.put(&mut entries, "name", &it.name);
+        self.put(&mut entries, "identity", &it.identity);
+        let mut account = Entries::new();
+        self.put(&mut account, "namespace", &it.service_account.namespace);
+        self.put(&mut account, "name", &it.service_account.name);
+        entries.push(("serviceAccount".into(), Yaml::Map(account)));
+        it.issuer.iter().for_each(|it| self.put(&mut entries, "issuer", it));
+        if !it.audiences.is_empty() {
+            entries.push(("audiences".into(), self.texts(&it.audiences)));
+        }
+        Yaml::Map(entries)
     }
 
     fn instance_type(&self, it: &InstanceType) -> Yaml {

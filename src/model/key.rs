@@ -58,6 +58,8 @@ kind_names! {
     Compute = "compute",
     /// A role assignment.
     RoleAssignment = "role_assignment",
+    /// The trust of a managed identity in a service account of the cluster.
+    FederatedIdentityCredential = "federated_identity_credential",
     /// The Azure resource of the cluster; read only.
     Cluster = "cluster",
     /// An Azure ML workspace; read only.

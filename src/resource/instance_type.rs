@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::about::below;
-use super::graph::{Builder, ClusterAccess};
+use super::graph::{Builder, ClusterAccess, Desired};
 use super::orphans::{Search, text};
 use super::part::{Around, Lists};
 use super::{
@@ -87,7 +87,7 @@ impl super::part::Part for Part {
         cluster.instance_types = found.filter_map(declared).collect();
     }
 
-    fn lists(&self, _: &ClusterAccess) -> Vec<Read> {
+    fn lists(&self, _: &Desired, _: &str, _: &ClusterAccess) -> Vec<Read> {
         vec![InstanceType::all()]
     }
 

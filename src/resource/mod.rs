@@ -7,6 +7,7 @@ mod about;
 mod companion;
 mod compute;
 mod extension;
+mod federated_identity_credential;
 pub mod fields;
 pub mod graph;
 mod instance_type;
@@ -32,6 +33,7 @@ pub use about::{About, Family};
 pub use companion::Companion;
 pub use compute::{Compute, ComputeIdentity, workspace_options};
 pub use extension::{Companions, Extension, FINGERPRINT_PREFIX};
+pub use federated_identity_credential::FederatedIdentityCredential;
 pub use fields::{FieldChange, Rules};
 pub use instance_type::InstanceType;
 pub use live::{Live, Read, ReadError, Snapshot};
@@ -307,6 +309,9 @@ resources! {
     InstanceType(InstanceType) { InstanceType: instance_type::ABOUT },
     Compute(Compute) { Compute: compute::ABOUT },
     RoleAssignment(RoleAssignment) { RoleAssignment: role_assignment::ABOUT },
+    FederatedIdentityCredential(FederatedIdentityCredential) {
+        FederatedIdentityCredential: federated_identity_credential::ABOUT
+    },
     ReadOnly(ReadOnly) {
         Cluster: read_only::CLUSTER,
         Workspace: read_only::WORKSPACE,
@@ -315,8 +320,12 @@ resources! {
 }
 
 /// What parts of the manifest mean beside their resources, in the order in which they are made.
-pub const PARTS: &[&dyn part::Part] =
-    &[&instance_type::Part, &compute::Part, &role_assignment::Part];
+pub const PARTS: &[&dyn part::Part] = &[
+    &instance_type::Part,
+    &compute::Part,
+    &role_assignment::Part,
+    &federated_identity_credential::Part,
+];
 
 impl Resource {
     /// Every secret it sends, so that contents can be filled in after loading a saved plan.

@@ -49,7 +49,7 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
     let mut wanted = BTreeSet::new();
     let mut shared = BTreeSet::new();
     for (scope, cluster) in clusters(desired, live) {
-        let parts = PARTS.iter().flat_map(|it| it.lists(cluster));
+        let parts = PARTS.iter().flat_map(|it| it.lists(desired, scope, cluster));
         for read in parts.chain([extensions(&cluster.id), group(&cluster.id)]) {
             let asks = match read.api() {
                 Api::Kubernetes => cluster.kubernetes,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{Builder, ClusterAccess};
+use super::graph::{Builder, ClusterAccess, Desired};
 use super::orphans::Search;
 use super::{Key, Read, Resource};
 use crate::language::Cluster;
@@ -33,6 +33,8 @@ pub struct AzForm {
 
 /// What an import has read already.
 pub struct Around<'a> {
+    /// The cluster.
+    pub cluster: &'a Json,
     /// Its computes, each with the id of its workspace.
     pub computes: &'a [(ArmId, Json)],
 }
@@ -56,7 +58,7 @@ pub trait Part: Sync {
     fn take(&self, _around: &Around<'_>, _lists: &Lists, _cluster: &mut Cluster) {}
 
     /// The lists in which things of it stand that nobody declares.
-    fn lists(&self, _access: &ClusterAccess) -> Vec<Read> {
+    fn lists(&self, _desired: &Desired, _scope: &str, _access: &ClusterAccess) -> Vec<Read> {
         Vec::new()
     }
 

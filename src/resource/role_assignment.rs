@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::compute::workspace_options;
-use super::graph::{Builder, ClusterAccess, shared_key};
+use super::graph::{Builder, ClusterAccess, Desired, shared_key};
 use super::orphans::{Search, text};
 use super::part::{Around, AzForm, Lists, word};
 use super::{
@@ -180,7 +180,7 @@ impl super::part::Part for Part {
         }
     }
 
-    fn lists(&self, access: &ClusterAccess) -> Vec<Read> {
+    fn lists(&self, _: &Desired, _: &str, access: &ClusterAccess) -> Vec<Read> {
         vec![all(access.id.subscription())]
     }
 

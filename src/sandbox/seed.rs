@@ -51,6 +51,8 @@ pub struct SeedCluster {
     pub distribution: Option<String>,
     /// Region name.
     pub location: String,
+    /// Whether it issues tokens that others can check.
+    pub issuer: bool,
     /// The Secrets the manifest refers to.
     pub secrets: Vec<SeedSecret>,
 }
@@ -299,6 +301,9 @@ fn cluster_body(
     let distribution = distribution.or(cluster.distribution.as_deref()).unwrap_or("generic");
     let properties = &mut body["properties"];
     properties["kubernetesVersion"] = json!(version);
+    if cluster.issuer {
+        properties["oidcIssuerProfile"] = json!({"enabled": true});
+    }
     if !clusters::is_aks(id) {
         properties["connectivityStatus"] = json!(connectivity);
         properties["distribution"] = json!(distribution);

@@ -119,7 +119,7 @@ pub(crate) async fn wait(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-async fn registered(sandbox: &Sandbox, namespace: &str) {
+pub(crate) async fn registered(sandbox: &Sandbox, namespace: &str) {
     send(sandbox, "POST", &format!("{S}/providers/{namespace}/register"), None).await;
     wait(200).await;
 }

@@ -5,7 +5,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
-use crate::tests::{Got, RG, S, aks, arc, get, install, of, seeded, send, set, wait};
+use crate::tests::{Got, RG, S, aks, arc, get, install, of, registered, seeded, send, set, wait};
 use crate::{Access, Deed, FAULT_HEADER, Place, Sandbox, SandboxError, Seed};
 
 fn code(got: &Got) -> (u16, &str) {
@@ -58,6 +58,34 @@ async fn arm_checks_in_its_order_and_names_what_is_wrong() {
         let got = send(&sandbox, method, &url, None).await;
         assert_eq!(code(&got), expected, "{method} {url}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_takes_twenty_credentials_of_different_subjects() {
+    let sandbox = seeded("");
+    let identity = format!("{RG}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i");
+    registered(&sandbox, "Microsoft.ManagedIdentity").await;
+    send(&sandbox, "PUT", &identity, Some(json!({"location": "westeurope"}))).await;
+    let put = async |name: &str, subject: &str| {
+        let properties = json!({"issuer": "https://oidc.example.com/", "subject": subject,
+            "audiences": ["api://AzureADTokenExchange"]});
+        let url = format!("{identity}/federatedIdentityCredentials/{name}");
+        send(&sandbox, "PUT", &url, Some(json!({"properties": properties}))).await
+    };
+    assert_eq!(code(&put("first", "a").await), (201, ""));
+    assert_eq!(code(&put("first", "b").await), (200, ""));
+    assert_eq!(code(&put("second", "b").await), (409, "Conflict"));
+    assert_eq!(code(&put("no", "c").await), (400, "BadRequest"));
+    assert_eq!(code(&put("empty", "").await), (400, "BadRequest"));
+    for number in 1..20 {
+        assert_eq!(code(&put(&format!("more-{number}"), &number.to_string()).await), (201, ""));
+    }
+    let got = put("too-many", "z").await;
+    assert!(
+        got.status == 400 && got.body["error"]["message"].to_string().contains("20"),
+        "{}",
+        got.body
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,7 @@ fn cluster(name: &str, distribution: &str) -> SeedCluster {
         name: name.into(),
         kind: "connectedClusters".into(),
         distribution: Some(distribution.into()),
+        issuer: false,
         location: "westeurope".into(),
         secrets: vec![],
     }

@@ -97,14 +97,15 @@ impl Wanted {
             (cluster, clients) = self.reach(Some(tenant.into()), context).await?;
             live = Reading::of(&cluster, &clients).cluster(&self.id).await;
         }
-        if live.map_err(failed)?.is_none() {
+        let Some(document) = live.map_err(failed)? else {
             let message = format!("there is no cluster `{}`, or you may not read it", self.id);
             return Err(Diagnostic::error("missing-cluster", message)
                 .with_help("check the id: `az resource list` shows the ids of your clusters")
                 .into());
-        }
+        };
         let reading = Reading::of(&cluster, &clients);
-        let found = reading.all(&self.id, &self.workspaces, &mut cluster, context).await?;
+        let found =
+            reading.all(&self.id, document, &self.workspaces, &mut cluster, context).await?;
         Ok(One { found, cluster, clients, profile: self.profile })
     }
 
@@ -242,11 +243,12 @@ impl<'a> Reading<'a> {
     async fn all(
         &self,
         id: &ArmId,
+        document: Json,
         workspaces: &[ArmId],
         cluster: &mut Cluster,
         context: &Context,
     ) -> Result<Found, Failure> {
-        let mut found = Found::default();
+        let mut found = Found { cluster: document, ..Found::default() };
         let extensions = self
             .list(format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)
             .await?;

@@ -25,6 +25,7 @@ fn every_code_has_its_verdict() {
         (409, "ScopeLocked", Conflict),
         (409, "RoleAssignmentExists", Conflict),
         (409, "AnotherOperationInProgress", InProgress),
+        (409, "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity", InProgress),
         (409, "OperationNotAllowed", InProgress),
         (412, "PreconditionFailed", Conflict),
         (429, "TooManyRequests", Throttled),

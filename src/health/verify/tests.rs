@@ -321,8 +321,12 @@ pub(in crate::health) fn what_is_declared_has_to_be_there() {
         "instanceTypes": [{"name": "big", "resources": {"requests": {"cpu": "1", "memory": "1Gi"},
             "limits": {"cpu": "1", "memory": "1Gi"}}}],
         "roleAssignments": [{"principal": "00000000-0000-0000-0000-0000000000aa", "role": "AcrPull", "scope": id}],
+        "federatedIdentityCredentials": [{"name": "train", "issuer": "https://oidc.example.com/",
+            "identity": format!("{id}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"),
+            "serviceAccount": {"namespace": "ml-jobs", "name": "default"}}],
     }));
     let codes = [
+        "credential-missing",
         "namespace-not-ready",
         "companion-not-ready",
         "instance-type-missing",

@@ -14,6 +14,10 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             typed(view, &at, id, "Microsoft.ManagedIdentity/userAssignedIdentities", found);
         }
     }
+    for (index, it) in view.cluster.federated_identity_credentials.iter().enumerate() {
+        let at = format!("/federatedIdentityCredentials/{index}/identity");
+        typed(view, &at, &it.identity, catalog::ArmType::IDENTITIES.name, found);
+    }
     for (index, assignment) in view.cluster.role_assignments.iter().enumerate() {
         let at = format!("/roleAssignments/{index}");
         scope(view, &format!("{at}/scope"), &assignment.scope, found);

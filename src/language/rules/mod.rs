@@ -4,6 +4,7 @@
 //! `amlplan explain CODE` prints.
 
 mod certificates;
+mod credentials;
 mod identities;
 mod ids;
 mod instances;
@@ -44,6 +45,7 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
         names::check(view, trust, &mut found);
         ids::check(view, &mut found);
         identities::check(view, &mut found);
+        credentials::check(view, &mut found);
         instances::check(view, &mut found);
         openshift::check(view, &mut found);
         versions::check(view, &mut found);
@@ -54,11 +56,17 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
         }
         certificates::check(view, now, &mut certificates, &mut found);
         found.retain(|it| doubtful.is_none_or(|own| own.is_sound(it)));
-        all.extend(found.into_iter().filter(|it| {
-            let place = it.labels.first().map(|it| &it.place);
-            let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));
-            place.is_none() || seen.insert((it.code, it.message.clone(), place))
-        }));
+        all.extend(found);
     }
+    let mut found = Diagnostics::new();
+    let doubtful = manifest.doubtful.iter().map(|it| &it.declared);
+    credentials::across(manifest.clusters.iter().chain(doubtful), &mut found);
+    found.retain(|it| manifest.doubtful.iter().all(|own| own.is_sound(it)));
+    all.extend(found);
+    all.retain(|it| {
+        let place = it.labels.first().map(|it| &it.place);
+        let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));
+        place.is_none() || seen.insert((it.code, it.message.clone(), place))
+    });
     all
 }

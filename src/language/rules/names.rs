@@ -37,7 +37,7 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }
 
-const LABEL_HELP: &str =
+pub(super) const LABEL_HELP: &str =
     "use lower-case letters, digits and hyphens, with a letter or digit at both ends, 63 at most";
 
 fn azure(view: View<'_>, found: &mut Diagnostics) {

@@ -36,6 +36,10 @@ pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
 
 pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
     generic::patch(world, ask)?;
+    if let Some(mut body) = world.body(&ask.id).cloned() {
+        issue(world, &ask.id, &mut body);
+        world.put(&ask.id, body);
+    }
     Ok(Reply::ok(turn_etag(world, &ask.id)))
 }
 
@@ -81,10 +85,24 @@ pub(crate) fn turn_etag(world: &mut World, id: &str) -> Json {
     stored.body.clone()
 }
 
+/// Names the issuer of a cluster's tokens where it is turned on ("Azure REST: oidcIssuerProfile").
+fn issue(world: &World, id: &str, body: &mut Json) {
+    let location = region(&body["location"]);
+    let profile = &mut body["properties"]["oidcIssuerProfile"];
+    if profile["enabled"] != true {
+        return;
+    }
+    let (member, host) = if is_aks(id) { ("issuerURL", "aks") } else { ("issuerUrl", "arc") };
+    let (tenant, own) = (world.tenant(), world.guid(&format!("issuer {id}")));
+    profile[member] =
+        json!(format!("https://{location}.oic.prod-{host}.azure.com/{tenant}/{own}/"));
+}
+
 /// Gives a cluster the read-only members of a healthy one.
 pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
     let (name, location) = (id::last_segment(id), region(&body["location"]));
     fill(&mut body["properties"], providers::defaults(&id::type_of(id)));
+    issue(world, id, body);
     if !is_aks(id) {
         let stamp = world.stamp();
         fill(

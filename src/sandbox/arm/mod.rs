@@ -12,6 +12,7 @@ pub(crate) mod generic;
 mod graph;
 pub(crate) mod groups;
 mod heartbeat;
+mod identities;
 mod kql;
 mod log_analytics;
 mod messaging;

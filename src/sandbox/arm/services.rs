@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::answer::{Ask, matches, method_not_allowed, not_found};
 use super::heartbeat::heard;
-use super::{clusters, extensions, generic, log_analytics, messaging, ml, providers};
+use super::{clusters, extensions, generic, identities, log_analytics, messaging, ml, providers};
 use crate::state::world::World;
 use crate::vault;
 use crate::wire::{Answer, Reply};
@@ -91,6 +91,11 @@ const SERVICES: &[Service] = &[
             vault::settle(world, &ask.id);
             Ok(Reply::ok(world.body(&ask.id).cloned().unwrap_or_default()))
         },
+        ..PLAIN
+    },
+    Service {
+        kind: "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials",
+        put: identities::put_credential,
         ..PLAIN
     },
     Service { kind: "microsoft.operationalinsights/workspaces", put: log_analytics::put, ..PLAIN },

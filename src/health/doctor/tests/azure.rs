@@ -286,6 +286,17 @@ pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
         Status::Pass,
         "",
     );
+    let identity = store("Microsoft.ManagedIdentity/userAssignedIdentities");
+    let credential = json!([{"name": "train", "identity": identity,
+        "serviceAccount": {"namespace": "ml-jobs", "name": "default"}}]);
+    let trusts = World::good(true).declare("/federatedIdentityCredentials", credential);
+    expect(&trusts, "oidc-issuer-missing", Status::Fail, "no OIDC issuer");
+    let issues = trusts.live(
+        "edge/cluster/edge",
+        "/properties/oidcIssuerProfile",
+        json!({"issuerURL": "https://oidc.example.com/"}),
+    );
+    expect(&issues, "oidc-issuer-missing", Status::Pass, "");
     let held = |role: &str| json!([{"properties": {"principalId": "P9", "roleDefinitionId": format!("/x/{}", crate::catalog::role(role).unwrap())}}]);
     let roles = format!("roles {}", store(REGISTRY));
     let made = world().live("edge/compute/c", "/identity/principalId", json!("p9"));
