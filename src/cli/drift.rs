@@ -18,7 +18,7 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     let earlier = args.baseline.as_deref().map(baseline).transpose()?;
     let mut observed = context.observe_all(&args.files.files, &[], false).await?;
     let plan = context.plan(&mut observed, Mode::Apply).await;
-    let probes = health::verify::probes(&observed.desired);
+    let probes = health::verify::probes(&observed.desired, &observed.live);
     let probed = verify::probe(probes, &observed.clients, context).await;
     let mut health =
         health::verify::checks(&observed.desired, &observed.live, &probed, context.now());

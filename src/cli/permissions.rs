@@ -50,7 +50,7 @@ fn needed(desired: &Desired, purpose: Purpose) -> Rights {
         probes.extend(health::doctor::probes(desired, &Snapshot::default()));
     }
     if matches!(purpose, Purpose::Drift | Purpose::Apply) {
-        probes.extend(health::verify::probes(desired));
+        probes.extend(health::verify::probes(desired, &Snapshot::default()));
     }
     for probe in probes {
         rights.add_read(&probe.scope, &probe.read);

@@ -268,7 +268,7 @@ impl Run<'_> {
             let desired = stage.desired.part(&open);
             let clients = stage.clients.clone();
             let looked = Observed { desired, clients, live, warnings: Vec::new() };
-            let probes = health::verify::probes(&looked.desired);
+            let probes = health::verify::probes(&looked.desired, &looked.live);
             let probed = probe(probes, &looked.clients, self.context).await;
             let findings =
                 health::verify::checks(&looked.desired, &looked.live, &probed, self.context.now());

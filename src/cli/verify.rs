@@ -34,8 +34,12 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
     let deadline = args.wait.map(clock::after);
     let mut told = String::new();
     let mut report = loop {
-        let probed =
-            probe(health::verify::probes(&observed.desired), &observed.clients, context).await;
+        let probed = probe(
+            health::verify::probes(&observed.desired, &observed.live),
+            &observed.clients,
+            context,
+        )
+        .await;
         let findings =
             health::verify::checks(&observed.desired, &observed.live, &probed, context.now());
         let report = Report { command: "verify", findings, ..Report::default() };

@@ -15,8 +15,8 @@ use crate::resource::{ComputeIdentity, InstanceType, Kind, Readiness, Resource, 
 
 /// What `verify` wants to read beside the resources themselves.
 #[must_use]
-pub fn probes(desired: &Desired) -> Vec<Probe> {
-    rules::probes(By::Verify, desired, &Snapshot::default())
+pub fn probes(desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
+    rules::probes(By::Verify, desired, snapshot)
 }
 
 /// Checks whether everything that the manifest declares works. Nothing that could not be read

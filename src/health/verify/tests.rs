@@ -178,7 +178,7 @@ pub(in crate::health) fn azure_only_skips_the_inside_of_the_cluster_and_says_so(
     let desired = desired(
         json!({"cluster": {"type": "connectedClusters", "name": "edge", "access": "azureOnly"}}),
     );
-    assert!(probes(&desired).is_empty());
+    assert!(probes(&desired, &Snapshot::default()).is_empty());
     let world = snapshot(&desired, &[(EXT, installed()), ("edge/cluster/edge", arc())]);
     let found = checks(&desired, &world, &Probed::default(), Timestamp::UNIX_EPOCH);
     let skipped = worst(&found, "cluster-not-looked-at").unwrap();
