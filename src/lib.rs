@@ -23,7 +23,7 @@ mod render;
 mod resource;
 mod source;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzz")]
 pub use cli::fuzz;
 pub use cli::main;
 

@@ -94,6 +94,28 @@ async fn clients_find_their_way_from_the_metadata_to_the_subscriptions() {
     }
 }
 
+#[test]
+fn every_sandbox_command_takes_its_world_by_either_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |words: &[&str]| amlplan(folder.path()).args(words).output().expect("runs");
+    fs::write(folder.path().join("cluster.yaml"), AKS).expect("a manifest");
+    text(&run(&["plan", "--sandbox=x.json"]), &[0]);
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/ml-rg");
+    for (name, tag) in [("--sandbox", "one"), ("--state", "two")] {
+        let state = format!("{name}=x.json");
+        text(
+            &run(&["sandbox", "set", &group, &format!("/tags={{\"{tag}\": \"1\"}}"), &state]),
+            &[0],
+        );
+        assert!(text(&run(&["sandbox", "show", "--json", &state]), &[0]).contains(tag));
+    }
+    text(&run(&["sandbox", "show", "--sandbox=x.json", "--state=y.json"]), &[1]);
+    text(&run(&["sandbox", "delete", &group, "--sandbox=x.json"]), &[0]);
+    assert!(!text(&run(&["sandbox", "show", "--json", "--sandbox=x.json"]), &[0]).contains("two"));
+    text(&run(&["sandbox", "reset", "--sandbox=x.json"]), &[0]);
+    assert!(!folder.path().join("x.json").exists() && !folder.path().join(".amlplan").exists());
+}
+
 #[tokio::test]
 async fn a_stop_keeps_the_world() {
     let folder = tempfile::tempdir().expect("a folder");

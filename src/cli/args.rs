@@ -458,9 +458,9 @@ pub(super) struct CompletionArgs {
 pub(super) struct SandboxArgs {
     #[command(subcommand)]
     pub(super) command: SandboxCommand,
-    /// The simulator's state
-    #[arg(long, global = true, value_name = "FILE", default_value = ".amlplan/sandbox.json")]
-    pub(super) state: PathBuf,
+    /// The simulator's state, else .amlplan/sandbox.json; `--sandbox=FILE` says the same
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -519,7 +519,7 @@ pub(super) struct ServeArgs {
     /// Serve HTTPS with a certificate authority of its own
     #[arg(long)]
     pub(super) tls: bool,
-    /// A world that differs from the default one
+    /// A world that differs from the default one; `--sandbox-world FILE` says the same
     #[arg(long, value_name = "FILE")]
     pub(super) world: Option<PathBuf>,
     /// Take as long as Azure does

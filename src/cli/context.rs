@@ -59,13 +59,17 @@ pub(super) fn now() -> jiff::Timestamp {
 
 impl Context {
     /// `access` is what the command means to do with the simulated world.
-    pub(super) fn new(global: &Global, out: Output, access: Access) -> Result<Self, Failure> {
+    pub(super) fn new(
+        global: &Global,
+        out: Output,
+        interrupts: Interrupts,
+        access: Access,
+    ) -> Result<Self, Failure> {
         let open = |state: &PathBuf| {
             Sandbox::open(Some(state), global.sandbox_world.as_deref(), access)
                 .map_err(|it| Failure::error("sandbox-state", it.to_string()))
         };
         let sandbox = global.sandbox.as_ref().map(open).transpose()?;
-        let interrupts = Interrupts::default();
         let select = Selection::default();
         Ok(Self {
             global: global.clone(),

@@ -7,7 +7,7 @@ mod drift;
 mod evidence;
 mod exit;
 mod explain;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod graph;
 mod import;
@@ -38,6 +38,7 @@ use args::{
 use context::Context;
 use exit::{Exit, Failure};
 use shared::Global;
+use signals::Interrupts;
 
 use crate::source::Diagnostic;
 
@@ -59,7 +60,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => explain::completions(args, &out),
         Command::Man { folder } => explain::man(folder),
         Command::Init(args) => init::run(args, &out),
-        Command::Sandbox(args) => sandbox::run(args, &out),
+        Command::Sandbox(args) => sandbox::run(args, &cli.global, &out),
         Command::Plan(_)
         | Command::Apply(_)
         | Command::Destroy(_)
@@ -70,7 +71,7 @@ pub fn main() -> ExitCode {
         | Command::Report(_)
         | Command::Graph(_)
         | Command::Show(_)
-        | Command::Import(_) => with_runtime(&cli, &out),
+        | Command::Import(_) => interruptible(cli, &out),
     };
     match run {
         Ok(exit) => out.end(exit).code(),
@@ -89,8 +90,44 @@ fn usage(told: &clap::Error) -> ExitCode {
     if wrong || !written { Exit::Error.code() } else { Exit::Done.code() }
 }
 
+/// Does the work on a thread of its own, so that being asked to stop is noticed whatever the work
+/// waits for: a lock, a pipe, a name server.
+fn interruptible(cli: Cli, out: &exit::Output) -> Result<Exit, Failure> {
+    let failed = |it: std::io::Error| Failure::error("runtime", format!("cannot start: {it}"));
+    let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let interrupts = Interrupts::default();
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let (own, asked) = (out.clone(), interrupts.clone());
+    let work = move || drop(done.send(with_runtime(&cli, own, asked)));
+    signals.map_err(failed)?.block_on(async {
+        let worked = async {
+            let thread = std::thread::Builder::new().stack_size(STACK).spawn(work);
+            let thread = thread.map_err(failed)?;
+            match (ended.await, thread) {
+                (Ok(ended), _) => ended,
+                (Err(_), thread) => match thread.join() {
+                    Err(panic) => std::panic::resume_unwind(panic),
+                    Ok(()) => Err(Failure::error("runtime", "the command gave no answer")),
+                },
+            }
+        };
+        tokio::select! {
+            biased;
+            () = interrupts.unseen() => {
+                let message = "interrupted; nothing was changed";
+                let finding = Diagnostic::error("interrupted", message);
+                Err(Failure::findings(Exit::Interrupted, vec![finding]))
+            }
+            ended = worked => ended,
+        }
+    })
+}
+
+/// As much as a main thread has, in bytes.
+const STACK: usize = 8 << 20;
+
 /// Against the simulator time is virtual, so that waiting takes none.
-fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
+fn with_runtime(cli: &Cli, out: exit::Output, interrupts: Interrupts) -> Result<Exit, Failure> {
     let runtime = if cli.global.sandbox.is_some() {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()
     } else {
@@ -102,7 +139,7 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
             Command::Apply(_) | Command::Destroy(_) => Access::Write,
             _ => Access::Read,
         };
-        let mut context = Context::new(&cli.global, out.clone(), access)?;
+        let mut context = Context::new(&cli.global, out, interrupts, access)?;
         context.select = match &cli.command {
             Command::Plan(PlanArgs { files, .. })
             | Command::Destroy(DestroyArgs { files, .. })
@@ -116,16 +153,7 @@ fn with_runtime(cli: &Cli, out: &exit::Output) -> Result<Exit, Failure> {
         };
         // What a part shares with others says something about its own clusters too.
         context.select.shared_too = matches!(cli.command, Command::Doctor(_));
-        let command = run(cli, &context);
-        let result = tokio::select! {
-            biased;
-            () = context.interrupts.unseen() => {
-                let message = "interrupted; nothing was changed";
-                let finding = Diagnostic::error("interrupted", message);
-                Err(Failure::findings(Exit::Interrupted, vec![finding]))
-            }
-            result = command => result,
-        };
+        let result = run(cli, &context).await;
         // What happened in the simulator happened, also when the command failed.
         context.close()?;
         result

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{SandboxArgs, SandboxCommand, ServeArgs};
 use super::context::{env, seed};
 use super::exit::{Exit, Failure, Output};
+use super::shared::{DEFAULT_STATE, Global};
 use crate::language::{self, LoadOptions, Manifest, Secrets};
 use crate::model::{Json, Key};
 use crate::resource::Target;
@@ -16,14 +17,37 @@ fn state_error(error: impl std::fmt::Display) -> Failure {
     Failure::error("sandbox-state", error.to_string())
 }
 
-pub(super) fn run(args: &SandboxArgs, out: &Output) -> Result<Exit, Failure> {
-    let state = &args.state;
+/// A file that two flags may name.
+fn either<'a>(
+    one: &str,
+    first: Option<&'a Path>,
+    two: &str,
+    second: Option<&'a Path>,
+) -> Result<Option<&'a Path>, Failure> {
+    match (first, second) {
+        (Some(first), Some(second)) if first != second => {
+            let message = format!(
+                "{one} names {}, and {two} names {}; they mean the same: give one",
+                first.display(),
+                second.display()
+            );
+            Err(Failure::error("wrong-value", message))
+        }
+        (first, second) => Ok(first.or(second)),
+    }
+}
+
+pub(super) fn run(args: &SandboxArgs, global: &Global, out: &Output) -> Result<Exit, Failure> {
+    let state = either("--state", args.state.as_deref(), "--sandbox", global.sandbox.as_deref())?;
+    let state = state.unwrap_or(Path::new(DEFAULT_STATE));
     match &args.command {
         SandboxCommand::Serve(serve) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             let runtime =
                 runtime.map_err(|it| Failure::error("runtime", format!("cannot start: {it}")))?;
-            return runtime.block_on(self::serve(serve, state, out));
+            let (own, shared) = (serve.world.as_deref(), global.sandbox_world.as_deref());
+            let world = either("--world", own, "--sandbox-world", shared)?;
+            return runtime.block_on(self::serve(serve, state, world, out));
         }
         SandboxCommand::Show { json } => {
             let world = by_hand(state, &[Deed::Show])?;
@@ -123,9 +147,13 @@ fn place(address: &str, object: Option<&str>, files: &[PathBuf]) -> Result<Place
     })
 }
 
-async fn serve(args: &ServeArgs, state: &Path, out: &Output) -> Result<Exit, Failure> {
-    let sandbox =
-        Sandbox::open(Some(state), args.world.as_deref(), Access::Write).map_err(state_error)?;
+async fn serve(
+    args: &ServeArgs,
+    state: &Path,
+    world: Option<&Path>,
+    out: &Output,
+) -> Result<Exit, Failure> {
+    let sandbox = Sandbox::open(Some(state), world, Access::Write).map_err(state_error)?;
     if !args.file.is_empty() {
         sandbox.seed(&seed(&load(&args.file)?));
     }

@@ -12,6 +12,9 @@ use crate::model::{ConfirmedHost, Trust};
 /// Heading of the flags that commands share.
 const SHARED: &str = "Sign-in, simulator and logging";
 
+/// Where the simulator's state lives unless it is named.
+pub(super) const DEFAULT_STATE: &str = ".amlplan/sandbox.json";
+
 /// Shared flags that mean nothing to a command.
 const MEANINGLESS: &[(&[&str], &[&str])] = &[
     (
@@ -51,7 +54,7 @@ pub(super) fn command() -> clap::Command {
 pub(super) struct Global {
     /// Run against the embedded simulator; its state lives in STATE, else .amlplan/sandbox.json
     #[arg(long, global = true, help_heading = SHARED, value_name = "STATE", num_args = 0..=1, require_equals = true,
-          default_missing_value = ".amlplan/sandbox.json")]
+          default_missing_value = DEFAULT_STATE)]
     pub(super) sandbox: Option<PathBuf>,
     /// Describes a simulated world that differs from the default one (docs/sandbox.md)
     #[arg(long, global = true, help_heading = SHARED, value_name = "FILE")]

@@ -1,31 +1,46 @@
 //! Being asked to stop.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// Who sees to it: an apply ends in order, everything else just ends.
+/// What being asked to stop leads to.
 #[derive(Debug, Default)]
-pub(super) struct Interrupts {
-    taken: AtomicBool,
-    asked: watch::Sender<bool>,
+enum Course {
+    /// The program just ends: nothing was changed.
+    #[default]
+    Ends,
+    /// The command ends in order.
+    InOrder,
+    /// The program is about to end; nothing may be begun any more.
+    Ended,
 }
 
+/// Who sees to it: an apply ends in order, everything else just ends. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interrupts(Arc<(Mutex<Course>, watch::Sender<bool>)>);
+
 impl Interrupts {
-    /// From here on the command ends by itself when this turns true.
+    /// From here on the command ends by itself when this turns true; it is true already when the
+    /// program is about to end.
     pub(super) fn take(&self) -> watch::Receiver<bool> {
-        self.taken.store(true, Ordering::Relaxed);
-        self.asked.subscribe()
+        let mut course = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Course::Ends = *course {
+            *course = Course::InOrder;
+        }
+        self.0.1.subscribe()
     }
 
     /// Completes when a command that does not see to it is asked to stop.
     pub(super) async fn unseen(&self) {
         loop {
             asked_to_stop().await;
-            if !self.taken.load(Ordering::Relaxed) {
+            let mut course = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.1.send_replace(true);
+            if let Course::Ends = *course {
+                *course = Course::Ended;
                 return;
             }
-            self.asked.send_replace(true);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 mod clock;
+mod ends;
 mod payloads;
 mod plan_file;
 #[path = "../common/program.rs"]

@@ -40,6 +40,19 @@ const PAYLOADS: [&str; 18] = [
     "\u{115f}\u{3164}\u{ffa0}\u{34f}\u{180e}\u{206a}\u{fff9}\u{10ffff}",
 ];
 
+const FORMATS: [&str; 10] = [
+    "human",
+    "json",
+    "markdown",
+    "junit",
+    "sarif",
+    "github",
+    "azure-pipelines",
+    "gitlab",
+    "prometheus",
+    "html",
+];
+
 /// Characters that act or cannot be seen.
 fn acts(it: char) -> bool {
     (it.is_control() && it != '\n' && it != '\t')
@@ -193,18 +206,7 @@ impl World {
         read(&["plan", "--out", "p.plan"], "human");
         read(&["show", "p.plan"], "human");
         read(&["show", "p.plan", "--json"], "json");
-        for format in [
-            "human",
-            "json",
-            "markdown",
-            "junit",
-            "sarif",
-            "github",
-            "azure-pipelines",
-            "gitlab",
-            "prometheus",
-            "html",
-        ] {
+        for format in FORMATS {
             for command in ["drift", "verify", "doctor"] {
                 read(&[command, "--format", format], format);
             }
@@ -260,21 +262,37 @@ fn no_value_acts_in_any_format() {
 fn a_result_that_cannot_be_written_is_an_error() {
     let world = World::new();
     let mut attack = Attack::new("unwritable output");
-    let plain: [&[&str]; 12] = [
-        &["plan", "--sandbox"],
-        &["plan", "--sandbox", "--json", "--detailed-exitcode"],
-        &["drift", "--sandbox"],
-        &["drift", "--sandbox", "--format", "json"],
-        &["drift", "--sandbox", "--format", "markdown"],
-        &["drift", "--sandbox", "--format", "junit"],
-        &["drift", "--sandbox", "--format", "sarif"],
-        &["drift", "--sandbox", "--format", "github"],
-        &["verify", "--sandbox", "--json"],
-        &["doctor", "--sandbox"],
-        &["explain", "stale-plan"],
-        &["--help"],
-    ];
-    for words in plain {
+    assert_eq!(world.run(&["plan", "--out", "p.plan"]).code, 0);
+    let id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/\
+              Microsoft.Kubernetes/connectedClusters/edge";
+    let mut all: Vec<Vec<&str>> = [
+        "plan --sandbox",
+        "plan --sandbox --json --detailed-exitcode",
+        "plan --as-az",
+        "apply --sandbox --auto-approve",
+        "verify --sandbox --json",
+        "permissions --sandbox",
+        "graph",
+        "graph --format json",
+        "show p.plan",
+        "show p.plan --json",
+        "sandbox show",
+        "sandbox show --json",
+        "doctor --sandbox --network-list",
+        "schema",
+        "completions bash",
+        "explain stale-plan",
+        "--help",
+        "--version",
+    ]
+    .map(|it| it.split(' ').collect())
+    .into();
+    all.push(vec!["import", "--sandbox", "--cluster", id]);
+    for command in ["drift", "verify", "doctor"] {
+        let of = |format| vec![command, "--sandbox", "--format", format];
+        all.extend(FORMATS.into_iter().map(of));
+    }
+    for words in &all {
         for gone in [false, true] {
             let stdout = if gone {
                 let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -295,6 +313,18 @@ fn a_result_that_cannot_be_written_is_an_error() {
             assert_eq!(ran.status.code(), Some(1), "{words:?}: {:?} {err}", ran.status.signal());
             attack.count("ends");
         }
+    }
+    // A full disk is one for files too.
+    let files = FORMATS.map(|it| format!("{it}=/dev/full"));
+    let mut named: Vec<Vec<&str>> = files.iter().map(|it| vec!["drift", "--format", it]).collect();
+    named.push(vec!["plan", "--out", "/dev/full"]);
+    named.push(vec!["plan", "--html", "/dev/full"]);
+    named.push(vec!["import", "--cluster", id, "--out", "/dev/full"]);
+    for words in named {
+        let ran = world.run(&words);
+        assert_eq!(ran.code, 1, "{words:?}: {}", ran.err);
+        assert!(ran.err.contains("/dev/full"), "{words:?}: {}", ran.err);
+        attack.count("files");
     }
     for typo in
         [&["plan", "--no-such-flag"][..], &["drift", "--format", "nonsense"], &["dift"], &[]]

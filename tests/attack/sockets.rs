@@ -43,19 +43,25 @@ const ENDS: [i32; 4] = [0, 1, 3, 7];
 const RUNS: usize = 6;
 
 /// A served world that outlives its server.
-struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
     server: Option<Server>,
     url: String,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with("{}")
+    }
+
+    /// What the manifest presupposes, and what a world file says.
+    pub(crate) fn with(file: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("cluster.yaml"), MANIFEST).expect("a manifest");
+        std::fs::write(folder.path().join("world.yaml"), file).expect("a world");
         let mut world = Self { folder, server: None, url: "http://127.0.0.1:1".to_owned() };
-        // The world begins with what the manifest presupposes.
-        let server = Server::start(world.path(), &["--file", "cluster.yaml"]);
+        let files = ["--file", "cluster.yaml", "--world", "world.yaml"];
+        let server = Server::start(world.path(), &files);
         world.url.clone_from(&server.url);
         world.server = Some(server);
         world
@@ -65,14 +71,33 @@ impl World {
         self.folder.path()
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = amlplan(self.path());
         sign_in(&mut command).env("BASE", &self.url).args(words).stdin(Stdio::null());
         command
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().expect("runs")
+    }
+
+    /// An apply of another folder whose requests pass through `url`.
+    pub(crate) fn through(&self, url: &str) -> Command {
+        let folder = self.path().join("elsewhere/kubeconfigs");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.with_file_name("cluster.yaml"), MANIFEST).expect("a manifest");
+        let config = std::fs::read_to_string(self.path().join("kubeconfigs/edge.yaml"));
+        let config = config.expect("a kubeconfig").replace(&self.url, url);
+        std::fs::write(folder.join("edge.yaml"), config).expect("a kubeconfig");
+        let mut command = self.command(&["apply", "--auto-approve", "--json"]);
+        command.current_dir(folder.with_file_name("")).env("BASE", url);
+        command
+    }
+
+    /// Passes requests on at the address that is returned. Before the request of this number
+    /// something else happens, and comes to its end.
+    pub(crate) fn between(&self, number: usize, act: impl FnOnce() + Send + 'static) -> String {
+        between(&self.url, number, act)
     }
 
     /// Kills the server, or stops it, and starts it again where it was.
@@ -87,7 +112,7 @@ impl World {
     }
 
     /// What the server holds, by kind and name.
-    fn inventory(&self) -> BTreeSet<String> {
+    pub(crate) fn inventory(&self) -> BTreeSet<String> {
         let shown = self.run(&["sandbox", "show", "--json", "--state", "state.json"]);
         let shown: Json = serde_json::from_slice(&shown.stdout).unwrap_or_else(|error| {
             panic!("{error}: {}", String::from_utf8_lossy(&shown.stderr));
@@ -108,7 +133,7 @@ impl World {
 
     /// Repeats a command until it is done.
     #[track_caller]
-    fn until_done(&self, words: &[&str]) -> usize {
+    pub(crate) fn until_done(&self, words: &[&str]) -> usize {
         let mut said = String::new();
         for run in 1..=RUNS {
             let ran = self.run(words);
@@ -123,7 +148,7 @@ impl World {
     }
 
     #[track_caller]
-    fn holds(&self, expected: &BTreeSet<String>) {
+    pub(crate) fn holds(&self, expected: &BTreeSet<String>) {
         let found = self.inventory();
         let (more, less): (Vec<_>, Vec<_>) =
             (found.difference(expected).collect(), expected.difference(&found).collect());
@@ -131,7 +156,7 @@ impl World {
     }
 
     #[track_caller]
-    fn nothing_to_do(&self) {
+    pub(crate) fn nothing_to_do(&self) {
         let ran = self.run(&["plan", "--detailed-exitcode"]);
         let shown = [ran.stdout, ran.stderr].concat();
         assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown));
@@ -139,8 +164,8 @@ impl World {
 }
 
 /// A client at work whose events are counted, so that it can be killed between any two of them.
-struct Client {
-    child: Child,
+pub(crate) struct Client {
+    pub(crate) child: Child,
     events: mpsc::Receiver<String>,
     said: File,
 }
@@ -150,7 +175,7 @@ impl Client {
         Self::of(world.command(&[command, "--auto-approve", "--json"]))
     }
 
-    fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         let said = tempfile::tempfile().expect("a file");
         command.stdout(Stdio::piped()).stderr(said.try_clone().expect("the same file"));
         let mut child = command.spawn().expect("starts");
@@ -183,7 +208,7 @@ impl Client {
 
     /// Waits for its end, which is one of these.
     #[track_caller]
-    fn ends(mut self, ends: &[i32]) -> i32 {
+    pub(crate) fn ends(mut self, ends: &[i32]) -> i32 {
         self.events.iter().for_each(drop);
         let code = self.child.wait().expect("ends").code().unwrap_or(-1);
         let mut said = String::new();
@@ -268,8 +293,6 @@ fn two_clients_at_once_end_where_one_ends() {
     }
 }
 
-/// Passes requests on to a server at the address that is returned. Before the request of this
-/// number something else happens, and comes to its end.
 fn between(server: &str, number: usize, act: impl FnOnce() + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -319,30 +342,20 @@ fn what_another_apply_does_between_two_reads_is_no_reason_to_refuse() {
     let world = World::new();
     world.until_done(&["apply", "--auto-approve"]);
     let applied = world.inventory();
-    let folder = world.path().join("reader/kubeconfigs");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.with_file_name("cluster.yaml"), MANIFEST).expect("a manifest");
-    let config = std::fs::read_to_string(world.path().join("kubeconfigs/edge.yaml"));
-    let config = config.expect("a kubeconfig");
     while attack.goes_on() {
         world.until_done(&["destroy", "--auto-approve"]);
         // Half of an undisturbed apply's requests are reads before its plan.
         let number = attack.dice.usize(0..40);
         // None, some or all of the events of the other one.
         let events = attack.dice.choice([0, 4, 10, 20, usize::MAX]).expect("one of them");
-        let mut command = world.command(&["apply", "--auto-approve", "--json"]);
         let (begins, begun) = mpsc::channel();
         let other = world.command(&["apply", "--auto-approve", "--json"]);
-        let url = between(&world.url, number, move || {
+        let url = world.between(number, move || {
             let client = Client::of(other);
             client.goes_on(events, Duration::ZERO);
             begins.send(client).expect("awaited");
         });
-        let config = config.replace(&world.url, &url);
-        std::fs::write(folder.join("edge.yaml"), config).expect("a kubeconfig");
-        let here = folder.parent().expect("its folder");
-        command.current_dir(here).env("BASE", &url);
-        Client::of(command).ends(&[0]);
+        Client::of(world.through(&url)).ends(&[0]);
         begun.recv().expect("it begins").ends(&[0]);
         world.holds(&applied);
         attack.count("pairs");

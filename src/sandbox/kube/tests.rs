@@ -409,6 +409,41 @@ fn lists_page_and_print_as_tables() {
     assert_eq!(table["rows"][0]["cells"], json!(["d", "2/3", "3", "2", "0s"]));
 }
 
+/// What kubectl prints: a pod that has done its work is `Completed`, whatever its phase is called.
+#[test]
+fn the_table_of_pods_says_what_their_containers_do() {
+    let mut world = World::new("aks");
+    let ended =
+        |reason: &str, code: i64| json!({"terminated": {"reason": reason, "exitCode": code}});
+    let running = json!({"running": {}});
+    for (name, phase, states, said) in [
+        ("done", "Succeeded", vec![ended("Completed", 0)], "Completed"),
+        ("failed", "Failed", vec![ended("Error", 1)], "Error"),
+        ("nameless", "Failed", vec![ended("", 3)], "ExitCode:3"),
+        ("half", "Running", vec![ended("Completed", 0), running.clone()], "Running"),
+        (
+            "loops",
+            "Running",
+            vec![json!({"waiting": {"reason": "CrashLoopBackOff"}})],
+            "CrashLoopBackOff",
+        ),
+        ("works", "Running", vec![running], "Running"),
+        ("waits", "Pending", vec![], "Pending"),
+    ] {
+        let path = format!("/api/v1/namespaces/default/pods/{name}");
+        let status = |it: Json| json!({"ready": it["running"].is_object(), "state": it});
+        let statuses: Vec<Json> = states.into_iter().map(status).collect();
+        world.store.put(
+            &path,
+            json!({"status": {"phase": phase, "containerStatuses": statuses}}),
+            NOW,
+        );
+        let media = "application/json>application/json;as=Table;v=v1;g=meta.k8s.io";
+        let (_, table) = world.json(&Method::GET, &path, media, &Json::Null);
+        assert_eq!(table["rows"][0]["cells"][2], said, "{name}: {table}");
+    }
+}
+
 #[test]
 fn deleting_an_owner_deletes_what_only_it_owns_unless_told_to_orphan() {
     for (policy, left) in [("Background", 404), ("Foreground", 404), ("Orphan", 200)] {
