@@ -326,10 +326,16 @@ fn a_result_that_cannot_be_written_is_an_error() {
         assert!(ran.err.contains("/dev/full"), "{words:?}: {}", ran.err);
         attack.count("files");
     }
+}
+
+/// Not 2, which says that something was found.
+#[test]
+fn a_typo_is_an_error() {
+    let place = Place::new();
     for typo in
         [&["plan", "--no-such-flag"][..], &["drift", "--format", "nonsense"], &["dift"], &[]]
     {
-        assert_eq!(world.0.run(typo).code, 1, "{typo:?} is a usage error");
+        assert_eq!(place.run(typo).code, 1, "{typo:?} is a usage error");
     }
-    assert_eq!(world.0.run(&["--version"]).code, 0);
+    assert_eq!(place.run(&["--version"]).code, 0);
 }
