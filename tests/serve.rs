@@ -259,3 +259,104 @@ fn over_sockets_a_plan_for_aks_is_the_one_in_process() {
 fn over_sockets_faults_change_nothing_about_a_plan() {
     same_over_sockets(ARC, FAULTS);
 }
+
+/// What an AKS cluster with Entra makes of a sign-in: a program that leaves a trace and hands out a token.
+const KUBELOGIN: &str = r#"#!/bin/sh
+echo "$*" >> asked
+echo '{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": {"token": "Kanarie5e9b71"}}'
+"#;
+
+#[test]
+fn azure_hands_out_the_kubeconfig_and_nobody_keeps_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let manifest = AKS.replace("kubeconfig: ./kubeconfigs/aks-01.yaml", "credentials: azure");
+    assert!(manifest.contains("credentials: azure"));
+    fs::write(folder.join("cluster.yaml"), manifest).expect("written");
+    fs::write(folder.join("world.yaml"), "").expect("written");
+    fs::create_dir(folder.join("bin")).expect("a folder");
+    let program = folder.join("bin/kubelogin");
+    fs::write(&program, KUBELOGIN).expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("may run");
+    text(&run(folder, None, "https://localhost:1", &["plan"]), &[0]);
+    fs::copy(folder.join("in-process.json"), folder.join("state.json")).expect("copied");
+    let server = Server::start(folder, &["--tls"]);
+    fs::remove_dir_all(folder.join("kubeconfigs")).expect("removed");
+    let mut told = String::new();
+    let mut go = |words: &str, codes: &[i32]| {
+        let mut command = amlplan(folder);
+        served::sign_in(&mut command).env("SSL_CERT_FILE", "ca.pem").env("BASE", &server.url);
+        let path = std::env::join_paths([folder.join("bin"), "/bin".into(), "/usr/bin".into()]);
+        let output = command
+            .env("PATH", path.expect("a path"))
+            .args(words.split(' '))
+            .output()
+            .expect("runs");
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        let out = text(&output, codes);
+        told.push_str(&out);
+        told.push_str(&err);
+        (out, err)
+    };
+    let (out, err) = go("plan -vvv --out first.plan", &[0]);
+    assert!(out.contains("namespace/team-a"), "{out}");
+    let asked = err.matches("listClusterUserCredential").count();
+    assert_eq!(asked, 1, "once, however many reads: {err}");
+    go("apply -vvv --auto-approve --evidence evidence.json", &[0]);
+    go("plan -vvv --detailed-exitcode", &[0]);
+    assert!(!folder.join("asked").exists(), "a cluster without Entra needs no kubelogin");
+
+    let id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/Microsoft.ContainerService/managedClusters/aks-01";
+    go(
+        &format!("sandbox --state state.json set {id} /properties/aadProfile={{\"managed\":true}}"),
+        &[0],
+    );
+    go("plan -vvv --detailed-exitcode", &[0]);
+    let traces = fs::read_to_string(folder.join("asked")).expect("kubelogin was asked");
+    assert_eq!(traces.lines().count(), 1, "{traces}");
+    assert!(
+        traces.starts_with("get-token ") && traces.contains("--server-id 6dae42f8-"),
+        "{traces}"
+    );
+    go("drift -vvv --format json=drift.json", &[0]);
+    go("verify -vvv", &[0]);
+    fs::remove_file(&program).expect("removed");
+    let (out, _) = go("plan", &[1]);
+    assert!(out.contains("`kubelogin` is not installed"), "{out}");
+    server.stop();
+
+    use base64::Engine as _;
+    let encoded = base64::prelude::BASE64_STANDARD.encode("{\n  \"apiVersion\": \"v1\",\n");
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() && !path.ends_with("asked") {
+            told.push_str(&String::from_utf8_lossy(&fs::read(path).expect("a file")));
+        }
+    }
+    for hidden in ["Kanarie", "current-context", "certificate-authority-data", &encoded[..24]] {
+        assert!(!told.contains(hidden), "{hidden} is written");
+    }
+}
+
+#[test]
+fn whoever_may_not_ask_azure_for_a_kubeconfig_is_told_which_action_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let manifest = AKS.replace("kubeconfig: ./kubeconfigs/aks-01.yaml", "credentials: azure");
+    fs::write(folder.join("cluster.yaml"), manifest).expect("written");
+    let reader = "access: {azure: [{role: Reader, scope: /subscriptions/00000000-0000-0000-0000-000000000000}]}";
+    fs::write(folder.join("world.yaml"), reader).expect("written");
+    let output = run(folder, None, "https://localhost:1", &["plan", "--json"]);
+    let plan: Json = serde_json::from_str(&text(&output, &[1])).expect("JSON of a plan");
+    assert_eq!(plan["complete"], false);
+    let shown = plan.to_string();
+    assert!(shown.contains("managedClusters/listClusterUserCredential/action"), "{shown}");
+    let output = run(folder, None, "https://localhost:1", &["permissions", "--for", "plan"]);
+    let out = text(&output, &[0]);
+    assert!(
+        out.contains("Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"),
+        "{out}"
+    );
+}

@@ -10,6 +10,7 @@ use super::exit::{Failure, Output};
 use super::select::Selection;
 use super::shared::Global;
 use super::signals::Interrupts;
+use crate::catalog::ArmType;
 use crate::client::arm::{self, Cloud, TokenSource};
 use crate::client::kubernetes::KubeconfigFrom;
 use crate::client::net::{NetworkOptions, Transport, clock};
@@ -139,7 +140,7 @@ impl Context {
                 readers.insert(shared.clone(), reader);
             }
             clients.arm.insert(name.clone(), readers[&shared].clone());
-            match self.cluster(scope, &transport).await {
+            match self.cluster(scope, &readers[&shared], &transport).await {
                 Ok(Some(reader)) => {
                     clients.clusters.insert(name.clone(), reader);
                 }
@@ -228,11 +229,16 @@ impl Context {
     async fn cluster(
         &self,
         scope: &Scope,
+        arm: &arm::Reader,
         transport: &Transport,
     ) -> Result<Option<kubernetes::Reader>, kubernetes::ApiError> {
         let Some(access) = scope.cluster.as_ref().filter(|it| it.kubernetes) else {
             return Ok(None);
         };
+        if access.handed_out {
+            let version = ArmType::MANAGED_CLUSTERS.api_version;
+            return Ok(Some(kubernetes::Reader::handed_out(arm, &access.id, version)));
+        }
         if self.sandbox.is_some() {
             let base = sandbox_base(&access.id);
             return Ok(Some(kubernetes::Reader::over(transport.clone(), &base, "sandbox-admin")));
@@ -373,7 +379,9 @@ fn obtain(id: &ArmId) -> String {
     if id.resource_type().eq_ignore_ascii_case("Microsoft.Kubernetes/connectedClusters") {
         format!("`oc login`, or `az connectedk8s proxy {place} {name}` while amlplan runs")
     } else {
-        format!("`az aks get-credentials {place} {name}` writes one")
+        format!(
+            "`az aks get-credentials {place} {name}` writes one, and with `cluster.credentials: azure` amlplan asks for it"
+        )
     }
 }
 

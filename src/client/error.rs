@@ -155,6 +155,15 @@ impl ApiError {
         Fault { message, source: Some(error), ..Fault::of(api) }.at(method, path)
     }
 
+    /// As a failure on the way to what was asked for: that something on the way is not there does
+    /// not mean that the thing is not there.
+    pub(super) fn of_the_way(mut self) -> Self {
+        if self.is_absent() {
+            self.0.status = None;
+        }
+        self
+    }
+
     /// Whether the answer means that the resource asked for is not there, rather than the
     /// subscription, the provider or the request being wrong.
     #[must_use]

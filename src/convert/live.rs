@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{self, ProfileName, SettingKind};
 use crate::language::{
-    Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Extension, Identity,
-    IdentityType, Profile, Scc, Setting, WorkspaceRef,
+    Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, CredentialsFrom, Extension,
+    Identity, IdentityType, Profile, Scc, Setting, WorkspaceRef,
 };
 use crate::model::{ArmId, Json, Key, KindName};
 use crate::resource::part::{Around, Lists};
@@ -77,6 +77,7 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
         distribution: None,
         kubeconfig: None,
         context: None,
+        credentials: CredentialsFrom::default(),
         access,
         labels: BTreeMap::new(),
     };

@@ -277,6 +277,10 @@ pub struct ClusterRef {
     /// Context in the kubeconfig.
     #[serde(default)]
     pub context: Option<String>,
+    /// `kubeconfig` (default), or `azure`: ask Azure for the kubeconfig of the user of an AKS
+    /// cluster, as `az aks get-credentials` does; it stays in memory.
+    #[serde(default)]
+    pub credentials: CredentialsFrom,
     /// `kubernetes` (default), or `azureOnly`: never talk to the Kubernetes API.
     #[serde(default)]
     pub access: Access,
@@ -313,6 +317,17 @@ impl ClusterType {
             Self::ManagedClusters => "managedClusters",
         }
     }
+}
+
+/// Where the credentials for the Kubernetes API come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CredentialsFrom {
+    /// A kubeconfig of this machine.
+    #[default]
+    Kubeconfig,
+    /// Azure hands them out (AKS only).
+    Azure,
 }
 
 /// Which APIs amlplan may use.

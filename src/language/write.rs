@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::DriftIgnore;
 use super::parts::{Compute, FederatedIdentityCredential, IdentityType, InstanceType, Quantity};
 use super::spec::{
-    Access, Cloud, CloudName, Cluster, Extension, ProtectedSetting, Scc, SccMethod, Setting,
+    Access, Cloud, CloudName, Cluster, CredentialsFrom, Extension, ProtectedSetting, Scc,
+    SccMethod, Setting,
 };
 
 /// Whether texts of the cluster may hold `${VAR}` that is still to be read.
@@ -159,6 +160,9 @@ impl Writer {
             ("context", &it.cluster.context),
         ] {
             value.iter().for_each(|it| self.put(&mut cluster, key, it));
+        }
+        if it.cluster.credentials == CredentialsFrom::Azure {
+            self.put(&mut cluster, "credentials", "azure");
         }
         if it.cluster.access == Access::AzureOnly {
             self.put(&mut cluster, "access", "azureOnly");

@@ -99,6 +99,14 @@ impl Rights {
                 rights.add_secret(&key.scope, &secret.source, changes);
             }
         }
+        for (scope, access) in
+            desired.scopes.iter().filter_map(|(name, it)| Some((name, it.cluster.as_ref()?)))
+        {
+            if access.kubernetes && access.handed_out {
+                let path = format!("{}/listClusterUserCredential", access.id);
+                rights.action(scope, &path, "", "action");
+            }
+        }
         let lists = orphans::first_reads(desired, &world);
         let more = orphans::more_reads(desired, &world, &orphans::Answers::new());
         for (scope, read) in lists.iter().chain(&more) {

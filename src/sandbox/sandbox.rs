@@ -124,9 +124,9 @@ impl Sandbox {
     /// When the state file is there and cannot be removed.
     pub fn reset(&self) -> Result<(), SandboxError> {
         let mut world = self.lock();
-        let (file, pace) = (world.file.clone(), world.pace);
+        let (file, pace, authority) = (world.file.clone(), world.pace, world.authority.clone());
         *world = seed::begin(file);
-        world.pace = pace;
+        (world.pace, world.authority) = (pace, authority);
         self.state().map_or(Ok(()), |mut state| state.remove())
     }
 

@@ -98,7 +98,10 @@ impl Sandbox {
         } else {
             format!("http://{address}")
         };
-        let kubeconfigs = self.write_kubeconfigs(&options.folder, &url, ca.as_deref())?;
+        let pem =
+            ca.as_ref().map(std::fs::read_to_string).transpose().map_err(SandboxError::Serve)?;
+        let kubeconfigs = self.write_kubeconfigs(&options.folder, &url, pem.as_deref())?;
+        self.lock().authority = pem;
         self.save()?;
         let by_hand =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(SandboxError::Serve)?;
@@ -136,7 +139,7 @@ impl Sandbox {
         &self,
         folder: &Path,
         url: &str,
-        ca: Option<&Path>,
+        authority: Option<&str>,
     ) -> Result<Vec<(String, PathBuf)>, SandboxError> {
         let clusters: Vec<(String, String)> = self
             .lock()
@@ -148,7 +151,8 @@ impl Sandbox {
         for (name, id) in clusters {
             let path = folder.join(format!("{name}.yaml"));
             let failed = |source| SandboxError::Write { path: path.clone(), source };
-            files::replace(&path, kubeconfig(url, &id, ca).as_bytes()).map_err(failed)?;
+            files::replace(&path, kubeconfig(url, &id, authority, None).as_bytes())
+                .map_err(failed)?;
             written.push((name, path));
         }
         Ok(written)

@@ -162,6 +162,11 @@ impl Reader {
         &self.0.cloud
     }
 
+    /// The transport, where everything is answered in this process.
+    pub(in crate::client) fn in_process(&self) -> Option<Transport> {
+        Some(self.0.line.transport()).filter(|it| !it.is_network())
+    }
+
     /// How long the server advises to wait between two looks at a resource: `x-ms-retry-after-ms` of its last
     /// good answer. `None` when it does not say.
     #[must_use]

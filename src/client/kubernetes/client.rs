@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::connect::Configured;
 use super::credentials::Credentials;
 use super::error::{from_answer, ours};
+use super::handed::Handed;
 use crate::client::error::ApiError;
 use crate::client::net::{Budget, Decision, Line, Pages, Repeat, Retry, Transport, clock};
 use crate::model::{Api, Json, ObjectRef};
@@ -37,6 +38,7 @@ struct Inner {
 /// How to come to a connection.
 pub(super) enum Cluster {
     Configured(Box<Configured>),
+    Handed(Box<Handed>),
     Given,
 }
 
@@ -123,6 +125,7 @@ impl Reader {
         let make = || async {
             match &self.0.cluster {
                 Cluster::Configured(it) => it.connect(SOCKETS).await.map(Arc::new),
+                Cluster::Handed(it) => it.connect(SOCKETS).await.map(Arc::new),
                 Cluster::Given => Err(ours("Kubeconfig", "there is no cluster")),
             }
         };

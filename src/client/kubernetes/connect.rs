@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::OnceCell;
 
 use super::Reader;
 use super::client::{Cluster, Connection};
 use super::credentials::Credentials;
 use super::error::ours;
+use super::handed::Handed;
+use crate::client::arm;
 use crate::client::error::ApiError;
 use crate::client::net::tls::{self, Authorities};
 use crate::client::net::{Line, NetworkOptions, Transport, chain, redact};
+use crate::model::ArmId;
 
 /// Where a kubeconfig comes from.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +63,9 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// A cluster as a kubeconfig describes it.
 pub(super) struct Configured {
-    config: Config,
-    proxy: Option<String>,
-    options: ConnectOptions,
+    pub(super) config: Config,
+    pub(super) proxy: Option<String>,
+    pub(super) options: ConnectOptions,
 }
 
 impl Reader {
@@ -74,6 +78,16 @@ impl Reader {
         let (config, proxy) = configuration(options).await?;
         let configured = Configured { config, proxy, options: options.clone() };
         Ok(Self::new(Cluster::Configured(Box::new(configured)), None))
+    }
+
+    /// A reader of an AKS cluster with the kubeconfig that Azure hands out for its user. Nothing is
+    /// sent before the first request. `api_version` is that of managed clusters.
+    #[must_use]
+    pub fn handed_out(arm: &arm::Reader, cluster: &ArmId, api_version: &'static str) -> Self {
+        let (arm, cluster) = (arm.clone(), cluster.clone());
+        let (options, answer) = (ConnectOptions::default(), OnceCell::new());
+        let handed = Handed { arm, cluster, api_version, options, answer };
+        Self::new(Cluster::Handed(Box::new(handed)), None)
     }
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod connect;
 mod credentials;
 mod error;
+mod handed;
 pub mod scc;
 mod writer;
 

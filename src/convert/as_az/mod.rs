@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::az::DIRECTIVES;
-use crate::language::{Cluster, Compute, Dollars, Extension, Manifest, to_yaml};
+use crate::language::{Cluster, Compute, CredentialsFrom, Dollars, Extension, Manifest, to_yaml};
 use crate::model::{ArmId, Json, KindName, ObjectRef, Value};
 use crate::plan::{self, Action, Mode, Plan, PlanInput, Reason, Step};
 use crate::resource::graph::{self, Desired};
@@ -59,10 +59,14 @@ fn of_cluster(cluster: &Cluster, desired: &Desired, steps: &[&Step]) -> String {
     context(cluster, &has, &mut script);
     sign_in(cluster, &mut script);
     let cluster_api = [KindName::SccGrant, KindName::Namespace, KindName::InstanceType];
-    if let Some(name) = &cluster.cluster.context
-        && cluster_api.into_iter().any(has)
-    {
-        script.line(&format!("kubectl config use-context {}", word(name)));
+    if cluster_api.into_iter().any(has) {
+        if cluster.cluster.credentials == CredentialsFrom::Azure {
+            let (group, name) = (word(&cluster.azure.resource_group), word(&cluster.cluster.name));
+            script.line(&format!("az aks get-credentials --resource-group {group} --name {name}"));
+        }
+        if let Some(name) = &cluster.cluster.context {
+            script.line(&format!("kubectl config use-context {}", word(name)));
+        }
     }
     // `az k8s-extension create` makes them by itself.
     let installs = steps.iter().any(|it| {

@@ -18,7 +18,7 @@ use crate::resource::PARTS;
 use crate::resource::part::Options;
 
 /// What `# amlplan: PATH = JSON` can say: parts of a manifest that no command says.
-pub(in super::super) const DIRECTIVES: [&str; 16] = [
+pub(in super::super) const DIRECTIVES: [&str; 17] = [
     "name",
     "azure.resourceGroup",
     "cluster.type",
@@ -26,6 +26,7 @@ pub(in super::super) const DIRECTIVES: [&str; 16] = [
     "cluster.distribution",
     "cluster.kubeconfig",
     "cluster.context",
+    "cluster.credentials",
     "cluster.access",
     "cluster.labels",
     "extension.profile",
@@ -276,6 +277,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
         distribution: directed.take("cluster.distribution").or(openshift),
         kubeconfig: directed.take("cluster.kubeconfig"),
         context: directed.take("cluster.context"),
+        credentials: directed.take("cluster.credentials").unwrap_or_default(),
         access: directed.take("cluster.access").unwrap_or_default(),
         labels: directed.take("cluster.labels").unwrap_or_default(),
     };

@@ -1,6 +1,7 @@
-//! Managed identities and workspaces of computes. Source: AML docs: attach a Kubernetes cluster.
+//! Whose identity is used: managed identities and workspaces of computes (AML docs: attach a
+//! Kubernetes cluster), and who signs in to the cluster.
 
-use crate::language::{ClusterType, Compute, IdentityType};
+use crate::language::{Access, ClusterType, Compute, CredentialsFrom, IdentityType};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::View;
@@ -10,6 +11,41 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
         let at = format!("/computes/{index}");
         identity(view, compute, &at, found);
         subscription(view, compute, &at, found);
+    }
+    credentials(view, found);
+}
+
+/// Azure hands out kubeconfigs of AKS only, and who asks for one needs no other.
+fn credentials(view: View<'_>, found: &mut Diagnostics) {
+    let cluster = &view.cluster.cluster;
+    if cluster.credentials != CredentialsFrom::Azure {
+        return;
+    }
+    let here = view.value("/cluster/credentials");
+    if cluster.kind == ClusterType::ConnectedClusters {
+        let message =
+            "Azure hands out no kubeconfig of a cluster that is connected through Azure Arc";
+        found.push(
+            Diagnostic::error("credentials-of-arc", message)
+                .with_help("remove it and run `az connectedk8s proxy` beside amlplan, or use the cluster's own kubeconfig")
+                .at(here, "not possible")
+                .at(view.value("/cluster/type"), "Azure Arc"),
+        );
+        return;
+    }
+    for (at, written) in [
+        ("/cluster/kubeconfig", cluster.kubeconfig.is_some()),
+        ("/cluster/context", cluster.context.is_some()),
+        ("/cluster/access", cluster.access == Access::AzureOnly),
+    ] {
+        if written {
+            found.push(
+                Diagnostic::error("credentials-unused", "two lines contradict each other about how to reach the cluster")
+                    .with_help("keep one of them: credentials: azure asks Azure for the kubeconfig and reads no other")
+                    .at(here.clone(), "asks Azure for the kubeconfig")
+                    .at(view.key(at), "does without it"),
+            );
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{CloudRef, ClusterAccess, Desired, Node, Scope};
 use crate::catalog::{self, ArmType, ProfileName, RegistrationQuery};
 use crate::language::{
-    Access, Cloud, Cluster, ClusterType, Declared, Manifest, Profile, SccMethod,
+    Access, Cloud, Cluster, ClusterType, CredentialsFrom, Declared, Manifest, Profile, SccMethod,
 };
 use crate::model::{ArmId, Key, KindName, Pointer};
 use crate::resource::{self, GrantMethod, PARTS, Resource};
@@ -172,6 +172,7 @@ impl<'a> Builder<'a> {
             id: self.cluster_id.clone(),
             kubeconfig: self.spec.cluster.kubeconfig.as_ref().map(|it| folder.join(it)),
             context: self.spec.cluster.context.clone(),
+            handed_out: self.spec.cluster.credentials == CredentialsFrom::Azure,
             kubernetes: self.kubernetes(),
             prune: self.spec.lifecycle.prune,
         };

@@ -87,6 +87,8 @@ pub struct ClusterAccess {
     pub kubeconfig: Option<std::path::PathBuf>,
     /// Context in the kubeconfig.
     pub context: Option<String>,
+    /// Whether Azure is asked for the kubeconfig.
+    pub handed_out: bool,
     /// Whether the Kubernetes API may be used at all.
     pub kubernetes: bool,
     /// Whether what the manifest made and no longer names is removed.

@@ -51,13 +51,24 @@ pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
     Ok(groups::accept_removal(world, ask.call, &ask.id, Work::Generic))
 }
 
+/// The kubeconfig of the cluster's user or admin. A cluster with Entra gives its user one that signs in through
+/// kubelogin; with local accounts disabled there is no other ("Azure REST: Managed Clusters"; "AKS docs: kubelogin").
 pub(crate) fn credentials(world: &mut World, ask: &Ask<'_>) -> Answer {
     if world.cluster(ask.subject()).is_none() {
         return Err(not_found(ask.target));
     }
-    let config = kubeconfig(&ask.call.origin, ask.subject(), None);
+    let admin = ask.kind.ends_with("listclusteradmincredential");
+    let properties =
+        world.body(ask.subject()).map(|it| it["properties"].clone()).unwrap_or_default();
+    if admin && properties["disableLocalAccounts"] == true {
+        return Err(refuse("no-local-accounts", &[]));
+    }
+    let entra = properties["aadProfile"]["managed"] == true && !admin;
+    let tenant = entra.then(|| world.tenant());
+    let config = kubeconfig(&ask.call.origin, ask.subject(), world.authority.as_deref(), tenant);
     let value = base64::engine::general_purpose::STANDARD.encode(config);
-    Ok(Reply::ok(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})))
+    let name = if admin { "clusterAdmin" } else { "clusterUser" };
+    Ok(Reply::ok(json!({"kubeconfigs": [{"name": name, "value": value}]})))
 }
 
 /// AKS honours `If-Match` and `If-None-Match` ("Azure REST: Managed Clusters", since 2024-09).

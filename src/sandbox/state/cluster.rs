@@ -3,9 +3,10 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
@@ -206,21 +207,37 @@ fn node(at: u64, version: &str, gpu: bool, now: &str) -> Json {
                 "containerRuntimeVersion": "containerd://1.7.25", "machineID": "", "systemUUID": "", "bootID": ""}}})
 }
 
-/// A kubeconfig that leads to a cluster of a served simulator.
-pub(crate) fn kubeconfig(url: &str, cluster: &str, ca: Option<&Path>) -> String {
+/// A kubeconfig that leads to a cluster of a served simulator, trusts this authority (PEM), and with a tenant signs in
+/// to Entra through kubelogin, as AKS writes it.
+pub(crate) fn kubeconfig(
+    url: &str,
+    cluster: &str,
+    authority: Option<&str>,
+    tenant: Option<&str>,
+) -> String {
     let target = id::parse(cluster);
     let name = id::last_segment(cluster);
     let (subscription, group) =
         (target.subscription.unwrap_or_default(), target.group.unwrap_or_default());
-    let trust = match ca {
-        Some(path) => {
-            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            format!("    certificate-authority: {}\n", path.display())
-        }
-        None if url.starts_with("https") => "    insecure-skip-tls-verify: true\n".to_owned(),
-        None => String::new(),
+    let mut way = json!({"server": format!("{url}/kubernetes/{subscription}/{group}/{name}")});
+    if let Some(pem) = authority {
+        way["certificate-authority-data"] = json!(STANDARD.encode(pem));
+    }
+    let user = match tenant {
+        None => json!({"token": "admin"}),
+        Some(tenant) => json!({"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin",
+            "args": ["get-token", "--environment", "AzurePublicCloud", "--server-id", ENTRA_SERVER, "--client-id",
+                ENTRA_CLIENT, "--tenant-id", tenant, "--login", "devicecode"],
+            "env": null, "installHint": "kubelogin is not installed", "provideClusterInfo": false}}),
     };
-    format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {url}/kubernetes/{subscription}/{group}/{name}\n{trust}contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\ncurrent-context: {name}\nusers:\n- name: {name}\n  user:\n    token: admin\n"
-    )
+    // JSON is YAML.
+    let whole = json!({"apiVersion": "v1", "kind": "Config", "current-context": name,
+        "clusters": [{"name": name, "cluster": way}], "users": [{"name": format!("clusterUser_{group}_{name}"), "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": format!("clusterUser_{group}_{name}")}}]});
+    format!("{whole:#}\n")
 }
+
+/// The applications of AKS in Entra, the same in every tenant ("AKS docs: kubelogin").
+const ENTRA_SERVER: &str = "6dae42f8-4368-4678-94ff-3960e28e3630";
+const ENTRA_CLIENT: &str = "80faf920-1908-4b52-b5ef-a8e7bedfc67a";

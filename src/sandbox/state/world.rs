@@ -96,6 +96,8 @@ pub(crate) struct World {
     /// Answers of batches that are to be fetched; a new start forgets them.
     pub(crate) batches: BTreeMap<String, Json>,
     pub(crate) pace: Pace,
+    /// The certificate authority (PEM) of the server that shows this world over HTTPS.
+    pub(crate) authority: Option<String>,
     /// Counts requests that write, to make tags that differ.
     pub(crate) revision: u64,
     /// Whether what is put now has been there for an hour: no stale read or lagging index hides it.
@@ -136,6 +138,7 @@ impl World {
             buckets: Buckets::default(),
             batches: BTreeMap::new(),
             pace: Pace::default(),
+            authority: None,
             revision: 0,
             seeding: false,
             present: None,
