@@ -146,11 +146,11 @@ fn a_fleet_needs_few_sockets_and_a_dead_cluster_stops_nobody() {
     }
     std::fs::write(place.path("fleet.yaml"), text).expect("written");
     let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let gone = format!("server: https://{}", gone.expect("a port"));
     let path = place.path(".amlplan/kubeconfigs/edge-7.yaml");
     let dead = std::fs::read_to_string(&path).expect("a kubeconfig");
-    let server = dead.find("server:").expect("a server");
-    let server = dead[server..].lines().next().expect("a line");
+    let mut dead: Json = serde_yaml::from_str(&dead).expect("YAML");
+    dead["clusters"][0]["cluster"]["server"] =
+        Json::from(format!("https://{}", gone.expect("a port")));
     let ran = |place: &Place, files: usize| {
         let program = env!("CARGO_BIN_EXE_amlplan");
         let words = format!(
@@ -166,7 +166,7 @@ fn a_fleet_needs_few_sockets_and_a_dead_cluster_stops_nobody() {
     };
     let (code, unread) = ran(&place, 96);
     assert_eq!((code, unread.len()), (Some(0), 0), "{unread:?}");
-    std::fs::write(&path, dead.replace(server, &gone)).expect("written");
+    std::fs::write(&path, dead.to_string()).expect("written");
     let (code, unread) = ran(&place, 96);
     assert_eq!(code, Some(1));
     let own = |it: &Json| it["address"].as_str().is_some_and(|it| it.starts_with("edge-7/"));

@@ -99,14 +99,16 @@ impl Flow {
         left - self.open as f64
     }
 
-    /// When so many may be sent.
+    /// When so many may be sent. Those that have a turn before use up what is gained until then,
+    /// so it is counted from now, or from the end of a hold, and not from the next free turn.
     fn when(&self, now: Instant, count: usize) -> Instant {
-        let at = [self.next, self.until].into_iter().flatten().fold(now, Instant::max);
-        let lacking = |it: &Bucket| {
-            let lacking = (count + self.open) as f64 - it.at(at);
-            Duration::from_secs_f64((lacking / it.refill).clamp(0.0, 3600.0))
+        let start = self.until.map_or(now, |it| it.max(now));
+        let lacking = |bucket: &Bucket| {
+            let lacking = (count + self.open) as f64 - bucket.at(start);
+            Duration::from_secs_f64((lacking / bucket.refill).clamp(0.0, 3600.0))
         };
-        at + self.buckets.values().map(lacking).max().unwrap_or_default()
+        let told = start + self.buckets.values().map(lacking).max().unwrap_or_default();
+        self.next.map_or(told, |it| it.max(told))
     }
 
     fn take(&mut self, at: Instant, count: usize) {

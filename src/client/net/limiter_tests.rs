@@ -76,9 +76,9 @@ proptest! {
     /// lost than a server takes that is asked as fast as it lets itself be.
     #[test]
     fn few_are_refused_and_all_get_through(
-        burst in 60.0..300.0f64,
+        burst in 25.0..300.0f64,
         tells in any::<bool>(),
-        asks in proptest::option::of(2u64..20),
+        asks in proptest::option::of(1u64..20),
     ) {
         let (refused, took) = virtually(async { run(3_000, server(burst, 25.0, tells, asks)).await });
         let least = (3_000.0 - burst) / 25.0;
@@ -87,6 +87,13 @@ proptest! {
         prop_assert!(refused <= few, "{refused} refused in {took} s");
         prop_assert!(took <= least * long + 60.0, "{took} s, at least {least}");
     }
+}
+
+/// More wait for their turn than the whole limit is large.
+#[test]
+fn a_small_limit_is_used_up() {
+    let (refused, took) = virtually(async { run(3_000, server(25.0, 25.0, true, Some(1))).await });
+    assert!(refused <= 64 && took <= 180.0, "{refused} refused in {took} s");
 }
 
 /// A refusal without a word stops and slows everything, one with a word its own kind.
