@@ -1,24 +1,14 @@
 //! Each class of drift has a world in which it is found, and what is found stands in every format
 //! with one severity, one code and one id.
 
+#[path = "common/formats.rs"]
+mod formats;
 #[path = "common/program.rs"]
 mod program;
 
+use formats::FORMATS;
 use program::{Place, Ran};
 use serde_json::Value as Json;
-
-const FORMATS: [&str; 10] = [
-    "human",
-    "json",
-    "markdown",
-    "junit",
-    "sarif",
-    "github",
-    "azure-pipelines",
-    "gitlab",
-    "prometheus",
-    "html",
-];
 
 const MANIFEST: &str = "full.yaml";
 const EXTENSION: &str = "edge-full/extension/arcml-extension";

@@ -8,7 +8,7 @@ use super::context::{Context, Observed, env, now};
 use super::exit::{Exit, Failure};
 use super::rollout::Stages;
 use crate::apply::{self, Ending, Limits, Outcome, Output};
-use crate::health;
+use crate::health::{self, By, Status};
 use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
 use crate::plan::{Mode, Plan, file};
 use crate::render::{self, overall::Overall, progress::Reporter};
@@ -227,8 +227,9 @@ async fn gates(
         })
         .collect();
     if plan.mode == Mode::Apply {
-        let checks = super::verify::prerequisites(observed, context).await;
-        findings.extend(together(&health::doctor::blocking(&checks)));
+        let checks = super::verify::judged(By::Doctor, observed, context).await;
+        let blocking: Vec<_> = checks.iter().filter(|it| it.status == Status::Fail).collect();
+        findings.extend(together(&blocking));
     }
     if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
 }

@@ -6,7 +6,7 @@ use super::args::{DriftArgs, FailOn};
 use super::context::{Context, Observed};
 use super::exit::{Exit, Failure};
 use super::verify;
-use crate::health::{self, Finding, Report, Status};
+use crate::health::{By, Finding, Report, Status};
 use crate::language::DriftClass;
 use crate::model::{Json, Key, Pointer};
 use crate::plan::Mode;
@@ -18,10 +18,7 @@ pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Fai
     let earlier = args.baseline.as_deref().map(baseline).transpose()?;
     let mut observed = context.observe_all(&args.files.files, &[], false).await?;
     let plan = context.plan(&mut observed, Mode::Apply).await;
-    let probes = health::verify::probes(&observed.desired, &observed.live);
-    let probed = verify::probe(probes, &observed.clients, context).await;
-    let mut health =
-        health::verify::checks(&observed.desired, &observed.live, &probed, context.now());
+    let mut health = verify::judged(By::Verify, &observed, context).await;
     health.extend(render::drift::foreign(&observed.desired.foreign));
     let places = |key: &Key, path: &Pointer| observed.desired.place(key, path);
     let mut report = render::drift::report(&plan, &observed.live, &places, health);

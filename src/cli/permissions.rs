@@ -3,6 +3,7 @@
 use super::args::{PermissionsArgs, Purpose};
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use crate::health::By;
 use crate::health::rights::Lacking;
 use crate::model::Json;
 use crate::resource::Snapshot;
@@ -47,10 +48,10 @@ fn needed(desired: &Desired, purpose: Purpose) -> Rights {
     let mut rights = Rights::of(desired, purpose == Purpose::Apply);
     let mut probes = Vec::new();
     if matches!(purpose, Purpose::Doctor | Purpose::Apply) {
-        probes.extend(health::doctor::probes(desired, &Snapshot::default()));
+        probes.extend(health::probes(By::Doctor, desired, &Snapshot::default()));
     }
     if matches!(purpose, Purpose::Drift | Purpose::Apply) {
-        probes.extend(health::verify::probes(desired, &Snapshot::default()));
+        probes.extend(health::probes(By::Verify, desired, &Snapshot::default()));
     }
     for probe in probes {
         rights.add_read(&probe.scope, &probe.read);

@@ -10,10 +10,10 @@ use super::apply::{limits, line, perform};
 use super::args::ApplyFlags;
 use super::context::{Context, Observed, now};
 use super::exit::Failure;
-use super::verify::probe;
+use super::verify::judged;
 use crate::apply::{Outcome, StageEnd, StepError};
 use crate::client::net::clock;
-use crate::health::{self, Finding, Status};
+use crate::health::{By, Finding, Status};
 use crate::language::{Rollout, Stage};
 use crate::model::Key;
 use crate::plan::{Mode, Plan, file};
@@ -268,10 +268,7 @@ impl Run<'_> {
             let desired = stage.desired.part(&open);
             let clients = stage.clients.clone();
             let looked = Observed { desired, clients, live, warnings: Vec::new() };
-            let probes = health::verify::probes(&looked.desired, &looked.live);
-            let probed = probe(probes, &looked.clients, self.context).await;
-            let findings =
-                health::verify::checks(&looked.desired, &looked.live, &probed, self.context.now());
+            let findings = judged(By::Verify, &looked, self.context).await;
             let bad = findings.into_iter().filter(|it| {
                 matches!(it.status, Status::Fail | Status::Unknown)
                     && open.contains(&it.address.scope)

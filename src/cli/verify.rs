@@ -8,7 +8,7 @@ use super::args::{DoctorArgs, Formats, VerifyArgs};
 use super::context::{Context, Observed, env};
 use super::exit::{Exit, Failure};
 use crate::client::net::clock;
-use crate::health::{self, Finding, Probe, Probed, Report, Status};
+use crate::health::{self, By, Finding, Probe, Probed, Report, Status};
 use crate::observe::Clients;
 use crate::render::report::Format;
 use crate::render::safe::Commands;
@@ -34,14 +34,7 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
     let deadline = args.wait.map(clock::after);
     let mut told = String::new();
     let mut report = loop {
-        let probed = probe(
-            health::verify::probes(&observed.desired, &observed.live),
-            &observed.clients,
-            context,
-        )
-        .await;
-        let findings =
-            health::verify::checks(&observed.desired, &observed.live, &probed, context.now());
+        let findings = judged(By::Verify, &observed, context).await;
         let report = Report { command: "verify", findings, ..Report::default() };
         let works = report.number(Status::Fail) == 0 && report.complete();
         let Some(deadline) = deadline.filter(|it| !works && *it > clock::now()) else {
@@ -96,22 +89,18 @@ pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit,
     let DoctorArgs { all, detail, .. } = *args;
     let formats = Formats { format: formats.map_err(wrong)?, all, detail };
     let observed = context.observe(&args.files.files, &[], false).await?;
-    let findings = prerequisites(&observed, context).await;
+    let findings = judged(By::Doctor, &observed, context).await;
     let mut report = Report { command: "doctor", findings, ..Report::default() };
     context.sign(&mut report);
     write(&report, &formats, args.json, context)?;
     Ok(exit(&report))
 }
 
-/// Every prerequisite of an apply.
-pub(super) async fn prerequisites(observed: &Observed, context: &Context) -> Vec<Finding> {
-    let probed = probe(
-        health::doctor::probes(&observed.desired, &observed.live),
-        &observed.clients,
-        context,
-    )
-    .await;
-    health::doctor::checks(&observed.desired, &observed.live, &probed, context.now())
+/// Asks every rule of a command.
+pub(super) async fn judged(by: By, observed: &Observed, context: &Context) -> Vec<Finding> {
+    let probes = health::probes(by, &observed.desired, &observed.live);
+    let probed = probe(probes, &observed.clients, context).await;
+    health::checks(by, &observed.desired, &observed.live, &probed, context.now())
 }
 
 /// Writes a report in every format asked for, to standard output or to a file; one file that cannot

@@ -4,7 +4,8 @@
 mod access;
 mod capacity;
 mod conflicts;
-pub mod doctor;
+#[cfg(test)]
+mod doctor_tests;
 mod facts;
 #[cfg(test)]
 mod fixture;
@@ -23,3 +24,4 @@ pub mod verify;
 mod workspace;
 
 pub use report::{Finding, Probe, Probed, Report, Status, fingerprint};
+pub use rules::{By, checks, probes};

@@ -15,9 +15,13 @@ use crate::resource::{Read, Snapshot};
 
 /// The command that asks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub enum By {
+    /// Every prerequisite that can be read, before anything is changed; what apply brings about by
+    /// itself passes and says so.
     Doctor,
+    /// Whether the deployment works, from the extension's state down to its pods.
     Verify,
+    /// Either of them.
     Both,
 }
 
@@ -398,7 +402,7 @@ fn in_cluster(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
 }
 
 /// What the rules of a command read beside the resources themselves, each once.
-pub(super) fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
+pub fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
     let probed = Probed::default();
     let world = World { desired, snapshot, probed: &probed, now: jiff::Timestamp::UNIX_EPOCH };
     let mut probes = Vec::new();
@@ -429,7 +433,14 @@ pub(super) fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Prob
 }
 
 /// Every result of the rules of a command.
-pub(super) fn checks(by: By, world: World<'_>) -> Vec<Finding> {
+pub fn checks(
+    by: By,
+    desired: &Desired,
+    snapshot: &Snapshot,
+    probed: &Probed,
+    now: jiff::Timestamp,
+) -> Vec<Finding> {
+    let world = World { desired, snapshot, probed, now };
     let mut found = Vec::new();
     let mut sites = sites(world);
     for rule in RULES.iter().filter(|it| it.by.is(by)) {

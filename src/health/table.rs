@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::doctor::tests as doctor;
+use super::doctor_tests as doctor;
 use super::fixture;
 use super::rules::{By, Judge, RULES};
 use super::verify::tests as verify;

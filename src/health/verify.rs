@@ -5,31 +5,11 @@ pub(super) mod cluster;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::report::{Finding, Probe, Probed};
-use super::rules::{self, By};
 use super::site::{Found, Site, World, text};
 use crate::catalog;
 use crate::model::{Json, Key};
-use crate::resource::graph::{Desired, Node};
-use crate::resource::{ComputeIdentity, InstanceType, Kind, Readiness, Resource, Snapshot};
-
-/// What `verify` wants to read beside the resources themselves.
-#[must_use]
-pub fn probes(desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
-    rules::probes(By::Verify, desired, snapshot)
-}
-
-/// Checks whether everything that the manifest declares works. Nothing that could not be read
-/// passes. `now` is the time of the run.
-#[must_use]
-pub fn checks(
-    desired: &Desired,
-    snapshot: &Snapshot,
-    probed: &Probed,
-    now: Timestamp,
-) -> Vec<Finding> {
-    rules::checks(By::Verify, World { desired, snapshot, probed, now })
-}
+use crate::resource::graph::Node;
+use crate::resource::{ComputeIdentity, InstanceType, Kind, Readiness, Resource};
 
 pub(super) fn extension(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };

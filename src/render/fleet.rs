@@ -8,24 +8,13 @@ use super::style::{Style, count};
 use crate::health::{Finding, Report};
 use crate::model::{Key, KindName, Pointer};
 use crate::plan::Plan;
+use crate::resource::{Named, about};
 use crate::source::Diagnostic;
 
 /// Stands for the name of a cluster.
 const CLUSTER: &str = "{cluster}";
 /// Stands for the mark of a cluster's manifest, which ends in a digest of its id.
 const MARK: &str = "{mark}";
-/// Kinds that no cluster has to itself.
-const SHARED: [KindName; 4] =
-    [KindName::Feature, KindName::Provider, KindName::Workspace, KindName::ManagedIdentity];
-/// Kinds whose names have to differ from cluster to cluster.
-const OWN: [KindName; 5] = [
-    KindName::Cluster,
-    KindName::Compute,
-    KindName::RelayNamespace,
-    KindName::ServiceBusNamespace,
-    KindName::LogAnalyticsWorkspace,
-];
-
 /// The clusters of a plan or a report, with the names that each has to itself.
 pub(super) struct Fleet<'a> {
     clusters: Vec<&'a str>,
@@ -74,9 +63,9 @@ impl<'a> Fleet<'a> {
             return None;
         }
         let mut names: BTreeMap<&str, BTreeSet<(KindName, &str)>> = BTreeMap::new();
-        for key in keys.filter(|it| !SHARED.contains(&it.kind)) {
+        for key in keys.filter(|it| about(it.kind).named != Named::Shared) {
             let own = names.entry(&key.scope).or_default();
-            if OWN.contains(&key.kind) {
+            if about(key.kind).named == Named::ByCluster {
                 own.insert((key.kind, key.name.rsplit('/').next().unwrap_or_default()));
             }
         }

@@ -16,6 +16,8 @@ pub struct About {
     pub class: DriftClass,
     /// What it belongs to, for pictures.
     pub family: Family,
+    /// Whose its name is, in a fleet.
+    pub named: Named,
     /// The shortest and the longest usual time until it is there, in seconds.
     pub(super) usual: (u64, u64),
     /// The part of the manifest that declares it, as paths name it; empty where it has none.
@@ -52,12 +54,24 @@ pub enum Family {
     Given,
 }
 
+/// Whose the name of a resource is, in a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Clusters have the resource together.
+    Shared,
+    /// It has to differ from cluster to cluster.
+    ByCluster,
+    /// Each cluster may have one of the same name.
+    Alike,
+}
+
 impl About {
     /// A thing in Azure that is there in a moment.
     pub(super) const AZURE: Self = Self {
         api: Api::Azure,
         class: DriftClass::Setting,
         family: Family::Given,
+        named: Named::Alike,
         usual: (1, 30),
         part: "",
         wire: |_| Pointer::root(),

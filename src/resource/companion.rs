@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Read, Readiness, Request,
-    Rules, Snapshot, Target, provisioning_readiness,
+    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Named, Read, Readiness,
+    Request, Rules, Snapshot, Target, provisioning_readiness,
 };
 use crate::catalog::{self, ArmType};
 use crate::language::DriftClass;
@@ -21,17 +21,20 @@ const ABOUT: About = About {
     set_aside: |key, _| Some((key.kind.as_str().to_owned(), "made by another tool in another way")),
     ..About::AZURE
 };
-pub(super) const RELAY_NAMESPACE: About = ABOUT.within(20, 180);
+pub(super) const RELAY_NAMESPACE: About =
+    About { named: Named::ByCluster, ..ABOUT }.within(20, 180);
 pub(super) const RELAY_HYBRID_CONNECTION: About =
     About { stands_on: &[KindName::RelayNamespace], ..ABOUT };
 pub(super) const RELAY_AUTHORIZATION_RULE: About =
     About { stands_on: &[KindName::RelayHybridConnection], ..ABOUT };
-pub(super) const SERVICE_BUS_NAMESPACE: About = ABOUT.within(20, 180);
+pub(super) const SERVICE_BUS_NAMESPACE: About =
+    About { named: Named::ByCluster, ..ABOUT }.within(20, 180);
 pub(super) const SERVICE_BUS_TOPIC: About =
     About { stands_on: &[KindName::ServiceBusNamespace], ..ABOUT };
 pub(super) const SERVICE_BUS_SUBSCRIPTION: About =
     About { stands_on: &[KindName::ServiceBusTopic], ..ABOUT };
-pub(super) const LOG_ANALYTICS_WORKSPACE: About = ABOUT.within(5, 60);
+pub(super) const LOG_ANALYTICS_WORKSPACE: About =
+    About { named: Named::ByCluster, ..ABOUT }.within(5, 60);
 
 /// A companion of an extension; its key says of which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

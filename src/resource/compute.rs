@@ -11,8 +11,8 @@ use super::about::below;
 use super::graph::Builder;
 use super::part::word;
 use super::{
-    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Read, Readiness, Request,
-    Rules, Snapshot, Target, Verb, provisioning_readiness,
+    About, Change, Document, Family, FieldChange, Impact, Kind, Live, Named, Read, Readiness,
+    Request, Rules, Snapshot, Target, Verb, provisioning_readiness,
 };
 use crate::catalog::ArmType;
 use crate::language::{self, IdentityType};
@@ -22,6 +22,7 @@ use crate::resource::update::{self, Takes};
 
 pub(super) const ABOUT: About = About {
     family: Family::Compute,
+    named: Named::ByCluster,
     part: "computes",
     wire: |rest| match rest {
         ["identity", rest @ ..] => below(&["identity"], rest),

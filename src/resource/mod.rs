@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use about::{About, Family};
+pub use about::{About, Family, Named};
 pub use companion::Companion;
 pub use compute::{Compute, ComputeIdentity, workspace_options};
 pub use extension::{Companions, Extension, FINGERPRINT_PREFIX};

@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    About, Change, Document, FieldChange, Kind, Live, Read, Readiness, Request, Rules, Snapshot,
-    Target,
+    About, Change, Document, FieldChange, Kind, Live, Named, Read, Readiness, Request, Rules,
+    Snapshot, Target,
 };
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Key, KindName, Value};
 
 pub(super) const CLUSTER: About = About {
     part: "cluster",
+    named: Named::ByCluster,
     missing: (
         "missing-cluster",
         "the cluster",
@@ -19,6 +20,7 @@ pub(super) const CLUSTER: About = About {
     ..About::AZURE
 };
 pub(super) const WORKSPACE: About = About {
+    named: Named::Shared,
     missing: (
         "missing-workspace",
         "the workspace",
@@ -27,6 +29,7 @@ pub(super) const WORKSPACE: About = About {
     ..About::AZURE
 };
 pub(super) const MANAGED_IDENTITY: About = About {
+    named: Named::Shared,
     missing: (
         "missing-identity",
         "the managed identity",

@@ -11,16 +11,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    About, Change, Document, Family, Kind, Live, Method, Read, Readiness, Request, Rules, Snapshot,
-    Target,
+    About, Change, Document, Family, Kind, Live, Method, Named, Read, Readiness, Request, Rules,
+    Snapshot, Target,
 };
 use crate::catalog::ArmType;
 use crate::language::DriftClass;
 use crate::model::{ArmId, Key};
 use crate::resource::fields::Same;
 
-const REGISTRATION: About =
-    About { class: DriftClass::Registration, family: Family::Registration, ..About::AZURE };
+const REGISTRATION: About = About {
+    class: DriftClass::Registration,
+    family: Family::Registration,
+    named: Named::Shared,
+    ..About::AZURE
+};
 pub(super) const FEATURE: About = About { part: "features", ..REGISTRATION }.within(60, 900);
 pub(super) const PROVIDER: About = About { part: "providers", ..REGISTRATION }.within(20, 600);
 

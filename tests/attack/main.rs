@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 mod clock;
 mod ends;
+#[path = "../common/formats.rs"]
+mod formats;
 mod payloads;
 mod plan_file;
 #[path = "../common/program.rs"]

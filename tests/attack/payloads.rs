@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
 use crate::Attack;
+use crate::formats::FORMATS;
 use crate::program::{Place, Ran};
 
 const MANIFEST: &str = "apiVersion: amlplan/v1
@@ -38,19 +39,6 @@ const PAYLOADS: [&str; 18] = [
     "$(touch x) `touch x` %0A::error::x %25 {{ x }} ${{ x }}",
     "\u{0}\u{8}\u{8}\u{8}\u{b}\u{c}\u{7f}\t",
     "\u{115f}\u{3164}\u{ffa0}\u{34f}\u{180e}\u{206a}\u{fff9}\u{10ffff}",
-];
-
-const FORMATS: [&str; 10] = [
-    "human",
-    "json",
-    "markdown",
-    "junit",
-    "sarif",
-    "github",
-    "azure-pipelines",
-    "gitlab",
-    "prometheus",
-    "html",
 ];
 
 /// Characters that act or cannot be seen.

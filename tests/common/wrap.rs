@@ -100,6 +100,18 @@ pub(crate) fn script(commands: &str, shell: Shell, choices: &[u8]) -> Option<Str
     }
 }
 
+/// What is to be run; a comment is written as it is, into a batch file too, where it tells import
+/// what no command says.
+fn command<'a>(line: &'a Line, out: &mut String) -> Option<(&'a [String], Option<&'a str>)> {
+    match line {
+        Line::Comment(text) => {
+            let _ = writeln!(out, "{text}");
+            None
+        }
+        Line::Command(words, body) => Some((words, body.as_deref())),
+    }
+}
+
 fn joined(words: &[String], glue: &str, taste: &mut Taste<'_>) -> String {
     let mut out = String::new();
     for (at, word) in words.iter().enumerate() {
@@ -114,18 +126,12 @@ fn joined(words: &[String], glue: &str, taste: &mut Taste<'_>) -> String {
 fn bash(lines: &[Line], taste: &mut Taste<'_>) -> String {
     let mut out = String::from("#!/usr/bin/env bash\nset -euo pipefail\n\n");
     for (number, line) in lines.iter().enumerate() {
-        let (words, body) = match line {
-            Line::Comment(text) => {
-                let _ = writeln!(out, "{text}");
-                continue;
-            }
-            Line::Command(words, body) => (words, body),
-        };
+        let Some((words, body)) = command(line, &mut out) else { continue };
         if words[0] == "until" {
             let _ = writeln!(out, "{}", words.join(" "));
             continue;
         }
-        let mut words = words.clone();
+        let mut words = words.to_vec();
         values(&mut words, number, taste, &mut out);
         if let Some(body) = body {
             with_body(&words.join(" "), body, number, taste, &mut out);
@@ -225,13 +231,7 @@ fn power_word(word: &str) -> Option<String> {
 fn power(lines: &[Line], taste: &mut Taste<'_>) -> Option<String> {
     let mut out = String::from("$ErrorActionPreference = \"Stop\"\n\n");
     for (number, line) in lines.iter().enumerate() {
-        let (words, body) = match line {
-            Line::Comment(text) => {
-                let _ = writeln!(out, "{text}");
-                continue;
-            }
-            Line::Command(words, body) => (words, body),
-        };
+        let Some((words, body)) = command(line, &mut out) else { continue };
         if words[0] == "until" {
             continue;
         }
@@ -280,14 +280,7 @@ fn power(lines: &[Line], taste: &mut Taste<'_>) -> Option<String> {
 fn cmd(lines: &[Line], taste: &mut Taste<'_>) -> Option<String> {
     let mut out = String::from("@echo off\nsetlocal\n\n");
     for (number, line) in lines.iter().enumerate() {
-        let (words, body) = match line {
-            // `rem` is how a batch file says it.
-            Line::Comment(text) => {
-                let _ = writeln!(out, "{text}");
-                continue;
-            }
-            Line::Command(words, body) => (words, body),
-        };
+        let Some((words, body)) = command(line, &mut out) else { continue };
         if words[0] == "until" {
             continue;
         }

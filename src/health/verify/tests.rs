@@ -3,10 +3,21 @@
 use serde_json::json;
 
 use super::super::fixture::{desired, probed, snapshot, status, worst};
-use super::super::report::{Probed, Status};
+use super::super::report::{Finding, Probe, Probed, Status};
+use super::super::rules::{self, By};
 use super::*;
 use crate::model::Json;
 use crate::model::KindName;
+use crate::resource::Snapshot;
+use crate::resource::graph::Desired;
+
+fn probes(desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
+    rules::probes(By::Verify, desired, snapshot)
+}
+
+fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed, now: Timestamp) -> Vec<Finding> {
+    rules::checks(By::Verify, desired, snapshot, probed, now)
+}
 
 const EXT: &str = "edge/extension/ext";
 

@@ -5,14 +5,31 @@ pub(in crate::health) mod cluster;
 
 use serde_json::json;
 
-use super::super::fixture::{desired, probed, snapshot, status, worst};
-use super::super::report::{Finding, Probed, Status};
-use super::*;
+use jiff::Timestamp;
+
+use super::fixture::{desired, probed, snapshot, status, worst};
+use super::report::{Finding, Probe, Probed, Status};
+use super::rules::{self, By};
 use crate::model::Json;
 use crate::resource::Read;
+use crate::resource::Snapshot;
+use crate::resource::graph::Desired;
 
 const NOW: &str = "2026-06-01T12:00:00Z";
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
+
+fn probes(desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
+    rules::probes(By::Doctor, desired, snapshot)
+}
+
+fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed, now: Timestamp) -> Vec<Finding> {
+    rules::checks(By::Doctor, desired, snapshot, probed, now)
+}
+
+/// What stops an apply.
+fn blocking(findings: &[Finding]) -> Vec<&Finding> {
+    findings.iter().filter(|it| it.status == Status::Fail).collect()
+}
 
 /// A declared cluster, what is live, and what the probes answer; tests change one thing of it.
 struct World {
@@ -129,7 +146,7 @@ impl World {
         let name = format!("permissions /subscriptions/{SUBSCRIPTION}");
         probed.0.insert((SUBSCRIPTION.to_owned(), name), everything);
         let live = snapshot(&desired, &live);
-        for probe in super::probes(&desired, &live) {
+        for probe in probes(&desired, &live) {
             if let Read::Review(_) = probe.read {
                 let may = || Ok(Some(json!(true).into()));
                 probed.0.entry((probe.scope, probe.name)).or_insert_with(may);
