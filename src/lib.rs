@@ -34,7 +34,7 @@ pub mod text {
     pub use crate::convert::{as_az, az};
     pub use crate::language::rules::check;
     pub use crate::language::{
-        Cluster, Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting,
+        ClusterSpec, Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting,
         Quantity, SccMethod, Secrets, Setting, load, load_lenient, schema,
     };
     pub use crate::model::Trust;

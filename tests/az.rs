@@ -16,7 +16,7 @@ const ARTICLE: &str = include_str!("fixtures/article.az");
 
 fn import(text: &str) -> az::Imported {
     let source = Arc::new(Source { path: "commands.az".into(), text: text.to_owned() });
-    az::import(&[Arc::clone(&source)], &az::Options { profile: None, files: &|_, _| None })
+    az::import(&[Arc::clone(&source)], &az::ImportOptions { profile: None, files: &|_, _| None })
         .unwrap_or_else(|findings| panic!("{text}\n{findings:#?}"))
 }
 
@@ -95,8 +95,10 @@ fn commands_show_no_secret() {
 fn every_command_of_the_article_can_be_read() {
     for line in ARTICLE.lines().filter(|it| it.starts_with("az ")) {
         let source = Arc::new(Source { path: "line".into(), text: line.to_owned() });
-        let result =
-            az::import(&[Arc::clone(&source)], &az::Options { profile: None, files: &|_, _| None });
+        let result = az::import(
+            &[Arc::clone(&source)],
+            &az::ImportOptions { profile: None, files: &|_, _| None },
+        );
         let sets_up =
             ["k8s-extension create", "compute attach", "feature register", "provider register"];
         if sets_up.iter().any(|it| line.contains(it)) {
@@ -192,7 +194,7 @@ fn what_cannot_be_read_is_said_with_its_place() {
         ),
     ] {
         let source = Arc::new(Source { path: "line".into(), text: text.to_owned() });
-        let options = az::Options { profile: None, files: &|_, _| None };
+        let options = az::ImportOptions { profile: None, files: &|_, _| None };
         // Only a text that says nothing at all is refused.
         let findings = match az::import(&[source], &options) {
             Ok(imported) => imported.findings,
@@ -289,7 +291,7 @@ fn a_place_never_splits_a_character() {
         let source = Arc::new(Source { path: "line".into(), text: text.to_owned() });
         let findings = match az::import(
             &[Arc::clone(&source)],
-            &az::Options { profile: None, files: &|_, _| None },
+            &az::ImportOptions { profile: None, files: &|_, _| None },
         ) {
             Ok(imported) => imported.findings,
             Err(findings) => findings,
@@ -306,7 +308,7 @@ proptest::proptest! {
     fn no_text_brings_the_reader_down(picks in proptest::collection::vec(0..PIECES.len(), 0..40)) {
         let text: String = picks.into_iter().map(|it| PIECES[it]).collect();
         let source = Arc::new(Source { path: "line".into(), text });
-        let findings = match az::import(&[Arc::clone(&source)], &az::Options { profile: None, files: &|_, _| None }) {
+        let findings = match az::import(&[Arc::clone(&source)], &az::ImportOptions { profile: None, files: &|_, _| None }) {
             Ok(imported) => imported.findings,
             Err(findings) => findings,
         };

@@ -254,7 +254,7 @@ fn there_and_back(documents: &[Json], shell: wrap::Shell, choices: &[u8]) -> Res
         wrap::Shell::Cmd => "setup.cmd",
     };
     let source = Arc::new(Source { path: Path::new(name).into(), text: script.clone() });
-    let options = az::Options { profile: None, files: &|_, _| None };
+    let options = az::ImportOptions { profile: None, files: &|_, _| None };
     let back = az::import(&[source], &options).map_err(|it| format!("{script}\n{it:#?}"))?;
     let theirs = load(&back.text).map_err(|it| format!("{script}\n{}\n{it}", back.text))?;
     let meanings = |all: &[Declared]| all.iter().map(|it| meaning(&it.spec)).collect::<Vec<_>>();

@@ -97,7 +97,7 @@ async fn what_the_job_finds_in_the_cluster_is_read_back() {
     let sandbox = amlplan_sandbox::Sandbox::open(
         Some(&place.path(".amlplan/sandbox.json")),
         None,
-        amlplan_sandbox::Access::Write,
+        amlplan_sandbox::StateAccess::Write,
     );
     let sandbox = sandbox.expect("the world");
     let path = "/kubernetes/00000000-0000-0000-0000-000000000000/ml-rg/edge-full/api/v1/namespaces/default/pods";

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use amlplan_sandbox::{Access, Held, Sandbox, Seed, SeedCluster, SeedSecret};
+use amlplan_sandbox::{HeldSecret, Sandbox, Seed, SeedCluster, SeedSecret, StateAccess};
 use axum::body::Body;
 use http::Request;
 use program::{amlplan, manifests, text};
@@ -48,7 +48,8 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
     let text = format!("subscriptions:\n  - {{id: {SUBSCRIPTION}, providers: {{{list}}}}}\n");
     std::fs::write(&file, text).expect("a test fixture");
     let state = folder.join("state.json");
-    let sandbox = Sandbox::open(Some(&state), Some(&file), Access::Write).expect("a test fixture");
+    let sandbox =
+        Sandbox::open(Some(&state), Some(&file), StateAccess::Write).expect("a test fixture");
     let here = || (SUBSCRIPTION.to_owned(), "ml-rg".to_owned());
     sandbox.seed(&Seed {
         tenant: Some(TENANT.into()),
@@ -66,8 +67,8 @@ fn world(folder: &Path, kind: &str, distribution: &str) -> Sandbox {
                 at: "azureml".into(),
                 name: "ml-tls".into(),
                 data: vec![
-                    ("cert.pem".into(), Held::Certificate),
-                    ("key.pem".into(), Held::PrivateKey),
+                    ("cert.pem".into(), HeldSecret::Certificate),
+                    ("key.pem".into(), HeldSecret::PrivateKey),
                 ],
             }],
         }],

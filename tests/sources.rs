@@ -40,7 +40,7 @@ fn imported(path: &Path) -> (String, Option<String>) {
         let name = name.trim_start_matches('@');
         std::fs::read_to_string(folder().join(script).with_file_name(name)).ok()
     };
-    let options = az::Options { profile: None, files: &beside };
+    let options = az::ImportOptions { profile: None, files: &beside };
     let (text, findings) = match az::import(&sources(path), &options) {
         Ok(it) => (Some(it.text), it.findings),
         Err(findings) => (None, findings),

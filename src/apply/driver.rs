@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::error::{Failure, Stop};
+use super::error::{StepFailure, Stop};
 use super::frontier::{Clusters, Frontier, Phase, Task};
-use super::task::{Context, Done};
+use super::task::{Done, TaskContext};
 use super::{Event, Explain, Outcome};
 use crate::client::net::clock;
 use crate::model::Key;
@@ -55,14 +55,15 @@ pub async fn run(
     emit: &mut dyn FnMut(&Event),
 ) -> (Outcome, Snapshot) {
     let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let context = Arc::new(Context::new(plan, desired, live, clients, &limits, explain, events));
+    let context =
+        Arc::new(TaskContext::new(plan, desired, live, clients, &limits, explain, events));
     let clusters = Clusters {
         is_cluster: &|scope| desired.is_cluster(scope),
         at_once: limits.clusters,
         takes: &|key| context.deadline(key),
     };
     let frontier = Frontier::new(plan, clusters);
-    let mut run = Run {
+    let mut run = ApplyRun {
         plan,
         frontier,
         failures: limits.failures,
@@ -86,7 +87,7 @@ pub async fn run(
     (run.outcome, snapshot)
 }
 
-struct Run<'a> {
+struct ApplyRun<'a> {
     plan: &'a Plan,
     frontier: Frontier,
     tasks: JoinSet<Result<Done, Stop>>,
@@ -95,14 +96,14 @@ struct Run<'a> {
     outcome: Outcome,
     /// The last state that each running resource reported.
     states: BTreeMap<Key, String>,
-    context: Arc<Context>,
+    context: Arc<TaskContext>,
     failures: usize,
     /// Scopes in which a step failed.
     failed: BTreeSet<String>,
     skipped: BTreeSet<Key>,
 }
 
-impl Run<'_> {
+impl ApplyRun<'_> {
     /// Every event has to be heard even after a failure, so there is no early return here.
     async fn until_done(
         &mut self,
@@ -257,7 +258,7 @@ fn ended(
             let task = ids.remove(&error.id())?;
             let message = "this is a mistake in amlplan, not in your manifest: please report it \
                            with the lines above";
-            let failure = Failure::own(&task.0, "StepPanicked", message.to_owned());
+            let failure = StepFailure::own(&task.0, "StepPanicked", message.to_owned());
             Some((task, Err(Stop::Failed(Box::new(failure)))))
         }
     }

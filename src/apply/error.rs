@@ -21,7 +21,7 @@ pub struct Evidence {
 
 /// A failure as it entered, for the explainer: it knows catalogs, this room does not.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct StepFailure {
     /// The resource.
     pub key: Key,
     /// The API that was asked.
@@ -45,18 +45,18 @@ pub struct Failure {
 }
 
 /// Turns a failure into what a person should read.
-pub type Explain = Arc<dyn Fn(Failure) -> StepError + Send + Sync>;
+pub type Explain = Arc<dyn Fn(StepFailure) -> StepError + Send + Sync>;
 
 /// How a task ended when it did not succeed.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// It failed.
-    Failed(Box<Failure>),
+    Failed(Box<StepFailure>),
     /// We stopped waiting while Azure goes on, in this state.
     Left(String),
 }
 
-impl Failure {
+impl StepFailure {
     /// A failure that was noticed here.
     #[must_use]
     pub fn own(key: &Key, code: &str, message: String) -> Self {

@@ -66,9 +66,9 @@ impl Frontier {
         let takes: BTreeMap<&Key, Duration> = plan
             .steps
             .iter()
-            .map(|it| {
-                let works = it.action.changes() || it.settling.is_some();
-                (&it.key, if works { (clusters.takes)(&it.key) } else { Duration::ZERO })
+            .map(|step| {
+                let works = step.action.changes() || step.settling.is_some();
+                (&step.key, if works { (clusters.takes)(&step.key) } else { Duration::ZERO })
             })
             .collect();
         let mut rest = BTreeMap::new();
@@ -79,7 +79,7 @@ impl Frontier {
         for ((key, _), _) in waiting.iter().filter(|it| (clusters.is_cluster)(&it.0.0.scope)) {
             *left.entry(key.scope.clone()).or_default() += 1;
         }
-        let unblocked = waiting.iter().filter(|(_, it)| it.is_empty());
+        let unblocked = waiting.iter().filter(|(_, pair)| pair.is_empty());
         let unblocked: Vec<Task> = unblocked.map(|(task, _)| task.clone()).collect();
         let mut frontier = Self {
             waiting,

@@ -8,10 +8,10 @@ use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::error::{Evidence, Failure, Stop};
+use super::error::{Evidence, StepFailure, Stop};
 use super::frontier::{Phase, Task};
 use super::{Event, Explain, Limits, Permit};
-use crate::client::arm::{self, Outcome as Ended};
+use crate::client::arm::{self, OperationOutcome as Ended};
 use crate::client::kubernetes;
 use crate::client::net::{clock, poll};
 use crate::model::{Json, Key, KindName, Later, ObjectRef, Pointer, Secret, Value};
@@ -41,7 +41,7 @@ pub(super) struct Done {
 type Listed = Arc<OnceCell<Json>>;
 
 /// What all tasks share.
-pub(super) struct Context {
+pub(super) struct TaskContext {
     plan: Plan,
     /// Where each step stands in the plan.
     index: BTreeMap<Key, usize>,
@@ -49,8 +49,8 @@ pub(super) struct Context {
     needed: BTreeSet<Key>,
     desired: Desired,
     clients: Clients,
-    arm: BTreeMap<String, arm::Writer>,
-    clusters: BTreeMap<String, kubernetes::Writer>,
+    arm: BTreeMap<String, arm::ArmWriter>,
+    clusters: BTreeMap<String, kubernetes::KubeWriter>,
     pub(super) live: Mutex<Snapshot>,
     started: Mutex<BTreeMap<Key, Instant>>,
     events: UnboundedSender<Event>,
@@ -60,7 +60,7 @@ pub(super) struct Context {
     keys: Mutex<BTreeMap<(String, String), Listed>>,
 }
 
-impl Context {
+impl TaskContext {
     pub(super) fn new(
         plan: &Plan,
         desired: &Desired,
@@ -72,26 +72,28 @@ impl Context {
     ) -> Self {
         let permit = Permit::for_a_plan();
         // Scopes of one cloud share a reader, and have to share a writer: it holds the locks.
-        let mut writers: Vec<arm::Writer> = Vec::new();
+        let mut writers: Vec<arm::ArmWriter> = Vec::new();
         let mut arm = BTreeMap::new();
         for (scope, reader) in &clients.arm {
             let shared = writers.iter().find(|it| it.reader().is_same(reader)).cloned();
             let writer = shared.unwrap_or_else(|| {
-                let writer = arm::Writer::new(reader.clone(), permit, limits.parallelism.get());
+                let writer = arm::ArmWriter::new(reader.clone(), permit, limits.parallelism.get());
                 writers.push(writer.clone());
                 writer
             });
             arm.insert(scope.clone(), writer);
         }
-        let writer = |it: &kubernetes::Reader| kubernetes::Writer::new(it.clone(), permit);
+        let writer = |(scope, reader): (&String, &kubernetes::KubeReader)| {
+            (scope.clone(), kubernetes::KubeWriter::new(reader.clone(), permit))
+        };
         Self {
-            index: plan.steps.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect(),
+            index: plan.steps.iter().enumerate().map(|(at, step)| (step.key.clone(), at)).collect(),
             needed: plan.steps.iter().flat_map(|it| it.depends_on.iter().cloned()).collect(),
             plan: plan.clone(),
             desired: desired.with_orphans(),
             clients: clients.clone(),
             arm,
-            clusters: clients.clusters.iter().map(|(k, it)| (k.clone(), writer(it))).collect(),
+            clusters: clients.clusters.iter().map(writer).collect(),
             live: Mutex::new(live),
             started: Mutex::default(),
             events,
@@ -120,7 +122,7 @@ impl Context {
     pub(super) async fn perform(self: &Arc<Self>, (key, phase): &Task) -> Result<Done, Stop> {
         let (Some(step), Some(node)) = (self.step(key), self.desired.nodes.get(key)) else {
             let message = format!("{key} is not in the plan");
-            let failure = Failure::own(key, "InternalError", message);
+            let failure = StepFailure::own(key, "InternalError", message);
             return Err(Stop::Failed(Box::new(failure)));
         };
         if let Ok(mut started) = self.started.lock() {
@@ -130,7 +132,7 @@ impl Context {
         if step.action.changes() && !half {
             self.emit(Event::Started { key: key.clone(), action: step.action });
         }
-        let work = Work {
+        let work = TaskWork {
             context: self,
             step,
             kind: node.resource.kind(),
@@ -185,7 +187,7 @@ impl Context {
         let (pods, events) = self.inside(&key.scope).await;
         let kind = self.desired.nodes.get(key).map(|it| it.resource.kind());
         let live = match kind {
-            Some(it) => self.clients.live(&key.scope, &it.reads()).await.ok(),
+            Some(kind) => self.clients.live(&key.scope, &kind.reads()).await.ok(),
             None => None,
         };
         let document = kind.zip(live).and_then(|(kind, live)| kind.shown(&live));
@@ -197,8 +199,8 @@ impl Context {
     }
 }
 
-struct Work<'a> {
-    context: &'a Context,
+struct TaskWork<'a> {
+    context: &'a TaskContext,
     step: &'a Step,
     kind: &'a dyn Kind,
     deadline: Instant,
@@ -206,7 +208,7 @@ struct Work<'a> {
     waits_for: Mutex<Option<String>>,
 }
 
-impl Work<'_> {
+impl TaskWork<'_> {
     fn key(&self) -> &Key {
         &self.step.key
     }
@@ -216,15 +218,15 @@ impl Work<'_> {
     }
 
     /// A failure that was noticed here.
-    fn failure(&self, code: &str, message: String) -> Failure {
-        Failure::own(self.key(), code, message)
+    fn failure(&self, code: &str, message: String) -> StepFailure {
+        StepFailure::own(self.key(), code, message)
     }
 
     /// What cannot be read.
     fn unread(&self, error: ReadError) -> Stop {
         let own = self.failure("", error.to_string());
         let ReadError { api, status, code, help, .. } = error;
-        Stop::Failed(Box::new(Failure { api, status, code, help, ..own }))
+        Stop::Failed(Box::new(StepFailure { api, status, code, help, ..own }))
     }
 
     fn progress(&self, state: &str) {
@@ -268,7 +270,8 @@ impl Work<'_> {
     /// Waits so long, unless the server advises less.
     async fn rest(&self, state: &str, look: Duration) -> Result<(), Stop> {
         self.progress(state);
-        let advised = self.context.clients.arm.get(&self.key().scope).and_then(arm::Reader::pace);
+        let advised =
+            self.context.clients.arm.get(&self.key().scope).and_then(arm::ArmReader::pace);
         let look = advised.map_or(look, |it| it.min(look));
         if clock::until(self.deadline, clock::sleep(look)).await.is_none() {
             return Err(Stop::Left(state.to_owned()));
@@ -327,9 +330,9 @@ impl Work<'_> {
                 let found = document.as_ref().and_then(|it| at.get(it)).cloned();
                 found.map_or_else(|| value.clone(), Value::from)
             }
-            Value::Object(map) => {
-                Value::Object(map.iter().map(|(key, it)| (key.clone(), self.known(it))).collect())
-            }
+            Value::Object(map) => Value::Object(
+                map.iter().map(|(key, value)| (key.clone(), self.known(value))).collect(),
+            ),
             Value::Array(items) => Value::Array(items.iter().map(|it| self.known(it)).collect()),
             Value::Null
             | Value::Bool(_)
@@ -457,8 +460,8 @@ impl Work<'_> {
         }
     }
 
-    async fn write(&self, writer: &arm::Writer, write: &arm::Write) -> Result<(), Stop> {
-        let failed = |it: arm::ApiError| Stop::Failed(Box::new(Failure::of(self.key(), &it)));
+    async fn write(&self, writer: &arm::ArmWriter, write: &arm::Write) -> Result<(), Stop> {
+        let failed = |it: arm::ApiError| Stop::Failed(Box::new(StepFailure::of(self.key(), &it)));
         let started = writer.send(write).await.map_err(failed)?;
         let Some(operation) = started.operation else { return Ok(()) };
         if self.leaves() {
@@ -498,7 +501,7 @@ impl Work<'_> {
             Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
             Request::Arm { .. } => Ok(()),
         };
-        done.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), &it))))
+        done.map_err(|it| Stop::Failed(Box::new(StepFailure::of(self.key(), &it))))
     }
 
     /// The body to send: the one place where values known later are filled in and secrets opened.
@@ -514,7 +517,7 @@ impl Work<'_> {
         let missing = |what: String| {
             let failure = self.failure(MISSING, what);
             // The next read shows it.
-            Stop::Failed(Box::new(Failure { passes: true, ..failure }))
+            Stop::Failed(Box::new(StepFailure { passes: true, ..failure }))
         };
         let mut opened: Vec<Secret> = Vec::new();
         for secret in body.closed_secrets() {
@@ -567,7 +570,7 @@ impl Work<'_> {
         };
         let ask = || writer.reader().call(id.as_str(), call, version.unwrap_or_default());
         let answer = known.get_or_try_init(ask).await.cloned();
-        answer.map_err(|it| Stop::Failed(Box::new(Failure::of(self.key(), &it))))
+        answer.map_err(|it| Stop::Failed(Box::new(StepFailure::of(self.key(), &it))))
     }
 }
 
@@ -585,7 +588,7 @@ fn without(live: &Json, paths: &[Pointer]) -> Option<Json> {
 
 /// Whether a refusal passes by itself. In a cluster only the kind of a fresh extension does: its
 /// CRD is served a moment after it is there.
-fn passes(failure: &Failure, request: &Request) -> bool {
+fn passes(failure: &StepFailure, request: &Request) -> bool {
     match request {
         Request::Arm { .. } => failure.passes,
         Request::Apply { .. } => failure.status == Some(404),

@@ -17,11 +17,11 @@ struct AccountFact {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct AccountsFile {
     account: Vec<AccountFact>,
 }
 
-static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("accounts.toml")));
+static FILE: LazyLock<AccountsFile> = LazyLock::new(|| load(include_str!("accounts.toml")));
 
 /// `(namespace, name)` of each service account of an extension, each once, in the order of the
 /// public lists. `compute_namespaces` are those of the attached computes; `default` is left out of

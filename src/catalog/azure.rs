@@ -29,7 +29,7 @@ pub struct CloudFacts {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct AzureFile {
     regions: Vec<String>,
     regions_of: String,
     roles: BTreeMap<String, String>,
@@ -102,7 +102,7 @@ impl ArmType {
     }
 }
 
-static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("azure.toml")));
+static FILE: LazyLock<AzureFile> = LazyLock::new(|| load(include_str!("azure.toml")));
 
 /// Built-in roles: name → role definition guid, the same in every cloud (Azure docs: built-in
 /// roles).
@@ -153,10 +153,13 @@ mod tests {
 
     #[test]
     fn every_type_is_a_namespace_with_types_and_has_a_dated_version() {
-        for it in ArmType::ALL {
-            assert!(it.name.starts_with("Microsoft.") && it.name.contains('/'), "{it}");
-            let date = it.api_version.trim_end_matches("-preview");
-            assert!(date.parse::<jiff::civil::Date>().is_ok(), "{it}");
+        for arm_type in ArmType::ALL {
+            assert!(
+                arm_type.name.starts_with("Microsoft.") && arm_type.name.contains('/'),
+                "{arm_type}"
+            );
+            let date = arm_type.api_version.trim_end_matches("-preview");
+            assert!(date.parse::<jiff::civil::Date>().is_ok(), "{arm_type}");
         }
     }
 

@@ -87,7 +87,7 @@ pub struct CodePage {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct CodesFile {
     code: Vec<CodePage>,
 }
 
@@ -113,7 +113,7 @@ static PAGES: LazyLock<Vec<CodePage>> = LazyLock::new(|| {
         (Kind, false, include_str!("codes/kinds.toml")),
     ];
     let read = |(speaker, manifest, text): (Speaker, bool, &str)| {
-        let file: File = toml::from_str(text).expect("tests read every page");
+        let file: CodesFile = toml::from_str(text).expect("tests read every page");
         file.code.into_iter().map(move |it| CodePage { speaker, manifest, ..it })
     };
     let mut pages: Vec<CodePage> = files.into_iter().flat_map(read).collect();
@@ -205,8 +205,8 @@ mod tests {
         let name = |place| health_code(place, "E45004").map(|it| it.name.as_str());
         assert_eq!(name("extension"), Some("AZUREML_FE_ROLE_CONFLICT"));
         assert_eq!(name("job"), Some("TRAINING_NOT_ENABLED"));
-        for it in codes().iter().filter(|it| it.place == "extension") {
-            assert_eq!(it.blocking, it.code.as_str() < "E45000", "{}", it.code);
+        for page in codes().iter().filter(|it| it.place == "extension") {
+            assert_eq!(page.blocking, page.code.as_str() < "E45000", "{}", page.code);
         }
     }
 
@@ -246,24 +246,26 @@ mod tests {
 
     #[test]
     fn every_page_of_a_service_can_be_found_and_no_text_leads_to_two() {
-        for it in codes().iter().filter(|it| it.speaker == Speaker::Service && it.place.is_empty())
+        for page in
+            codes().iter().filter(|it| it.speaker == Speaker::Service && it.place.is_empty())
         {
-            let reached = it.status.is_some() || !it.codes.is_empty() || !it.matches.is_empty();
-            assert!(reached, "{}", it.code);
-            assert!(!it.help.is_empty() && !it.source.is_empty(), "{}", it.code);
+            let reached =
+                page.status.is_some() || !page.codes.is_empty() || !page.matches.is_empty();
+            assert!(reached, "{}", page.code);
+            assert!(!page.help.is_empty() && !page.source.is_empty(), "{}", page.code);
         }
-        for it in codes() {
-            for code in &it.codes {
+        for page in codes() {
+            for code in &page.codes {
                 assert_eq!(
-                    remedy(it.api, 0, code, "").map(|found| &found.code),
-                    Some(&it.code),
+                    remedy(page.api, 0, code, "").map(|found| &found.code),
+                    Some(&page.code),
                     "{code}"
                 );
             }
-            for part in &it.matches {
+            for part in &page.matches {
                 assert_eq!(*part, part.to_lowercase());
-                let found = remedy(it.api, 0, "", &part.replace('*', " … "));
-                assert_eq!(found.map(|found| &found.code), Some(&it.code), "{part}");
+                let found = remedy(page.api, 0, "", &part.replace('*', " … "));
+                assert_eq!(found.map(|found| &found.code), Some(&page.code), "{part}");
             }
         }
     }
@@ -275,9 +277,9 @@ mod tests {
             let (azure, cluster) = (help(Api::Azure), help(Api::Kubernetes));
             assert!(azure.is_some() && cluster.is_some() && azure != cluster, "{status}");
         }
-        for it in codes().iter().filter(|it| it.api == Api::Kubernetes) {
+        for page in codes().iter().filter(|it| it.api == Api::Kubernetes) {
             let azures = ["az login", "role assigned", "subscription"];
-            assert!(!azures.iter().any(|word| it.help.contains(word)), "{}", it.help);
+            assert!(!azures.iter().any(|word| page.help.contains(word)), "{}", page.help);
         }
         assert!(remedy(Api::Kubernetes, 400, "BadRequest", "").is_none());
     }

@@ -105,7 +105,7 @@ struct ComponentFact {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct ComponentsFile {
     component: Vec<ComponentFact>,
     /// By name, as components write it.
     size: BTreeMap<String, [i64; 4]>,
@@ -114,7 +114,7 @@ struct File {
 /// The router, whose pods are counted by [`router_replicas`].
 const ROUTER: &str = "azureml-fe-v2";
 
-static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("components.toml")));
+static FILE: LazyLock<ComponentsFile> = LazyLock::new(|| load(include_str!("components.toml")));
 
 const fn deployment() -> WorkloadKind {
     WorkloadKind::Deployment
@@ -173,8 +173,8 @@ pub fn components(query: &ComponentQuery<'_>) -> Vec<Component> {
                 WorkloadKind::Deployment | WorkloadKind::StatefulSet => Some(1),
             };
             let ga = query.profile == ProfileName::Ga;
-            let size = FILE.size.get(known).filter(|_| ga).map(|it| {
-                let [cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi] = *it;
+            let size = FILE.size.get(known).filter(|_| ga).map(|number| {
+                let [cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi] = *number;
                 Sizing { cpu_request_m, cpu_limit_m, memory_request_mi, memory_limit_mi }
             });
             let (required, reason) = (fact.required, reason.clone());
@@ -213,11 +213,11 @@ impl Sizing {
 
 impl std::iter::Sum for Sizing {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |sum, it| Self {
-            cpu_request_m: sum.cpu_request_m + it.cpu_request_m,
-            cpu_limit_m: sum.cpu_limit_m + it.cpu_limit_m,
-            memory_request_mi: sum.memory_request_mi + it.memory_request_mi,
-            memory_limit_mi: sum.memory_limit_mi + it.memory_limit_mi,
+        all.fold(Self::default(), |sum, sizing| Self {
+            cpu_request_m: sum.cpu_request_m + sizing.cpu_request_m,
+            cpu_limit_m: sum.cpu_limit_m + sizing.cpu_limit_m,
+            memory_request_mi: sum.memory_request_mi + sizing.memory_request_mi,
+            memory_limit_mi: sum.memory_limit_mi + sizing.memory_limit_mi,
         })
     }
 }

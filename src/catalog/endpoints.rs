@@ -45,14 +45,14 @@ pub struct Endpoint {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Cluster {
+enum EndpointCluster {
     Aks,
     Arc,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Scenario {
+enum EndpointScenario {
     Training,
     Inference,
 }
@@ -67,19 +67,19 @@ struct EndpointFact {
     profiles: Vec<ProfileName>,
     #[serde(default)]
     clouds: Vec<String>,
-    cluster: Option<Cluster>,
-    scenario: Option<Scenario>,
+    cluster: Option<EndpointCluster>,
+    scenario: Option<EndpointScenario>,
     purpose: String,
     #[serde(default)]
     denied: String,
 }
 
 #[derive(Deserialize)]
-struct File {
+struct EndpointsFile {
     endpoint: Vec<EndpointFact>,
 }
 
-static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("endpoints.toml")));
+static FILE: LazyLock<EndpointsFile> = LazyLock::new(|| load(include_str!("endpoints.toml")));
 
 const fn https() -> u16 {
     443
@@ -89,13 +89,13 @@ impl EndpointFact {
     fn applies(&self, query: &EndpointQuery<'_>) -> bool {
         let cluster = match self.cluster {
             None => true,
-            Some(Cluster::Aks) => query.aks,
-            Some(Cluster::Arc) => !query.aks,
+            Some(EndpointCluster::Aks) => query.aks,
+            Some(EndpointCluster::Arc) => !query.aks,
         };
         let scenario = match self.scenario {
             None => true,
-            Some(Scenario::Training) => query.training,
-            Some(Scenario::Inference) => query.inference,
+            Some(EndpointScenario::Training) => query.training,
+            Some(EndpointScenario::Inference) => query.inference,
         };
         let cloud = self.clouds.is_empty() || self.clouds.iter().any(|it| it == query.cloud);
         cluster && scenario && cloud && self.profiles.contains(&query.profile)
@@ -123,10 +123,15 @@ pub fn endpoints(query: &EndpointQuery<'_>) -> Vec<Endpoint> {
     ];
     let applying = FILE.endpoint.iter().filter(|it| it.applies(query));
     applying
-        .map(|it| {
+        .map(|endpoint_fact| {
             let filled = |host: String, (name, value): &(&str, &str)| host.replace(name, value);
-            let host = parts.iter().fold(it.host.clone(), filled);
-            Endpoint { host, port: it.port, purpose: &it.purpose, denied: &it.denied }
+            let host = parts.iter().fold(endpoint_fact.host.clone(), filled);
+            Endpoint {
+                host,
+                port: endpoint_fact.port,
+                purpose: &endpoint_fact.purpose,
+                denied: &endpoint_fact.denied,
+            }
         })
         .collect()
 }
@@ -162,8 +167,8 @@ mod tests {
         for cloud in ["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] {
             let found = endpoints(&EndpointQuery { cloud, ..QUERY });
             assert!(found.len() > 15, "{cloud}");
-            for it in found {
-                assert!(!it.host.contains(['{', '}']), "{}", it.host);
+            for endpoint in found {
+                assert!(!endpoint.host.contains(['{', '}']), "{}", endpoint.host);
             }
         }
         let hosts: Vec<_> = endpoints(&QUERY).into_iter().map(|it| it.host).collect();

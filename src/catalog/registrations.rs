@@ -83,13 +83,14 @@ struct RegistrationFact {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct RegistrationsFile {
     feature: Vec<RegistrationFact>,
     provider: Vec<RegistrationFact>,
     retired: Vec<RetiredFeature>,
 }
 
-static FILE: LazyLock<File> = LazyLock::new(|| load(include_str!("registrations.toml")));
+static FILE: LazyLock<RegistrationsFile> =
+    LazyLock::new(|| load(include_str!("registrations.toml")));
 
 impl RegistrationFact {
     fn applies(&self, query: &RegistrationQuery) -> bool {
@@ -113,11 +114,11 @@ pub fn registrations(query: &RegistrationQuery) -> Registrations {
     let pick = |facts: &'static [RegistrationFact]| {
         let applying = facts.iter().filter(|it| it.applies(query));
         applying
-            .map(|it| Registration {
-                name: &it.name,
-                provider: it.provider.as_deref(),
-                required: it.required,
-                reason: &it.reason,
+            .map(|fact| Registration {
+                name: &fact.name,
+                provider: fact.provider.as_deref(),
+                required: fact.required,
+                reason: &fact.reason,
             })
             .collect()
     };

@@ -248,8 +248,10 @@ pub fn setting(key: &str) -> Option<&'static SettingFact> {
 /// in another case. For prefix facts the rest of the key is kept.
 #[must_use]
 pub fn suggest_setting(key: &str) -> Option<String> {
-    let exact = SETTINGS.iter().find(|it| {
-        !it.prefix && (it.misspellings.iter().any(|m| m == key) || it.key.eq_ignore_ascii_case(key))
+    let exact = SETTINGS.iter().find(|setting_fact| {
+        !setting_fact.prefix
+            && (setting_fact.misspellings.iter().any(|m| m == key)
+                || setting_fact.key.eq_ignore_ascii_case(key))
     });
     if let Some(fact) = exact {
         return Some(fact.key.clone());

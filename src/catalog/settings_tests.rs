@@ -28,12 +28,21 @@ fn every_setting_stands_once_and_names_only_settings() {
 
 #[test]
 fn every_derived_key_is_a_setting_in_its_map() {
-    for it in DERIVED.iter() {
-        let fact = setting(&it.key).expect("a setting");
-        assert_eq!(fact.protected, it.map == DerivedMap::Protected, "{}", it.key);
+    for derived_fact in DERIVED.iter() {
+        let fact = setting(&derived_fact.key).expect("a setting");
+        assert_eq!(
+            fact.protected,
+            derived_fact.map == DerivedMap::Protected,
+            "{}",
+            derived_fact.key
+        );
     }
-    for it in settings().iter().filter(|it| it.derived && !it.prefix) {
-        assert!(DERIVED.iter().any(|d| d.key == it.key), "{} has no reason", it.key);
+    for setting_fact in settings().iter().filter(|it| it.derived && !it.prefix) {
+        assert!(
+            DERIVED.iter().any(|d| d.key == setting_fact.key),
+            "{} has no reason",
+            setting_fact.key
+        );
     }
 }
 

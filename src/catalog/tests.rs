@@ -87,8 +87,8 @@ fn pages_are_whole_and_unique() {
         assert!(page.speaker == Speaker::Own || page.source.len() > 3, "{}", page.code);
         assert!(page.speaker != Speaker::Check || !page.title.is_empty(), "{}", page.code);
         assert_eq!(explain(&page.code.to_uppercase()).unwrap().code, page.code);
-        for it in page.about.iter().filter(|it| !it.starts_with('/')) {
-            assert!(setting(it).is_some(), "{}: {it} is no setting", page.code);
+        for text in page.about.iter().filter(|it| !it.starts_with('/')) {
+            assert!(setting(text).is_some(), "{}: {text} is no setting", page.code);
         }
     }
     assert!(explain("no-such-code").is_none());

@@ -4,8 +4,8 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use super::args::{Allow, ApplyArgs, ApplyFlags, DestroyArgs};
-use super::context::{Context, Observed, env, now};
-use super::exit::{Exit, Failure};
+use super::context::{CommandContext, Observed, env, now};
+use super::exit::{CommandFailure, Exit};
 use super::rollout::Stages;
 use crate::apply::{self, Ending, Limits, Outcome, Output};
 use crate::health::{self, By, Status};
@@ -16,7 +16,10 @@ use crate::resource::{Read, Snapshot};
 use crate::source::{Diagnostic, Diagnostics};
 use crate::{language, observe};
 
-pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &ApplyArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     if let [path] = &args.files[..]
         && is_plan(path)
     {
@@ -29,7 +32,10 @@ pub(super) async fn run(args: &ApplyArgs, context: &Context) -> Result<Exit, Fai
     carry_out(plan, observed, &args.how, stages, true, context).await
 }
 
-pub(super) async fn destroy(args: &DestroyArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn destroy(
+    args: &DestroyArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     let mut observed = context.observe_all(&args.files.files, &args.how.target, true).await?;
     let plan = context.plan(&mut observed, Mode::Destroy).await;
     carry_out(plan, observed, &args.how, None, true, context).await
@@ -48,7 +54,11 @@ fn is_plan(path: &Path) -> bool {
 }
 
 /// Applies a plan as it was reviewed, or refuses it as stale.
-async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit, Failure> {
+async fn saved(
+    path: &Path,
+    args: &ApplyArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     if !args.how.target.is_empty() || args.select.narrows() {
         let message = "a saved plan is applied as a whole, so --target, --cluster, --selector and \
                        --shard cannot narrow it";
@@ -56,7 +66,7 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
             .with_help("plan again with them and save that; --stage goes up to a stage of it")
             .into());
     }
-    let refused = |findings: Diagnostics| Failure::findings(Exit::Stale, findings);
+    let refused = |findings: Diagnostics| CommandFailure::findings(Exit::Stale, findings);
     let read = file::read(path, &render::json::plan).map_err(|it| refused(vec![it]))?;
     let file::Checked { mut saved, plan: reviewed, .. } = read;
     elsewhere(&saved.surroundings, context).map_err(|it| refused(vec![it]))?;
@@ -106,7 +116,7 @@ async fn saved(path: &Path, args: &ApplyArgs, context: &Context) -> Result<Exit,
 const GOOD_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(7 * 24);
 
 /// Refuses a plan that was made in other surroundings, before anything is signed in to.
-fn elsewhere(then: &file::Surroundings, context: &Context) -> Result<(), Diagnostic> {
+fn elsewhere(then: &file::Surroundings, context: &CommandContext) -> Result<(), Diagnostic> {
     let here = context.surroundings();
     let refuse = |message: String, help: &str| {
         Err(Diagnostic::error("plan-elsewhere", message).with_help(help))
@@ -145,11 +155,11 @@ async fn carry_out(
     how: &ApplyFlags,
     stages: Option<Stages>,
     ask: bool,
-    context: &Context,
-) -> Result<Exit, Failure> {
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     let out = &context.out;
-    if let Some(it) = &stages {
-        (plan, observed.desired) = it.narrow(&plan, &observed.desired);
+    if let Some(staged) = &stages {
+        (plan, observed.desired) = staged.narrow(&plan, &observed.desired);
     }
     if how.json {
         for finding in plan.told() {
@@ -173,10 +183,10 @@ async fn carry_out(
     }
     gates(&plan, &observed, how, context).await?;
     if ask && !how.auto_approve && !approved(plan.mode).await? {
-        return Err(Failure::error("not-approved", "not approved; nothing was changed"));
+        return Err(CommandFailure::error("not-approved", "not approved; nothing was changed"));
     }
     let (outcome, live) = match &stages {
-        Some(it) => it.run(&plan, &observed, how, context).await,
+        Some(stages) => stages.run(&plan, &observed, how, context).await,
         None => perform(&plan, &observed, how, limits(how, context), context).await,
     };
     let outputs = match plan.mode {
@@ -206,7 +216,7 @@ fn exit(outcome: &Outcome) -> Exit {
     }
 }
 
-pub(super) fn line(context: &Context, object: &Json) {
+pub(super) fn line(context: &CommandContext, object: &Json) {
     context.out.result(&object.to_string());
 }
 
@@ -215,8 +225,8 @@ async fn gates(
     plan: &Plan,
     observed: &Observed,
     how: &ApplyFlags,
-    context: &Context,
-) -> Result<(), Failure> {
+    context: &CommandContext,
+) -> Result<(), CommandFailure> {
     let mut findings: Diagnostics = plan
         .gates(how.allow.contains(&Allow::Disruptive))
         .into_iter()
@@ -231,7 +241,11 @@ async fn gates(
         let blocking: Vec<_> = checks.iter().filter(|it| it.status == Status::Fail).collect();
         findings.extend(together(&blocking));
     }
-    if findings.is_empty() { Ok(()) } else { Err(Failure::findings(Exit::Refused, findings)) }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandFailure::findings(Exit::Refused, findings))
+    }
 }
 
 /// One finding for all checks that are mended in the same way.
@@ -239,8 +253,8 @@ fn together(checks: &[&health::Finding]) -> Diagnostics {
     const NAMED: usize = 4;
     let mut groups: Vec<Vec<&health::Finding>> = Vec::new();
     for check in checks {
-        let same = |it: &&mut Vec<&health::Finding>| {
-            let first = it[0];
+        let same = |findings: &&mut Vec<&health::Finding>| {
+            let first = findings[0];
             first.code == check.code
                 && first.help == check.help
                 && first.address.scope == check.address.scope
@@ -267,7 +281,7 @@ fn together(checks: &[&health::Finding]) -> Diagnostics {
 }
 
 /// Asks the person at the terminal.
-async fn approved(mode: Mode) -> Result<bool, Failure> {
+async fn approved(mode: Mode) -> Result<bool, CommandFailure> {
     if !std::io::stdin().is_terminal() {
         let message = "there is no terminal to ask at";
         return Err(Diagnostic::error("no-terminal", message)
@@ -292,7 +306,7 @@ async fn approved(mode: Mode) -> Result<bool, Failure> {
 }
 
 /// The limits of an apply that is no rollout.
-pub(super) fn limits(how: &ApplyFlags, context: &Context) -> Limits {
+pub(super) fn limits(how: &ApplyFlags, context: &CommandContext) -> Limits {
     Limits {
         parallelism: context.global.parallelism,
         clusters: usize::MAX,
@@ -309,7 +323,7 @@ pub(super) async fn perform(
     observed: &Observed,
     how: &ApplyFlags,
     limits: Limits,
-    context: &Context,
+    context: &CommandContext,
 ) -> (Outcome, Snapshot) {
     let reporter = match (how.json, context.out.live()) {
         (true, _) => Reporter::lines(context.out.stream(), Box::new(|| now().to_string())),
@@ -332,14 +346,15 @@ pub(super) async fn perform(
 }
 
 /// Addresses of routers and principal ids of computes. Routers are asked for at once.
-async fn outputs(observed: &Observed, live: &Snapshot, context: &Context) -> Vec<Output> {
+async fn outputs(observed: &Observed, live: &Snapshot, context: &CommandContext) -> Vec<Output> {
     let router = |key: &Key| {
         let service = ObjectRef::cluster("v1", "Service", "services", "azureml-fe");
         (key.scope.clone(), Read::Object(service.in_namespace("azureml")))
     };
     let keys = || observed.desired.nodes.keys().filter(|it| live.document(it).is_some());
-    let extensions = keys().filter(|it| {
-        it.kind == KindName::Extension && observed.clients.clusters.contains_key(&it.scope)
+    let extensions = keys().filter(|address| {
+        address.kind == KindName::Extension
+            && observed.clients.clusters.contains_key(&address.scope)
     });
     let wanted = extensions.map(router).collect();
     let parallelism = context.global.read_parallelism.get();

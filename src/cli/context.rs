@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::exit::{Failure, Output};
+use super::exit::{CommandFailure, Streams};
 use super::select::Selection;
 use super::shared::Global;
 use super::signals::Interrupts;
@@ -21,12 +21,12 @@ use crate::resource::Snapshot;
 use crate::resource::graph::{CloudRef, Desired, Scope};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 use crate::{client::kubernetes, language, observe, resource::graph};
-use amlplan_sandbox::{Access, Held, Sandbox, SeedSecret};
+use amlplan_sandbox::{HeldSecret, Sandbox, SeedSecret, StateAccess};
 
 /// What a command runs in.
-pub(super) struct Context {
+pub(super) struct CommandContext {
     pub(super) global: Global,
-    pub(super) out: Output,
+    pub(super) out: Streams,
     pub(super) interrupts: Interrupts,
     /// Which clusters of the manifests the command is about.
     pub(super) select: Selection,
@@ -58,17 +58,17 @@ pub(super) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-impl Context {
+impl CommandContext {
     /// `access` is what the command means to do with the simulated world.
     pub(super) fn new(
         global: &Global,
-        out: Output,
+        out: Streams,
         interrupts: Interrupts,
-        access: Access,
-    ) -> Result<Self, Failure> {
+        access: StateAccess,
+    ) -> Result<Self, CommandFailure> {
         let open = |state: &PathBuf| {
             Sandbox::open(Some(state), global.sandbox_world.as_deref(), access)
-                .map_err(|it| Failure::error("sandbox-state", it.to_string()))
+                .map_err(|it| CommandFailure::error("sandbox-state", it.to_string()))
         };
         let sandbox = global.sandbox.as_ref().map(open).transpose()?;
         let select = Selection::default();
@@ -95,21 +95,24 @@ impl Context {
     }
 
     /// Saves the simulator's state.
-    pub(super) fn close(&self) -> Result<(), Failure> {
+    pub(super) fn close(&self) -> Result<(), CommandFailure> {
         let save = |it: &Sandbox| it.save();
         let saved = self.sandbox.as_ref().map(save).transpose();
-        saved.map(|_| ()).map_err(|it| Failure::error("sandbox-state", it.to_string()))
+        saved.map(|_| ()).map_err(|it| CommandFailure::error("sandbox-state", it.to_string()))
     }
 
     /// Loads and checks manifests; warnings are returned beside them.
-    pub(super) fn load(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
+    pub(super) fn load(
+        &self,
+        files: &[PathBuf],
+    ) -> Result<(Manifest, Diagnostics), CommandFailure> {
         let (mut manifest, warnings) = self.load_whole(files)?;
         self.select.part(&mut manifest);
         Ok((manifest, warnings))
     }
 
     /// The same with the clusters of all parts.
-    fn load_whole(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), Failure> {
+    fn load_whole(&self, files: &[PathBuf]) -> Result<(Manifest, Diagnostics), CommandFailure> {
         let options = LoadOptions { env: &env, secrets: Secrets::Require };
         let (mut manifest, mut findings) = language::load_lenient(files, &options);
         findings.extend(language::rules::check(&manifest, self.now(), &self.global.trust()));
@@ -126,17 +129,17 @@ impl Context {
     }
 
     /// Clients for every scope. Nothing is sent yet, except to discover a custom cloud.
-    pub(super) async fn clients(&self, desired: &Desired) -> Result<Clients, Failure> {
+    pub(super) async fn clients(&self, desired: &Desired) -> Result<Clients, CommandFailure> {
         let mut clients = Clients::default();
         let run = arm::RunId::new();
         let transport = self.transport()?;
-        let mut readers: BTreeMap<(CloudRef, Option<String>), arm::Reader> = BTreeMap::new();
+        let mut readers: BTreeMap<(CloudRef, Option<String>), arm::ArmReader> = BTreeMap::new();
         for (name, scope) in &desired.scopes {
             let shared = (scope.cloud.clone(), scope.tenant.clone());
             if !readers.contains_key(&shared) {
                 let cloud = self.cloud(name, scope, desired, &transport).await?;
                 let token = self.token(scope, &cloud, &transport)?;
-                let reader = arm::Reader::new(transport.clone(), cloud, token, run.clone());
+                let reader = arm::ArmReader::new(transport.clone(), cloud, token, run.clone());
                 readers.insert(shared.clone(), reader);
             }
             clients.arm.insert(name.clone(), readers[&shared].clone());
@@ -161,20 +164,23 @@ impl Context {
         scope: &Scope,
         desired: &Desired,
         transport: &Transport,
-    ) -> Result<Cloud, Failure> {
+    ) -> Result<Cloud, CommandFailure> {
         let wanted = &scope.cloud;
         let Some(resource_manager) = &wanted.resource_manager else {
             return Cloud::named(&wanted.name).ok_or_else(|| {
-                Failure::error("unknown-cloud", format!("there is no cloud `{}`", wanted.name))
+                CommandFailure::error(
+                    "unknown-cloud",
+                    format!("there is no cloud `{}`", wanted.name),
+                )
             });
         };
         let trust = self.global.trust();
         let origin = |address: &str, at: &str| {
-            trust.origin(address).map_err(|it| {
+            trust.origin(address).map_err(|untrusted| {
                 let place = desired.origins.get(name);
                 let place = place.and_then(|it| it.value(&Pointer::parse("/azure/cloud").join(at)));
-                Diagnostic::error(it.code(), format!("{name}: {it}"))
-                    .with_help(it.help())
+                Diagnostic::error(untrusted.code(), format!("{name}: {untrusted}"))
+                    .with_help(untrusted.help())
                     .at(place, "named here")
             })
         };
@@ -185,7 +191,7 @@ impl Context {
             return Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience));
         }
         let found = Cloud::discover(transport, &resource_manager, &trust).await;
-        let found = found.map_err(|it| Failure::error("cloud-metadata", it.to_string()))?;
+        let found = found.map_err(|it| CommandFailure::error("cloud-metadata", it.to_string()))?;
         let authority = authority.unwrap_or(found.authority);
         let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
         let vaults = found.vaults;
@@ -193,7 +199,7 @@ impl Context {
         Ok(Cloud { vaults, ..cloud })
     }
 
-    fn transport(&self) -> Result<Transport, Failure> {
+    fn transport(&self) -> Result<Transport, CommandFailure> {
         if let Some(sandbox) = &self.sandbox {
             return Ok(Transport::InProcess(sandbox.router()));
         }
@@ -201,10 +207,10 @@ impl Context {
     }
 
     /// The real network, whatever the world is.
-    pub(super) fn network(&self) -> Result<Transport, Failure> {
+    pub(super) fn network(&self) -> Result<Transport, CommandFailure> {
         let ca_file = env("AMLPLAN_CA_FILE").or_else(|| env("SSL_CERT_FILE")).map(PathBuf::from);
         let options = NetworkOptions { ca_file, ..NetworkOptions::default() };
-        Transport::network(&options).map_err(|it| Failure::error("network", it.to_string()))
+        Transport::network(&options).map_err(|it| CommandFailure::error("network", it.to_string()))
     }
 
     fn token(
@@ -212,14 +218,14 @@ impl Context {
         scope: &Scope,
         cloud: &Cloud,
         transport: &Transport,
-    ) -> Result<TokenSource, Failure> {
+    ) -> Result<TokenSource, CommandFailure> {
         let simulated = self.sandbox.is_some();
         let auth = if simulated { arm::Auth::Secret } else { self.global.auth.into() };
         let surroundings: &dyn Fn(&str) -> Option<String> =
             if simulated { &sandbox_env } else { &env };
         let tenant = scope.tenant.as_deref();
         let (token, why) = TokenSource::choose(auth, surroundings, tenant, cloud, transport)
-            .map_err(|it| Failure::error("sign-in", it.to_string()))?;
+            .map_err(|it| CommandFailure::error("sign-in", it.to_string()))?;
         if self.sandbox.is_none() {
             self.out.note(&why);
         }
@@ -229,19 +235,23 @@ impl Context {
     async fn cluster(
         &self,
         scope: &Scope,
-        arm: &arm::Reader,
+        arm: &arm::ArmReader,
         transport: &Transport,
-    ) -> Result<Option<kubernetes::Reader>, kubernetes::ApiError> {
+    ) -> Result<Option<kubernetes::KubeReader>, kubernetes::ApiError> {
         let Some(access) = scope.cluster.as_ref().filter(|it| it.kubernetes) else {
             return Ok(None);
         };
         if access.handed_out {
             let version = ArmType::MANAGED_CLUSTERS.api_version;
-            return Ok(Some(kubernetes::Reader::handed_out(arm, &access.id, version)));
+            return Ok(Some(kubernetes::KubeReader::handed_out(arm, &access.id, version)));
         }
         if self.sandbox.is_some() {
             let base = sandbox_base(&access.id);
-            return Ok(Some(kubernetes::Reader::over(transport.clone(), &base, "sandbox-admin")));
+            return Ok(Some(kubernetes::KubeReader::over(
+                transport.clone(),
+                &base,
+                "sandbox-admin",
+            )));
         }
         let options = kubernetes::ConnectOptions {
             kubeconfig: access
@@ -252,7 +262,7 @@ impl Context {
             context: access.context.clone(),
             ..kubernetes::ConnectOptions::default()
         };
-        kubernetes::Reader::connect(&options).await.map(Some)
+        kubernetes::KubeReader::connect(&options).await.map(Some)
     }
 
     /// Everything live that the desired state is about.
@@ -317,7 +327,7 @@ impl Context {
         files: &[PathBuf],
         targets: &[String],
         reverse: bool,
-    ) -> Result<Observed, Failure> {
+    ) -> Result<Observed, CommandFailure> {
         let mut observed = self.observe(files, targets, reverse).await?;
         let Observed { desired, clients, live, warnings } = &mut observed;
         if targets.is_empty() {
@@ -338,7 +348,7 @@ impl Context {
         files: &[PathBuf],
         targets: &[String],
         reverse: bool,
-    ) -> Result<Observed, Failure> {
+    ) -> Result<Observed, CommandFailure> {
         let (mut manifest, warnings) = self.load_whole(files)?;
         // Set again by a command that observes twice, to the same.
         let _ = self.about.set(super::select::digest(&manifest));
@@ -452,9 +462,9 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
 }
 
 /// The secrets that a cluster's manifest expects in the cluster, and in key vaults.
-fn secrets(spec: &language::Cluster) -> (Vec<SeedSecret>, Vec<SeedSecret>) {
+fn secrets(spec: &language::ClusterSpec) -> (Vec<SeedSecret>, Vec<SeedSecret>) {
     let (mut own, mut vaults) = (Vec::<SeedSecret>::new(), Vec::<SeedSecret>::new());
-    let mut expect = |vault: bool, at: String, name: &str, key: &str, held: Held| {
+    let mut expect = |vault: bool, at: String, name: &str, key: &str, held: HeldSecret| {
         let all = if vault { &mut vaults } else { &mut own };
         let known = all.iter().position(|it| it.at == at && it.name == name);
         let known = known.unwrap_or_else(|| {
@@ -463,34 +473,42 @@ fn secrets(spec: &language::Cluster) -> (Vec<SeedSecret>, Vec<SeedSecret>) {
         });
         let data = &mut all[known].data;
         match data.iter_mut().find(|it| it.0 == key) {
-            Some(it) if it.1 != held => it.1 = Held::Both,
+            Some(pair) if pair.1 != held => pair.1 = HeldSecret::Both,
             Some(_) => {}
             None => data.push((key.to_owned(), held)),
         }
     };
     let Some(extension) = &spec.extension else { return (own, vaults) };
     if let Some(secret) = extension.configuration_settings.get("sslSecret") {
-        for (key, held) in [("cert.pem", Held::Certificate), ("key.pem", Held::PrivateKey)] {
+        for (key, held) in
+            [("cert.pem", HeldSecret::Certificate), ("key.pem", HeldSecret::PrivateKey)]
+        {
             expect(false, "azureml".to_owned(), &secret.wire(), key, held);
         }
     }
     for (setting, value) in &extension.configuration_protected_settings {
         let held = match language::PEM_SETTINGS.iter().position(|it| it == setting) {
-            Some(0) => Held::Certificate,
-            Some(_) => Held::PrivateKey,
-            None => Held::Text,
+            Some(0) => HeldSecret::Certificate,
+            Some(_) => HeldSecret::PrivateKey,
+            None => HeldSecret::Text,
         };
         match value {
-            ProtectedSetting::FromSecret { from_secret: it } => {
-                expect(false, it.namespace.clone(), &it.name, &it.key, held);
+            ProtectedSetting::FromSecret { from_secret: secret_key } => {
+                expect(
+                    false,
+                    secret_key.namespace.clone(),
+                    &secret_key.name,
+                    &secret_key.key,
+                    held,
+                );
             }
-            ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+            ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
                 let azure = &spec.azure;
                 let vault = format!(
                     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/{}",
-                    azure.subscription, azure.resource_group, it.vault
+                    azure.subscription, azure.resource_group, vault_secret.vault
                 );
-                expect(true, vault, &it.secret, "", held);
+                expect(true, vault, &vault_secret.secret, "", held);
             }
             ProtectedSetting::Text(_)
             | ProtectedSetting::FromEnv { .. }

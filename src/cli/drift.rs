@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::args::{DriftArgs, FailOn};
-use super::context::{Context, Observed};
-use super::exit::{Exit, Failure};
+use super::context::{CommandContext, Observed};
+use super::exit::{CommandFailure, Exit};
 use super::verify;
 use crate::health::{By, Finding, Report, Status};
 use crate::language::DriftClass;
@@ -13,7 +13,10 @@ use crate::plan::Mode;
 use crate::render;
 use crate::source::Diagnostic;
 
-pub(super) async fn run(args: &DriftArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &DriftArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     // Read before anything is written: it may be the file of this run's report.
     let earlier = args.baseline.as_deref().map(baseline).transpose()?;
     let mut observed = context.observe_all(&args.files.files, &[], false).await?;
@@ -71,7 +74,7 @@ pub(super) fn picture(observed: &Observed, report: &Report) -> String {
 }
 
 /// The report of an earlier run; `None` when there is none yet, as in the first night.
-fn baseline(path: &Path) -> Result<Option<Json>, Failure> {
+fn baseline(path: &Path) -> Result<Option<Json>, CommandFailure> {
     if !path.exists() {
         return Ok(None);
     }
@@ -80,7 +83,7 @@ fn baseline(path: &Path) -> Result<Option<Json>, Failure> {
     document.map(Some).map_err(|it| unusable(path, &it.to_string()))
 }
 
-fn unusable(path: &Path, why: &str) -> Failure {
+fn unusable(path: &Path, why: &str) -> CommandFailure {
     let message = format!("`{}` cannot be a baseline: {why}", path.display());
     let finding = Diagnostic::error("bad-baseline", message);
     finding.with_help("write one with `amlplan drift --format json=FILE`").into()
@@ -93,9 +96,9 @@ fn fails(report: &Report, wanted: &[FailOn]) -> bool {
     if wanted.is_empty() {
         wanted.push(FailOn::Severity(Status::Warning));
     }
-    let is = |it: &Finding, wanted: &FailOn| match wanted {
-        FailOn::Class(class) => it.class.and_then(DriftClass::named) == Some(*class),
-        FailOn::Severity(status) => it.status >= *status,
+    let is = |finding: &Finding, wanted: &FailOn| match wanted {
+        FailOn::Class(class) => finding.class.and_then(DriftClass::named) == Some(*class),
+        FailOn::Severity(status) => finding.status >= *status,
         FailOn::New => false,
     };
     report

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 
 use super::context::now;
-use super::exit::{Failure, Output};
+use super::exit::{CommandFailure, Streams};
 use crate::apply::{Evidence, Explain, Outcome, StepError};
 use crate::catalog;
 use crate::client::net::redact;
@@ -41,14 +41,20 @@ pub(super) fn explainer(desired: &Desired, failures: &Failures) -> Explain {
         let found = evidence.health.as_ref().map(healthcheck::decode).unwrap_or_default();
         // What stops an installation comes last, so that its remedy is the one that stays.
         for blocking in [false, true] {
-            for it in found.iter().filter(|it| it.blocking == blocking) {
+            for checker_finding in found.iter().filter(|it| it.blocking == blocking) {
                 // Hooks of one operation repeat each other.
-                let line = format!("{} {}: {} ({})", it.code, it.name, it.message, it.cause);
+                let line = format!(
+                    "{} {}: {} ({})",
+                    checker_finding.code,
+                    checker_finding.name,
+                    checker_finding.message,
+                    checker_finding.cause
+                );
                 if !details.contains(&line) {
                     details.push(line);
                 }
-                help = Some(it.remedy.clone());
-                if let Some(setting) = it.setting {
+                help = Some(checker_finding.remedy.clone());
+                if let Some(setting) = checker_finding.setting {
                     let path = Pointer::parse("/properties/configurationSettings").join(setting);
                     let line = desired.place(&failure.key, &path);
                     place =
@@ -77,8 +83,8 @@ pub(super) fn explainer(desired: &Desired, failures: &Failures) -> Explain {
 fn seen(evidence: &Evidence, said: &str) -> Vec<String> {
     let statuses =
         evidence.document.as_ref().and_then(|it| it.pointer("/properties/statuses")?.as_array());
-    let status = |it: &Json| {
-        let of = |name: &str| it.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let status = |value: &Json| {
+        let of = |name: &str| value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
         (of("message") != said).then(|| format!("status {}: {}", of("code"), of("message")))
     };
     let mut lines: Vec<String> =
@@ -101,8 +107,8 @@ pub(super) fn write(
     path: &Path,
     failures: &Failures,
     outcome: &Outcome,
-    out: &Output,
-) -> Result<(), Failure> {
+    out: &Streams,
+) -> Result<(), CommandFailure> {
     let seen = failures.lock().unwrap_or_else(PoisonError::into_inner);
     let failed: Vec<Json> = outcome
         .failed
@@ -146,16 +152,16 @@ fn plain(document: Json) -> Json {
 }
 
 /// A pod without its environment, which may hold secrets.
-fn pod(it: &Json) -> Json {
-    let images = it.pointer("/spec/containers").and_then(Json::as_array);
+fn pod(value: &Json) -> Json {
+    let images = value.pointer("/spec/containers").and_then(Json::as_array);
     let container = |it: &Json| json!({"name": it.get("name"), "image": it.get("image"), "resources": it.get("resources")});
-    json!({"name": it.pointer("/metadata/name"), "node": it.pointer("/spec/nodeName"),
-        "service_account": it.pointer("/spec/serviceAccountName"),
-        "containers": images.into_iter().flatten().map(container).collect::<Vec<_>>(), "status": it.get("status")})
+    json!({"name": value.pointer("/metadata/name"), "node": value.pointer("/spec/nodeName"),
+        "service_account": value.pointer("/spec/serviceAccountName"),
+        "containers": images.into_iter().flatten().map(container).collect::<Vec<_>>(), "status": value.get("status")})
 }
 
-fn event(it: &Json) -> Json {
-    let of = |name: &str| it.get(name).cloned();
+fn event(value: &Json) -> Json {
+    let of = |name: &str| value.get(name).cloned();
     json!({"type": of("type"), "reason": of("reason"), "message": of("message"), "count": of("count"),
-        "about": it.pointer("/involvedObject/name"), "last": of("lastTimestamp")})
+        "about": value.pointer("/involvedObject/name"), "last": of("lastTimestamp")})
 }

@@ -49,12 +49,12 @@ impl Exit {
 
 /// A command that could not do what was asked.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct CommandFailure {
     pub(super) exit: Exit,
     pub(super) findings: Diagnostics,
 }
 
-impl Failure {
+impl CommandFailure {
     pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic::error(code, message).into()
     }
@@ -64,13 +64,13 @@ impl Failure {
     }
 }
 
-impl From<Diagnostic> for Failure {
+impl From<Diagnostic> for CommandFailure {
     fn from(finding: Diagnostic) -> Self {
         Self { exit: Exit::Error, findings: vec![finding] }
     }
 }
 
-impl From<Diagnostics> for Failure {
+impl From<Diagnostics> for CommandFailure {
     fn from(findings: Diagnostics) -> Self {
         Self { exit: Exit::Error, findings }
     }
@@ -79,13 +79,13 @@ impl From<Diagnostics> for Failure {
 /// Where text goes: results to standard output, everything else to standard error. Nothing gets
 /// there but through [`safe::written`].
 #[derive(Debug, Clone)]
-pub(super) struct Output {
+pub(super) struct Streams {
     no_color: bool,
     /// Whether a result could not be written.
     lost: Arc<AtomicBool>,
 }
 
-impl Output {
+impl Streams {
     pub(super) fn new(global: &Global) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
         let dumb = std::env::var("TERM").is_ok_and(|it| it == "dumb");
@@ -120,7 +120,7 @@ impl Output {
         text: &str,
         commands: Commands,
         file: Option<&Path>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandFailure> {
         match file {
             Some(path) => Ok(crate::source::write(path, &safe::written(text, commands))?),
             None => {
@@ -188,13 +188,13 @@ impl Output {
         }
     }
 
-    pub(super) fn failure(&self, failure: &Failure) {
+    pub(super) fn failure(&self, failure: &CommandFailure) {
         self.findings(&failure.findings);
     }
 }
 
 /// Writes whole texts as results.
-struct Results(Output);
+struct Results(Streams);
 
 impl std::io::Write for Results {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

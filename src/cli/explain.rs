@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 
 use super::Cli;
 use super::args::{CompletionArgs, ExplainArgs};
-use super::exit::{Exit, Failure, Output};
+use super::exit::{CommandFailure, Exit, Streams};
 use crate::language::{LoadOptions, Secrets};
 use crate::source::Diagnostic;
 use crate::{catalog, language, render};
@@ -16,12 +16,14 @@ use crate::{catalog, language, render};
 /// A longer text is not read to its end.
 const MOST_BYTES: u64 = 1 << 20;
 
-pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ExplainArgs, out: &Streams) -> Result<Exit, CommandFailure> {
     let mut text = args.what.join(" ");
     if text == "-" {
         text.clear();
         let read = std::io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text);
-        read.map_err(|it| Failure::error("file-unreadable", format!("standard input: {it}")))?;
+        read.map_err(|error| {
+            CommandFailure::error("file-unreadable", format!("standard input: {error}"))
+        })?;
     }
     let clusters = match &args.file[..] {
         [] => Vec::new(),
@@ -45,24 +47,24 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<Exit, Failure> {
     Err(Diagnostic::error("unknown-code", message).with_help(help).into())
 }
 
-pub(super) fn schema(out: &Output) -> Result<Exit, Failure> {
+pub(super) fn schema(out: &Streams) -> Result<Exit, CommandFailure> {
     out.json(&language::schema());
     Ok(Exit::Done)
 }
 
-pub(super) fn completions(args: &CompletionArgs, out: &Output) -> Result<Exit, Failure> {
+pub(super) fn completions(args: &CompletionArgs, out: &Streams) -> Result<Exit, CommandFailure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "amlplan", &mut text);
     out.result(&String::from_utf8_lossy(&text));
     Ok(Exit::Done)
 }
 
-pub(super) fn man(folder: &Path) -> Result<Exit, Failure> {
+pub(super) fn man(folder: &Path) -> Result<Exit, CommandFailure> {
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
         .map_err(|error| {
             let what = format!("cannot write manual pages to {}: {error}", folder.display());
-            Failure::error("file-unwritable", what)
+            CommandFailure::error("file-unwritable", what)
         })?;
     Ok(Exit::Done)
 }

@@ -47,7 +47,7 @@ pub fn manifest_toml(input: &[u8]) {
 pub fn az_lines(input: &[u8]) {
     let text = String::from_utf8_lossy(input).into_owned();
     let source = Arc::new(Source { path: "lines.az".into(), text });
-    match az::import(&[source], &az::Options { profile: None, files: &|_, _| None }) {
+    match az::import(&[source], &az::ImportOptions { profile: None, files: &|_, _| None }) {
         Err(findings) => {
             assert!(!findings.is_empty(), "a refusal says why");
             let _ = render::diagnostics::report(&findings, false, 100);

@@ -1,11 +1,11 @@
 //! `amlplan graph`: the desired state, offline.
 
 use super::args::{GraphArgs, GraphFormat};
-use super::context::Context;
-use super::exit::{Exit, Failure};
+use super::context::CommandContext;
+use super::exit::{CommandFailure, Exit};
 use crate::{render, resource::graph};
 
-pub(super) fn run(args: &GraphArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn run(args: &GraphArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let (manifest, warnings) = context.load(&args.files.files)?;
     context.out.findings(&warnings);
     let desired = graph::build(&manifest)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::InitArgs;
-use super::exit::{Exit, Failure, Output};
+use super::exit::{CommandFailure, Exit, Streams};
 use crate::language::suggest;
 use crate::source::Diagnostic;
 
@@ -27,7 +27,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("fleet", "many clusters with common defaults", include_str!("scenarios/fleet.yaml")),
 ];
 
-pub(super) fn run(args: &InitArgs, out: &Output) -> Result<Exit, Failure> {
+pub(super) fn run(args: &InitArgs, out: &Streams) -> Result<Exit, CommandFailure> {
     if args.list {
         let lines = SCENARIOS.iter().map(|(name, what, _)| format!("{name:<24} {what}\n"));
         out.result(&lines.collect::<String>());

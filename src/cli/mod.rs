@@ -30,13 +30,13 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-use amlplan_sandbox::Access;
+use amlplan_sandbox::StateAccess;
 pub use args::Cli;
 use args::{
     Command, DestroyArgs, DoctorArgs, DriftArgs, GraphArgs, PermissionsArgs, PlanArgs, VerifyArgs,
 };
-use context::Context;
-use exit::{Exit, Failure};
+use context::CommandContext;
+use exit::{CommandFailure, Exit};
 use shared::Global;
 use signals::Interrupts;
 
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         Err(told) => return usage(&told),
     };
     log(&cli.global);
-    let out = exit::Output::new(&cli.global);
+    let out = exit::Streams::new(&cli.global);
     let run = match &cli.command {
         // These need neither a world nor a runtime.
         Command::Validate(args) => validate::run(args, &cli.global, &out),
@@ -92,8 +92,9 @@ fn usage(told: &clap::Error) -> ExitCode {
 
 /// Does the work on a thread of its own, so that being asked to stop is noticed whatever the work
 /// waits for: a lock, a pipe, a name server.
-fn interruptible(cli: Cli, out: &exit::Output) -> Result<Exit, Failure> {
-    let failed = |it: std::io::Error| Failure::error("runtime", format!("cannot start: {it}"));
+fn interruptible(cli: Cli, out: &exit::Streams) -> Result<Exit, CommandFailure> {
+    let failed =
+        |it: std::io::Error| CommandFailure::error("runtime", format!("cannot start: {it}"));
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let interrupts = Interrupts::default();
     let (done, ended) = tokio::sync::oneshot::channel();
@@ -107,7 +108,7 @@ fn interruptible(cli: Cli, out: &exit::Output) -> Result<Exit, Failure> {
                 (Ok(ended), _) => ended,
                 (Err(_), thread) => match thread.join() {
                     Err(panic) => std::panic::resume_unwind(panic),
-                    Ok(()) => Err(Failure::error("runtime", "the command gave no answer")),
+                    Ok(()) => Err(CommandFailure::error("runtime", "the command gave no answer")),
                 },
             }
         };
@@ -116,7 +117,7 @@ fn interruptible(cli: Cli, out: &exit::Output) -> Result<Exit, Failure> {
             () = interrupts.unseen() => {
                 let message = "interrupted; nothing was changed";
                 let finding = Diagnostic::error("interrupted", message);
-                Err(Failure::findings(Exit::Interrupted, vec![finding]))
+                Err(CommandFailure::findings(Exit::Interrupted, vec![finding]))
             }
             ended = worked => ended,
         }
@@ -127,19 +128,24 @@ fn interruptible(cli: Cli, out: &exit::Output) -> Result<Exit, Failure> {
 const STACK: usize = 8 << 20;
 
 /// Against the simulator time is virtual, so that waiting takes none.
-fn with_runtime(cli: &Cli, out: exit::Output, interrupts: Interrupts) -> Result<Exit, Failure> {
+fn with_runtime(
+    cli: &Cli,
+    out: exit::Streams,
+    interrupts: Interrupts,
+) -> Result<Exit, CommandFailure> {
     let runtime = if cli.global.sandbox.is_some() {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()
     } else {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()
     };
-    let runtime = runtime.map_err(|it| Failure::error("runtime", format!("cannot start: {it}")))?;
+    let runtime =
+        runtime.map_err(|it| CommandFailure::error("runtime", format!("cannot start: {it}")))?;
     let ended = runtime.block_on(async {
         let access = match &cli.command {
-            Command::Apply(_) | Command::Destroy(_) => Access::Write,
-            _ => Access::Read,
+            Command::Apply(_) | Command::Destroy(_) => StateAccess::Write,
+            _ => StateAccess::Read,
         };
-        let mut context = Context::new(&cli.global, out, interrupts, access)?;
+        let mut context = CommandContext::new(&cli.global, out, interrupts, access)?;
         context.select = match &cli.command {
             Command::Plan(PlanArgs { files, .. })
             | Command::Destroy(DestroyArgs { files, .. })
@@ -163,7 +169,7 @@ fn with_runtime(cli: &Cli, out: exit::Output, interrupts: Interrupts) -> Result<
     ended
 }
 
-async fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
+async fn run(cli: &Cli, context: &CommandContext) -> Result<Exit, CommandFailure> {
     match &cli.command {
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,

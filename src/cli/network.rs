@@ -3,19 +3,22 @@
 use futures_util::StreamExt as _;
 
 use super::args::DoctorArgs;
-use super::context::{Context, env};
-use super::exit::{Exit, Failure};
+use super::context::{CommandContext, env};
+use super::exit::{CommandFailure, Exit};
 use crate::client::net::hops;
 use crate::health::network::{Needed, needed};
 use crate::model::{Json, ObjectRef};
-use crate::render::network::{self, Form, Tried};
+use crate::render::network::{self, Form, HostTried};
 use crate::resource::graph;
 use crate::resource::{Read, Snapshot};
 
 /// How many hosts are tried at once.
 const AT_ONCE: usize = 16;
 
-pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &DoctorArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     let form = form(args)?;
     let (all, job) = look(args, context).await?;
     if args.network_list {
@@ -29,13 +32,13 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Fa
     let transport = context.network()?;
     let wanted: Vec<_> =
         network::hosts(&all).into_iter().filter(|it| !it.0.contains('*')).collect();
-    let tried: Vec<Tried> = futures_util::stream::iter(wanted)
+    let tried: Vec<HostTried> = futures_util::stream::iter(wanted)
         .map(|(host, port)| {
             let transport = &transport;
             async move {
                 let proxy = hops::proxy(&env, &host, port);
                 let trial = hops::try_host(transport, &host, port, proxy).await;
-                Tried {
+                HostTried {
                     host,
                     port,
                     address: trial.address.map(|it| it.to_string()),
@@ -54,7 +57,7 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Fa
     Ok(if refused || tried.iter().any(|it| it.end.is_err()) { Exit::Found } else { Exit::Done })
 }
 
-fn form(args: &DoctorArgs) -> Result<Form, Failure> {
+fn form(args: &DoctorArgs) -> Result<Form, CommandFailure> {
     match args.format.as_slice() {
         [] if args.json => Ok(Form::Json),
         [] => Ok(Form::Human),
@@ -62,9 +65,15 @@ fn form(args: &DoctorArgs) -> Result<Form, Failure> {
             .filter(|it| args.network_list || matches!(it, Form::Human | Form::Json))
             .ok_or_else(|| {
                 let known = if args.network_list { Form::NAMES } else { "human, json" };
-                Failure::error("wrong-value", format!("--format: `{one}` is none of: {known}"))
+                CommandFailure::error(
+                    "wrong-value",
+                    format!("--format: `{one}` is none of: {known}"),
+                )
             }),
-        _ => Err(Failure::error("wrong-value", "--format: give one format with a network list")),
+        _ => Err(CommandFailure::error(
+            "wrong-value",
+            "--format: give one format with a network list",
+        )),
     }
 }
 
@@ -72,7 +81,10 @@ fn form(args: &DoctorArgs) -> Result<Form, Failure> {
 type Jobs = Vec<(String, Option<String>)>;
 
 /// The hosts, with region, workspace, registry and storage where Azure tells them.
-async fn look(args: &DoctorArgs, context: &Context) -> Result<(Vec<Needed>, Jobs), Failure> {
+async fn look(
+    args: &DoctorArgs,
+    context: &CommandContext,
+) -> Result<(Vec<Needed>, Jobs), CommandFailure> {
     let observed = match context.observe(&args.files.files, &[], false).await {
         Ok(observed) => observed,
         Err(failure) => {
@@ -94,12 +106,14 @@ async fn look(args: &DoctorArgs, context: &Context) -> Result<(Vec<Needed>, Jobs
         for cluster in all.iter().filter(|it| observed.clients.clusters.contains_key(&it.cluster)) {
             let pods = observed.clients.read(&cluster.cluster, &Read::Objects(pods.clone())).await;
             let pods = pods.ok().flatten();
-            let own = |it: &&Json| {
-                it.pointer("/metadata/labels/job-name").and_then(Json::as_str) == Some(network::JOB)
+            let own = |value: &&Json| {
+                value.pointer("/metadata/labels/job-name").and_then(Json::as_str)
+                    == Some(network::JOB)
             };
-            let said = |it: &Json| {
+            let said = |value: &Json| {
                 Some(
-                    it.pointer("/status/containerStatuses/0/state/terminated/message")?
+                    value
+                        .pointer("/status/containerStatuses/0/state/terminated/message")?
                         .as_str()?
                         .to_owned(),
                 )

@@ -1,8 +1,8 @@
 //! `amlplan permissions`: the least roles, and what a sign-in lacks of them.
 
 use super::args::{PermissionsArgs, Purpose};
-use super::context::Context;
-use super::exit::{Exit, Failure};
+use super::context::CommandContext;
+use super::exit::{CommandFailure, Exit};
 use crate::health::By;
 use crate::health::rights::Lacking;
 use crate::model::Json;
@@ -11,7 +11,10 @@ use crate::resource::graph::{self, Desired};
 use crate::resource::rights::Rights;
 use crate::{health, render};
 
-pub(super) async fn run(args: &PermissionsArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &PermissionsArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     let (manifest, _) = context.load(&args.files.files)?;
     let desired = graph::build(&manifest)?;
     let rights = needed(&desired, args.purpose);
@@ -59,7 +62,7 @@ fn needed(desired: &Desired, purpose: Purpose) -> Rights {
     rights
 }
 
-fn tell(found: &[Lacking], args: &PermissionsArgs, context: &Context) -> Exit {
+fn tell(found: &[Lacking], args: &PermissionsArgs, context: &CommandContext) -> Exit {
     if args.json {
         let row = |it: &Lacking| serde_json::json!({"at": it.at, "action": it.what, "unknown": it.unknown});
         context.out.json(&Json::Array(found.iter().map(row).collect()));

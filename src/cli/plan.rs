@@ -1,15 +1,15 @@
 //! `amlplan plan` and `amlplan show`.
 
 use super::args::{PlanArgs, ShowArgs};
-use super::context::{Context, Observed, env, now};
-use super::exit::{Exit, Failure};
+use super::context::{CommandContext, Observed, env, now};
+use super::exit::{CommandFailure, Exit};
 use crate::convert::as_az;
 use crate::model::{Key, Pointer};
 use crate::plan::{self, Mode, Plan, PlanInput, file};
 use crate::render::report::Format;
 use crate::render::{self, Style};
 
-impl Context {
+impl CommandContext {
     /// Where a plan is made, or applied.
     pub(super) fn surroundings(&self) -> file::Surroundings {
         let sandbox = self.simulated();
@@ -60,7 +60,7 @@ fn planned(observed: &Observed, mode: Mode) -> Plan {
     plan
 }
 
-pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &PlanArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
     let mut observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
     let plan = context.plan(&mut observed, mode).await;
@@ -96,7 +96,7 @@ pub(super) async fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Fail
 }
 
 /// Prints a plan as it was saved, whether or not it is still right.
-pub(super) fn show(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn show(args: &ShowArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let checked = file::read(&args.plan, &render::json::plan)?;
     if args.json {
         context.out.json(&checked.representation);

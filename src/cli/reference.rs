@@ -12,9 +12,9 @@ const HEAD: &str = "# Commands\n\nThe help of every command, as `amlplan COMMAND
 
 fn section(command: &Command, path: &str, depth: usize, out: &mut String) {
     // The flags that all commands share stand at the program itself.
-    let own = command.clone().term_width(100).bin_name(path).mut_args(|it| {
-        let shared = depth > 0 && it.is_global_set();
-        it.hide(shared)
+    let own = command.clone().term_width(100).bin_name(path).mut_args(|arg| {
+        let shared = depth > 0 && arg.is_global_set();
+        arg.hide(shared)
     });
     let help = own.clone().render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use super::args::{MergeArgs, ReportArgs, ReportCommand};
-use super::context::Context;
-use super::exit::{Exit, Failure};
+use super::context::CommandContext;
+use super::exit::{CommandFailure, Exit};
 use super::{drift, verify};
 use crate::health::Report;
 use crate::render;
 use crate::source::Diagnostic;
 
-pub(super) fn run(args: &ReportArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let ReportCommand::Merge(MergeArgs { reports, formats, fail_on }) = &args.command;
     let parts = reports.iter().map(|it| Ok((it.display().to_string(), read(it)?)));
-    let report = render::report::merge(parts.collect::<Result<_, Failure>>()?)?;
+    let report = render::report::merge(parts.collect::<Result<_, CommandFailure>>()?)?;
     verify::write(&report, formats, false, context)?;
     Ok(match report.command {
         "drift" => drift::exit(&report, fail_on),
@@ -21,7 +21,7 @@ pub(super) fn run(args: &ReportArgs, context: &Context) -> Result<Exit, Failure>
     })
 }
 
-fn read(path: &Path) -> Result<Report, Failure> {
+fn read(path: &Path) -> Result<Report, CommandFailure> {
     let source = crate::source::read(path)?;
     let document = serde_json::from_str(&source.text).map_err(|it| it.to_string());
     document.and_then(|it| render::report::read(&it)).map_err(|why| {

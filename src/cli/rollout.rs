@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::apply::{limits, line, perform};
 use super::args::ApplyFlags;
-use super::context::{Context, Observed, now};
-use super::exit::Failure;
+use super::context::{CommandContext, Observed, now};
+use super::exit::CommandFailure;
 use super::verify::judged;
 use crate::apply::{Outcome, StageEnd, StepError};
 use crate::client::net::clock;
@@ -35,13 +35,16 @@ pub(super) struct Stages {
 
 impl Stages {
     /// The stages of a manifest up to the one that was asked for; `None` where it has none.
-    pub(super) fn of(desired: &Desired, name: Option<&str>) -> Result<Option<Self>, Failure> {
-        let refuse = |code, message: String, help: String| -> Failure {
+    pub(super) fn of(
+        desired: &Desired,
+        name: Option<&str>,
+    ) -> Result<Option<Self>, CommandFailure> {
+        let refuse = |code, message: String, help: String| -> CommandFailure {
             Diagnostic::error(code, message).with_help(help).into()
         };
-        let staged = |it: &str| {
+        let staged = |text: &str| {
             let mut all = desired.rollouts.iter().flat_map(|it| &it.stages);
-            all.any(|stage| stage.clusters.contains(it))
+            all.any(|stage| stage.clusters.contains(text))
         };
         let clusters = || desired.scopes.keys().filter(|it| desired.is_cluster(it));
         let outside: Vec<&String> = clusters().filter(|it| !staged(it)).collect();
@@ -74,7 +77,7 @@ impl Stages {
             let name = name.unwrap_or_default();
             let names: Vec<&str> = rollout.stages.iter().map(|it| it.name.as_str()).collect();
             let help = match rollout.nearest(name) {
-                Some(it) => format!("did you mean `{it}`?"),
+                Some(text) => format!("did you mean `{text}`?"),
                 None => format!("its stages are {}", names.join(", ")),
             };
             return Err(refuse("unknown-stage", format!("there is no stage `{name}`"), help));
@@ -96,9 +99,9 @@ impl Stages {
         plan: &Plan,
         observed: &Observed,
         how: &ApplyFlags,
-        context: &Context,
+        context: &CommandContext,
     ) -> (Outcome, Snapshot) {
-        let mut run = Run {
+        let mut run = RolloutRun {
             stages: self,
             plan,
             observed,
@@ -121,12 +124,12 @@ impl Stages {
 }
 
 /// A rollout under way.
-struct Run<'a> {
+struct RolloutRun<'a> {
     stages: &'a Stages,
     plan: &'a Plan,
     observed: &'a Observed,
     how: &'a ApplyFlags,
-    context: &'a Context,
+    context: &'a CommandContext,
     started: Instant,
     total: Outcome,
     live: Snapshot,
@@ -137,7 +140,7 @@ struct Run<'a> {
     stopped: bool,
 }
 
-impl Run<'_> {
+impl RolloutRun<'_> {
     async fn stage(&mut self, index: usize, stage: &Stage) -> StageEnd {
         let Stages { rollout, wanted } = self.stages;
         let desired = &self.observed.desired;
@@ -269,9 +272,9 @@ impl Run<'_> {
             let clients = stage.clients.clone();
             let looked = Observed { desired, clients, live, warnings: Vec::new() };
             let findings = judged(By::Verify, &looked, self.context).await;
-            let bad = findings.into_iter().filter(|it| {
-                matches!(it.status, Status::Fail | Status::Unknown)
-                    && open.contains(&it.address.scope)
+            let bad = findings.into_iter().filter(|finding| {
+                matches!(finding.status, Status::Fail | Status::Unknown)
+                    && open.contains(&finding.address.scope)
             });
             let mut unwell: BTreeMap<String, Finding> = BTreeMap::new();
             for finding in bad {

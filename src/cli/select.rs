@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use sha2::{Digest as _, Sha256};
 
-use super::exit::Failure;
+use super::exit::CommandFailure;
 use crate::language::{Declared, Manifest};
 use crate::model::{Key, Pointer};
 use crate::resource::graph::Desired;
@@ -64,7 +64,7 @@ impl Shard {
     /// going move nobody.
     fn holds(self, name: &str) -> bool {
         let digest = Sha256::digest(name.as_bytes());
-        let number = digest.iter().take(8).fold(0u64, |sum, it| sum << 8 | u64::from(*it));
+        let number = digest.iter().take(8).fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
         number % u64::from(self.of) == u64::from(self.number - 1)
     }
 }
@@ -82,7 +82,7 @@ impl Selection {
     }
 
     /// Keeps the clusters that are meant.
-    pub(super) fn narrow(&self, manifest: &mut Manifest) -> Result<(), Failure> {
+    pub(super) fn narrow(&self, manifest: &mut Manifest) -> Result<(), CommandFailure> {
         let all = manifest.clusters.len();
         for name in &self.cluster {
             if !manifest.clusters.iter().any(|it| it.spec.name == *name) {

@@ -122,8 +122,8 @@ pub(super) enum AuthArg {
 }
 
 impl From<AuthArg> for Auth {
-    fn from(it: AuthArg) -> Self {
-        match it {
+    fn from(auth_arg: AuthArg) -> Self {
+        match auth_arg {
             AuthArg::Auto => Self::Auto,
             AuthArg::Cli => Self::Cli,
             AuthArg::Workload => Self::Workload,

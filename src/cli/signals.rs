@@ -53,7 +53,7 @@ pub(super) async fn asked_to_stop() {
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()).ok()).flatten();
         let hung_up = async {
             match hangup {
-                Some(mut it) => drop(it.recv().await),
+                Some(mut signal) => drop(signal.recv().await),
                 None => std::future::pending().await,
             }
         };

@@ -2,12 +2,12 @@
 
 use super::args::Files;
 use super::context::{env, now};
-use super::exit::{Exit, Failure, Output};
+use super::exit::{CommandFailure, Exit, Streams};
 use super::shared::Global;
 use crate::language::{self, LoadOptions, Secrets};
 use crate::source::{Diagnostic, Severity, has_errors};
 
-pub(super) fn run(args: &Files, global: &Global, out: &Output) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Files, global: &Global, out: &Streams) -> Result<Exit, CommandFailure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
     let (mut manifest, mut findings) = language::load_lenient(&args.files, &options);
     if !has_errors(&findings) {

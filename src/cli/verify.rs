@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{DoctorArgs, Formats, VerifyArgs};
-use super::context::{Context, Observed, env};
-use super::exit::{Exit, Failure};
+use super::context::{CommandContext, Observed, env};
+use super::exit::{CommandFailure, Exit};
 use crate::client::net::clock;
 use crate::health::{self, By, Finding, Probe, Probed, Report, Status};
 use crate::observe::Clients;
@@ -15,7 +15,11 @@ use crate::render::safe::Commands;
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
-pub(super) async fn probe(probes: Vec<Probe>, clients: &Clients, context: &Context) -> Probed {
+pub(super) async fn probe(
+    probes: Vec<Probe>,
+    clients: &Clients,
+    context: &CommandContext,
+) -> Probed {
     let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
     let answers = observe::reads(wanted, clients, context.global.read_parallelism.get()).await;
     let mut probed = Probed::default();
@@ -29,7 +33,10 @@ pub(super) async fn probe(probes: Vec<Probe>, clients: &Clients, context: &Conte
 /// How often `verify --wait` looks again.
 const LOOK: Duration = Duration::from_secs(10);
 
-pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn verify(
+    args: &VerifyArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     let mut observed = context.observe(&args.files.files, &[], false).await?;
     let deadline = args.wait.map(clock::after);
     let mut told = String::new();
@@ -56,7 +63,7 @@ pub(super) async fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit,
     Ok(exit(&report))
 }
 
-impl Context {
+impl CommandContext {
     /// Puts a report in order, and says in it what it is about and which part of that it is.
     pub(super) fn sign(&self, report: &mut Report) {
         report.order();
@@ -80,11 +87,14 @@ fn bad(report: &Report) -> usize {
     report.number(Status::Fail) + report.number(Status::Unknown)
 }
 
-pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn doctor(
+    args: &DoctorArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     if args.network_list || args.check_network {
         return super::network::run(args, context).await;
     }
-    let wrong = |why: String| Failure::error("wrong-value", format!("--format: {why}"));
+    let wrong = |why: String| CommandFailure::error("wrong-value", format!("--format: {why}"));
     let formats = args.format.iter().map(|it| super::args::format(it)).collect::<Result<_, _>>();
     let DoctorArgs { all, detail, .. } = *args;
     let formats = Formats { format: formats.map_err(wrong)?, all, detail };
@@ -97,7 +107,7 @@ pub(super) async fn doctor(args: &DoctorArgs, context: &Context) -> Result<Exit,
 }
 
 /// Asks every rule of a command.
-pub(super) async fn judged(by: By, observed: &Observed, context: &Context) -> Vec<Finding> {
+pub(super) async fn judged(by: By, observed: &Observed, context: &CommandContext) -> Vec<Finding> {
     let probes = health::probes(by, &observed.desired, &observed.live);
     let probed = probe(probes, &observed.clients, context).await;
     health::checks(by, &observed.desired, &observed.live, &probed, context.now())
@@ -109,16 +119,16 @@ pub(super) fn write(
     report: &Report,
     formats: &Formats,
     json: bool,
-    context: &Context,
-) -> Result<(), Failure> {
+    context: &CommandContext,
+) -> Result<(), CommandFailure> {
     let all = formats.all(json);
     let mut files: Vec<&Path> = all.iter().filter_map(|it| it.1.as_deref()).collect();
     files.sort_unstable();
     if let Some(twice) = files.windows(2).find(|it| it[0] == it[1]) {
         let message = format!("two reports into `{}`", twice[0].display());
-        return Err(Failure::error("wrong-value", message));
+        return Err(CommandFailure::error("wrong-value", message));
     }
-    let written: Vec<Result<(), Failure>> =
+    let written: Vec<Result<(), CommandFailure>> =
         all.into_iter().map(|it| write_one(report, it, formats, context)).collect();
     written.into_iter().collect()
 }
@@ -129,8 +139,8 @@ fn write_one(
     report: &Report,
     (format, file): (Format, Option<PathBuf>),
     formats: &Formats,
-    context: &Context,
-) -> Result<(), Failure> {
+    context: &CommandContext,
+) -> Result<(), CommandFailure> {
     let style = context.style(formats.detail);
     let text = |format| render::report::render(report, format, &style, formats.all);
     let mut whole = text(format);

@@ -10,13 +10,13 @@ use http::Method;
 use super::net::{SendError, Verdict, Why, redact};
 use crate::model::Api;
 
-/// A failed request or operation. The fields stand in [`Fault`].
+/// A failed request or operation. The fields stand in [`RequestFault`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct ApiError(pub(super) Box<Fault>);
+pub struct ApiError(pub(super) Box<RequestFault>);
 
 /// What is known of a failed request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
+pub struct RequestFault {
     /// The API that was asked: words and remedies are its own.
     pub api: Api,
     /// The HTTP status; `None` when no answer came, or when an operation failed after it began.
@@ -61,14 +61,14 @@ pub struct Detail {
 }
 
 impl Deref for ApiError {
-    type Target = Fault;
-    fn deref(&self) -> &Fault {
+    type Target = RequestFault;
+    fn deref(&self) -> &RequestFault {
         &self.0
     }
 }
 
-impl From<Fault> for ApiError {
-    fn from(fault: Fault) -> Self {
+impl From<RequestFault> for ApiError {
+    fn from(fault: RequestFault) -> Self {
         Self(Box::new(fault))
     }
 }
@@ -120,7 +120,7 @@ impl fmt::Display for ApiError {
     }
 }
 
-impl Fault {
+impl RequestFault {
     /// A fault of which nothing is known yet.
     pub(super) const fn of(api: Api) -> Self {
         Self {
@@ -152,7 +152,7 @@ impl ApiError {
     /// From a request that got no answer.
     pub(super) fn broken(api: Api, method: &Method, path: &str, error: SendError) -> Self {
         let message = redact(&error.to_string()).into();
-        Fault { message, source: Some(error), ..Fault::of(api) }.at(method, path)
+        RequestFault { message, source: Some(error), ..RequestFault::of(api) }.at(method, path)
     }
 
     /// As a failure on the way to what was asked for: that something on the way is not there does
@@ -242,8 +242,8 @@ impl ApiError {
         let texts = self.details.iter().map(|it| it.message.as_str()).chain([&*self.message]);
         let mut texts = texts.map(str::to_ascii_lowercase);
         let quota = |it: String| it.contains("quota");
-        let says = |it: String| {
-            it.contains("another operation is in progress") || it.contains("etagmismatch")
+        let says = |text: String| {
+            text.contains("another operation is in progress") || text.contains("etagmismatch")
         };
         self.has_code(&BUSY)
             || (self.has_code(&["OperationNotAllowed"]) && !texts.clone().any(quota))

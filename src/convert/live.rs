@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{self, ProfileName, SettingKind};
 use crate::language::{
-    Access, Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, CredentialsFrom, Extension,
-    Identity, IdentityType, Profile, Scc, Setting, WorkspaceRef,
+    Access, Azure, CloudSpec, ClusterRef, ClusterSpec, ClusterType, ComputeSpec, CredentialsFrom,
+    ExtensionSpec, IdentitySpec, IdentityType, Profile, Scc, Setting, WorkspaceRef,
 };
 use crate::model::{ArmId, Json, Key, KindName};
 use crate::resource::part::{Around, Lists};
@@ -16,7 +16,7 @@ use crate::resource::{FINGERPRINT_PREFIX, FieldChange, PARTS, about};
 
 /// What is live, as it was read.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct LiveFound {
     /// The Azure ML extension of the cluster.
     pub extension: Option<Json>,
     /// Computes, each with the id of its workspace.
@@ -27,7 +27,7 @@ pub struct Found {
     pub cluster: Json,
 }
 
-impl Found {
+impl LiveFound {
     /// What the parts of a manifest are read by.
     #[must_use]
     pub fn around(&self) -> Around<'_> {
@@ -48,9 +48,9 @@ pub struct Difference<'a> {
 
 /// A manifest in the making.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub struct LiveDraft {
     /// What it declares.
-    pub cluster: Cluster,
+    pub cluster: ClusterSpec,
     ignored: BTreeMap<String, String>,
 }
 
@@ -61,12 +61,12 @@ const CERTIFICATE: [&str; 2] = ["sslCertPemFile", "sslKeyPemFile"];
 
 /// The cluster alone, without what is on it.
 #[must_use]
-pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
+pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> ClusterSpec {
     let name = id.name();
     let label = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' };
     let own: String = name.chars().map(label).collect();
     let azure = Azure {
-        cloud: Cloud::default(),
+        cloud: CloudSpec::default(),
         tenant: None,
         subscription: id.subscription().to_owned(),
         resource_group: id.resource_group().unwrap_or_default().to_owned(),
@@ -81,18 +81,18 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> Cluster {
         access,
         labels: BTreeMap::new(),
     };
-    Cluster::bare(own.trim_matches('-').to_owned(), azure, cluster)
+    ClusterSpec::bare(own.trim_matches('-').to_owned(), azure, cluster)
 }
 
 /// The first draft: what was found, without settings that amlplan derives.
 #[must_use]
-pub fn draft(mut cluster: Cluster, found: &Found, profile: Option<Profile>) -> Draft {
+pub fn draft(mut cluster: ClusterSpec, found: &LiveFound, profile: Option<Profile>) -> LiveDraft {
     cluster.computes = found.computes.iter().map(|it| compute(&cluster.azure, it)).collect();
     let around = found.around();
     for part in PARTS {
         part.take(&around, &found.lists, &mut cluster);
     }
-    let mut draft = Draft { cluster, ignored: BTreeMap::new() };
+    let mut draft = LiveDraft { cluster, ignored: BTreeMap::new() };
     if let Some(live) = &found.extension {
         draft.cluster.extension = Some(extension(live, profile));
         draft.secrets(live);
@@ -117,13 +117,14 @@ fn settings(live: &Json) -> impl Iterator<Item = (&String, &str)> {
 /// The profile whose settings these are: keys that only one of the two knows decide, and what only
 /// the older `az` sends. Without a sign of either it is today's.
 fn profile_of(live: &Json) -> Profile {
-    let all: BTreeMap<&str, &str> = settings(live).map(|(key, it)| (key.as_str(), it)).collect();
+    let all: BTreeMap<&str, &str> =
+        settings(live).map(|(key, text)| (key.as_str(), text)).collect();
     let is = |key: &str, value: &str| all.get(key).is_some_and(|it| it.eq_ignore_ascii_case(value));
     let only = |profile: ProfileName, other: ProfileName| {
         all.keys().any(|key| {
-            let knows = |it| {
-                catalog::setting(key).is_some_and(|fact| fact.in_profile(it))
-                    || catalog::derived_map(it, key).is_some()
+            let knows = |profile_name| {
+                catalog::setting(key).is_some_and(|fact| fact.in_profile(profile_name))
+                    || catalog::derived_map(profile_name, key).is_some()
             };
             knows(profile) && !knows(other)
         })
@@ -141,7 +142,7 @@ fn profile_of(live: &Json) -> Profile {
     }
 }
 
-fn extension(live: &Json, profile: Option<Profile>) -> Extension {
+fn extension(live: &Json, profile: Option<Profile>) -> ExtensionSpec {
     let follows = live.pointer("/properties/autoUpgradeMinorVersion").and_then(Json::as_bool);
     let follows = follows.unwrap_or(true);
     // A key that amlplan derives is declared later, when its value turns out to be another one.
@@ -156,7 +157,7 @@ fn extension(live: &Json, profile: Option<Profile>) -> Extension {
             !derived && catalog::setting(key).is_some()
         })
         .map(|(key, value)| (key.clone(), setting(key, value)));
-    Extension {
+    ExtensionSpec {
         name: text(live, "/name").unwrap_or_else(|| "azureml".to_owned()),
         profile: profile.unwrap_or_else(|| profile_of(live)),
         version: text(live, "/properties/version").filter(|_| !follows),
@@ -191,7 +192,7 @@ fn setting(key: &str, value: &str) -> Setting {
     }
 }
 
-fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> Compute {
+fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> ComputeSpec {
     let other =
         |own: &str, theirs: &str| (!own.eq_ignore_ascii_case(theirs)).then(|| theirs.to_owned());
     let group = workspace.resource_group().unwrap_or_default();
@@ -204,12 +205,12 @@ fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> Compute {
         () => IdentityType::None,
     };
     let identity = match kind {
-        IdentityType::UserAssigned => Identity { kind, user_assigned_identities: ids },
+        IdentityType::UserAssigned => IdentitySpec { kind, user_assigned_identities: ids },
         IdentityType::SystemAssigned | IdentityType::None => {
-            Identity { kind, user_assigned_identities: Vec::new() }
+            IdentitySpec { kind, user_assigned_identities: Vec::new() }
         }
     };
-    Compute {
+    ComputeSpec {
         name: text(live, "/name").unwrap_or_default(),
         workspace: WorkspaceRef {
             name: workspace.name().to_owned(),
@@ -235,12 +236,12 @@ fn secret_name(mark: &str) -> Option<String> {
     (!derived(mark)).then(|| known.map_or(mark, |it| it.key.as_str()).to_owned())
 }
 
-impl Draft {
+impl LiveDraft {
     /// Secrets that the extension must have been given: they stay as they are until somebody
     /// writes them into the manifest.
     fn secrets(&mut self, live: &Json) {
         let all = live.pointer("/properties/configurationSettings").and_then(Json::as_object);
-        let marks = all.into_iter().flatten().filter(|(_, it)| it.as_str() != Some(""));
+        let marks = all.into_iter().flatten().filter(|(_, value)| value.as_str() != Some(""));
         let mut keys: BTreeSet<String> = marks
             .filter_map(|(key, _)| secret_name(key.strip_prefix(FINGERPRINT_PREFIX)?))
             .collect();
@@ -272,7 +273,7 @@ impl Draft {
 
     /// The cluster with its lifecycle, and the comments to write behind the lines of its parts.
     #[must_use]
-    pub fn finished(&self) -> (Cluster, BTreeMap<String, String>) {
+    pub fn finished(&self) -> (ClusterSpec, BTreeMap<String, String>) {
         let mut cluster = self.cluster.clone();
         cluster.lifecycle.ignore_changes = self.ignored.keys().cloned().collect();
         let notes = self.ignored.values().enumerate();
@@ -311,16 +312,17 @@ impl Draft {
     /// Grants to further accounts are declared; fewer grants than amlplan would make are kept.
     fn grants(&mut self, found: &[Difference<'_>]) -> bool {
         let mut changed = false;
-        for it in found.iter().filter(|it| it.key.kind == KindName::SccGrant && !it.absent) {
+        for difference in found.iter().filter(|it| it.key.kind == KindName::SccGrant && !it.absent)
+        {
             let accounts = |list: Option<&Json>| -> BTreeSet<String> {
                 let list = list.and_then(Json::as_array).into_iter().flatten();
-                list.filter_map(|it| {
-                    let (namespace, name) = (text(it, "/namespace")?, text(it, "/name")?);
+                list.filter_map(|value| {
+                    let (namespace, name) = (text(value, "/namespace")?, text(value, "/name")?);
                     Some(format!("system:serviceaccount:{namespace}:{name}"))
                 })
                 .collect()
             };
-            for change in it.changes {
+            for change in difference.changes {
                 let wanted = change.after.as_ref().map(crate::model::Value::to_stored);
                 let wanted = accounts(wanted.as_ref());
                 let extra: Vec<String> =
@@ -329,7 +331,7 @@ impl Draft {
                     let why = "not every account that profile and computes ask for has the grant";
                     changed |= self.ignore("scc", why);
                 } else {
-                    let name = it.key.name.clone();
+                    let name = difference.key.name.clone();
                     let empty = || Scc { name, method: None, service_accounts: Vec::new() };
                     self.cluster.scc.get_or_insert_with(empty).service_accounts.extend(extra);
                     changed = true;
@@ -342,8 +344,10 @@ impl Draft {
     /// What no manifest can say of them.
     fn others(&mut self, found: &[Difference<'_>]) -> bool {
         let mut changed = false;
-        for it in found.iter().filter(|it| !it.changes.is_empty()) {
-            let Some((path, why)) = (about(it.key.kind).set_aside)(it.key, it.changes) else {
+        for difference in found.iter().filter(|it| !it.changes.is_empty()) {
+            let Some((path, why)) =
+                (about(difference.key.kind).set_aside)(difference.key, difference.changes)
+            else {
                 continue;
             };
             changed |= self.ignore(&path, why);
@@ -354,8 +358,8 @@ impl Draft {
     /// A companion that is not there was not made by `az`: it stays so.
     fn companions(&mut self, found: &[Difference<'_>]) -> bool {
         let mut changed = false;
-        for it in found.iter().filter(|it| it.absent) {
-            let key = match it.key.kind {
+        for difference in found.iter().filter(|it| it.absent) {
+            let key = match difference.key.kind {
                 KindName::RelayNamespace => "relayserver.enabled",
                 KindName::ServiceBusNamespace => "servicebus.enabled",
                 KindName::LogAnalyticsWorkspace => "logAnalyticsWS",
@@ -377,12 +381,13 @@ impl Draft {
     /// First values that differ from derived ones, then keys that are only live, and only when
     /// nothing else is left, derived keys that nobody set: each step changes what is derived.
     fn extension(&mut self, found: &[Difference<'_>]) -> bool {
-        let Some(it) = found.iter().find(|it| it.key.kind == KindName::Extension && !it.absent)
+        let Some(difference) =
+            found.iter().find(|it| it.key.kind == KindName::Extension && !it.absent)
         else {
             return false;
         };
         let mut changed = false;
-        for change in it.changes {
+        for change in difference.changes {
             if let [_, field] | [_, field, _] = change.path.tokens()
                 && field != "configurationSettings"
                 && field != "configurationProtectedSettings"
@@ -397,8 +402,9 @@ impl Draft {
             (None, _) => 2,
         };
         let plain = |it: &&FieldChange| matches!(it.path.tokens(), [_, map, _] if map == "configurationSettings");
-        let first = it.changes.iter().filter(plain).map(|it| class(&it)).min();
-        for change in it.changes.iter().filter(plain).filter(|it| Some(class(it)) == first) {
+        let first = difference.changes.iter().filter(plain).map(|it| class(&it)).min();
+        for change in difference.changes.iter().filter(plain).filter(|it| Some(class(it)) == first)
+        {
             changed |= self.setting(change);
         }
         changed

@@ -9,7 +9,7 @@ use crate::catalog::{self, ProfileName, SettingFact};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 
 use super::az::{catalog_profile, derived_accounts};
-use crate::language::{Cluster, ClusterType, Extension, Profile, SccMethod, Setting};
+use crate::language::{ClusterSpec, ClusterType, ExtensionSpec, Profile, SccMethod, Setting};
 use crate::language::{Dollars, to_yaml};
 
 /// A manifest in the other profile.
@@ -18,12 +18,12 @@ pub struct Translated {
     /// The manifest as YAML, with the decisions as comments on top.
     pub text: String,
     /// What was decided, in the order of the manifest.
-    pub decisions: Vec<Decision>,
+    pub decisions: Vec<TranslationChoice>,
 }
 
 /// One decision of a translation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+pub struct TranslationChoice {
     /// The part of the manifest, as a dotted path.
     pub path: String,
     /// [`Severity::Warning`] where the reader should look at it.
@@ -38,11 +38,11 @@ pub struct Decision {
 /// # Errors
 /// `no-counterpart`: the other profile has no way to say a part.
 pub fn translate(
-    cluster: &Cluster,
+    cluster: &ClusterSpec,
     to: Profile,
     host_name: Option<&str>,
 ) -> Result<Translated, Diagnostics> {
-    let mut work = Work { to, decisions: Vec::new(), errors: Vec::new() };
+    let mut work = TranslationWork { to, decisions: Vec::new(), errors: Vec::new() };
     let mut out = cluster.clone();
     if let Some(extension) = &mut out.extension
         && extension.profile != to
@@ -65,9 +65,9 @@ pub fn translate(
     Ok(Translated { text, decisions: work.decisions })
 }
 
-struct Work {
+struct TranslationWork {
     to: Profile,
-    decisions: Vec<Decision>,
+    decisions: Vec<TranslationChoice>,
     errors: Diagnostics,
 }
 
@@ -75,19 +75,19 @@ fn path(key: &str) -> String {
     format!("extension.configurationSettings.{key}")
 }
 
-fn on(extension: &Extension, key: &str) -> bool {
+fn on(extension: &ExtensionSpec, key: &str) -> bool {
     extension.configuration_settings.get(key).is_some_and(Setting::is_true)
 }
 
-impl Work {
+impl TranslationWork {
     fn say(&mut self, path: impl Into<String>, message: impl Into<String>) {
         let (path, message) = (path.into(), message.into());
-        self.decisions.push(Decision { path, severity: Severity::Advice, message });
+        self.decisions.push(TranslationChoice { path, severity: Severity::Advice, message });
     }
 
     fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
         let (path, message) = (path.into(), message.into());
-        self.decisions.push(Decision { path, severity: Severity::Warning, message });
+        self.decisions.push(TranslationChoice { path, severity: Severity::Warning, message });
     }
 
     fn cannot(&mut self, key: &str, why: &str, help: &str) {
@@ -96,12 +96,17 @@ impl Work {
     }
 
     /// Writes a setting and says why.
-    fn write(&mut self, extension: &mut Extension, key: &str, value: Setting, why: &str) {
+    fn write(&mut self, extension: &mut ExtensionSpec, key: &str, value: Setting, why: &str) {
         self.say(path(key), format!("{} — {why}", value.wire()));
         extension.configuration_settings.insert(key.to_owned(), value);
     }
 
-    fn extension(&mut self, cluster: &Cluster, extension: &mut Extension, name: Option<&str>) {
+    fn extension(
+        &mut self,
+        cluster: &ClusterSpec,
+        extension: &mut ExtensionSpec,
+        name: Option<&str>,
+    ) {
         let (from, to) = (extension.profile, self.to);
         self.say("extension.profile", format!("{} instead of {}", to.as_str(), from.as_str()));
         extension.profile = to;
@@ -126,7 +131,7 @@ impl Work {
         self.secrets(extension);
     }
 
-    fn ga(&mut self, cluster: &Cluster, extension: &mut Extension, name: Option<&str>) {
+    fn ga(&mut self, cluster: &ClusterSpec, extension: &mut ExtensionSpec, name: Option<&str>) {
         let inference = on(extension, "enableInference");
         let node_port = on(extension, "privateEndpointNodeport");
         let internal = on(extension, "privateEndpointILB");
@@ -183,14 +188,14 @@ impl Work {
         self.say("extension", message);
     }
 
-    fn internal_load_balancer(&mut self, cluster: &Cluster, extension: &mut Extension) {
+    fn internal_load_balancer(&mut self, cluster: &ClusterSpec, extension: &mut ExtensionSpec) {
         let key = "internalLoadBalancerProvider";
         let value = Setting::Text("azure".to_owned());
         let aks = cluster.cluster.kind == ClusterType::ManagedClusters;
         let distribution = cluster.cluster.distribution.as_deref().map(str::to_lowercase);
         match distribution.as_deref() {
             _ if aks => self.write(extension, key, value, "was privateEndpointILB"),
-            Some(it) if it.starts_with("aks") => {
+            Some(text) if text.starts_with("aks") => {
                 self.write(extension, key, value, "was privateEndpointILB");
                 self.warn(path(key), "documented for AKS without Azure Arc only");
             }
@@ -214,7 +219,7 @@ impl Work {
         }
     }
 
-    fn preview(&mut self, cluster: &Cluster, extension: &mut Extension) {
+    fn preview(&mut self, cluster: &ClusterSpec, extension: &mut ExtensionSpec) {
         let kind = extension.configuration_settings.remove("inferenceRouterServiceType");
         let kind = kind.map(|it| it.wire().to_lowercase());
         let internal = extension.configuration_settings.remove("internalLoadBalancerProvider");
@@ -250,12 +255,13 @@ impl Work {
     }
 
     /// Settings that only one profile has, by what the catalog says of them.
-    fn by_catalog(&mut self, extension: &mut Extension) {
+    fn by_catalog(&mut self, extension: &mut ExtensionSpec) {
         let to = catalog_profile(self.to);
         let foreign = |key: &String| {
-            catalog::setting(key).filter(|it| {
-                let renamed = it.replaced_by.as_ref().is_some_and(|it| it.key.is_some());
-                !it.in_profile(to) || (renamed && to == ProfileName::Ga && !it.documented)
+            catalog::setting(key).filter(|setting_fact| {
+                let renamed = setting_fact.replaced_by.as_ref().is_some_and(|it| it.key.is_some());
+                !setting_fact.in_profile(to)
+                    || (renamed && to == ProfileName::Ga && !setting_fact.documented)
             })
         };
         let facts: Vec<(String, &'static SettingFact)> = extension
@@ -283,7 +289,7 @@ impl Work {
     }
 
     /// No secret is written into a new file.
-    fn secrets(&mut self, extension: &mut Extension) {
+    fn secrets(&mut self, extension: &mut ExtensionSpec) {
         use crate::language::ProtectedSetting::{FromEnv, Text};
         for (key, value) in &mut extension.configuration_protected_settings {
             let path =
@@ -294,14 +300,18 @@ impl Work {
                 let message =
                     format!("read from the variable {from_env} instead of standing in the file");
                 let path = format!("extension.configurationProtectedSettings.{key}");
-                self.decisions.push(Decision { path, severity: Severity::Warning, message });
+                self.decisions.push(TranslationChoice {
+                    path,
+                    severity: Severity::Warning,
+                    message,
+                });
                 *value = FromEnv { from_env };
             }
         }
     }
 
     /// Registrations and grants.
-    fn rest(&mut self, before: &Cluster, out: &mut Cluster) {
+    fn rest(&mut self, before: &ClusterSpec, out: &mut ClusterSpec) {
         if self.to == Profile::Ga {
             for retired in catalog::retired_features() {
                 let count = out.features.len();
@@ -346,7 +356,7 @@ impl Work {
 mod tests {
     use super::*;
 
-    fn cluster(kind: &str, distribution: &str, extension: &str) -> Cluster {
+    fn cluster(kind: &str, distribution: &str, extension: &str) -> ClusterSpec {
         let distribution = if distribution.is_empty() {
             String::new()
         } else {
@@ -359,14 +369,14 @@ mod tests {
         serde_yaml::from_str(&text).expect("a cluster")
     }
 
-    fn read(it: &Translated) -> Cluster {
-        let lines = it.text.lines();
+    fn read(translated: &Translated) -> ClusterSpec {
+        let lines = translated.text.lines();
         let own = lines.filter(|it| !it.starts_with("apiVersion:") && !it.starts_with("kind:"));
         serde_yaml::from_str(&own.collect::<Vec<_>>().join("\n")).expect("a cluster")
     }
 
-    fn settings(it: &Translated) -> String {
-        let cluster = read(it);
+    fn settings(translated: &Translated) -> String {
+        let cluster = read(translated);
         let extension = cluster.extension.as_ref().expect("an extension");
         let settings = extension.configuration_settings.iter();
         settings.map(|(key, value)| format!("{key}={}", value.wire())).collect::<Vec<_>>().join(" ")
@@ -413,9 +423,9 @@ mod tests {
             let cluster = cluster("connectedClusters", distribution, &text);
             let result = translate(&cluster, Profile::Ga, None);
             assert_eq!(result.is_ok(), works, "{distribution}");
-            for it in result.iter() {
-                assert!(settings(it).contains("internalLoadBalancerProvider=azure"));
-                assert!(it.decisions.iter().any(|it| it.severity == Severity::Warning));
+            for translated in result.iter() {
+                assert!(settings(translated).contains("internalLoadBalancerProvider=azure"));
+                assert!(translated.decisions.iter().any(|it| it.severity == Severity::Warning));
             }
         }
     }

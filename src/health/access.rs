@@ -87,15 +87,15 @@ pub(super) fn agent_certificate(site: &mut Site<'_>) {
 }
 
 pub(super) fn version(site: &mut Site<'_>) {
-    let property = |it: &str| {
-        site.snapshot.text(&site.cluster, &format!("/properties/{it}")).unwrap_or_default()
+    let property = |text: &str| {
+        site.snapshot.text(&site.cluster, &format!("/properties/{text}")).unwrap_or_default()
     };
     let version = match property("currentKubernetesVersion") {
         "" => property("kubernetesVersion"),
-        it => it,
+        text => text,
     };
-    let minor_of = |it: &str| {
-        let minor = it.trim_start_matches('v').split('.').nth(1)?;
+    let minor_of = |text: &str| {
+        let minor = text.trim_start_matches('v').split('.').nth(1)?;
         minor.trim_end_matches('+').parse::<i64>().ok()
     };
     let Some(minor) = minor_of(version) else { return };
@@ -133,8 +133,8 @@ pub(super) fn extension_version(site: &mut Site<'_>) {
         Ok(all) => {
             let mut all: Vec<String> =
                 all.iter().map(|it| text(it, "/properties/version").to_owned()).collect();
-            all.sort_by_key(|it| {
-                it.split('.').map(|it| it.parse().unwrap_or(0)).collect::<Vec<u64>>()
+            all.sort_by_key(|text| {
+                text.split('.').map(|it| it.parse().unwrap_or(0)).collect::<Vec<u64>>()
             });
             all.reverse();
             match all.contains(version) {
@@ -301,9 +301,9 @@ pub(super) fn trusted_access(site: &mut Site<'_>) {
         let found = match site.list("trusted-access") {
             Err(why) => Found::Unknown(why),
             Ok(all) => {
-                let of = |it: &&Json| {
-                    text(it, "/properties/sourceResourceId").eq_ignore_ascii_case(&workspace)
-                        && items(it, "/properties/roles")
+                let of = |value: &&Json| {
+                    text(value, "/properties/sourceResourceId").eq_ignore_ascii_case(&workspace)
+                        && items(value, "/properties/roles")
                             .any(|it| it.as_str() == Some(TRUSTED_ROLE))
                 };
                 if all.iter().any(of) {
@@ -346,10 +346,10 @@ pub(super) fn other_extension(site: &mut Site<'_>) {
         Ok(all) => {
             let other: Vec<String> = all
                 .into_iter()
-                .filter(|it| {
-                    text(it, "/properties/extensionType")
+                .filter(|value| {
+                    text(value, "/properties/extensionType")
                         .eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes")
-                        && !text(it, "/name").eq_ignore_ascii_case(extension.name())
+                        && !text(value, "/name").eq_ignore_ascii_case(extension.name())
                 })
                 .map(|it| text(it, "/name").to_owned())
                 .collect();

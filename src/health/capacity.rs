@@ -11,7 +11,7 @@ use crate::model::Json;
 use crate::resource::{InstanceType, Resource};
 
 /// A node as far as the extension cares.
-struct Node<'a> {
+struct CapacityNode<'a> {
     document: &'a Json,
     name: &'a str,
     linux_amd64: bool,
@@ -20,7 +20,7 @@ struct Node<'a> {
     room: Amount,
 }
 
-fn node(document: &Json) -> Node<'_> {
+fn node(document: &Json) -> CapacityNode<'_> {
     let info = |field: &str| text(document, &format!("/status/nodeInfo/{field}"));
     let ready = condition(document, "Ready").is_some_and(|it| text(it, "/status") == "True");
     let cordoned = document.pointer("/spec/unschedulable").and_then(Json::as_bool) == Some(true);
@@ -28,7 +28,7 @@ fn node(document: &Json) -> Node<'_> {
         let tolerated = FACTS.tolerated_taints.iter().any(|it| text(taint, "/key").starts_with(it));
         !tolerated && text(taint, "/effect") != "PreferNoSchedule"
     };
-    Node {
+    CapacityNode {
         document,
         name: text(document, "/metadata/name"),
         linux_amd64: info("operatingSystem") == "linux" && info("architecture") == "amd64",
@@ -37,7 +37,7 @@ fn node(document: &Json) -> Node<'_> {
     }
 }
 
-impl Node<'_> {
+impl CapacityNode<'_> {
     fn matches(&self, selector: &BTreeMap<String, String>) -> bool {
         let labels = self.document.pointer("/metadata/labels").and_then(Json::as_object);
         let label = |key: &str| labels?.get(key)?.as_str();
@@ -46,11 +46,11 @@ impl Node<'_> {
 }
 
 /// The nodes, and of them those that take pods of the extension.
-fn nodes<'a>(site: &Site<'a>) -> Result<Vec<Node<'a>>, String> {
+fn nodes<'a>(site: &Site<'a>) -> Result<Vec<CapacityNode<'a>>, String> {
     Ok(site.list("nodes")?.into_iter().map(node).collect())
 }
 
-fn usable(nodes: Vec<Node<'_>>) -> Vec<Node<'_>> {
+fn usable(nodes: Vec<CapacityNode<'_>>) -> Vec<CapacityNode<'_>> {
     nodes.into_iter().filter(|it| it.open && it.linux_amd64).collect()
 }
 
@@ -81,7 +81,7 @@ fn selector(site: &Site<'_>) -> BTreeMap<String, String> {
 
 /// The usable nodes that the extension's selector picks. `None` when there is nothing to say: no
 /// usable node, or none picked, which have rules of their own.
-fn chosen<'a>(site: &mut Site<'a>) -> Option<Vec<Node<'a>>> {
+fn chosen<'a>(site: &mut Site<'a>) -> Option<Vec<CapacityNode<'a>>> {
     let nodes = match nodes(site) {
         Ok(nodes) => nodes,
         Err(why) => {
@@ -165,12 +165,12 @@ fn requested<'a>(pods: &[&'a Json]) -> BTreeMap<&'a str, Amount> {
 }
 
 /// What other pods leave on each node.
-fn left(site: &Site<'_>, nodes: &[Node<'_>]) -> Result<Vec<Amount>, String> {
+fn left(site: &Site<'_>, nodes: &[CapacityNode<'_>]) -> Result<Vec<Amount>, String> {
     if nodes.iter().all(|it| it.room.cpu_m == 0) {
         return Err("the nodes do not say what is allocatable".to_owned());
     }
     let requested = requested(&site.list("all-pods")?);
-    let left = |node: &Node<'_>| {
+    let left = |node: &CapacityNode<'_>| {
         let mut room = node.room.clone();
         requested.get(node.name).into_iter().for_each(|it| room.take(it));
         room.at_least(&Amount::default());
@@ -188,9 +188,9 @@ struct Pod<'a> {
 /// Places pods as the scheduler may: what runs on every node first, then the largest pods, each on
 /// the node with most CPU left. Returns those that fit nowhere.
 fn place<'a>(all: &'a [Component], free: &mut [Amount]) -> Vec<Pod<'a>> {
-    let size = |it: &Component| {
-        let it = it.size.unwrap_or_default();
-        amount(it.cpu_request_m, it.memory_request_mi)
+    let size = |component: &Component| {
+        let sizing = component.size.unwrap_or_default();
+        amount(sizing.cpu_request_m, sizing.memory_request_mi)
     };
     for each in all.iter().filter(|it| it.pods.is_none()) {
         free.iter_mut().for_each(|it| it.take(&size(each)));
@@ -260,18 +260,18 @@ pub(super) fn room(site: &mut Site<'_>) {
     } else {
         Found::Pass(format!("{need} requested, {free} free on {on}"))
     };
-    for it in components.iter().filter(|it| !outside.iter().any(|pod| pod.of == *it)) {
-        let pods = match it.pods {
+    for component in components.iter().filter(|it| !outside.iter().any(|pod| pod.of == *it)) {
+        let pods = match component.pods {
             Some(1) => "1 pod".to_owned(),
             Some(pods) => format!("{pods} pods"),
             None => format!("a pod on each of {on}"),
         };
-        let size = it.size.map_or_else(
+        let size = component.size.map_or_else(
             || "of no published size".to_owned(),
             |it| format!("of {}m CPU and {} MiB", it.cpu_request_m, it.memory_request_mi),
         );
-        let text = format!("{pods} {size}; {}", it.reason);
-        site.add_titled(format!("room for {}", it.name), Found::Pass(text));
+        let text = format!("{pods} {size}; {}", component.reason);
+        site.add_titled(format!("room for {}", component.name), Found::Pass(text));
     }
     site.add(&extension.key, found);
 }
@@ -326,34 +326,36 @@ pub(super) fn instance_types(site: &mut Site<'_>) {
         .own
         .iter()
         .filter_map(|(_, node)| match &node.resource {
-            Resource::InstanceType(it) => Some(it),
+            Resource::InstanceType(instance_type) => Some(instance_type),
             _ => None,
         })
         .collect();
     let unchecked = site.is_on("amloperator.skipResourceValidation");
     let usable = nodes(site).map(usable);
-    for it in types {
+    for instance_type in types {
         let found = match &usable {
             _ if unchecked => Found::pass(),
             Err(why) => Found::Unknown(why.clone()),
-            Ok(usable) => fit(it, usable),
+            Ok(usable) => fit(instance_type, usable),
         };
-        site.add_at(&it.key, "/spec/resources", found);
+        site.add_at(&instance_type.key, "/spec/resources", found);
     }
 }
 
-fn fit(it: &InstanceType, usable: &[Node<'_>]) -> Found {
-    let mut want = Amount::of(it.requests.iter().map(|(key, it)| (key.as_str(), it.clone())));
-    let limits = Amount::of(it.limits.iter().map(|(key, it)| (key.as_str(), it.clone())));
+fn fit(instance_type: &InstanceType, usable: &[CapacityNode<'_>]) -> Found {
+    let mut want =
+        Amount::of(instance_type.requests.iter().map(|(key, text)| (key.as_str(), text.clone())));
+    let limits =
+        Amount::of(instance_type.limits.iter().map(|(key, text)| (key.as_str(), text.clone())));
     want.devices = limits.devices;
-    let matching: Vec<&Node<'_>> =
-        usable.iter().filter(|node| node.matches(&it.node_selector)).collect();
+    let matching: Vec<&CapacityNode<'_>> =
+        usable.iter().filter(|node| node.matches(&instance_type.node_selector)).collect();
     if matching.iter().any(|node| want.fits(&node.room)) {
         return Found::pass();
     }
     let skip = "write amloperator.skipResourceValidation: true where nodes scale from zero";
     if matching.is_empty() {
-        let labels = pairs(&it.node_selector);
+        let labels = pairs(&instance_type.node_selector);
         return Found::wrong(
             format!("no usable node has the labels {labels}"),
             format!("label nodes or change nodeSelector; {skip}"),
@@ -372,7 +374,8 @@ pub(super) fn gke(site: &mut Site<'_>) {
         return;
     }
     let Ok(nodes) = nodes(site) else { return };
-    let image = |it: &&Node<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
+    let image =
+        |it: &&CapacityNode<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
     let other: Vec<String> = nodes.iter().filter(image).map(|it| it.name.to_owned()).collect();
     let found = if other.is_empty() {
         Found::pass()

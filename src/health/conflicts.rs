@@ -92,14 +92,14 @@ pub(super) fn legacy(site: &mut Site<'_>) {
     }
     let mut there = Vec::new();
     let mut upgradable = false;
-    for (index, it) in FACTS.legacy.iter().enumerate() {
+    for (index, legacy) in FACTS.legacy.iter().enumerate() {
         match site.document(&format!("legacy {index}")) {
             Err(why) => return site.add(&site.extension_key(), Found::Unknown(why)),
             Ok(None) => {}
             Ok(Some(object)) => {
                 let mark = text(object, "/metadata/annotations/azureml-fe-enable-upgrade");
-                upgradable |= it.kind == "Deployment" && mark == "true";
-                there.push(format!("{}/{}", it.kind.to_lowercase(), it.name));
+                upgradable |= legacy.kind == "Deployment" && mark == "true";
+                there.push(format!("{}/{}", legacy.kind.to_lowercase(), legacy.name));
             }
         }
     }
@@ -125,9 +125,9 @@ pub(super) fn legacy(site: &mut Site<'_>) {
 pub(super) fn releases(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
     let components = site.with_query(extension, catalog::components);
-    let ours = |it: &&Json| {
-        text(it, "/metadata/namespace") == AZUREML
-            && components.iter().any(|known| known.name == text(it, "/metadata/name"))
+    let ours = |value: &&Json| {
+        text(value, "/metadata/namespace") == AZUREML
+            && components.iter().any(|known| known.name == text(value, "/metadata/name"))
     };
     let found = match (site.list("deployments"), site.snapshot.live.get(&extension.key)) {
         (Err(why), _) => Found::Unknown(why),
@@ -141,8 +141,8 @@ pub(super) fn releases(site: &mut Site<'_>) {
             let releases: Vec<String> = releases.into_iter().map(str::to_owned).collect();
             // What another apply makes is seen in the cluster after Azure was asked about it.
             let now = site.now;
-            let young = |it: &&Json| {
-                let made = text(it, "/metadata/creationTimestamp").parse::<Timestamp>();
+            let young = |value: &&Json| {
+                let made = text(value, "/metadata/creationTimestamp").parse::<Timestamp>();
                 made.is_ok_and(|it| now.duration_since(it) < LONGEST_INSTALLATION)
             };
             if releases.is_empty() {
@@ -178,9 +178,9 @@ pub(super) fn pending(site: &mut Site<'_>) {
         Err(why) => Found::Unknown(why),
         Ok(all) => {
             let prefix = format!("sh.helm.release.v1.{}.v", extension.name());
-            let stuck = |it: &&Json| {
-                text(it, "/metadata/name").starts_with(&prefix)
-                    && text(it, "/metadata/labels/status").starts_with("pending")
+            let stuck = |value: &&Json| {
+                text(value, "/metadata/name").starts_with(&prefix)
+                    && text(value, "/metadata/labels/status").starts_with("pending")
             };
             let stuck = all.into_iter().filter(stuck).count();
             let state = site.snapshot.text(&extension.key, "/properties/provisioningState");
@@ -209,8 +209,8 @@ pub(super) fn pending(site: &mut Site<'_>) {
 pub(super) fn arc_proxy(site: &mut Site<'_>) {
     let Ok(all) = site.list("deployments") else { return };
     let agents = all.into_iter().filter(|it| text(it, "/metadata/namespace") == "azure-arc");
-    let env = |it: &Json, name: &str| -> Option<String> {
-        let mut all = items(it, "/spec/template/spec/containers")
+    let env = |value: &Json, name: &str| -> Option<String> {
+        let mut all = items(value, "/spec/template/spec/containers")
             .flat_map(|it| items(it, "/env"))
             .filter(|it| text(it, "/name").eq_ignore_ascii_case(name));
         all.find_map(|it| Some(it.get("value")?.as_str()?.to_owned())).filter(|it| !it.is_empty())

@@ -32,7 +32,7 @@ fn blocking(findings: &[Finding]) -> Vec<&Finding> {
 }
 
 /// A declared cluster, what is live, and what the probes answer; tests change one thing of it.
-struct World {
+struct DoctorWorld {
     manifest: Json,
     live: Vec<(String, Json)>,
     answers: Vec<(String, Json)>,
@@ -50,7 +50,7 @@ fn settings() -> Json {
         "inferenceRouterServiceType": "LoadBalancer"})
 }
 
-impl World {
+impl DoctorWorld {
     /// Everything as it should be.
     fn good(aks: bool) -> Self {
         let kind = if aks { "managedClusters" } else { "connectedClusters" };
@@ -137,9 +137,9 @@ impl World {
     fn run(&self) -> Vec<Finding> {
         let desired = desired(self.manifest.clone());
         let live: Vec<(&str, Json)> =
-            self.live.iter().map(|(key, it)| (key.as_str(), it.clone())).collect();
+            self.live.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let answers: Vec<(&str, Json)> =
-            self.answers.iter().map(|(key, it)| (key.as_str(), it.clone())).collect();
+            self.answers.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let mut probed = probed(&answers);
         // Rights at a subscription are asked for in the subscription's own scope.
         let everything = Ok(Some(json!([{"actions": ["*"]}]).into()));
@@ -165,7 +165,7 @@ fn set(document: &mut Json, pointer: &str, value: Json) {
 }
 
 /// The world has this finding, with a message that holds `part` and a help.
-fn expect(world: &World, code: &str, expected: Status, part: &str) {
+fn expect(world: &DoctorWorld, code: &str, expected: Status, part: &str) {
     let found = world.run();
     let worst = worst(&found, code);
     let worst = worst.unwrap_or_else(|| panic!("{code} did not appear: {found:#?}"));
@@ -182,7 +182,7 @@ const CLUSTER: &str = "edge/cluster/edge";
 #[test]
 pub(in crate::health) fn a_cluster_as_it_should_be_has_no_finding() {
     for aks in [false, true] {
-        let found = World::good(aks).run();
+        let found = DoctorWorld::good(aks).run();
         let bad: Vec<_> = found.iter().filter(|it| it.status > Status::Info).collect();
         assert!(bad.is_empty(), "{aks}: {bad:#?}");
         assert!(blocking(&found).is_empty());
@@ -195,7 +195,7 @@ pub(in crate::health) fn a_cluster_as_it_should_be_has_no_finding() {
 
 #[test]
 pub(in crate::health) fn without_answers_nothing_passes_that_needs_them() {
-    let desired = desired(World::good(true).manifest);
+    let desired = desired(DoctorWorld::good(true).manifest);
     let found = checks(&desired, &Snapshot::default(), &Probed::default(), NOW.parse().unwrap());
     for code in [
         "cluster-unreachable",
@@ -217,7 +217,7 @@ pub(in crate::health) fn without_answers_nothing_passes_that_needs_them() {
 #[test]
 pub(in crate::health) fn every_probe_that_checks_look_up_is_asked_for() {
     for aks in [false, true] {
-        let world = World::good(aks).setting("sslSecret", json!("tls"));
+        let world = DoctorWorld::good(aks).setting("sslSecret", json!("tls"));
         let desired = desired(world.manifest.clone());
         let asked = probes(&desired, &snapshot(&desired, &[]));
         let names: Vec<&str> = asked.iter().map(|it| it.name.as_str()).collect();
@@ -231,7 +231,7 @@ pub(in crate::health) fn every_probe_that_checks_look_up_is_asked_for() {
 
 #[test]
 pub(in crate::health) fn azure_only_looks_at_azure_alone() {
-    let world = World::good(false).declare("/cluster/access", json!("azureOnly"));
+    let world = DoctorWorld::good(false).declare("/cluster/access", json!("azureOnly"));
     let desired = desired(world.manifest.clone());
     let asked = probes(&desired, &snapshot(&desired, &[]));
     assert!(asked.iter().all(|it| matches!(it.read, Read::Arm { .. } | Read::ArmList { .. })));

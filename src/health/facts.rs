@@ -83,14 +83,15 @@ mod tests {
 
     #[test]
     fn the_facts_parse_and_name_known_settings_roles_and_pages() {
-        for it in &FACTS.conflict {
-            assert!(crate::catalog::explain(&it.code).is_some(), "{}", it.code);
-            assert!(crate::catalog::setting(&it.setting).is_some(), "{}", it.setting);
+        for conflict in &FACTS.conflict {
+            assert!(crate::catalog::explain(&conflict.code).is_some(), "{}", conflict.code);
+            assert!(crate::catalog::setting(&conflict.setting).is_some(), "{}", conflict.setting);
         }
-        for it in FACTS.workspace_role.iter().chain([&FACTS.relay_role]).chain(&FACTS.compute_role)
+        for needed_role in
+            FACTS.workspace_role.iter().chain([&FACTS.relay_role]).chain(&FACTS.compute_role)
         {
-            let names = it.instead.iter().chain([&it.role]);
-            assert!(names.clone().all(|it| crate::catalog::role(it).is_some()), "{it:?}");
+            let names = needed_role.instead.iter().chain([&needed_role.role]);
+            assert!(names.clone().all(|it| crate::catalog::role(it).is_some()), "{needed_role:?}");
         }
         assert_eq!(FACTS.legacy.len(), 8);
     }

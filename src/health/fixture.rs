@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::report::{Finding, Probed, Status};
-use crate::language::{Cluster, Declared, Manifest, Origin};
+use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
 use crate::model::{Json, Key};
 use crate::resource::graph::{Desired, build};
 use crate::resource::{Live, Snapshot};
@@ -24,8 +24,8 @@ pub(super) fn desired(more: Json) -> Desired {
     for (key, value) in more.as_object().cloned().unwrap_or_default() {
         spec[key] = value;
     }
-    let spec: Cluster = serde_json::from_value(spec).unwrap();
-    let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
+    let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
+    let declared = Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() };
     build(&Manifest::from(vec![declared])).unwrap()
 }
 
@@ -47,8 +47,8 @@ pub(super) fn snapshot(desired: &Desired, live: &[(&str, Json)]) -> Snapshot {
 
 /// Answers of the probes of cluster `edge`.
 pub(super) fn probed(answers: &[(&str, Json)]) -> Probed {
-    let answer = |(name, it): &(&str, Json)| {
-        let found = if it.is_null() { None } else { Some(it.clone().into()) };
+    let answer = |(name, value): &(&str, Json)| {
+        let found = if value.is_null() { None } else { Some(value.clone().into()) };
         (("edge".to_owned(), (*name).to_owned()), Ok(found))
     };
     Probed(answers.iter().map(answer).collect())
@@ -66,10 +66,10 @@ pub(super) fn status(checks: &[Finding], code: &str) -> Status {
 }
 
 /// How often each rule failed (false) and passed (true).
-type Seen = BTreeMap<(&'static str, bool), usize>;
+type RuleCounts = BTreeMap<(&'static str, bool), usize>;
 
 thread_local! {
-    static SEEN: std::cell::RefCell<Seen> = std::cell::RefCell::default();
+    static SEEN: std::cell::RefCell<RuleCounts> = std::cell::RefCell::default();
 }
 
 /// Notes what rules found in the worlds of a test.
@@ -90,6 +90,6 @@ pub(super) fn forget() {
     SEEN.with_borrow_mut(BTreeMap::clear);
 }
 
-pub(super) fn seen() -> Seen {
+pub(super) fn seen() -> RuleCounts {
     SEEN.with_borrow(Clone::clone)
 }

@@ -3,13 +3,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::site::{AZUREML, Found, Site, World, items, text};
+use super::site::{AZUREML, Found, Inspection, Site, items, text};
 use super::verify::missing_accounts;
 use crate::model::{Json, Key};
-use crate::resource::graph::Node;
+use crate::resource::graph::ResourceNode;
 use crate::resource::{Kind, Readiness};
 
-pub(super) fn terminating(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
+pub(super) fn terminating(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
     let Some(live) = world.snapshot.live.get(key) else {
         return Some(Found::Unknown(world.snapshot.why_unread(key)));
     };
@@ -28,7 +28,7 @@ pub(super) fn terminating(world: &World<'_>, key: &Key, _: &Node) -> Option<Foun
     })
 }
 
-pub(super) fn restricted(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
+pub(super) fn restricted(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
     let document = world.snapshot.document(key)?;
     let enforced = text(document, "/metadata/labels/pod-security.kubernetes.io~1enforce");
     Some(if enforced == "restricted" {
@@ -78,8 +78,11 @@ pub(super) fn tls_secret(site: &mut Site<'_>) {
             ),
         ),
         Ok(Some(secret)) => {
-            let has = |it: &&&str| {
-                secret.pointer("/data").and_then(|data| data.get(**it)).is_some_and(Json::is_string)
+            let has = |text: &&&str| {
+                secret
+                    .pointer("/data")
+                    .and_then(|data| data.get(**text))
+                    .is_some_and(Json::is_string)
             };
             let keys = ["cert.pem", "key.pem"];
             let missing: Vec<&str> = keys.iter().filter(|it| !has(it)).copied().collect();
@@ -124,8 +127,8 @@ pub(super) fn balancer(site: &mut Site<'_>) {
         Ok(all) => {
             let balanced = |it: &&&Json| text(it, "/spec/type") == "LoadBalancer";
             // A young Service may still get its address.
-            let old = |it: &&Json| {
-                let made = text(it, "/metadata/creationTimestamp").parse::<Timestamp>();
+            let old = |value: &&Json| {
+                let made = text(value, "/metadata/creationTimestamp").parse::<Timestamp>();
                 made.is_ok_and(|it| now.duration_since(it) > SignedDuration::from_mins(10))
             };
             let (has, lacks): (Vec<&Json>, Vec<&Json>) = all

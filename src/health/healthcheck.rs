@@ -7,7 +7,7 @@ use crate::resource::Verb;
 
 /// What a checker of the extension found wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckerFinding {
     /// The helm hook it ran in: `pre-install`, `pre-upgrade`, `pre-rollback`, `pre-delete`, `test`.
     pub hook: String,
     /// Name of the checker.
@@ -30,13 +30,13 @@ pub struct Finding {
 
 /// The report of one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct HookReport {
     /// The helm hook.
     pub hook: String,
     /// When it was written: Go's text of a time, comparable up to the seconds; empty if unknown.
     pub date: String,
     /// What was found wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<CheckerFinding>,
 }
 
 /// The keys of ConfigMap `azureml/arcml-healthcheck` that tell about a failed operation.
@@ -61,13 +61,13 @@ pub fn setting(code: &str, profile: ProfileName) -> Option<&'static str> {
 
 /// Every finding of every hook, in the order of the keys.
 #[must_use]
-pub fn decode(configmap: &Json) -> Vec<Finding> {
+pub fn decode(configmap: &Json) -> Vec<CheckerFinding> {
     reports(configmap).into_iter().flat_map(|it| it.findings).collect()
 }
 
 /// The reports by hook. Reads today's shape and that of late 2021 (`reports-HOOK-success`).
 #[must_use]
-pub fn reports(configmap: &Json) -> Vec<Report> {
+pub fn reports(configmap: &Json) -> Vec<HookReport> {
     let data = configmap.pointer("/data").and_then(Json::as_object);
     let report = |(key, text): (&String, &Json)| {
         let hook = key.strip_prefix("reports-")?;
@@ -77,8 +77,9 @@ pub fn reports(configmap: &Json) -> Vec<Report> {
     data.into_iter().flatten().filter_map(report).collect()
 }
 
-fn parse(hook: &str, text: &str) -> Report {
-    let mut report = Report { hook: hook.to_owned(), date: String::new(), findings: Vec::new() };
+fn parse(hook: &str, text: &str) -> HookReport {
+    let mut report =
+        HookReport { hook: hook.to_owned(), date: String::new(), findings: Vec::new() };
     for line in text.lines().map(str::trim) {
         if let Some(date) = line.strip_prefix("Date:") {
             date.trim().clone_into(&mut report.date);
@@ -89,14 +90,14 @@ fn parse(hook: &str, text: &str) -> Report {
 }
 
 /// A line `Status: Failed Name: CHECKER ErrorCode: CODE ErrorMessage: TEXT`.
-fn failed(hook: &str, line: &str) -> Option<Finding> {
+fn failed(hook: &str, line: &str) -> Option<CheckerFinding> {
     let rest = line.strip_prefix("Status: Failed Name:")?.trim_start();
     let (checker, rest) = rest.split_once("ErrorCode:").unwrap_or((rest, ""));
     let (code, message) = rest.split_once("ErrorMessage:").unwrap_or((rest, ""));
     let (checker, code) = (checker.trim(), code.trim());
     let known = catalog::health_code("extension", code);
     let or = |found: Option<&String>, other: &str| found.map_or(other, |it| it).to_owned();
-    Some(Finding {
+    Some(CheckerFinding {
         hook: hook.to_owned(),
         checker: checker.to_owned(),
         code: code.to_owned(),
@@ -112,7 +113,7 @@ fn failed(hook: &str, line: &str) -> Option<Finding> {
 /// The reports that tell about the present state: the newest one, and after a failure also its
 /// partner of the same operation.
 #[must_use]
-pub fn current(configmap: &Json, failed: bool) -> Vec<Report> {
+pub fn current(configmap: &Json, failed: bool) -> Vec<HookReport> {
     let all = reports(configmap);
     let Some(newest) = all.iter().max_by(|a, b| a.date.get(..19).cmp(&b.date.get(..19))) else {
         return Vec::new();
@@ -120,7 +121,7 @@ pub fn current(configmap: &Json, failed: bool) -> Vec<Report> {
     let of = |verb: Verb| keys_for(verb).iter().any(|it| it.ends_with(&newest.hook));
     let keys =
         [Verb::Create, Verb::Update].into_iter().find(|it| of(*it)).map_or(&[][..], keys_for);
-    let partner = |it: &Report| failed && keys.iter().any(|key| key.ends_with(&it.hook));
+    let partner = |it: &HookReport| failed && keys.iter().any(|key| key.ends_with(&it.hook));
     let hook = newest.hook.clone();
     all.into_iter().filter(|it| it.hook == hook || partner(it)).collect()
 }

@@ -1,8 +1,8 @@
 //! What each declared cluster has to reach, as far as manifest and live state tell.
 
 use super::report::Probed;
-use super::site::{World, sites, text};
-use super::workspace::{Store, workspaces};
+use super::site::{Inspection, sites, text};
+use super::workspace::{WorkspaceStore, workspaces};
 use crate::catalog::{self, Endpoint, EndpointQuery};
 use crate::model::Json;
 use crate::resource::Snapshot;
@@ -27,7 +27,7 @@ pub fn needed(desired: &Desired, snapshot: &Snapshot) -> Vec<Needed> {
     let probed = Probed::default();
     let now = jiff::Timestamp::UNIX_EPOCH;
     let mut all = Vec::new();
-    for site in sites(World { desired, snapshot, probed: &probed, now }) {
+    for site in sites(Inspection { desired, snapshot, probed: &probed, now }) {
         let region = location(snapshot.text(&site.cluster, "/location").unwrap_or_default());
         let aks = super::access::is_aks(&site);
         let (training, inference) = (site.is_on("enableTraining"), site.is_on("enableInference"));
@@ -40,7 +40,7 @@ pub fn needed(desired: &Desired, snapshot: &Snapshot) -> Vec<Needed> {
         };
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for document in documents {
-            let name = |store: Store| {
+            let name = |store: WorkspaceStore| {
                 store.id(document).map(|it| it.name().to_owned()).unwrap_or_default()
             };
             for endpoint in catalog::endpoints(&EndpointQuery {
@@ -51,8 +51,8 @@ pub fn needed(desired: &Desired, snapshot: &Snapshot) -> Vec<Needed> {
                 inference,
                 region: &region,
                 workspace: text(document, "/properties/workspaceId"),
-                registry: &name(Store::Registry),
-                storage: &name(Store::Storage),
+                registry: &name(WorkspaceStore::Registry),
+                storage: &name(WorkspaceStore::Storage),
             }) {
                 if !endpoints.contains(&endpoint) {
                     endpoints.push(endpoint);

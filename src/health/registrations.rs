@@ -2,13 +2,13 @@
 //! Features, Providers, Managed identity).
 
 use super::access::is_aks;
-use super::site::{Found, Site, World, text};
+use super::site::{Found, Inspection, Site, text};
 use crate::catalog::{self, RegistrationQuery};
 use crate::model::{Json, Key, KindName};
 use crate::resource::Readiness;
-use crate::resource::graph::Node;
+use crate::resource::graph::ResourceNode;
 
-pub(super) fn state(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+pub(super) fn state(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
     let Some(live) = world.snapshot.live.get(key) else {
         return Some(Found::Unknown(world.snapshot.why_unread(key)));
     };
@@ -29,7 +29,7 @@ pub(super) fn state(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> 
 }
 
 /// Whether the issuer of a federated identity credential is known.
-pub(super) fn issuer(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+pub(super) fn issuer(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
     let kind = node.resource.kind();
     let live = world.snapshot.of(key);
     Some(match kind.readiness(&kind.want(world.snapshot), &live) {
@@ -42,7 +42,7 @@ pub(super) fn issuer(world: &World<'_>, key: &Key, node: &Node) -> Option<Found>
 }
 
 /// Companions that were made to refuse keys, which the extension uses.
-pub(super) fn local_auth(world: &World<'_>, key: &Key, _: &Node) -> Option<Found> {
+pub(super) fn local_auth(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
     let document = world.snapshot.document(key)?;
     let off = document.pointer("/properties/disableLocalAuth").and_then(Json::as_bool);
     Some(if off == Some(true) {
@@ -121,8 +121,9 @@ pub(super) fn undeclared(site: &mut Site<'_>) {
         log_analytics: own(KindName::LogAnalyticsWorkspace),
         computes: own(KindName::Compute),
     });
-    let declared =
-        |kind: KindName, it: &str| desired.declares(&Key::new(&site.scope.subscription, kind, it));
+    let declared = |kind: KindName, text: &str| {
+        desired.declares(&Key::new(&site.scope.subscription, kind, text))
+    };
     let missing: Vec<&str> = needed
         .providers
         .iter()

@@ -167,9 +167,9 @@ impl Report {
     #[must_use]
     pub fn states(&self) -> BTreeMap<&Key, Status> {
         let mut states = BTreeMap::new();
-        for it in &self.findings {
-            let state = states.entry(&it.address).or_insert(it.status);
-            *state = it.status.max(*state);
+        for finding in &self.findings {
+            let state = states.entry(&finding.address).or_insert(finding.status);
+            *state = finding.status.max(*state);
         }
         states
     }

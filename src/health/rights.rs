@@ -1,18 +1,18 @@
 //! What the caller may do (Azure REST: Authorization permissions).
 
 use super::report::{Probe, Probed};
-use super::site::{Found, World, items};
+use super::site::{Found, Inspection, items};
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Json, Key};
 use crate::resource::Read;
-use crate::resource::graph::Node;
-use crate::resource::rights::{Access, Rights};
+use crate::resource::graph::ResourceNode;
+use crate::resource::rights::{ResourceAttributes, Rights};
 
 fn at_scope(at: &ArmId) -> String {
     format!("permissions {}", at.as_str().to_ascii_lowercase())
 }
 
-fn in_cluster(access: &Access) -> String {
+fn in_cluster(access: &ResourceAttributes) -> String {
     format!("may {access}")
 }
 
@@ -26,10 +26,10 @@ pub fn probes(rights: &Rights) -> Vec<Probe> {
         read: Read::ArmList { path: format!("{at}/providers/{name}"), api_version },
     });
     let clusters = rights.kubernetes.iter().flat_map(|(cluster, all)| {
-        all.iter().map(|it| Probe {
+        all.iter().map(|attributes| Probe {
             scope: cluster.clone(),
-            name: in_cluster(it),
-            read: Read::Review(it.clone()),
+            name: in_cluster(attributes),
+            read: Read::Review(attributes.clone()),
         })
     });
     azure.chain(clusters).collect()
@@ -110,7 +110,7 @@ pub fn allows(permission: &Json, action: &str) -> bool {
 }
 
 /// The caller's right to do what apply would do next.
-pub(super) fn judge(world: &World<'_>, _: &Key, node: &Node) -> Option<Found> {
+pub(super) fn judge(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Option<Found> {
     let rights = Rights::of_next(world.desired, node, world.snapshot);
     if rights == Rights::default() {
         return None;

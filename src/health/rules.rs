@@ -2,14 +2,14 @@
 //! `docs/reference/checks.md` is made from it.
 
 use super::report::{Finding, Probe, Probed};
-use super::site::{AZUREML, Found, Site, World, check, sites};
+use super::site::{AZUREML, Found, Inspection, Site, check, sites};
 use super::verify::cluster as inside;
-use super::workspace::{self, Store};
+use super::workspace::{self, WorkspaceStore};
 use super::{access, capacity, conflicts, grants, registrations, rights, verify};
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Key, KindName, ObjectRef};
 use crate::resource::fields::location;
-use crate::resource::graph::{Desired, Node};
+use crate::resource::graph::{Desired, ResourceNode};
 use crate::resource::rights::Rights;
 use crate::resource::{Read, Snapshot};
 
@@ -40,7 +40,7 @@ pub(super) enum Judge {
     Each {
         kinds: &'static [KindName],
         at: &'static str,
-        judge: fn(&World<'_>, &Key, &Node) -> Option<Found>,
+        judge: fn(&Inspection<'_>, &Key, &ResourceNode) -> Option<Found>,
     },
 }
 
@@ -71,7 +71,7 @@ const fn each(
     by: By,
     (kinds, at): (&'static [KindName], &'static str),
     reads: Reads,
-    judge: fn(&World<'_>, &Key, &Node) -> Option<Found>,
+    judge: fn(&Inspection<'_>, &Key, &ResourceNode) -> Option<Found>,
 ) -> Rule {
     Rule { code, by, reads, judge: Judge::Each { kinds, at, judge } }
 }
@@ -293,7 +293,7 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
     let id = &site.access.id;
     let stores = || {
         workspace::workspaces(site).into_iter().flat_map(|(_, document)| {
-            Store::ALL.into_iter().filter_map(|it| Some((it, it.id(document)?)))
+            WorkspaceStore::ALL.into_iter().filter_map(|it| Some((it, it.id(document)?)))
         })
     };
     match name {
@@ -329,14 +329,14 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
             id.map(|id| roles(name, id)).into_iter().collect()
         }
         "roles" => stores()
-            .filter(|it| it.0 != Store::Vault)
+            .filter(|it| it.0 != WorkspaceStore::Vault)
             .map(|(_, id)| roles(&format!("roles {id}"), id.as_str()))
             .collect(),
         "storageAccount" | "keyVault" | "containerRegistry" => {
             let version = |it| match it {
-                Store::Storage => ArmType::STORAGE,
-                Store::Vault => ArmType::VAULTS,
-                Store::Registry => ArmType::REGISTRIES,
+                WorkspaceStore::Storage => ArmType::STORAGE,
+                WorkspaceStore::Vault => ArmType::VAULTS,
+                WorkspaceStore::Registry => ArmType::REGISTRIES,
             };
             let own = stores().filter(|it| it.0.member() == name);
             own.map(|(store, id)| {
@@ -369,23 +369,23 @@ fn offers(site: &Site<'_>, name: &str) -> Option<(String, ArmType)> {
 fn in_cluster(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
     match name {
         "legacy" => {
-            let probe = |(index, it): (usize, &super::facts::Legacy)| {
-                let namespace = if it.kind.starts_with("Cluster") { "" } else { "default" };
+            let probe = |(index, legacy): (usize, &super::facts::Legacy)| {
+                let namespace = if legacy.kind.starts_with("Cluster") { "" } else { "default" };
                 let object = (
                     name,
-                    it.api.as_str(),
-                    it.kind.as_str(),
-                    it.plural.as_str(),
+                    legacy.api.as_str(),
+                    legacy.kind.as_str(),
+                    legacy.plural.as_str(),
                     namespace,
-                    it.name.as_str(),
+                    legacy.name.as_str(),
                 );
                 (format!("legacy {index}"), kube(object))
             };
             super::facts::FACTS.legacy.iter().enumerate().map(probe).collect()
         }
         "tls-secret" => {
-            let secret = |it: &String| {
-                (name.to_owned(), kube((name, "v1", "Secret", "secrets", AZUREML, it)))
+            let secret = |text: &String| {
+                (name.to_owned(), kube((name, "v1", "Secret", "secrets", AZUREML, text)))
             };
             site.extension
                 .and_then(|it| it.settings.get("sslSecret"))
@@ -404,7 +404,7 @@ fn in_cluster(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
 /// What the rules of a command read beside the resources themselves, each once.
 pub fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
     let probed = Probed::default();
-    let world = World { desired, snapshot, probed: &probed, now: jiff::Timestamp::UNIX_EPOCH };
+    let world = Inspection { desired, snapshot, probed: &probed, now: jiff::Timestamp::UNIX_EPOCH };
     let mut probes = Vec::new();
     let sites = sites(world);
     for rule in RULES.iter().filter(|it| it.by.is(by) && !it.reads.is_empty()) {
@@ -440,7 +440,7 @@ pub fn checks(
     probed: &Probed,
     now: jiff::Timestamp,
 ) -> Vec<Finding> {
-    let world = World { desired, snapshot, probed, now };
+    let world = Inspection { desired, snapshot, probed, now };
     let mut found = Vec::new();
     let mut sites = sites(world);
     for rule in RULES.iter().filter(|it| it.by.is(by)) {

@@ -8,7 +8,7 @@ use super::report::{Finding, Probed, Status};
 use crate::catalog;
 use crate::catalog::{ComponentQuery, ProfileName, service_accounts};
 use crate::model::{Json, Key, KindName, Pointer};
-use crate::resource::graph::{ClusterAccess, Desired, Node, Scope};
+use crate::resource::graph::{ClusterAccess, Desired, ResourceNode, Scope};
 use crate::resource::{Compute, Extension, Resource, SccGrant, Snapshot};
 use crate::source::Place;
 
@@ -54,7 +54,7 @@ impl Found {
 
 /// What rules judge: what is declared, what is live, and the time of the run.
 #[derive(Clone, Copy)]
-pub(super) struct World<'a> {
+pub(super) struct Inspection<'a> {
     pub(super) desired: &'a Desired,
     pub(super) snapshot: &'a Snapshot,
     pub(super) probed: &'a Probed,
@@ -63,14 +63,14 @@ pub(super) struct World<'a> {
 
 /// One declared cluster.
 pub(super) struct Site<'a> {
-    pub(super) world: World<'a>,
+    pub(super) world: Inspection<'a>,
     /// First part of its addresses.
     pub(super) name: &'a str,
     pub(super) scope: &'a Scope,
     pub(super) access: &'a ClusterAccess,
     pub(super) cluster: Key,
     /// What is declared in it.
-    pub(super) own: Vec<(&'a Key, &'a Node)>,
+    pub(super) own: Vec<(&'a Key, &'a ResourceNode)>,
     pub(super) extension: Option<&'a Extension>,
     /// Declared and derived settings.
     pub(super) settings: BTreeMap<String, String>,
@@ -82,9 +82,9 @@ pub(super) struct Site<'a> {
 }
 
 impl<'a> std::ops::Deref for Site<'a> {
-    type Target = World<'a>;
+    type Target = Inspection<'a>;
 
-    fn deref(&self) -> &World<'a> {
+    fn deref(&self) -> &Inspection<'a> {
         &self.world
     }
 }
@@ -93,12 +93,12 @@ impl<'a> std::ops::Deref for Site<'a> {
 pub(super) fn clusters(
     desired: &Desired,
 ) -> impl Iterator<Item = (&String, &Scope, &ClusterAccess)> {
-    desired.scopes.iter().filter_map(|(name, it)| Some((name, it, it.cluster.as_ref()?)))
+    desired.scopes.iter().filter_map(|(name, scope)| Some((name, scope, scope.cluster.as_ref()?)))
 }
 
 /// Sites of all declared clusters.
-pub(super) fn sites(world: World<'_>) -> Vec<Site<'_>> {
-    let mut owned: BTreeMap<&str, Vec<(&Key, &Node)>> = BTreeMap::new();
+pub(super) fn sites(world: Inspection<'_>) -> Vec<Site<'_>> {
+    let mut owned: BTreeMap<&str, Vec<(&Key, &ResourceNode)>> = BTreeMap::new();
     for (key, node) in &world.desired.nodes {
         owned.entry(&key.scope).or_default().push((key, node));
     }
@@ -106,7 +106,7 @@ pub(super) fn sites(world: World<'_>) -> Vec<Site<'_>> {
     for (name, scope, access) in clusters(world.desired) {
         let own = owned.remove(name.as_str()).unwrap_or_default();
         let extension = own.iter().find_map(|(_, node)| match &node.resource {
-            Resource::Extension(it) => Some(it),
+            Resource::Extension(extension) => Some(extension),
             _ => None,
         });
         let cluster = own.iter().find(|it| it.0.kind == KindName::Cluster).map(|it| it.0.clone());
@@ -140,13 +140,13 @@ pub(super) fn check(
     let weighty = page.is_none_or(|it| it.severity.iter().any(|it| it == "error"));
     let told = page.is_some_and(|it| it.severity.iter().all(|it| it == "info"));
     let (status, message, help) = match found {
-        Found::Pass(it) => (Status::Pass, it, None),
-        Found::Skipped(it) => (Status::Skipped, it, None),
-        Found::Unknown(it) => (Status::Unknown, it, None),
-        Found::Wrong(it, help) if weighty => (Status::Fail, it, help),
-        Found::Wrong(it, help) if told => (Status::Info, it, help),
-        Found::Wrong(it, help) | Found::Mild(it, help) => (Status::Warning, it, help),
-        Found::Soon(it, help) | Found::Grave(it, help) => (Status::Fail, it, Some(help)),
+        Found::Pass(text) => (Status::Pass, text, None),
+        Found::Skipped(text) => (Status::Skipped, text, None),
+        Found::Unknown(text) => (Status::Unknown, text, None),
+        Found::Wrong(text, help) if weighty => (Status::Fail, text, help),
+        Found::Wrong(text, help) if told => (Status::Info, text, help),
+        Found::Wrong(text, help) | Found::Mild(text, help) => (Status::Warning, text, help),
+        Found::Soon(text, help) | Found::Grave(text, help) => (Status::Fail, text, Some(help)),
     };
     let path = Pointer::parse(at);
     Finding {
@@ -231,7 +231,7 @@ impl<'a> Site<'a> {
 
     pub(super) fn profile(&self) -> ProfileName {
         match self.extension {
-            Some(it) if !it.ga => ProfileName::Preview,
+            Some(extension) if !extension.ga => ProfileName::Preview,
             _ => ProfileName::Ga,
         }
     }
@@ -265,14 +265,16 @@ impl<'a> Site<'a> {
     pub(super) fn grant(&self) -> Option<&'a SccGrant> {
         use crate::resource::Kind;
         self.own.iter().find_map(|(_, node)| match &node.resource {
-            Resource::SccGrant(it) if it.applies(self.world.snapshot) => Some(it),
+            Resource::SccGrant(scc_grant) if scc_grant.applies(self.world.snapshot) => {
+                Some(scc_grant)
+            }
             _ => None,
         })
     }
 
     pub(super) fn computes(&self) -> Vec<&'a Compute> {
-        let compute = |(_, node): &(&'a Key, &'a Node)| match &node.resource {
-            Resource::Compute(it) => Some(it),
+        let compute = |(_, node): &(&'a Key, &'a ResourceNode)| match &node.resource {
+            Resource::Compute(compute) => Some(compute),
             _ => None,
         };
         self.own.iter().filter_map(compute).collect()

@@ -115,6 +115,7 @@ fn every_rule_fails_in_one_world_and_passes_in_another() {
     doctor::azure::workspaces_and_their_identities();
     doctor::azure::rights_and_registrations();
     doctor::azure::what_the_workspace_keeps_its_data_in();
+    doctor::azure::credentials_need_an_issuer();
     doctor::azure::who_may_what_at_registry_storage_and_relay();
     doctor::azure::what_goes_out_of_support();
     doctor::cluster::nodes_have_to_be_enough_open_and_selected();
@@ -188,9 +189,10 @@ pub fn page() -> String {
         );
     }
     out.push_str("\nRules that need no cluster are checked by `validate`, and so by every command:\n\n| code | what is wrong | from |\n|---|---|---|\n");
-    for it in catalog::codes() {
-        if !it.covers.is_empty() && !RULES.iter().any(|rule| rule.code == it.code) {
-            let _ = writeln!(out, "| `{}` | {} | {} |", it.code, it.summary, it.covers.join(" "));
+    for page in catalog::codes() {
+        if !page.covers.is_empty() && !RULES.iter().any(|rule| rule.code == page.code) {
+            let _ =
+                writeln!(out, "| `{}` | {} | {} |", page.code, page.summary, page.covers.join(" "));
         }
     }
     out.push_str("\n## Not checked\n\nRules of the public documents that amlplan leaves out:\n\n| | rule | why |\n|---|---|---|\n");

@@ -5,10 +5,10 @@ pub(super) mod cluster;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::site::{Found, Site, World, text};
+use super::site::{Found, Inspection, Site, text};
 use crate::catalog;
 use crate::model::{Json, Key};
-use crate::resource::graph::Node;
+use crate::resource::graph::ResourceNode;
 use crate::resource::{ComputeIdentity, InstanceType, Kind, Readiness, Resource};
 
 pub(super) fn extension(site: &mut Site<'_>) {
@@ -34,7 +34,7 @@ pub(super) fn extension(site: &mut Site<'_>) {
         _ => extension.readiness(&extension.want(site.snapshot), &live),
     };
     let found = match verdict(ready) {
-        Found::Wrong(it, Some(help)) if upgrading(site) => Found::Soon(it, help),
+        Found::Wrong(text, Some(help)) if upgrading(site) => Found::Soon(text, help),
         found => found,
     };
     site.add_at(&key, "/properties", found);
@@ -107,7 +107,7 @@ fn verdict(readiness: Readiness) -> Found {
 }
 
 /// Every other resource, by its own readiness.
-pub(super) fn ready(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+pub(super) fn ready(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
     let kind = node.resource.kind();
     if !kind.applies(world.snapshot) {
         return None;
@@ -151,7 +151,7 @@ pub(super) fn missing_accounts(site: &Site<'_>) -> Vec<String> {
 }
 
 /// A compute that should have an identity shows its principal.
-pub(super) fn identity(world: &World<'_>, key: &Key, node: &Node) -> Option<Found> {
+pub(super) fn identity(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
     let Resource::Compute(compute) = &node.resource else { return None };
     let live = world.snapshot.live.get(key)?;
     if compute.readiness(&compute.want(world.snapshot), live) != Readiness::Ready {
@@ -168,7 +168,7 @@ pub(super) fn identity(world: &World<'_>, key: &Key, node: &Node) -> Option<Foun
             let all = document.pointer("/identity/userAssignedIdentities");
             let mut all = all.and_then(Json::as_object).into_iter().flatten();
             let own = all.find(|(key, _)| key.eq_ignore_ascii_case(id.as_str()));
-            own.and_then(|(_, it)| it.get("principalId")).is_some_and(filled)
+            own.and_then(|(_, value)| value.get("principalId")).is_some_and(filled)
         }
     };
     Some(if found {
@@ -184,8 +184,9 @@ pub(super) fn identity(world: &World<'_>, key: &Key, node: &Node) -> Option<Foun
 /// The kind of objects that the extension has to serve for instance types.
 pub(super) fn served(crd: &Json) -> bool {
     let version = InstanceType::API_VERSION.rsplit('/').next().unwrap_or_default();
-    super::site::items(crd, "/spec/versions").any(|it| {
-        text(it, "/name") == version && it.get("served").and_then(Json::as_bool).unwrap_or(true)
+    super::site::items(crd, "/spec/versions").any(|value| {
+        text(value, "/name") == version
+            && value.get("served").and_then(Json::as_bool).unwrap_or(true)
     })
 }
 

@@ -87,13 +87,13 @@ pub(super) fn private(site: &mut Site<'_>) {
 
 /// What a workspace keeps its data in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Store {
+pub(super) enum WorkspaceStore {
     Storage,
     Vault,
     Registry,
 }
 
-impl Store {
+impl WorkspaceStore {
     pub(super) const ALL: [Self; 3] = [Self::Storage, Self::Vault, Self::Registry];
 
     /// The member of the workspace that holds its id; also the name of its read.
@@ -112,7 +112,11 @@ impl Store {
 }
 
 /// Judges one store of every workspace that has it.
-fn stores(site: &mut Site<'_>, store: Store, judge: impl Fn(&Json, &Compute, &Json) -> Found) {
+fn stores(
+    site: &mut Site<'_>,
+    store: WorkspaceStore,
+    judge: impl Fn(&Json, &Compute, &Json) -> Found,
+) {
     for (compute, workspace) in workspaces(site) {
         let Some(id) = store.id(workspace) else { continue };
         let found = match site.document(&format!("{} {id}", store.member())) {
@@ -139,7 +143,7 @@ fn firewall(document: &Json) -> (bool, bool) {
     (rule || shut, bypass)
 }
 
-fn closed(site: &mut Site<'_>, store: Store, help: &str) {
+fn closed(site: &mut Site<'_>, store: WorkspaceStore, help: &str) {
     stores(site, store, |document, _, _| match firewall(document) {
         (true, false) => Found::wrong(
             format!("its {} is closed, for Azure's trusted services too", store.member()),
@@ -152,17 +156,17 @@ fn closed(site: &mut Site<'_>, store: Store, help: &str) {
 pub(super) fn storage_closed(site: &mut Site<'_>) {
     closed(
         site,
-        Store::Storage,
+        WorkspaceStore::Storage,
         "az storage account update --bypass AzureServices, or blob authorization fails",
     );
 }
 
 pub(super) fn vault_closed(site: &mut Site<'_>) {
-    closed(site, Store::Vault, "az keyvault update --bypass AzureServices");
+    closed(site, WorkspaceStore::Vault, "az keyvault update --bypass AzureServices");
 }
 
 pub(super) fn registry_closed(site: &mut Site<'_>) {
-    stores(site, Store::Registry, |registry, _, _| match firewall(registry) {
+    stores(site, WorkspaceStore::Registry, |registry, _, _| match firewall(registry) {
         (true, _) if text(registry, "/sku/name") != "Premium" => Found::wrong(
             "its containerRegistry is private and not of SKU Premium, which private endpoints take",
             "az acr update --sku Premium",
@@ -177,7 +181,7 @@ pub(super) fn registry_closed(site: &mut Site<'_>) {
 
 /// The bypass of a private storage account is for system-assigned identities.
 pub(super) fn storage_identity(site: &mut Site<'_>) {
-    stores(site, Store::Storage, |storage, _, workspace| {
+    stores(site, WorkspaceStore::Storage, |storage, _, workspace| {
         if firewall(storage).0 && user_assigned(workspace) {
             Found::wrong(
                 "its storageAccount is private, and its identity is user-assigned: trusted access is for system-assigned ones",
@@ -191,7 +195,7 @@ pub(super) fn storage_identity(site: &mut Site<'_>) {
 
 /// Without an identity jobs pull with the registry's admin user.
 pub(super) fn registry_admin(site: &mut Site<'_>) {
-    stores(site, Store::Registry, |registry, compute, _| {
+    stores(site, WorkspaceStore::Registry, |registry, compute, _| {
         let admin = registry.pointer("/properties/adminUserEnabled").and_then(Json::as_bool);
         if admin == Some(false) && compute.identity == ComputeIdentity::None {
             Found::wrong(
@@ -248,13 +252,13 @@ fn held(
         .map(|it| guid(text(it, "/properties/roleDefinitionId")))
         .collect();
     for node in site.desired.nodes.values() {
-        let Resource::RoleAssignment(it) = &node.resource else { continue };
-        let ours = match &it.principal {
+        let Resource::RoleAssignment(role_assignment) = &node.resource else { continue };
+        let ours = match &role_assignment.principal {
             Principal::ObjectId(id) => principals.contains(&id.to_ascii_lowercase()),
             Principal::Of(later) => of.contains(&&later.from),
         };
-        if ours && at.is_below(&it.at) {
-            held.insert(guid(&it.role_definition));
+        if ours && at.is_below(&role_assignment.at) {
+            held.insert(guid(&role_assignment.role_definition));
         }
     }
     held
@@ -262,7 +266,7 @@ fn held(
 
 fn principals(identities: Option<&Json>) -> Vec<String> {
     let all = identities.and_then(Json::as_object).into_iter().flatten();
-    all.map(|(_, it)| text(it, "/principalId").to_ascii_lowercase()).collect()
+    all.map(|(_, value)| text(value, "/principalId").to_ascii_lowercase()).collect()
 }
 
 /// Which of some roles an identity lacks at a scope; `Err` when its roles could not be read.
@@ -337,7 +341,7 @@ pub(super) fn compute_roles(site: &mut Site<'_>) {
         if let ComputeIdentity::UserAssigned(id) = &compute.identity {
             let identity = site.desired.nodes.iter().find(|(key, node)| {
                 key.kind == KindName::ManagedIdentity
-                    && matches!(node.resource.kind().target(), Target::Arm(it) if it == *id)
+                    && matches!(node.resource.kind().target(), Target::Arm(one) if one == *id)
             });
             own.extend(identity.and_then(|(key, _)| {
                 Some(site.snapshot.text(key, "/properties/principalId")?.to_ascii_lowercase())
@@ -345,7 +349,8 @@ pub(super) fn compute_roles(site: &mut Site<'_>) {
         }
         own.retain(|it| !it.is_empty());
         for need in &FACTS.compute_role {
-            let store = if need.registry { Store::Registry } else { Store::Storage };
+            let store =
+                if need.registry { WorkspaceStore::Registry } else { WorkspaceStore::Storage };
             let Some(id) = store.id(workspace) else { continue };
             let found = match site.list(&format!("roles {id}")) {
                 Err(why) => Found::Unknown(why),
@@ -431,9 +436,9 @@ fn legacy_in(site: &mut Site<'_>, compute: &Compute, workspace: &str) {
     let found = match site.list(&format!("computes {workspace}")) {
         Err(why) => Found::Unknown(why),
         Ok(all) => {
-            let own = |it: &&Json| {
-                text(it, "/properties/computeType").eq_ignore_ascii_case("AKS")
-                    && text(it, "/properties/resourceId")
+            let own = |value: &&Json| {
+                text(value, "/properties/computeType").eq_ignore_ascii_case("AKS")
+                    && text(value, "/properties/resourceId")
                         .eq_ignore_ascii_case(compute.cluster_id.as_str())
             };
             let old: Vec<String> =

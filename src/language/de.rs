@@ -31,7 +31,7 @@ pub(super) fn decode<T: DeserializeOwned>(
     reported: &Reported,
     findings: &mut Diagnostics,
 ) -> Option<(T, Gaps)> {
-    let cx = Context {
+    let cx = ReadContext {
         reported,
         findings: RefCell::default(),
         missing: RefCell::default(),
@@ -42,10 +42,10 @@ pub(super) fn decode<T: DeserializeOwned>(
     let mut decoded = None;
     for _ in 0..MAX_ROUNDS {
         let label = node.label();
-        if let Ok(it) =
+        if let Ok(item) =
             T::deserialize(De { node, name: "", key: &label, cx: &cx, protected: false })
         {
-            decoded = Some(it);
+            decoded = Some(item);
             break;
         }
         if !cx.progress.take() {
@@ -61,7 +61,7 @@ pub(super) fn decode<T: DeserializeOwned>(
 pub(super) type Reported = RefCell<HashSet<(usize, u32, u32)>>;
 
 /// What one reading has found.
-struct Context<'r> {
+struct ReadContext<'r> {
     findings: RefCell<Diagnostics>,
     reported: &'r Reported,
     /// Required parts that are missing, by the map they are missing from.
@@ -72,7 +72,7 @@ struct Context<'r> {
     gaps: RefCell<Gaps>,
 }
 
-impl Context<'_> {
+impl ReadContext<'_> {
     /// Records a finding at a place, once for every place.
     fn report(&self, at: &Span, finding: Diagnostic, label: &str) {
         let few = self.findings.borrow().len() < MAX_FINDINGS;
@@ -131,7 +131,7 @@ struct De<'a> {
     node: &'a Arc<Node>,
     name: &'a str,
     key: &'a Span,
-    cx: &'a Context<'a>,
+    cx: &'a ReadContext<'a>,
     /// Whether it stands among the protected settings, where an unset variable may be harmless.
     protected: bool,
 }
@@ -205,7 +205,7 @@ impl<'a> De<'a> {
                 format!("quote it: \"{raw}\"")
             }
             (Data::Text(text), "a boolean") => match suggest::boolean(&text.value) {
-                Some(it) => format!("write {it}, without quotes"),
+                Some(flag) => format!("write {flag}, without quotes"),
                 None => "write true or false".to_owned(),
             },
             (Data::Text(_) | Data::Map(_), "a list") => {
@@ -219,7 +219,7 @@ impl<'a> De<'a> {
     /// Makes a hole of what a visitor refused.
     fn refuse<T>(&self, outcome: Result<T, Fail>) -> Result<T, Fail> {
         let finding = match outcome {
-            Ok(it) => return Ok(it),
+            Ok(item) => return Ok(item),
             Err(Fail::Recorded) => return Err(Fail::Recorded),
             Err(Fail::Missing(part)) => missing(part, self.name),
             Err(Fail::Unknown(key, expected)) => {
@@ -318,8 +318,8 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         }
         let outcome = match &self.node.data {
             Data::Null => visitor.visit_none(),
-            Data::Bool(it) => visitor.visit_bool(*it),
-            Data::Int(it) => visitor.visit_i64(*it),
+            Data::Bool(flag) => visitor.visit_bool(*flag),
+            Data::Int(number) => visitor.visit_i64(*number),
             Data::Odd(_) | Data::Hole => {
                 self.wrong_type("a text");
                 return visitor.visit_unit();
@@ -329,7 +329,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
                 None => visitor.visit_unit(),
             },
             Data::List(items) => visitor.visit_seq(Items { de: self, items, at: 0 }),
-            Data::Map(entries) => visitor.visit_map(Entries::new(self, entries, None)),
+            Data::Map(entries) => visitor.visit_map(MapEntries::new(self, entries, None)),
         };
         self.refuse(outcome)
     }
@@ -351,8 +351,8 @@ impl<'de> de::Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        if let Data::Bool(it) = self.node.data {
-            return visitor.visit_bool(it);
+        if let Data::Bool(flag) = self.node.data {
+            return visitor.visit_bool(flag);
         }
         self.wrong_type("a boolean");
         visitor.visit_bool(false)
@@ -378,7 +378,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         if !matches!(self.node.data, Data::Map(_)) {
             self.wrong_type("a map");
         }
-        visitor.visit_map(Entries::new(self, self.node.entries(), None))
+        visitor.visit_map(MapEntries::new(self, self.node.entries(), None))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -391,7 +391,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
             self.wrong_type("a map");
             return visitor.visit_map(Holes::of(fields));
         }
-        match visitor.visit_map(Entries::new(self, self.node.entries(), Some(fields))) {
+        match visitor.visit_map(MapEntries::new(self, self.node.entries(), Some(fields))) {
             Err(Fail::Missing(part)) => {
                 self.gap(Some(part), false);
                 self.cx.missing.borrow_mut().entry(self.identity()).or_default().push(part);
@@ -422,7 +422,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
                 self.gap(None, meant.is_some());
                 let message = format!("{} cannot be `{}`", self.subject(), short(text));
                 let help = match meant {
-                    Some(it) => format!("did you mean `{it}`? It is one of {all}"),
+                    Some(text) => format!("did you mean `{text}`? It is one of {all}"),
                     None => format!("it is one of {all}"),
                 };
                 let finding = Diagnostic::error("wrong-value", message).with_help(help);
@@ -496,7 +496,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 }
 
 /// The entries of a map, then the parts that it lacks.
-struct Entries<'a> {
+struct MapEntries<'a> {
     de: De<'a>,
     entries: std::slice::Iter<'a, Entry>,
     fields: Option<&'static [&'static str]>,
@@ -504,14 +504,14 @@ struct Entries<'a> {
     lacking: Vec<&'static str>,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> MapEntries<'a> {
     fn new(de: De<'a>, entries: &'a [Entry], fields: Option<&'static [&'static str]>) -> Self {
         let lacking = de.cx.missing.borrow().get(&de.identity()).cloned().unwrap_or_default();
         Self { de, entries: entries.iter(), fields, current: None, lacking }
     }
 }
 
-impl<'de> de::MapAccess<'de> for Entries<'_> {
+impl<'de> de::MapAccess<'de> for MapEntries<'_> {
     type Error = Fail;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(

@@ -8,42 +8,42 @@ use crate::source::{Diagnostic, Diagnostics};
 
 use super::de;
 use super::node::{Data, Entry, Node, short};
-use super::secrets::Reader;
-use super::spec::{Cluster, Declared, Doubtful, Manifest, Origin};
+use super::secrets::SecretReader;
+use super::spec::{ClusterOrigin, ClusterSpec, Declared, Doubtful, Manifest};
 use super::{rollout, suggest};
 
 const API_VERSION: &str = "amlplan/v1";
 
 /// What loading has come to.
-pub(super) struct Run<'a> {
-    pub secrets: Reader<'a>,
+pub(super) struct Loading<'a> {
+    pub secrets: SecretReader<'a>,
     pub reported: de::Reported,
     pub manifest: Manifest,
     pub findings: Diagnostics,
 }
 
 /// A document with the file it stands in.
-pub(super) struct Document<'a> {
+pub(super) struct ManifestDocument<'a> {
     pub file: &'a Path,
     pub index: usize,
     pub tree: &'a Arc<Node>,
 }
 
-impl Document<'_> {
+impl ManifestDocument<'_> {
     /// Reads the clusters of this document.
-    pub(super) fn clusters(&self, run: &mut Run<'_>) {
+    pub(super) fn clusters(&self, run: &mut Loading<'_>) {
         let Data::Map(entries) = &self.tree.data else {
             run.findings.push(not_a_map(self.tree));
             return;
         };
         let Some(kind) = header(self.tree, &mut run.findings) else { return };
         match kind {
-            Kind::Cluster => {
+            DocumentKind::Cluster => {
                 let tree = self.without_header(entries, &["apiVersion", "kind"]);
                 let written = [(Pointer::root(), Arc::clone(&tree))];
                 self.declare(tree, &written, run);
             }
-            Kind::Fleet => self.fleet(run),
+            DocumentKind::Fleet => self.fleet(run),
         }
     }
 
@@ -52,7 +52,7 @@ impl Document<'_> {
         Arc::new(Node { span: self.tree.span.clone(), data: Data::Map(rest) })
     }
 
-    fn fleet(&self, run: &mut Run<'_>) {
+    fn fleet(&self, run: &mut Loading<'_>) {
         let findings = &mut run.findings;
         const KEYS: [&str; 6] = ["apiVersion", "kind", "name", "defaults", "rollout", "clusters"];
         for entry in self.tree.entries().iter().filter(|it| !KEYS.contains(&&*it.key)) {
@@ -69,8 +69,8 @@ impl Document<'_> {
         }
         let defaults =
             self.tree.entry("defaults").filter(|it| !matches!(it.value.data, Data::Null));
-        if let Some(it) = defaults.filter(|it| !matches!(it.value.data, Data::Map(_))) {
-            findings.push(wrong_part(it, "a map with parts of a cluster"));
+        if let Some(entry) = defaults.filter(|it| !matches!(it.value.data, Data::Map(_))) {
+            findings.push(wrong_part(entry, "a map with parts of a cluster"));
             return;
         }
         let Some(list) = self.tree.entry("clusters") else {
@@ -108,15 +108,20 @@ impl Document<'_> {
         }
     }
 
-    fn declare(&self, tree: Arc<Node>, written: &[(Pointer, Arc<Node>)], run: &mut Run<'_>) {
-        let Some((spec, holes)) = de::decode::<Cluster>(&tree, &run.reported, &mut run.findings)
+    fn declare(&self, tree: Arc<Node>, written: &[(Pointer, Arc<Node>)], run: &mut Loading<'_>) {
+        let Some((spec, holes)) =
+            de::decode::<ClusterSpec>(&tree, &run.reported, &mut run.findings)
         else {
             return;
         };
         let holes = holes.places(&tree, &["cluster", "azure", "extension/profile"]);
         let folder = self.file.parent().map_or_else(PathBuf::new, Path::to_owned);
-        let origin =
-            Origin { folder, file: self.file.to_owned(), document: self.index, tree: Some(tree) };
+        let origin = ClusterOrigin {
+            folder,
+            file: self.file.to_owned(),
+            document: self.index,
+            tree: Some(tree),
+        };
         let mut findings = Diagnostics::new();
         let secrets = run.secrets.read(&spec, &origin, written, &mut findings);
         let declared = Declared { spec, origin, secrets };
@@ -134,13 +139,13 @@ impl Document<'_> {
     }
 }
 
-enum Kind {
+enum DocumentKind {
     Cluster,
     Fleet,
 }
 
 /// Reads `apiVersion` and `kind`.
-fn header(tree: &Node, findings: &mut Diagnostics) -> Option<Kind> {
+fn header(tree: &Node, findings: &mut Diagnostics) -> Option<DocumentKind> {
     let lacks = |name: &str, value: &str| {
         Diagnostic::error("missing-part", format!("`{name}` is missing"))
             .with_help(format!("begin the document with `{name}: {value}`"))
@@ -167,8 +172,8 @@ fn header(tree: &Node, findings: &mut Diagnostics) -> Option<Kind> {
         return None;
     };
     match entry.value.text().map(|it| &*it.value) {
-        Some("Cluster") => Some(Kind::Cluster),
-        Some("Fleet") => Some(Kind::Fleet),
+        Some("Cluster") => Some(DocumentKind::Cluster),
+        Some("Fleet") => Some(DocumentKind::Fleet),
         other => {
             let hint = other.and_then(|it| suggest::nearest(it, ["Cluster", "Fleet"]));
             let help = hint.map_or_else(

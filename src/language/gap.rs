@@ -37,8 +37,8 @@ impl Gaps {
         let open = |path: &&str| {
             let mut node = Some(tree);
             for part in path.split('/') {
-                let lacks = node.is_some_and(|it| {
-                    let own = Arc::as_ptr(it).addr();
+                let lacks = node.is_some_and(|holder| {
+                    let own = Arc::as_ptr(holder).addr();
                     let gap = |gap: &Gap| gap.node == own && gap.lacks.is_none_or(|it| it == part);
                     self.0.iter().any(gap)
                 });

@@ -142,10 +142,10 @@ fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
         Data::Map(entries) => Data::Map(
             entries
                 .iter()
-                .map(|it| Entry {
-                    key: Arc::clone(&it.key),
-                    at: it.at.over(source),
-                    value: moved(&it.value, source),
+                .map(|entry| Entry {
+                    key: Arc::clone(&entry.key),
+                    at: entry.at.over(source),
+                    value: moved(&entry.value, source),
                 })
                 .collect(),
         ),

@@ -80,8 +80,12 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions<'_>) -> Result<Loaded, Diag
 /// so that `validate` can check them in the same run.
 #[must_use]
 pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, Diagnostics) {
-    let mut run = fleet::Run {
-        secrets: secrets::Reader { env: options.env, mode: options.secrets, files: HashMap::new() },
+    let mut run = fleet::Loading {
+        secrets: secrets::SecretReader {
+            env: options.env,
+            mode: options.secrets,
+            files: HashMap::new(),
+        },
         reported: RefCell::default(),
         manifest: Manifest::default(),
         findings: Diagnostics::new(),
@@ -91,9 +95,9 @@ pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, 
         match documents(&file, options.env, &mut run.findings) {
             Err(finding) => run.findings.push(finding),
             Ok(trees) => {
-                let some = |(_, it): &(usize, &Arc<Node>)| !matches!(it.data, Data::Null);
+                let some = |(_, node): &(usize, &Arc<Node>)| !matches!(node.data, Data::Null);
                 for (index, tree) in trees.iter().enumerate().filter(some) {
-                    fleet::Document { file: &file, index, tree }.clusters(&mut run);
+                    fleet::ManifestDocument { file: &file, index, tree }.clusters(&mut run);
                 }
             }
         }
@@ -118,15 +122,15 @@ fn documents(
 ) -> Result<Vec<Arc<Node>>, Diagnostic> {
     let source = source::read(file)?;
     let before = findings.len();
-    let mut builder = node::Builder { source: &source, env, findings, reported: 0 };
+    let mut builder = node::TreeBuilder { source: &source, env, findings, reported: 0 };
     let trees = if file.extension().is_some_and(|it| it == "toml") {
         toml::parse(&mut builder).into_iter().collect()
     } else {
         yaml::parse(&mut builder)
     };
-    let empty = trees.iter().all(|it| {
-        matches!(&it.data, Data::Null)
-            || matches!(&it.data, Data::Map(entries) if entries.is_empty())
+    let empty = trees.iter().all(|node| {
+        matches!(&node.data, Data::Null)
+            || matches!(&node.data, Data::Map(entries) if entries.is_empty())
     });
     if empty && findings.len() == before {
         let place = Place { source: Arc::clone(&source), span: 0..0 };
@@ -144,12 +148,12 @@ fn documents(
 /// A default that is wrong is wrong once, not once for every cluster.
 fn distinct(findings: &mut Diagnostics) {
     let mut seen = HashSet::new();
-    findings.retain(|it| {
-        let place = it
+    findings.retain(|finding| {
+        let place = finding
             .labels
             .first()
             .map(|it| (Arc::as_ptr(&it.place.source).addr(), it.place.span.clone()));
-        place.is_none() || seen.insert((it.code, it.message.clone(), place))
+        place.is_none() || seen.insert((finding.code, finding.message.clone(), place))
     });
 }
 

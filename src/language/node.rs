@@ -231,7 +231,7 @@ impl Node {
 }
 
 /// What both front ends need while they build a tree.
-pub(super) struct Builder<'a> {
+pub(super) struct TreeBuilder<'a> {
     pub source: &'a Arc<Source>,
     pub env: &'a dyn Fn(&str) -> Option<String>,
     pub findings: &'a mut Diagnostics,
@@ -239,7 +239,7 @@ pub(super) struct Builder<'a> {
     pub reported: usize,
 }
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     pub(super) fn span(&self, start: usize, end: usize) -> Span {
         Span::new(self.source, start, end)
     }
@@ -292,7 +292,7 @@ impl Builder<'_> {
     }
 
     /// Adds an entry to a map, reporting a key that is there already.
-    pub(super) fn push(&mut self, entries: &mut Vec<Entry>, seen: &mut Seen, entry: Entry) {
+    pub(super) fn push(&mut self, entries: &mut Vec<Entry>, seen: &mut KeyIndex, entry: Entry) {
         if let Some(first) = seen.find(entries, &entry.key) {
             let message = format!("`{}` is given twice", short(&entry.key));
             self.report(
@@ -321,9 +321,9 @@ const MAX_FINDINGS: usize = 1000;
 
 /// Where the keys of a large map are. Small ones are searched from the front.
 #[derive(Default)]
-pub(super) struct Seen(HashMap<Arc<str>, usize>);
+pub(super) struct KeyIndex(HashMap<Arc<str>, usize>);
 
-impl Seen {
+impl KeyIndex {
     const SMALL: usize = 16;
 
     /// The place of a key that the map has already.

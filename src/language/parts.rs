@@ -9,7 +9,8 @@ use serde::Deserialize;
 /// The cluster as a compute target of a workspace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Compute {
+#[serde(rename = "Compute")]
+pub struct ComputeSpec {
     /// Name of the compute in the workspace.
     pub name: String,
     /// The workspace.
@@ -19,7 +20,7 @@ pub struct Compute {
     pub namespace: String,
     /// Managed identity of the compute.
     #[serde(default)]
-    pub identity: Identity,
+    pub identity: IdentitySpec,
     /// What it is for.
     #[serde(default)]
     pub description: Option<String>,
@@ -52,7 +53,8 @@ pub struct WorkspaceRef {
 /// Managed identity of a compute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Identity {
+#[serde(rename = "Identity")]
+pub struct IdentitySpec {
     /// Which kind of identity.
     #[serde(rename = "type", default)]
     pub kind: IdentityType,
@@ -76,7 +78,8 @@ pub enum IdentityType {
 /// A named size that jobs and deployments can ask for.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct InstanceType {
+#[serde(rename = "InstanceType")]
+pub struct InstanceTypeSpec {
     /// Its name, unique in the cluster.
     pub name: String,
     /// Labels of the nodes it may run on.
@@ -113,8 +116,8 @@ impl Quantity {
     #[must_use]
     pub fn wire(&self) -> String {
         match self {
-            Self::Number(it) => it.to_string(),
-            Self::Text(it) => it.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
         }
     }
 }
@@ -122,7 +125,8 @@ impl Quantity {
 /// A role for a principal at a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RoleAssignment {
+#[serde(rename = "RoleAssignment")]
+pub struct RoleAssignmentSpec {
     /// `compute/NAME`, `workspace/NAME`, `extension`, or an object id.
     pub principal: String,
     /// Name of a built-in role, or a role definition id.
@@ -134,7 +138,8 @@ pub struct RoleAssignment {
 /// The trust of a managed identity in a service account of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FederatedIdentityCredential {
+#[serde(rename = "FederatedIdentityCredential")]
+pub struct FederatedIdentityCredentialSpec {
     /// Its name below the identity; one that begins with `amlplan-CLUSTER-` is removed when it is
     /// no longer declared.
     #[schemars(example = "amlplan-edge-01-train")]
@@ -164,7 +169,7 @@ pub struct ServiceAccount {
     pub name: String,
 }
 
-impl super::Cluster {
+impl super::ClusterSpec {
     /// Ids of the managed identities that it names, as they are written.
     #[must_use]
     pub fn identities(&self) -> Vec<&str> {

@@ -3,7 +3,7 @@
 use crate::catalog::ArmType;
 use crate::model::ArmId;
 
-use super::{Cluster, Compute, IdentityType};
+use super::{ClusterSpec, ComputeSpec, IdentityType};
 
 /// What a principal of a declared cluster names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum NoPrincipal {
     NoForm,
 }
 
-impl Cluster {
+impl ClusterSpec {
     /// The Azure id of the cluster.
     #[must_use]
     pub fn resource_id(&self) -> ArmId {
@@ -42,7 +42,7 @@ impl Cluster {
 
     /// The Azure id of the workspace that a compute of this cluster names.
     #[must_use]
-    pub fn workspace_id(&self, compute: &Compute) -> ArmId {
+    pub fn workspace_id(&self, compute: &ComputeSpec) -> ArmId {
         let place = &compute.workspace;
         let subscription = place.subscription.as_ref().unwrap_or(&self.azure.subscription);
         let group = place.resource_group.as_ref().unwrap_or(&self.azure.resource_group);
@@ -59,7 +59,7 @@ impl Cluster {
             return match text {
                 "extension" if self.extension.is_some() => Ok(PrincipalRef::Extension),
                 "extension" => Err(NoPrincipal::Unknown("extension")),
-                it if uuid::Uuid::try_parse(it).is_ok() => Ok(PrincipalRef::ObjectId(it)),
+                text if uuid::Uuid::try_parse(text).is_ok() => Ok(PrincipalRef::ObjectId(text)),
                 _ => Err(NoPrincipal::NoForm),
             };
         };
@@ -86,7 +86,7 @@ impl Cluster {
             let id = self.workspace_id(compute);
             let tail = [id.name(), id.resource_group().unwrap_or_default(), id.subscription()];
             let fits = wanted.len() <= tail.len()
-                && wanted.iter().zip(tail).all(|(want, it)| want.eq_ignore_ascii_case(it));
+                && wanted.iter().zip(tail).all(|(want, text)| want.eq_ignore_ascii_case(text));
             if fits && !found.iter().any(|(known, _)| *known == id) {
                 found.push((id, index));
             }

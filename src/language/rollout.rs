@@ -63,8 +63,8 @@ impl Share {
     /// How many of so many; a part of a cluster is a whole one.
     fn of(self, all: usize) -> usize {
         match self {
-            Self::Number(it) => it as usize,
-            Self::Percent(it) => (all * it as usize).div_ceil(100),
+            Self::Number(number) => number as usize,
+            Self::Percent(number) => (all * number as usize).div_ceil(100),
         }
     }
 }
@@ -94,17 +94,17 @@ impl<'de> Deserialize<'de> for Share {
                 f.write_str("a number of clusters, or a percentage such as 25%")
             }
 
-            fn visit_i64<E: de::Error>(self, it: i64) -> Result<Share, E> {
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Share, E> {
                 let wrong = |_| {
                     E::custom(
                         "it is a number of clusters; write one such as 2, or a percentage such as 25%",
                     )
                 };
-                u32::try_from(it).map(Share::Number).map_err(wrong)
+                u32::try_from(number).map(Share::Number).map_err(wrong)
             }
 
-            fn visit_u64<E: de::Error>(self, it: u64) -> Result<Share, E> {
-                self.visit_i64(i64::try_from(it).unwrap_or(-1))
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Share, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(-1))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
@@ -203,38 +203,40 @@ pub(super) fn read(
     let before = findings.len();
     let mut left: Vec<&Declared> = clusters.iter().collect();
     let mut stages: Vec<Stage> = Vec::new();
-    for (index, it) in spec.stages.iter().enumerate() {
+    for (index, stage_spec) in spec.stages.iter().enumerate() {
         let mut say = |finding: Diagnostic| {
             let place = nodes.get(index).map(|it: &Arc<Node>| it.label().place());
             findings.push(finding.at(place, "this stage"));
         };
-        if it.selector.is_empty() && it.share.is_none() {
-            let message = format!("stage `{}` does not say which clusters it takes", it.name);
+        if stage_spec.selector.is_empty() && stage_spec.share.is_none() {
+            let message =
+                format!("stage `{}` does not say which clusters it takes", stage_spec.name);
             say(Diagnostic::error("rollout-stage", message)
                 .with_help("give it a `selector` of labels or a `share`, such as 1, 25% or 100%"));
         }
-        if stages.iter().any(|other| other.name == it.name) {
-            let message = format!("two stages have the name `{}`", it.name);
+        if stages.iter().any(|other| other.name == stage_spec.name) {
+            let message = format!("two stages have the name `{}`", stage_spec.name);
             say(Diagnostic::error("rollout-stage", message).with_help("give one another name"));
         }
-        let most = it.share.map_or(usize::MAX, |it| it.of(clusters.len()));
+        let most = stage_spec.share.map_or(usize::MAX, |it| it.of(clusters.len()));
         let mut taken = BTreeSet::new();
         left.retain(|cluster| {
             let labels = &cluster.spec.cluster.labels;
-            let fits = it.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+            let fits =
+                stage_spec.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
             !(fits && taken.len() < most && taken.insert(cluster.spec.name.clone()))
         });
         if taken.is_empty() && !clusters.is_empty() {
-            let message = format!("stage `{}` has no clusters", it.name);
+            let message = format!("stage `{}` has no clusters", stage_spec.name);
             say(Diagnostic::warning("rollout-clusters", message)
                 .with_help("earlier stages took them all, or none has the labels of its selector"));
         }
-        let at_once = it.max_concurrency.or(spec.max_concurrency);
+        let at_once = stage_spec.max_concurrency.or(spec.max_concurrency);
         stages.push(Stage {
-            name: it.name.clone(),
+            name: stage_spec.name.clone(),
             max_concurrency: at_once.map_or(usize::MAX, |it| it.of(taken.len()).max(1)),
             clusters: taken,
-            wait: it.wait.map_or(0, |it| it.0.as_secs()),
+            wait: stage_spec.wait.map_or(0, |it| it.0.as_secs()),
         });
     }
     if stages.is_empty() {

@@ -4,7 +4,7 @@
 use serde_json::{Map, json};
 
 use crate::catalog::{self, ProfileName, SettingFact, SettingKind};
-use crate::language::{Cluster, ProtectedSetting, Setting};
+use crate::language::{ClusterSpec, ProtectedSetting, Setting};
 use crate::model::Json;
 
 /// The JSON Schema (draft 2020-12) of a manifest document, `kind: Cluster` or `kind: Fleet`.
@@ -13,7 +13,7 @@ use crate::model::Json;
 /// the loader to check.
 #[must_use]
 pub fn schema() -> Json {
-    let mut root = schemars::schema_for!(Cluster).to_value();
+    let mut root = schemars::schema_for!(ClusterSpec).to_value();
     let mut defs = take(&mut root, "$defs");
     for shape in [schemars::schema_for!(Setting), schemars::schema_for!(ProtectedSetting)] {
         let mut shape = shape.to_value();
@@ -31,7 +31,7 @@ pub fn schema() -> Json {
     }
     examples(&mut defs);
     let partial: Map<String, Json> =
-        defs.iter().map(|(name, it)| (format!("Partial{name}"), partial(it))).collect();
+        defs.iter().map(|(name, value)| (format!("Partial{name}"), partial(value))).collect();
     defs.extend(partial);
     let mut rollout = schemars::schema_for!(super::rollout::Spec).to_value();
     defs.append(&mut take(&mut rollout, "$defs"));

@@ -10,7 +10,7 @@ use crate::source::{Diagnostic, Diagnostics};
 
 use super::env;
 use super::node::Node;
-use super::spec::{Cluster, Origin, ProtectedSetting, SecretKey, VaultSecret};
+use super::spec::{ClusterOrigin, ClusterSpec, ProtectedSetting, SecretKey, VaultSecret};
 
 /// Whether a secret that the environment does not have stops the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +28,19 @@ pub const PEM_SETTINGS: [&str; 2] = ["sslCertPemFile", "sslKeyPemFile"];
 const LIMIT_BYTES: u64 = 1 << 20;
 
 /// Reads the secrets of a run; a file that many clusters name is read once.
-pub(super) struct Reader<'a> {
+pub(super) struct SecretReader<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     pub mode: Secrets,
     pub files: HashMap<PathBuf, Result<Arc<str>, String>>,
 }
 
-impl Reader<'_> {
+impl SecretReader<'_> {
     /// The protected settings of a cluster; `written` are the trees its parts were merged from,
     /// each with its path in the document.
     pub(super) fn read(
         &mut self,
-        spec: &Cluster,
-        origin: &Origin,
+        spec: &ClusterSpec,
+        origin: &ClusterOrigin,
         written: &[(Pointer, Arc<Node>)],
         findings: &mut Diagnostics,
     ) -> BTreeMap<String, Secret> {
@@ -60,13 +60,13 @@ impl Reader<'_> {
                         .map_err(|it| it.at(origin.value(&at), "named here"))
                 }
                 // Their services are asked once somebody has signed in.
-                ProtectedSetting::FromKeyVault { from_key_vault: it } => {
-                    let VaultSecret { vault, secret, version } = it.clone();
+                ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
+                    let VaultSecret { vault, secret, version } = vault_secret.clone();
                     let source = SecretSource::KeyVault { vault, secret, version };
                     Ok(Secret::unread(source, Encoding::Plain))
                 }
-                ProtectedSetting::FromSecret { from_secret: it } => {
-                    let SecretKey { namespace, name, key } = it.clone();
+                ProtectedSetting::FromSecret { from_secret: secret_key } => {
+                    let SecretKey { namespace, name, key } = secret_key.clone();
                     let source = SecretSource::Object { namespace, name, key };
                     Ok(Secret::unread(source, Encoding::Plain))
                 }
@@ -101,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    fn file(&mut self, origin: &Origin, written: &str) -> Result<Secret, Diagnostic> {
+    fn file(&mut self, origin: &ClusterOrigin, written: &str) -> Result<Secret, Diagnostic> {
         let path = origin.path(written);
         let content = self.files.entry(path.clone()).or_insert_with(|| read_file(&path));
         match content {
@@ -112,7 +112,7 @@ impl Reader<'_> {
         }
     }
 
-    fn pem(&mut self, origin: &Origin, key: &str, text: &str) -> Result<Secret, Diagnostic> {
+    fn pem(&mut self, origin: &ClusterOrigin, key: &str, text: &str) -> Result<Secret, Diagnostic> {
         if text.contains("-----BEGIN") {
             let message = format!("`{key}` takes the path of a PEM file, not its text");
             return Err(Diagnostic::error("pem-in-manifest", message).with_help(format!(
@@ -126,7 +126,7 @@ impl Reader<'_> {
         &self,
         text: &str,
         at: &Pointer,
-        origin: &Origin,
+        origin: &ClusterOrigin,
         written: &[(Pointer, Arc<Node>)],
     ) -> Result<Secret, Diagnostic> {
         let node = origin.tree.as_deref().and_then(|it| it.find(at)).map(|(node, _)| node);
@@ -179,7 +179,7 @@ pub fn reread(
     encoding: Encoding,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Secret, Diagnostic> {
-    let reader = Reader { env, mode: Secrets::Require, files: HashMap::new() };
+    let reader = SecretReader { env, mode: Secrets::Require, files: HashMap::new() };
     let secret = match source {
         SecretSource::Env(name) => reader.variable(name)?,
         SecretSource::File(path) => {

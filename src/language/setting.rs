@@ -22,8 +22,8 @@ impl Setting {
         match self {
             Self::Bool(true) => "True".to_owned(),
             Self::Bool(false) => "False".to_owned(),
-            Self::Number(it) => it.to_string(),
-            Self::Text(it) => it.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
         }
     }
 
@@ -100,8 +100,8 @@ impl std::fmt::Debug for ProtectedSetting {
             Self::Text(_) => f.write_str("Text(…)"),
             Self::FromEnv { from_env } => write!(f, "FromEnv({from_env:?})"),
             Self::FromFile { from_file } => write!(f, "FromFile({from_file:?})"),
-            Self::FromKeyVault { from_key_vault: it } => write!(f, "{it:?}"),
-            Self::FromSecret { from_secret: it } => write!(f, "{it:?}"),
+            Self::FromKeyVault { from_key_vault: vault_secret } => write!(f, "{vault_secret:?}"),
+            Self::FromSecret { from_secret: secret_key } => write!(f, "{secret_key:?}"),
         }
     }
 }

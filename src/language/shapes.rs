@@ -9,28 +9,28 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::parts::Quantity;
-use super::spec::{Cloud, CloudName, CustomCloud, ProtectedSetting, Setting};
+use super::spec::{CloudName, CloudSpec, CustomCloud, ProtectedSetting, Setting};
 use super::suggest;
 
-impl<'de> Deserialize<'de> for Cloud {
+impl<'de> Deserialize<'de> for CloudSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Shapes;
 
         impl<'de> Visitor<'de> for Shapes {
-            type Value = Cloud;
+            type Value = CloudSpec;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a cloud, or {name, resourceManager} for one of your own")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cloud, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<CloudSpec, E> {
                 const NAMES: [(&str, CloudName); 3] = [
                     ("AzureCloud", CloudName::AzureCloud),
                     ("AzureUSGovernment", CloudName::AzureUSGovernment),
                     ("AzureChinaCloud", CloudName::AzureChinaCloud),
                 ];
                 if let Some((_, name)) = NAMES.iter().find(|(name, _)| *name == text) {
-                    return Ok(Cloud::Named(*name));
+                    return Ok(CloudSpec::Named(*name));
                 }
                 let hint = suggest::nearest(text, NAMES.iter().map(|(name, _)| *name))
                     .map(|it| format!("did you mean `{it}`? "))
@@ -41,12 +41,12 @@ impl<'de> Deserialize<'de> for Cloud {
                 )))
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Cloud, E> {
-                Ok(Cloud::default())
+            fn visit_unit<E: de::Error>(self) -> Result<CloudSpec, E> {
+                Ok(CloudSpec::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cloud, A::Error> {
-                CustomCloud::deserialize(MapAccessDeserializer::new(map)).map(Cloud::Custom)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CloudSpec, A::Error> {
+                CustomCloud::deserialize(MapAccessDeserializer::new(map)).map(CloudSpec::Custom)
             }
         }
 
@@ -65,16 +65,16 @@ impl<'de> Deserialize<'de> for Setting {
                 f.write_str("a boolean, a whole number or a text")
             }
 
-            fn visit_bool<E: de::Error>(self, it: bool) -> Result<Setting, E> {
-                Ok(Setting::Bool(it))
+            fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Setting, E> {
+                Ok(Setting::Bool(flag))
             }
 
-            fn visit_i64<E: de::Error>(self, it: i64) -> Result<Setting, E> {
-                Ok(Setting::Number(it))
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Setting, E> {
+                Ok(Setting::Number(number))
             }
 
-            fn visit_u64<E: de::Error>(self, it: u64) -> Result<Setting, E> {
-                i64::try_from(it)
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Setting, E> {
+                i64::try_from(number)
                     .map(Setting::Number)
                     .map_err(|_| E::custom("the number is too large"))
             }
@@ -109,12 +109,12 @@ impl<'de> Deserialize<'de> for Quantity {
                 f.write_str("a quantity: a whole number, or a text such as \"500m\" or \"16Gi\"")
             }
 
-            fn visit_i64<E: de::Error>(self, it: i64) -> Result<Quantity, E> {
-                Ok(Quantity::Number(it))
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity::Number(number))
             }
 
-            fn visit_u64<E: de::Error>(self, it: u64) -> Result<Quantity, E> {
-                i64::try_from(it)
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Quantity, E> {
+                i64::try_from(number)
                     .map(Quantity::Number)
                     .map_err(|_| E::custom("the number is too large"))
             }

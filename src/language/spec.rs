@@ -11,7 +11,9 @@ use crate::model::{Pointer, Secret};
 use crate::source::{Diagnostic, Place, Severity};
 
 use super::node::Node;
-use super::parts::{Compute, FederatedIdentityCredential, InstanceType, RoleAssignment};
+use super::parts::{
+    ComputeSpec, FederatedIdentityCredentialSpec, InstanceTypeSpec, RoleAssignmentSpec,
+};
 
 pub use super::setting::{ProtectedSetting, SecretKey, Setting, VaultSecret};
 
@@ -60,24 +62,24 @@ impl Doubtful {
 #[derive(Debug, Clone)]
 pub struct Declared {
     /// What was declared.
-    pub spec: Cluster,
+    pub spec: ClusterSpec,
     /// Where each part was written.
-    pub origin: Origin,
+    pub origin: ClusterOrigin,
     /// Protected settings with their contents, by key; what could not be read is not here.
     pub secrets: BTreeMap<String, Secret>,
 }
 
 impl std::ops::Deref for Declared {
-    type Target = Cluster;
+    type Target = ClusterSpec;
 
-    fn deref(&self) -> &Cluster {
+    fn deref(&self) -> &ClusterSpec {
         &self.spec
     }
 }
 
 /// Where a declared cluster was written. Cheap to copy: it shares the tree that was read.
 #[derive(Debug, Clone, Default)]
-pub struct Origin {
+pub struct ClusterOrigin {
     /// The folder that relative paths start from: the manifest file's own.
     pub folder: PathBuf,
     /// The manifest file.
@@ -88,7 +90,7 @@ pub struct Origin {
     pub tree: Option<Arc<Node>>,
 }
 
-impl Origin {
+impl ClusterOrigin {
     /// The place of the value at `pointer`, or of the nearest part around it. Lists and maps are
     /// shown by their key.
     #[must_use]
@@ -125,7 +127,8 @@ impl Origin {
 /// One cluster and what it should have.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Cluster {
+#[serde(rename = "Cluster")]
+pub struct ClusterSpec {
     /// First part of every address: a DNS label.
     pub name: String,
     /// Where in Azure.
@@ -143,19 +146,19 @@ pub struct Cluster {
     pub scc: Option<Scc>,
     /// The Azure ML extension.
     #[serde(default)]
-    pub extension: Option<Extension>,
+    pub extension: Option<ExtensionSpec>,
     /// Computes: the cluster attached to workspaces.
     #[serde(default)]
-    pub computes: Vec<Compute>,
+    pub computes: Vec<ComputeSpec>,
     /// Instance types of the cluster.
     #[serde(default)]
-    pub instance_types: Vec<InstanceType>,
+    pub instance_types: Vec<InstanceTypeSpec>,
     /// Role assignments.
     #[serde(default)]
-    pub role_assignments: Vec<RoleAssignment>,
+    pub role_assignments: Vec<RoleAssignmentSpec>,
     /// Federated identity credentials: service accounts whose pods act as a managed identity.
     #[serde(default)]
-    pub federated_identity_credentials: Vec<FederatedIdentityCredential>,
+    pub federated_identity_credentials: Vec<FederatedIdentityCredentialSpec>,
     /// What not to watch and what not to destroy.
     #[serde(default)]
     pub lifecycle: Lifecycle,
@@ -164,7 +167,7 @@ pub struct Cluster {
     pub drift: super::Drift,
 }
 
-impl Cluster {
+impl ClusterSpec {
     /// A cluster with nothing on it.
     #[must_use]
     pub fn bare(name: String, azure: Azure, cluster: ClusterRef) -> Self {
@@ -192,7 +195,7 @@ impl Cluster {
 pub struct Azure {
     /// `AzureCloud` (default), `AzureUSGovernment`, `AzureChinaCloud`, or a cloud of your own.
     #[serde(default)]
-    pub cloud: Cloud,
+    pub cloud: CloudSpec,
     /// Directory (tenant) id.
     #[serde(default)]
     pub tenant: Option<String>,
@@ -205,14 +208,15 @@ pub struct Azure {
 /// A cloud by name, or by its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
-pub enum Cloud {
+#[serde(rename = "Cloud")]
+pub enum CloudSpec {
     /// One of the known clouds.
     Named(CloudName),
     /// Any other cloud.
     Custom(CustomCloud),
 }
 
-impl Default for Cloud {
+impl Default for CloudSpec {
     fn default() -> Self {
         Self::Named(CloudName::AzureCloud)
     }
@@ -373,7 +377,8 @@ pub enum SccMethod {
 /// The Azure ML extension of a cluster.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Extension {
+#[serde(rename = "Extension")]
+pub struct ExtensionSpec {
     /// Its name, which is also the helm release name.
     pub name: String,
     /// Which generation of settings this manifest is written in.

@@ -20,7 +20,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             best = Some((distance, candidate));
         }
     }
-    best.map(|(_, it)| it)
+    best.map(|(_, text)| text)
 }
 
 fn fold(word: &str) -> String {
@@ -45,7 +45,7 @@ pub(super) fn elsewhere(key: &str) -> Option<String> {
     static KEYS: OnceLock<Vec<(String, String)>> = OnceLock::new();
     let keys = KEYS.get_or_init(all_keys);
     let places: Vec<&str> =
-        keys.iter().filter(|(it, _)| it == key).map(|(_, at)| at.as_str()).collect();
+        keys.iter().filter(|(text, _)| text == key).map(|(_, at)| at.as_str()).collect();
     match places.as_slice() {
         [] => None,
         [""] => Some(format!("`{key}` belongs at the top of the cluster, not in here")),
@@ -53,10 +53,10 @@ pub(super) fn elsewhere(key: &str) -> Option<String> {
             "`{key}` belongs in {}",
             places
                 .iter()
-                .map(|it| if it.is_empty() {
+                .map(|place| if place.is_empty() {
                     "the cluster itself".to_owned()
                 } else {
-                    format!("`{it}`")
+                    format!("`{place}`")
                 })
                 .collect::<Vec<_>>()
                 .join(" or ")
@@ -66,7 +66,7 @@ pub(super) fn elsewhere(key: &str) -> Option<String> {
 
 /// Every key of a cluster with the part it belongs in, read from the schema.
 fn all_keys() -> Vec<(String, String)> {
-    let schema = schemars::schema_for!(super::Cluster).to_value();
+    let schema = schemars::schema_for!(super::ClusterSpec).to_value();
     let mut keys = Vec::new();
     collect(&schema, &schema, "", 0, &mut keys);
     keys.sort();

@@ -59,9 +59,9 @@ fn load_text(name: &str, text: &str) -> (Manifest, Diagnostics) {
 fn summary(findings: &[Diagnostic]) -> Vec<String> {
     findings
         .iter()
-        .map(|it| {
-            let (line, column) = it.labels.first().map_or((0, 0), |it| it.place.line_column());
-            format!("{} {line}:{column}", it.code)
+        .map(|finding| {
+            let (line, column) = finding.labels.first().map_or((0, 0), |it| it.place.line_column());
+            format!("{} {line}:{column}", finding.code)
         })
         .collect()
 }
@@ -221,11 +221,11 @@ fn missing_secrets_stop_only_those_who_need_them() {
 #[test]
 fn hostile_files_end_in_one_finding() {
     let deep = "[".repeat(100_000);
-    let bomb: String = (0..30).fold("a0: &a0 x\n".to_owned(), |text, it| {
+    let bomb: String = (0..30).fold("a0: &a0 x\n".to_owned(), |text, number| {
         format!(
             "{text}a{n}: &a{n} [{list}]\n",
-            n = it + 1,
-            list = vec![format!("*a{it}"); 9].join(",")
+            n = number + 1,
+            list = vec![format!("*a{number}"); 9].join(",")
         )
     });
     let wide = format!("a: [{}]", "1,".repeat(3_000_000));

@@ -7,13 +7,13 @@ use ::toml::de::{DeTable, DeValue};
 
 use crate::source::Diagnostic;
 
-use super::node::{Builder, Data, Entry, Node};
+use super::node::{Data, Entry, Node, TreeBuilder};
 
 /// A fleet of ten thousand clusters has a third of that.
 const MAX_MARKS: usize = 1_000_000;
 
 /// The document of a file, or nothing where it cannot be read; every syntax error is reported.
-pub(super) fn parse(builder: &mut Builder<'_>) -> Option<Arc<Node>> {
+pub(super) fn parse(builder: &mut TreeBuilder<'_>) -> Option<Arc<Node>> {
     let source = Arc::clone(builder.source);
     // The parser makes a value of each of these, of some hundred bytes.
     let marks = source.text.bytes().filter(|it| b"=[{,.".contains(it)).count();
@@ -49,7 +49,7 @@ pub(super) fn parse(builder: &mut Builder<'_>) -> Option<Arc<Node>> {
     Some(Arc::new(Node { span: builder.span(range.start, range.end), data: Data::Map(entries) }))
 }
 
-fn entries(builder: &mut Builder<'_>, table: DeTable<'_>) -> Vec<Entry> {
+fn entries(builder: &mut TreeBuilder<'_>, table: DeTable<'_>) -> Vec<Entry> {
     let mut entries: Vec<(usize, Entry)> = table
         .into_iter()
         .map(|(key, value)| {
@@ -64,14 +64,14 @@ fn entries(builder: &mut Builder<'_>, table: DeTable<'_>) -> Vec<Entry> {
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-fn node(builder: &mut Builder<'_>, value: Spanned<DeValue<'_>>) -> Arc<Node> {
+fn node(builder: &mut TreeBuilder<'_>, value: Spanned<DeValue<'_>>) -> Arc<Node> {
     let range = value.span();
     let span = builder.span(range.start, range.end);
     let data = match value.into_inner() {
         DeValue::String(text) => builder.text(&text, &span),
         DeValue::Integer(number) => integer(number.as_str(), number.radix()),
         DeValue::Float(_) => Data::Odd("a decimal number"),
-        DeValue::Boolean(it) => Data::Bool(it),
+        DeValue::Boolean(flag) => Data::Bool(flag),
         // As in YAML, where a date needs no quotes.
         DeValue::Datetime(date) => builder.text(&date.to_string(), &span),
         DeValue::Array(items) => {

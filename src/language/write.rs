@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::DriftIgnore;
-use super::parts::{Compute, FederatedIdentityCredential, IdentityType, InstanceType, Quantity};
+use super::parts::{
+    ComputeSpec, FederatedIdentityCredentialSpec, IdentityType, InstanceTypeSpec, Quantity,
+};
 use super::spec::{
-    Access, Cloud, CloudName, Cluster, CredentialsFrom, Extension, ProtectedSetting, Scc,
-    SccMethod, Setting,
+    Access, CloudName, CloudSpec, ClusterSpec, CredentialsFrom, ExtensionSpec, ProtectedSetting,
+    Scc, SccMethod, Setting,
 };
 
 /// Whether texts of the cluster may hold `${VAR}` that is still to be read.
@@ -20,12 +22,12 @@ pub enum Dollars {
 
 /// Writes several clusters as one fleet, with what they all say as its defaults.
 #[must_use]
-pub fn to_fleet(clusters: &[&Cluster], head: &[String], dollars: Dollars) -> String {
+pub fn to_fleet(clusters: &[&ClusterSpec], head: &[String], dollars: Dollars) -> String {
     let mut out: String = head.iter().map(|it| format!("# {it}\n")).collect();
-    let writer = Writer { dollars };
+    let writer = YamlWriter { dollars };
     let mut maps: Vec<Entries> = Vec::new();
-    for it in clusters {
-        if let Yaml::Map(mut entries) = writer.cluster(it) {
+    for cluster in clusters {
+        if let Yaml::Map(mut entries) = writer.cluster(cluster) {
             entries.retain(|(key, _)| key != "apiVersion" && key != "kind");
             maps.push(entries);
         }
@@ -58,7 +60,7 @@ fn common(maps: &mut [Entries], top: bool) -> Entries {
         }
         let inner: Option<Vec<Entries>> = values
             .iter()
-            .map(|it| if let Yaml::Map(it) = it { Some(it.clone()) } else { None })
+            .map(|it| if let Yaml::Map(pair) = it { Some(pair.clone()) } else { None })
             .collect();
         let Some(mut inner) = inner else { continue };
         let shared = common(&mut inner, false);
@@ -69,7 +71,7 @@ fn common(maps: &mut [Entries], top: bool) -> Entries {
             for entry in map.iter_mut().filter(|it| it.0 == key) {
                 entry.1 = Yaml::Map(own.clone());
             }
-            map.retain(|it| it.0 != key || !matches!(&it.1, Yaml::Map(it) if it.is_empty()));
+            map.retain(|it| it.0 != key || !matches!(&it.1, Yaml::Map(pair) if pair.is_empty()));
         }
         out.push((key, Yaml::Map(shared)));
     }
@@ -88,24 +90,24 @@ enum Yaml {
 /// zero).
 #[must_use]
 pub fn to_yaml(
-    cluster: &Cluster,
+    cluster: &ClusterSpec,
     head: &[String],
     notes: &BTreeMap<String, String>,
     dollars: Dollars,
 ) -> String {
     let mut out: String = head.iter().map(|it| format!("# {it}\n")).collect();
-    let tree = Writer { dollars }.cluster(cluster);
+    let tree = YamlWriter { dollars }.cluster(cluster);
     emit(&tree, 0, "", notes, &mut out);
     out
 }
 
-struct Writer {
+struct YamlWriter {
     dollars: Dollars,
 }
 
 type Entries = Vec<(String, Yaml)>;
 
-impl Writer {
+impl YamlWriter {
     fn text(&self, text: &str) -> Yaml {
         let text = match self.dollars {
             Dollars::AsWritten => text.to_owned(),
@@ -122,21 +124,21 @@ impl Writer {
         Yaml::List(texts.into_iter().map(|it| self.text(it)).collect())
     }
 
-    fn cluster(&self, it: &Cluster) -> Yaml {
+    fn cluster(&self, declared: &ClusterSpec) -> Yaml {
         let mut top = Entries::new();
         self.put(&mut top, "apiVersion", "amlplan/v1");
         self.put(&mut top, "kind", "Cluster");
-        self.put(&mut top, "name", &it.name);
+        self.put(&mut top, "name", &declared.name);
         let mut azure = Entries::new();
-        match &it.azure.cloud {
-            Cloud::Named(CloudName::AzureCloud) => {}
-            Cloud::Named(CloudName::AzureUSGovernment) => {
+        match &declared.azure.cloud {
+            CloudSpec::Named(CloudName::AzureCloud) => {}
+            CloudSpec::Named(CloudName::AzureUSGovernment) => {
                 self.put(&mut azure, "cloud", "AzureUSGovernment");
             }
-            Cloud::Named(CloudName::AzureChinaCloud) => {
+            CloudSpec::Named(CloudName::AzureChinaCloud) => {
                 self.put(&mut azure, "cloud", "AzureChinaCloud");
             }
-            Cloud::Custom(cloud) => {
+            CloudSpec::Custom(cloud) => {
                 let mut own = Entries::new();
                 self.put(&mut own, "name", &cloud.name);
                 self.put(&mut own, "resourceManager", &cloud.resource_manager);
@@ -147,156 +149,161 @@ impl Writer {
                 azure.push(("cloud".into(), Yaml::Map(own)));
             }
         }
-        it.azure.tenant.iter().for_each(|it| self.put(&mut azure, "tenant", it));
-        self.put(&mut azure, "subscription", &it.azure.subscription);
-        self.put(&mut azure, "resourceGroup", &it.azure.resource_group);
+        declared.azure.tenant.iter().for_each(|it| self.put(&mut azure, "tenant", it));
+        self.put(&mut azure, "subscription", &declared.azure.subscription);
+        self.put(&mut azure, "resourceGroup", &declared.azure.resource_group);
         top.push(("azure".into(), Yaml::Map(azure)));
         let mut cluster = Entries::new();
-        self.put(&mut cluster, "type", it.cluster.kind.as_str());
-        self.put(&mut cluster, "name", &it.cluster.name);
+        self.put(&mut cluster, "type", declared.cluster.kind.as_str());
+        self.put(&mut cluster, "name", &declared.cluster.name);
         for (key, value) in [
-            ("distribution", &it.cluster.distribution),
-            ("kubeconfig", &it.cluster.kubeconfig),
-            ("context", &it.cluster.context),
+            ("distribution", &declared.cluster.distribution),
+            ("kubeconfig", &declared.cluster.kubeconfig),
+            ("context", &declared.cluster.context),
         ] {
             value.iter().for_each(|it| self.put(&mut cluster, key, it));
         }
-        if it.cluster.credentials == CredentialsFrom::Azure {
+        if declared.cluster.credentials == CredentialsFrom::Azure {
             self.put(&mut cluster, "credentials", "azure");
         }
-        if it.cluster.access == Access::AzureOnly {
+        if declared.cluster.access == Access::AzureOnly {
             self.put(&mut cluster, "access", "azureOnly");
         }
-        if !it.cluster.labels.is_empty() {
-            let labels = it.cluster.labels.iter().map(|(key, it)| (key.clone(), self.text(it)));
+        if !declared.cluster.labels.is_empty() {
+            let labels =
+                declared.cluster.labels.iter().map(|(key, text)| (key.clone(), self.text(text)));
             cluster.push(("labels".into(), Yaml::Map(labels.collect())));
         }
         top.push(("cluster".into(), Yaml::Map(cluster)));
-        self.parts(it, &mut top);
+        self.parts(declared, &mut top);
         Yaml::Map(top)
     }
 
-    fn parts(&self, it: &Cluster, top: &mut Entries) {
-        for (key, list) in [("features", &it.features), ("providers", &it.providers)] {
+    fn parts(&self, cluster: &ClusterSpec, top: &mut Entries) {
+        for (key, list) in [("features", &cluster.features), ("providers", &cluster.providers)] {
             if !list.is_empty() {
                 top.push((key.into(), self.texts(list)));
             }
         }
-        it.scc.iter().for_each(|it| top.push(("scc".into(), self.scc(it))));
-        it.extension.iter().for_each(|it| top.push(("extension".into(), self.extension(it))));
+        cluster.scc.iter().for_each(|it| top.push(("scc".into(), self.scc(it))));
+        cluster.extension.iter().for_each(|it| top.push(("extension".into(), self.extension(it))));
         let mut list = |key: &str, items: Vec<Yaml>| {
             if !items.is_empty() {
                 top.push((key.to_owned(), Yaml::List(items)));
             }
         };
-        list("computes", it.computes.iter().map(|it| self.compute(it)).collect());
-        list("instanceTypes", it.instance_types.iter().map(|it| self.instance_type(it)).collect());
-        let roles = it.role_assignments.iter().map(|it| {
+        list("computes", cluster.computes.iter().map(|it| self.compute(it)).collect());
+        list(
+            "instanceTypes",
+            cluster.instance_types.iter().map(|it| self.instance_type(it)).collect(),
+        );
+        let roles = cluster.role_assignments.iter().map(|assignment| {
             let mut role = Entries::new();
-            self.put(&mut role, "principal", &it.principal);
-            self.put(&mut role, "role", &it.role);
-            self.put(&mut role, "scope", &it.scope);
+            self.put(&mut role, "principal", &assignment.principal);
+            self.put(&mut role, "role", &assignment.role);
+            self.put(&mut role, "scope", &assignment.scope);
             Yaml::Map(role)
         });
         list("roleAssignments", roles.collect());
-        let credentials = it.federated_identity_credentials.iter().map(|it| self.credential(it));
+        let credentials =
+            cluster.federated_identity_credentials.iter().map(|it| self.credential(it));
         list("federatedIdentityCredentials", credentials.collect());
         let mut lifecycle = Entries::new();
         for (key, list) in [
-            ("ignoreChanges", &it.lifecycle.ignore_changes),
-            ("preventDestroy", &it.lifecycle.prevent_destroy),
+            ("ignoreChanges", &cluster.lifecycle.ignore_changes),
+            ("preventDestroy", &cluster.lifecycle.prevent_destroy),
         ] {
             if !list.is_empty() {
                 lifecycle.push((key.into(), self.texts(list)));
             }
         }
-        if !it.lifecycle.prune {
+        if !cluster.lifecycle.prune {
             lifecycle.push(("prune".into(), Yaml::Scalar("false".into())));
         }
         if !lifecycle.is_empty() {
             top.push(("lifecycle".into(), Yaml::Map(lifecycle)));
         }
-        if !it.drift.ignore.is_empty() {
-            let accepted = it.drift.ignore.iter().map(|it| self.accepted(it)).collect();
+        if !cluster.drift.ignore.is_empty() {
+            let accepted = cluster.drift.ignore.iter().map(|it| self.accepted(it)).collect();
             top.push(("drift".into(), Yaml::Map(vec![("ignore".into(), Yaml::List(accepted))])));
         }
     }
 
-    fn accepted(&self, it: &DriftIgnore) -> Yaml {
+    fn accepted(&self, ignored: &DriftIgnore) -> Yaml {
         let mut entry = Entries::new();
-        self.put(&mut entry, "path", &it.path);
-        it.class.iter().for_each(|it| self.put(&mut entry, "class", it.as_str()));
-        self.put(&mut entry, "reason", &it.reason);
-        for (key, value) in [("owner", &it.owner), ("until", &it.until)] {
+        self.put(&mut entry, "path", &ignored.path);
+        ignored.class.iter().for_each(|it| self.put(&mut entry, "class", it.as_str()));
+        self.put(&mut entry, "reason", &ignored.reason);
+        for (key, value) in [("owner", &ignored.owner), ("until", &ignored.until)] {
             value.iter().for_each(|it| self.put(&mut entry, key, it));
         }
         Yaml::Map(entry)
     }
 
-    fn scc(&self, it: &Scc) -> Yaml {
+    fn scc(&self, declared: &Scc) -> Yaml {
         let mut scc = Entries::new();
-        self.put(&mut scc, "name", &it.name);
-        match it.method {
+        self.put(&mut scc, "name", &declared.name);
+        match declared.method {
             Some(SccMethod::Rbac) => self.put(&mut scc, "method", "rbac"),
             Some(SccMethod::Users) => self.put(&mut scc, "method", "users"),
             None => {}
         }
-        if !it.service_accounts.is_empty() {
-            scc.push(("serviceAccounts".into(), self.texts(&it.service_accounts)));
+        if !declared.service_accounts.is_empty() {
+            scc.push(("serviceAccounts".into(), self.texts(&declared.service_accounts)));
         }
         Yaml::Map(scc)
     }
 
-    fn extension(&self, it: &Extension) -> Yaml {
+    fn extension(&self, declared: &ExtensionSpec) -> Yaml {
         let mut extension = Entries::new();
-        self.put(&mut extension, "name", &it.name);
-        self.put(&mut extension, "profile", it.profile.as_str());
-        it.version.iter().for_each(|it| self.put(&mut extension, "version", it));
-        if it.release_train != "stable" {
-            self.put(&mut extension, "releaseTrain", &it.release_train);
+        self.put(&mut extension, "name", &declared.name);
+        self.put(&mut extension, "profile", declared.profile.as_str());
+        declared.version.iter().for_each(|it| self.put(&mut extension, "version", it));
+        if declared.release_train != "stable" {
+            self.put(&mut extension, "releaseTrain", &declared.release_train);
         }
-        if !it.auto_upgrade_minor_version {
+        if !declared.auto_upgrade_minor_version {
             extension.push(("autoUpgradeMinorVersion".into(), Yaml::Scalar("false".into())));
         }
-        if it.allow_unknown_settings {
+        if declared.allow_unknown_settings {
             extension.push(("allowUnknownSettings".into(), Yaml::Scalar("true".into())));
         }
-        let settings = it.configuration_settings.iter().map(|(key, value)| {
+        let settings = declared.configuration_settings.iter().map(|(key, value)| {
             let value = match value {
-                Setting::Bool(it) => Yaml::Scalar(it.to_string()),
-                Setting::Number(it) => Yaml::Scalar(it.to_string()),
-                Setting::Text(it) => self.text(it),
+                Setting::Bool(flag) => Yaml::Scalar(flag.to_string()),
+                Setting::Number(number) => Yaml::Scalar(number.to_string()),
+                Setting::Text(text) => self.text(text),
             };
             (key.clone(), value)
         });
         let settings: Entries = settings.collect();
-        let protected = it.configuration_protected_settings.iter().map(|(key, value)| {
+        let protected = declared.configuration_protected_settings.iter().map(|(key, value)| {
             let source =
                 |word: &str, value: &str| Yaml::Map(vec![(word.to_owned(), self.text(value))]);
             let parts = |word: &str, parts: &[(&str, Option<&str>)]| {
-                let all = parts
-                    .iter()
-                    .filter_map(|(name, it)| Some(((*name).to_owned(), self.text(it.as_ref()?))));
+                let all = parts.iter().filter_map(|(name, text)| {
+                    Some(((*name).to_owned(), self.text(text.as_ref()?)))
+                });
                 Yaml::Map(vec![(word.to_owned(), Yaml::Map(all.collect()))])
             };
             let value = match value {
-                ProtectedSetting::Text(it) => self.text(it),
+                ProtectedSetting::Text(text) => self.text(text),
                 ProtectedSetting::FromEnv { from_env } => source("fromEnv", from_env),
                 ProtectedSetting::FromFile { from_file } => source("fromFile", from_file),
-                ProtectedSetting::FromKeyVault { from_key_vault: it } => parts(
+                ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => parts(
                     "fromKeyVault",
                     &[
-                        ("vault", Some(&it.vault)),
-                        ("secret", Some(&it.secret)),
-                        ("version", it.version.as_deref()),
+                        ("vault", Some(&vault_secret.vault)),
+                        ("secret", Some(&vault_secret.secret)),
+                        ("version", vault_secret.version.as_deref()),
                     ],
                 ),
-                ProtectedSetting::FromSecret { from_secret: it } => parts(
+                ProtectedSetting::FromSecret { from_secret: secret_key } => parts(
                     "fromSecret",
                     &[
-                        ("namespace", Some(&it.namespace)),
-                        ("name", Some(&it.name)),
-                        ("key", Some(&it.key)),
+                        ("namespace", Some(&secret_key.namespace)),
+                        ("name", Some(&secret_key.name)),
+                        ("key", Some(&secret_key.key)),
                     ],
                 ),
             };
@@ -313,22 +320,22 @@ impl Writer {
         Yaml::Map(extension)
     }
 
-    fn compute(&self, it: &Compute) -> Yaml {
+    fn compute(&self, declared: &ComputeSpec) -> Yaml {
         let mut compute = Entries::new();
-        self.put(&mut compute, "name", &it.name);
+        self.put(&mut compute, "name", &declared.name);
         let mut workspace = Entries::new();
-        self.put(&mut workspace, "name", &it.workspace.name);
+        self.put(&mut workspace, "name", &declared.workspace.name);
         for (key, value) in [
-            ("resourceGroup", &it.workspace.resource_group),
-            ("subscription", &it.workspace.subscription),
+            ("resourceGroup", &declared.workspace.resource_group),
+            ("subscription", &declared.workspace.subscription),
         ] {
             value.iter().for_each(|it| self.put(&mut workspace, key, it));
         }
         compute.push(("workspace".into(), Yaml::Map(workspace)));
-        if it.namespace != "default" {
-            self.put(&mut compute, "namespace", &it.namespace);
+        if declared.namespace != "default" {
+            self.put(&mut compute, "namespace", &declared.namespace);
         }
-        let kind = match it.identity.kind {
+        let kind = match declared.identity.kind {
             IdentityType::SystemAssigned => Some("SystemAssigned"),
             IdentityType::UserAssigned => Some("UserAssigned"),
             IdentityType::None => None,
@@ -336,57 +343,60 @@ impl Writer {
         if let Some(kind) = kind {
             let mut identity = Entries::new();
             self.put(&mut identity, "type", kind);
-            if !it.identity.user_assigned_identities.is_empty() {
-                let ids = self.texts(&it.identity.user_assigned_identities);
+            if !declared.identity.user_assigned_identities.is_empty() {
+                let ids = self.texts(&declared.identity.user_assigned_identities);
                 identity.push(("userAssignedIdentities".into(), ids));
             }
             compute.push(("identity".into(), Yaml::Map(identity)));
         }
-        it.description.iter().for_each(|it| self.put(&mut compute, "description", it));
-        if !it.tags.is_empty() {
-            let tags = it.tags.iter().map(|(key, it)| (key.clone(), self.text(it)));
+        declared.description.iter().for_each(|it| self.put(&mut compute, "description", it));
+        if !declared.tags.is_empty() {
+            let tags = declared.tags.iter().map(|(key, text)| (key.clone(), self.text(text)));
             compute.push(("tags".into(), Yaml::Map(tags.collect())));
         }
-        let default = &it.default_instance_type;
+        let default = &declared.default_instance_type;
         default.iter().for_each(|it| self.put(&mut compute, "defaultInstanceType", it));
         Yaml::Map(compute)
     }
 
-    fn credential(&self, it: &FederatedIdentityCredential) -> Yaml {
+    fn credential(&self, spec: &FederatedIdentityCredentialSpec) -> Yaml {
         let mut entries = Entries::new();
-        self.put(&mut entries, "name", &it.name);
-        self.put(&mut entries, "identity", &it.identity);
+        self.put(&mut entries, "name", &spec.name);
+        self.put(&mut entries, "identity", &spec.identity);
         let mut account = Entries::new();
-        self.put(&mut account, "namespace", &it.service_account.namespace);
-        self.put(&mut account, "name", &it.service_account.name);
+        self.put(&mut account, "namespace", &spec.service_account.namespace);
+        self.put(&mut account, "name", &spec.service_account.name);
         entries.push(("serviceAccount".into(), Yaml::Map(account)));
-        it.issuer.iter().for_each(|it| self.put(&mut entries, "issuer", it));
-        if !it.audiences.is_empty() {
-            entries.push(("audiences".into(), self.texts(&it.audiences)));
+        spec.issuer.iter().for_each(|it| self.put(&mut entries, "issuer", it));
+        if !spec.audiences.is_empty() {
+            entries.push(("audiences".into(), self.texts(&spec.audiences)));
         }
         Yaml::Map(entries)
     }
 
-    fn instance_type(&self, it: &InstanceType) -> Yaml {
+    fn instance_type(&self, instance_type: &InstanceTypeSpec) -> Yaml {
         let mut entries = Entries::new();
-        self.put(&mut entries, "name", &it.name);
-        if !it.node_selector.is_empty() {
-            let labels = it.node_selector.iter().map(|(key, it)| (key.clone(), self.text(it)));
+        self.put(&mut entries, "name", &instance_type.name);
+        if !instance_type.node_selector.is_empty() {
+            let labels = instance_type
+                .node_selector
+                .iter()
+                .map(|(key, text)| (key.clone(), self.text(text)));
             entries.push(("nodeSelector".into(), Yaml::Map(labels.collect())));
         }
         let quantities = |map: &BTreeMap<String, Quantity>| {
-            let entries = map.iter().map(|(key, it)| {
-                let value = match it {
-                    Quantity::Number(it) => Yaml::Scalar(it.to_string()),
-                    Quantity::Text(it) => self.text(it),
+            let entries = map.iter().map(|(key, quantity)| {
+                let value = match quantity {
+                    Quantity::Number(number) => Yaml::Scalar(number.to_string()),
+                    Quantity::Text(text) => self.text(text),
                 };
                 (key.clone(), value)
             });
             Yaml::Map(entries.collect())
         };
         let resources = vec![
-            ("requests".to_owned(), quantities(&it.resources.requests)),
-            ("limits".to_owned(), quantities(&it.resources.limits)),
+            ("requests".to_owned(), quantities(&instance_type.resources.requests)),
+            ("limits".to_owned(), quantities(&instance_type.resources.limits)),
         ];
         entries.push(("resources".into(), Yaml::Map(resources)));
         Yaml::Map(entries)
@@ -408,18 +418,18 @@ fn scalar(text: &str) -> String {
     }
     // JSON strings are YAML strings, but for characters that YAML calls unprintable.
     let quoted = serde_json::Value::from(text).to_string();
-    let unprintable = |it: char| {
+    let unprintable = |letter: char| {
         matches!(
-            it,
+            letter,
             '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
         )
     };
     if !quoted.contains(unprintable) {
         return quoted;
     }
-    let escaped = quoted.chars().map(|it| match unprintable(it) {
-        true => format!("\\u{:04x}", u32::from(it)),
-        false => it.to_string(),
+    let escaped = quoted.chars().map(|letter| match unprintable(letter) {
+        true => format!("\\u{:04x}", u32::from(letter)),
+        false => letter.to_string(),
     });
     escaped.collect()
 }
@@ -435,13 +445,13 @@ fn emit(
     let note = |path: &str| notes.get(path).map(|it| format!("   # {it}")).unwrap_or_default();
     let pad = " ".repeat(indent);
     match yaml {
-        Yaml::Scalar(it) => out.extend([&pad, it.as_str(), &note(path), "\n"]),
+        Yaml::Scalar(text) => out.extend([&pad, text.as_str(), &note(path), "\n"]),
         Yaml::Map(entries) => {
             for (key, value) in entries {
                 let path = below(key);
                 let (key, note) = (scalar(key), note(&path));
                 match value {
-                    Yaml::Scalar(it) => out.extend([&pad, key.as_str(), ": ", it, &note, "\n"]),
+                    Yaml::Scalar(text) => out.extend([&pad, key.as_str(), ": ", text, &note, "\n"]),
                     Yaml::Map(inner) if inner.is_empty() => {
                         out.extend([&pad, key.as_str(), ": {}", &note, "\n"]);
                     }

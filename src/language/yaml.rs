@@ -12,7 +12,7 @@ use serde_yaml::granit_parser::{
 
 use crate::source::Diagnostic;
 
-use super::node::{Builder, Data, Entry, Node, Seen, Span};
+use super::node::{Data, Entry, KeyIndex, Node, Span, TreeBuilder};
 
 /// Deeper than any manifest goes.
 const MAX_DEPTH: usize = 64;
@@ -24,14 +24,14 @@ const MAX_NODES: u64 = 2_000_000;
 const MAX_ANCHORS: usize = 100_000;
 
 /// The documents of a file; what cannot be read is reported and left out.
-pub(super) fn parse(builder: &mut Builder<'_>) -> Vec<Arc<Node>> {
+pub(super) fn parse(builder: &mut TreeBuilder<'_>) -> Vec<Arc<Node>> {
     let source = Arc::clone(builder.source);
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
     let mut parser = Parser::new_from_str_with_options(&source.text, options);
-    let mut reader = Reader {
+    let mut reader = YamlReader {
         builder,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -50,7 +50,7 @@ pub(super) fn parse(builder: &mut Builder<'_>) -> Vec<Arc<Node>> {
     reader.documents
 }
 
-type Outcome = Result<(), Box<Diagnostic>>;
+type YamlResult = Result<(), Box<Diagnostic>>;
 
 fn syntax(source: &Arc<crate::source::Source>, error: &ScanError) -> Box<Diagnostic> {
     let start = byte_offset(&source.text, error.marker().byte_offset(), error.marker().index());
@@ -80,7 +80,7 @@ fn byte_offset(text: &str, bytes: Option<usize>, chars: usize) -> usize {
 }
 
 /// A list or map whose end has not come yet.
-struct Open {
+struct OpenCollection {
     start: usize,
     anchor: usize,
     size: u64,
@@ -89,25 +89,30 @@ struct Open {
 
 enum Container {
     List(Vec<Arc<Node>>),
-    Map { entries: Vec<Entry>, seen: Seen, key: Option<Key>, merges: Vec<(Span, Arc<Node>)> },
+    Map {
+        entries: Vec<Entry>,
+        seen: KeyIndex,
+        key: Option<PendingKey>,
+        merges: Vec<(Span, Arc<Node>)>,
+    },
 }
 
 /// A key that waits for its value; `None` is the merge key `<<`.
-struct Key {
+struct PendingKey {
     name: Option<Arc<str>>,
     at: Span,
 }
 
-struct Reader<'a, 'b> {
-    builder: &'a mut Builder<'b>,
-    open: Vec<Open>,
+struct YamlReader<'a, 'b> {
+    builder: &'a mut TreeBuilder<'b>,
+    open: Vec<OpenCollection>,
     anchors: HashMap<usize, (Arc<Node>, u64)>,
     total: u64,
     documents: Vec<Arc<Node>>,
 }
 
-impl Reader<'_, '_> {
-    fn event(&mut self, event: Event<'_>, mark: Mark) -> Outcome {
+impl YamlReader<'_, '_> {
+    fn event(&mut self, event: Event<'_>, mark: Mark) -> YamlResult {
         let range = mark.byte_range().unwrap_or(0..0);
         match event {
             Event::DocumentStart(..) => self.anchors.clear(),
@@ -128,7 +133,7 @@ impl Reader<'_, '_> {
             Event::MappingStart(_, anchor, _) => {
                 let map = Container::Map {
                     entries: Vec::new(),
-                    seen: Seen::default(),
+                    seen: KeyIndex::default(),
                     key: None,
                     merges: Vec::new(),
                 };
@@ -156,7 +161,7 @@ impl Reader<'_, '_> {
     }
 
     /// Counts values, so that neither a huge file nor a bomb of aliases can fill the memory.
-    fn count(&mut self, nodes: u64, range: &std::ops::Range<usize>) -> Outcome {
+    fn count(&mut self, nodes: u64, range: &std::ops::Range<usize>) -> YamlResult {
         self.total = self.total.saturating_add(nodes);
         if self.total <= MAX_NODES {
             return Ok(());
@@ -170,7 +175,7 @@ impl Reader<'_, '_> {
         ))
     }
 
-    fn open(&mut self, start: usize, anchor: usize, what: Container) -> Outcome {
+    fn open(&mut self, start: usize, anchor: usize, what: Container) -> YamlResult {
         self.count(1, &(start..start + 1))?;
         if self.open.len() >= MAX_DEPTH {
             let finding = Diagnostic::error(
@@ -188,15 +193,18 @@ impl Reader<'_, '_> {
                     .at(Some(self.builder.span(start, start + 1).place()), "here");
             return Err(Box::new(finding));
         }
-        self.open.push(Open { start, anchor, size: 1, what });
+        self.open.push(OpenCollection { start, anchor, size: 1, what });
         Ok(())
     }
 
     fn at_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { what: Container::Map { key: None, .. }, .. }))
+        matches!(
+            self.open.last(),
+            Some(OpenCollection { what: Container::Map { key: None, .. }, .. })
+        )
     }
 
-    fn close(&mut self, end: usize) -> Outcome {
+    fn close(&mut self, end: usize) -> YamlResult {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let data = match open.what {
             Container::List(items) => Data::List(items),
@@ -226,7 +234,7 @@ impl Reader<'_, '_> {
         tag: Option<&Tag>,
         anchor: usize,
         span: Span,
-    ) -> Outcome {
+    ) -> YamlResult {
         if self.at_key() {
             let merge = plain && text == "<<";
             self.key((!merge).then(|| text.into()), span);
@@ -244,13 +252,14 @@ impl Reader<'_, '_> {
     }
 
     fn key(&mut self, name: Option<Arc<str>>, at: Span) {
-        if let Some(Open { what: Container::Map { key, .. }, .. }) = self.open.last_mut() {
-            *key = Some(Key { name, at });
+        if let Some(OpenCollection { what: Container::Map { key, .. }, .. }) = self.open.last_mut()
+        {
+            *key = Some(PendingKey { name, at });
         }
     }
 
     /// Puts a finished value where it belongs.
-    fn value(&mut self, node: Arc<Node>, size: u64) -> Outcome {
+    fn value(&mut self, node: Arc<Node>, size: u64) -> YamlResult {
         let Some(open) = self.open.last_mut() else {
             self.documents.push(node);
             return Ok(());
@@ -259,16 +268,16 @@ impl Reader<'_, '_> {
         match &mut open.what {
             Container::List(items) => items.push(node),
             Container::Map { entries, seen, key, merges } => match key.take() {
-                Some(Key { name: Some(name), at }) => {
+                Some(PendingKey { name: Some(name), at }) => {
                     self.builder.push(entries, seen, Entry { key: name, at, value: node });
                 }
-                Some(Key { name: None, at }) => merges.push((at, node)),
+                Some(PendingKey { name: None, at }) => merges.push((at, node)),
                 // An alias as a key: its text, where it has one.
                 None => {
                     let name = node.text().map(|it| Arc::clone(&it.value));
                     let at = node.span.clone();
                     let Some(name) = name else { return Err(alias_key(&at)) };
-                    *key = Some(Key { name: Some(name), at });
+                    *key = Some(PendingKey { name: Some(name), at });
                 }
             },
         }
@@ -285,7 +294,7 @@ fn alias_key(at: &Span) -> Box<Diagnostic> {
 }
 
 /// `<<: *other` or `<<: [*a, *b]`: keys that are not there yet.
-fn merge(entries: &mut Vec<Entry>, seen: &mut Seen, at: &Span, node: &Arc<Node>) -> Outcome {
+fn merge(entries: &mut Vec<Entry>, seen: &mut KeyIndex, at: &Span, node: &Arc<Node>) -> YamlResult {
     let sources: Vec<&Arc<Node>> = match &node.data {
         Data::Map(_) => vec![node],
         Data::List(items) if items.iter().all(|it| matches!(it.data, Data::Map(_))) => {

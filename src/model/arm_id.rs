@@ -42,7 +42,7 @@ impl ArmId {
         let segments: Vec<&str> = id[1..].split('/').collect();
         let begins = |with: &[&str]| {
             segments.len() > with.len()
-                && with.iter().zip(&segments).all(|(want, it)| want.eq_ignore_ascii_case(it))
+                && with.iter().zip(&segments).all(|(want, text)| want.eq_ignore_ascii_case(text))
         };
         let group = ["providers", "Microsoft.Management", "managementGroups"];
         if !begins(&["subscriptions"]) && !begins(&group) {

@@ -129,9 +129,9 @@ impl Trust {
     }
 
     fn confirms(&self, url: &Url) -> bool {
-        self.0.iter().any(|it| {
-            url.host_str() == Some(&it.host)
-                && it.port.is_none_or(|port| url.port_or_known_default() == Some(port))
+        self.0.iter().any(|confirmed_host| {
+            url.host_str() == Some(&confirmed_host.host)
+                && confirmed_host.port.is_none_or(|port| url.port_or_known_default() == Some(port))
         })
     }
 }
@@ -222,8 +222,8 @@ fn is_plain(url: &Url) -> bool {
 fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(it) => IpAddr::from(*it).is_loopback(),
-        Host::Ipv6(it) => IpAddr::from(*it).is_loopback(),
+        Host::Ipv4(ipv4_addr) => IpAddr::from(*ipv4_addr).is_loopback(),
+        Host::Ipv6(ipv6_addr) => IpAddr::from(*ipv6_addr).is_loopback(),
     }
 }
 

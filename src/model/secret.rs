@@ -222,8 +222,9 @@ pub mod secrets_by_source {
         secrets: &BTreeMap<String, Secret>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let sources =
-            secrets.iter().map(|(key, it)| (key, (&it.source, it.encoding, &it.remembered)));
+        let sources = secrets
+            .iter()
+            .map(|(key, secret)| (key, (&secret.source, secret.encoding, &secret.remembered)));
         sources.collect::<BTreeMap<_, _>>().serialize(serializer)
     }
 

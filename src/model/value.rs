@@ -63,9 +63,9 @@ impl Value {
     pub fn to_stored(&self) -> Json {
         match self {
             Self::Null => Json::Null,
-            Self::Bool(it) => Json::Bool(*it),
-            Self::Number(it) => Json::Number(it.clone()),
-            Self::String(it) => Json::String(it.clone()),
+            Self::Bool(flag) => Json::Bool(*flag),
+            Self::Number(number) => Json::Number(number.clone()),
+            Self::String(text) => Json::String(text.clone()),
             Self::Array(items) => Json::Array(items.iter().map(Self::to_stored).collect()),
             Self::Object(map) => {
                 Json::Object(map.iter().map(|(k, v)| (k.clone(), v.to_stored())).collect())
@@ -180,9 +180,9 @@ impl From<Json> for Value {
     fn from(json: Json) -> Self {
         match json {
             Json::Null => Self::Null,
-            Json::Bool(it) => Self::Bool(it),
-            Json::Number(it) => Self::Number(it),
-            Json::String(it) => Self::String(it),
+            Json::Bool(flag) => Self::Bool(flag),
+            Json::Number(number) => Self::Number(number),
+            Json::String(text) => Self::String(text),
             Json::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
             Json::Object(map) => {
                 Self::Object(map.into_iter().map(|(k, v)| (k, Self::from(v))).collect())
@@ -204,20 +204,20 @@ impl From<String> for Value {
 }
 
 impl From<bool> for Value {
-    fn from(it: bool) -> Self {
-        Self::Bool(it)
+    fn from(flag: bool) -> Self {
+        Self::Bool(flag)
     }
 }
 
 impl From<Later> for Value {
-    fn from(it: Later) -> Self {
-        Self::Later(it)
+    fn from(later: Later) -> Self {
+        Self::Later(later)
     }
 }
 
 impl From<Secret> for Value {
-    fn from(it: Secret) -> Self {
-        Self::Secret(it)
+    fn from(secret: Secret) -> Self {
+        Self::Secret(secret)
     }
 }
 

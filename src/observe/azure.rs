@@ -32,7 +32,7 @@ const LISTED: &[&str] = &[
 
 /// Performs distinct reads of one cloud.
 pub(super) async fn reads(
-    reader: &arm::Reader,
+    reader: &arm::ArmReader,
     wanted: BTreeSet<Read>,
     breaker: &Breaker,
     parallelism: usize,
@@ -162,14 +162,14 @@ fn pick(wanted: Vec<Read>, items: Vec<Json>) -> impl Iterator<Item = (Read, Answ
 }
 
 impl Breaker {
-    async fn arm(&self, reader: &arm::Reader, read: &Read) -> Answer {
+    async fn arm(&self, reader: &arm::ArmReader, read: &Read) -> Answer {
         let service = (true, reader.cloud().resource_manager.to_string());
         self.guard(service, read_arm(reader, read)).await
     }
 }
 
 /// One read of Azure.
-pub(super) async fn read_arm(reader: &arm::Reader, read: &Read) -> Answer {
+pub(super) async fn read_arm(reader: &arm::ArmReader, read: &Read) -> Answer {
     match read {
         Read::Arm { id, api_version } => reader
             .get(id.as_str(), api_version)
@@ -212,9 +212,9 @@ mod tests {
         assert_eq!(paths((0..9).map(|it| cluster(0, it)).collect()), (vec![one], 0));
         let whole = format!("/subscriptions/s/{kind}");
         assert_eq!(paths((0..9).map(|it| cluster(it, it)).collect()), (vec![whole], 0));
-        let extension = |it: usize| {
+        let extension = |number: usize| {
             let id = format!(
-                "/subscriptions/s/resourceGroups/g/{kind}/c{it}/providers/Microsoft.KubernetesConfiguration/extensions/e"
+                "/subscriptions/s/resourceGroups/g/{kind}/c{number}/providers/Microsoft.KubernetesConfiguration/extensions/e"
             );
             read(&id)
         };

@@ -40,11 +40,11 @@ pub(super) async fn reads(
 }
 
 fn is_constraint(read: &Read) -> bool {
-    matches!(read, Read::Object(it) if it.kind == "SecurityContextConstraints")
+    matches!(read, Read::Object(object_ref) if object_ref.kind == "SecurityContextConstraints")
 }
 
 fn is_grant(read: &Read) -> bool {
-    matches!(read, Read::Objects(it) if it.api_version.starts_with("rbac.authorization.k8s.io/"))
+    matches!(read, Read::Objects(object_ref) if object_ref.api_version.starts_with("rbac.authorization.k8s.io/"))
 }
 
 async fn wave(

@@ -19,16 +19,16 @@ use crate::client::kubernetes;
 use crate::model::{Api, Json, Key, KindName};
 pub use crate::resource::ReadError;
 use crate::resource::graph::Desired;
-use crate::resource::rights::Access;
+use crate::resource::rights::ResourceAttributes;
 use crate::resource::{Live, Read, Snapshot};
 
 /// The reading clients of every scope.
 #[derive(Clone, Default)]
 pub struct Clients {
     /// Azure, by scope.
-    pub arm: BTreeMap<String, arm::Reader>,
+    pub arm: BTreeMap<String, arm::ArmReader>,
     /// Kubernetes, by cluster.
-    pub clusters: BTreeMap<String, kubernetes::Reader>,
+    pub clusters: BTreeMap<String, kubernetes::KubeReader>,
     /// Clusters that no client could be made for, with the reason.
     pub closed: BTreeMap<String, ReadError>,
     /// Who owes an answer.
@@ -58,7 +58,7 @@ impl Clients {
                     Err(read_error(what, &error))
                 }
             },
-            Read::Review(Access { namespace, group, resource, verb, name }) => {
+            Read::Review(ResourceAttributes { namespace, group, resource, verb, name }) => {
                 let client = self.cluster(scope)?;
                 let what = || format!("your rights in cluster `{scope}`");
                 let may = client.allowed(verb, group, resource, name, namespace.as_deref()).await;
@@ -83,7 +83,7 @@ impl Clients {
     ///
     /// # Errors
     /// When the scope is not one of the manifest's.
-    pub fn arm(&self, scope: &str) -> Result<&arm::Reader, ReadError> {
+    pub fn arm(&self, scope: &str) -> Result<&arm::ArmReader, ReadError> {
         self.arm.get(scope).ok_or_else(|| nowhere(scope, Api::Azure))
     }
 
@@ -91,7 +91,7 @@ impl Clients {
     ///
     /// # Errors
     /// When there is none, because access is azureOnly or no kubeconfig was found.
-    pub fn cluster(&self, scope: &str) -> Result<&kubernetes::Reader, ReadError> {
+    pub fn cluster(&self, scope: &str) -> Result<&kubernetes::KubeReader, ReadError> {
         self.clusters.get(scope).ok_or_else(|| {
             let why = self.closed.get(scope).cloned();
             why.unwrap_or_else(|| nowhere(scope, Api::Kubernetes))
@@ -143,10 +143,10 @@ struct Breaker {
 
 /// Who was asked and has not answered yet, for whoever waits.
 #[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<Mutex<Open>>);
+pub struct Asked(Arc<Mutex<OpenReads>>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenReads {
     waiting: BTreeMap<String, usize>,
     answers: usize,
 }
@@ -212,7 +212,7 @@ pub async fn reads(
     let parallelism = parallelism.max(1);
     let breaker = &Breaker { asked: clients.asked.clone(), ..Breaker::default() };
     let mut answers = Answers::default();
-    let mut clouds: Vec<(&arm::Reader, BTreeSet<Read>)> = Vec::new();
+    let mut clouds: Vec<(&arm::ArmReader, BTreeSet<Read>)> = Vec::new();
     let mut clusters: BTreeMap<String, Vec<Read>> = BTreeMap::new();
     for (scope, read) in wanted {
         if read.api() == Api::Kubernetes {

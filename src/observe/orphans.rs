@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Clients, ReadError, reads};
 use crate::model::{Api, Json};
 use crate::resource::graph::Desired;
-use crate::resource::orphans::{self, Answers};
+use crate::resource::orphans::{self, ListAnswers};
 use crate::resource::{Read, Snapshot};
 
 /// Adds orphans to what is desired and their live state to the snapshot. Returns why some places
@@ -17,7 +17,7 @@ pub async fn search(
     parallelism: usize,
 ) -> Vec<ReadError> {
     let mut failed = Vec::new();
-    let mut answers = Answers::new();
+    let mut answers = ListAnswers::new();
     let wanted = orphans::first_reads(desired, live);
     ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
     let wanted = orphans::more_reads(desired, live, &answers);
@@ -33,9 +33,9 @@ pub async fn search(
                 Ok(items) => {
                     let items = items.as_ref().and_then(Json::as_array).into_iter().flatten();
                     let text = |it: &Json, at: &str| it.pointer(at)?.as_str().map(str::to_owned);
-                    orphan.goes.extend(items.filter_map(|it| {
-                        let kind = text(it, "/kind")?.to_ascii_lowercase();
-                        Some(format!("{kind} {}", text(it, "/metadata/name")?))
+                    orphan.goes.extend(items.filter_map(|value| {
+                        let kind = text(value, "/kind")?.to_ascii_lowercase();
+                        Some(format!("{kind} {}", text(value, "/metadata/name")?))
                     }));
                 }
                 // What cannot be looked into may hold anything.
@@ -61,7 +61,7 @@ async fn ask(
     wanted: BTreeSet<(String, Read)>,
     clients: &Clients,
     parallelism: usize,
-    answers: &mut Answers,
+    answers: &mut ListAnswers,
     failed: &mut Vec<ReadError>,
 ) {
     // A cluster that cannot be reached has been told of already.

@@ -63,7 +63,7 @@ impl Clients {
     /// fleet asks once.
     fn asker(&self, scope: &str, source: &SecretSource) -> String {
         let own = self.arm.get(scope);
-        let shared = |it: &&arm::Reader| own.is_some_and(|own| own.is_same(it));
+        let shared = |it: &&arm::ArmReader| own.is_some_and(|own| own.is_same(it));
         let first = self.arm.iter().find(|it| shared(&it.1)).map(|it| it.0.as_str());
         let vault = matches!(source, SecretSource::KeyVault { .. });
         first.filter(|_| vault).unwrap_or(scope).to_owned()
@@ -135,7 +135,7 @@ impl Clients {
         }
     }
 
-    fn vault(&self, scope: &str, name: &str) -> Result<arm::Reader, ReadError> {
+    fn vault(&self, scope: &str, name: &str) -> Result<arm::ArmReader, ReadError> {
         let reader = self.arm(scope)?;
         reader.vault(name).ok_or_else(|| {
             let why = format!(
@@ -188,7 +188,8 @@ fn vault_error(what: String, vault: &str, error: &ApiError) -> ReadError {
     };
     // The rest of its text is about whoever asked.
     let told = error.message.lines().enumerate();
-    let told = told.filter(|(at, it)| *at == 0 || it.starts_with("Action:")).map(|it| it.1.trim());
+    let told =
+        told.filter(|(at, text)| *at == 0 || text.starts_with("Action:")).map(|it| it.1.trim());
     let message = match error.status {
         Some(status) => {
             let code = error.codes().last().unwrap_or_default();

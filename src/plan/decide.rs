@@ -227,9 +227,9 @@ impl Decision<'_> {
     fn fill(&self, value: &Value) -> Value {
         match value {
             Value::Later(later) => self.known(later).map_or_else(|| value.clone(), Value::from),
-            Value::Object(map) => {
-                Value::Object(map.iter().map(|(key, it)| (key.clone(), self.fill(it))).collect())
-            }
+            Value::Object(map) => Value::Object(
+                map.iter().map(|(key, value)| (key.clone(), self.fill(value))).collect(),
+            ),
             Value::Array(items) => Value::Array(items.iter().map(|it| self.fill(it)).collect()),
             Value::Null
             | Value::Bool(_)
@@ -392,7 +392,7 @@ fn overlay(want: &mut Value, live: Option<&Json>, at: &Pointer) {
     map.retain(|key, _| !below(key));
     let kept = live.and_then(Json::as_object).into_iter().flatten();
     map.extend(
-        kept.filter(|(key, _)| below(key)).map(|(key, it)| (key.clone(), it.clone().into())),
+        kept.filter(|(key, _)| below(key)).map(|(key, value)| (key.clone(), value.clone().into())),
     );
 }
 

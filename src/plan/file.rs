@@ -74,9 +74,9 @@ struct Remark {
 
 impl Remark {
     fn of(finding: &Diagnostic) -> Self {
-        let place = finding.labels.first().map(|it| {
-            let (line, column) = it.place.line_column();
-            format!(" ({}:{line}:{column})", it.place.source.path.display())
+        let place = finding.labels.first().map(|label| {
+            let (line, column) = label.place.line_column();
+            format!(" ({}:{line}:{column})", label.place.source.path.display())
         });
         Self {
             code: finding.code.to_owned(),
@@ -146,8 +146,8 @@ impl Saved {
 /// The addresses whose decision is no longer what was reviewed; empty when nothing is stale.
 #[must_use]
 pub fn stale(reviewed: &Plan, fresh: &Plan) -> Vec<Key> {
-    let decisions = |it: &Plan| -> std::collections::BTreeSet<(Key, String)> {
-        it.steps.iter().map(|it| (it.key.clone(), it.precondition.clone())).collect()
+    let decisions = |plan: &Plan| -> std::collections::BTreeSet<(Key, String)> {
+        plan.steps.iter().map(|it| (it.key.clone(), it.precondition.clone())).collect()
     };
     let (reviewed, fresh) = (decisions(reviewed), decisions(fresh));
     let mut stale: Vec<Key> =

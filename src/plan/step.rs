@@ -267,7 +267,7 @@ impl Plan {
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
         let own = self.steps.iter().map(|it| it.action.counts());
-        own.fold((0, 0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1, sum.2 + it.2))
+        own.fold((0, 0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1, sum.2 + pair.2))
     }
 
     /// Whether an error was found.
@@ -302,9 +302,9 @@ impl Plan {
             let disruptive = self
                 .changing()
                 .filter(|it| it.impact != Impact::Safe && it.action != Action::Create);
-            gates.extend(disruptive.map(|it| Gate {
-                key: it.key.clone(),
-                message: format!("{}; allow it with `--allow disruptive`", it.impact.describe()),
+            gates.extend(disruptive.map(|step| Gate {
+                key: step.key.clone(),
+                message: format!("{}; allow it with `--allow disruptive`", step.impact.describe()),
             }));
         }
         gates

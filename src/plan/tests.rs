@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::language::{Cluster, Declared, Manifest, Origin};
+use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
 use crate::model::{Json, Pointer};
 use crate::resource::{Impact, Live, Method, Request, Target};
 
@@ -20,8 +20,9 @@ fn desired(changes: Json) -> Desired {
         "computes": [{"name": "gpu", "workspace": {"name": "ws"}}],
     });
     json_patch::merge(&mut spec, &changes);
-    let spec: Cluster = serde_json::from_value(spec).unwrap();
-    let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::default() };
+    let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
+    let declared =
+        Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::default() };
     graph::build(&Manifest::from(vec![declared])).unwrap()
 }
 
@@ -398,9 +399,9 @@ fn what_never_worked_is_mended_without_leave_and_what_worked_is_not() {
 fn a_companion_that_somebody_else_made_is_used_and_left_alone() {
     let desired = everything();
     let mut live = settled(&desired);
-    let own = |it: &&Key| {
+    let own = |address: &&Key| {
         matches!(
-            it.kind,
+            address.kind,
             KindName::RelayNamespace
                 | KindName::ServiceBusNamespace
                 | KindName::LogAnalyticsWorkspace

@@ -34,13 +34,13 @@ fn places(document: &Json, at: &Pointer, whole: &[&str], found: &mut Vec<Pointer
     if !whole.contains(&at.to_string().as_str()) {
         found.push(at.clone());
     }
-    map.iter().for_each(|(key, it)| places(it, &at.join(key), whole, found));
+    map.iter().for_each(|(key, value)| places(value, &at.join(key), whole, found));
 }
 
 /// Leaves that a colleague could change to another value.
 fn texts(document: &Json, at: &Pointer, found: &mut Vec<Pointer>) {
     match document {
-        Json::Object(map) => map.iter().for_each(|(key, it)| texts(it, &at.join(key), found)),
+        Json::Object(map) => map.iter().for_each(|(key, value)| texts(value, &at.join(key), found)),
         Json::Null => {}
         _ => found.push(at.clone()),
     }

@@ -53,11 +53,11 @@ impl<'a> Unreadable<'a> {
 
     /// What was not planned; each finding says for how many resources it speaks.
     pub(super) fn finish(mut self) -> Vec<Unread> {
-        for it in &mut self.found {
-            let more = it.keys.len() - 1;
+        for unread in &mut self.found {
+            let more = unread.keys.len() - 1;
             if more > 0 {
                 let s = if more == 1 { "" } else { "s" };
-                let _ = write!(it.finding.message, " ({more} more resource{s} likewise)");
+                let _ = write!(unread.finding.message, " ({more} more resource{s} likewise)");
             }
         }
         self.found

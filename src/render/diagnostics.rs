@@ -26,7 +26,7 @@ pub fn report(findings: &[Diagnostic], color: bool, width: usize) -> String {
         .with_context_lines(1)
         .with_width(width.max(40));
     let findings: Vec<Diagnostic> = findings.iter().map(uncolored).collect();
-    let mut lines = Lines::default();
+    let mut lines = LineStarts::default();
     let mut out = String::new();
     for finding in in_order(&findings) {
         let shown = Shown::new(finding, &mut lines);
@@ -54,9 +54,9 @@ pub fn report(findings: &[Diagnostic], color: bool, width: usize) -> String {
 /// line unless `all` is asked for; `validate` shows it in full.
 #[must_use]
 pub fn beside(findings: &[Diagnostic], all: bool, style: &Style) -> String {
-    let repeats = |it: &&Diagnostic| {
-        it.severity != Severity::Error
-            && crate::catalog::explain(it.code).is_some_and(|it| it.manifest)
+    let repeats = |finding: &&Diagnostic| {
+        finding.severity != Severity::Error
+            && crate::catalog::explain(finding.code).is_some_and(|it| it.manifest)
     };
     let (advice, shown): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
         findings.iter().partition(|it| !all && repeats(it));
@@ -104,27 +104,27 @@ fn in_order(findings: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut files: HashMap<&std::path::Path, usize> = HashMap::new();
     let mut keyed: Vec<_> = findings
         .iter()
-        .map(|it| {
-            let key = it.labels.first().map(|label| {
+        .map(|finding| {
+            let key = finding.labels.first().map(|label| {
                 let next = files.len();
                 let file = *files.entry(&label.place.source.path).or_insert(next);
                 (file, label.place.span.start)
             });
-            (key, it)
+            (key, finding)
         })
         .collect();
     keyed.sort_by_key(|(key, _)| *key);
-    keyed.into_iter().map(|(_, it)| it).collect()
+    keyed.into_iter().map(|(_, finding)| finding).collect()
 }
 
 /// Where the lines of each source begin; found once, however many findings point into it.
 #[derive(Default)]
-struct Lines(HashMap<usize, Arc<Vec<usize>>>);
+struct LineStarts(HashMap<usize, Arc<Vec<usize>>>);
 
-impl Lines {
+impl LineStarts {
     fn of(&mut self, source: &Arc<Source>) -> Arc<Vec<usize>> {
         let starts = || {
-            let breaks = source.text.bytes().enumerate().filter(|(_, it)| *it == b'\n');
+            let breaks = source.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
             Arc::new(std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect())
         };
         Arc::clone(self.0.entry(Arc::as_ptr(source).addr()).or_insert_with(starts))
@@ -133,7 +133,7 @@ impl Lines {
 
 /// A source that finds the lines around a span without reading from its beginning.
 #[derive(Debug)]
-struct Text {
+struct SpanText {
     source: Arc<Source>,
     lines: Arc<Vec<usize>>,
     /// Where the text begins in its file: lines before it, and bytes before it in its first line.
@@ -143,9 +143,9 @@ struct Text {
 /// Lines around a place that have more bytes than this are no lines for people.
 const LONG_BYTES: usize = 4_000;
 
-impl Text {
+impl SpanText {
     /// The text with what a label points at; of long lines only what is around it.
-    fn around(label: &Label, lines: &mut Lines) -> (Self, Label) {
+    fn around(label: &Label, lines: &mut LineStarts) -> (Self, Label) {
         let source = Arc::clone(&label.place.source);
         let text = Self { lines: lines.of(&source), source, skipped: (0, 0) };
         if !text.is_long(label) {
@@ -181,7 +181,7 @@ impl Text {
     }
 }
 
-impl SourceCode for Text {
+impl SourceCode for SpanText {
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
@@ -215,7 +215,7 @@ impl SourceCode for Text {
 #[derive(Debug)]
 struct Shown<'a> {
     finding: &'a Diagnostic,
-    text: Option<Text>,
+    text: Option<SpanText>,
     labels: Vec<LabeledSpan>,
     /// What points into other files.
     elsewhere: Vec<Elsewhere>,
@@ -224,21 +224,21 @@ struct Shown<'a> {
 #[derive(Debug)]
 struct Elsewhere {
     message: String,
-    text: Text,
+    text: SpanText,
     label: LabeledSpan,
 }
 
 impl<'a> Shown<'a> {
-    fn new(finding: &'a Diagnostic, lines: &mut Lines) -> Self {
+    fn new(finding: &'a Diagnostic, lines: &mut LineStarts) -> Self {
         let Some(main) = finding.labels.first() else {
             return Self { finding, text: None, labels: Vec::new(), elsewhere: Vec::new() };
         };
-        let (text, first) = Text::around(main, lines);
+        let (text, first) = SpanText::around(main, lines);
         let mut labels = vec![labeled(&first, true)];
         let mut elsewhere = Vec::new();
         for label in &finding.labels[1..] {
             if label.place.source.path != main.place.source.path {
-                let (text, own) = Text::around(label, lines);
+                let (text, own) = SpanText::around(label, lines);
                 let (message, label) = (own.text.clone(), labeled(&own, true));
                 elsewhere.push(Elsewhere { message, text, label });
             } else if !text.is_long(label) && text.skipped == (0, 0) {

@@ -32,13 +32,13 @@ pub(super) fn settling(state: &str) -> String {
 
 /// One step as lines: headline, why, what it costs, and its fields.
 pub(super) fn step(step: &Step, style: &Style) -> Vec<String> {
-    Writer::new(step, style, None).step()
+    StepWriter::new(step, style, None).step()
 }
 
 /// The same for what stands for the step in several clusters. What each of them loses differs, and
 /// is left out.
 pub(super) fn common(step: &Step, own: &Own, style: &Style) -> Vec<String> {
-    Writer::new(step, style, Some(own)).step()
+    StepWriter::new(step, style, Some(own)).step()
 }
 
 /// A changed field, or what lies above changed fields.
@@ -72,7 +72,7 @@ impl<'a> Tree<'a> {
 }
 
 /// Writes one step.
-struct Writer<'a> {
+struct StepWriter<'a> {
     step: &'a Step,
     style: &'a Style,
     derived: BTreeMap<&'a Pointer, &'a str>,
@@ -81,7 +81,7 @@ struct Writer<'a> {
     lines: Vec<String>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> StepWriter<'a> {
     fn new(step: &'a Step, style: &'a Style, own: Option<&'a Own>) -> Self {
         let derived = step.derived.iter().map(|(path, why)| (path, why.as_str())).collect();
         Self { step, style, derived, own, lines: Vec::new() }

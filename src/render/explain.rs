@@ -163,8 +163,9 @@ fn component(text: &str, tokens: &BTreeSet<&str>) -> Option<Topic> {
             aks,
             setting: &|_| None,
         });
-        let of = |it: &catalog::Component| {
-            let rest = |token: &&str| token.strip_prefix(it.name.as_str()).map(str::to_owned);
+        let of = |component: &catalog::Component| {
+            let rest =
+                |token: &&str| token.strip_prefix(component.name.as_str()).map(str::to_owned);
             tokens.iter().filter_map(|token| rest(&token.rsplit('/').next().unwrap_or(token))).any(
                 |rest| {
                     rest.is_empty()
@@ -172,11 +173,11 @@ fn component(text: &str, tokens: &BTreeSet<&str>) -> Option<Topic> {
                 },
             )
         };
-        if let Some(it) = all.iter().filter(|it| of(it)).max_by_key(|it| it.name.len()) {
-            let same = which.get_or_insert((it.name.clone(), it.kind));
+        if let Some(component) = all.iter().filter(|it| of(it)).max_by_key(|it| it.name.len()) {
+            let same = which.get_or_insert((component.name.clone(), component.kind));
             let cluster = if aks { "AKS" } else { "Azure Arc" };
-            let line = format!("  {} on {cluster}: {}", profile.as_str(), it.reason);
-            if same.0 == it.name && !reasons.contains(&line) {
+            let line = format!("  {} on {cluster}: {}", profile.as_str(), component.reason);
+            if same.0 == component.name && !reasons.contains(&line) {
                 reasons.push(line);
             }
         }
@@ -228,25 +229,25 @@ pub fn page(text: &str, clusters: &[Declared]) -> Option<String> {
 fn lines(topic: &Topic, clusters: &[Declared]) -> Vec<String> {
     let mut found = Vec::new();
     for cluster in clusters {
-        let pointers = topic.about.iter().map(|it| match it.strip_prefix('/') {
-            Some(_) => Pointer::parse(it),
-            None => Pointer::parse("/extension/configurationSettings").join(it),
+        let pointers = topic.about.iter().map(|about| match about.strip_prefix('/') {
+            Some(_) => Pointer::parse(about),
+            None => Pointer::parse("/extension/configurationSettings").join(about),
         });
         let pointers: Vec<Pointer> = pointers.collect();
         let written: Vec<&Pointer> =
             pointers.iter().filter(|it| cluster.origin.is_written(it)).collect();
-        let site = |it: &Pointer| {
-            let place = cluster.origin.key(it)?;
+        let site = |path: &Pointer| {
+            let place = cluster.origin.key(path)?;
             let line = place.line_column().0;
             let text = place.source.text.lines().nth(line - 1).unwrap_or_default();
             Some((format!("{}:{line}", place.source.path.display()), text.trim().to_owned()))
         };
         if written.is_empty() {
             let own = pointers.first().and_then(|it| Some((it, site(it)?.0)));
-            found.extend(own.map(|(it, at)| {
+            found.extend(own.map(|(path, at)| {
                 format!(
                     "  {} is not written; it would stand at {at}",
-                    it.to_string().trim_start_matches('/').replace('/', ".")
+                    path.to_string().trim_start_matches('/').replace('/', ".")
                 )
             }));
         }
@@ -351,8 +352,12 @@ mod tests {
         for kind in KindName::ALL {
             assert_eq!(topics(kind.as_str()).first().map(|it| it.rank), Some(WHOLE), "{kind}");
         }
-        for it in catalog::codes() {
-            assert!(topics(&it.code).iter().any(|topic| topic.name == it.code), "{}", it.code);
+        for page in catalog::codes() {
+            assert!(
+                topics(&page.code).iter().any(|topic| topic.name == page.code),
+                "{}",
+                page.code
+            );
         }
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Fleet<'a> {
         let mut clusters: Vec<&str> = names.keys().copied().collect();
         clusters.sort_by_cached_key(|it| (natural(it), *it));
         let own = names.into_iter().map(|(scope, names)| (scope, Own::of(scope, names))).collect();
-        let places = clusters.iter().enumerate().map(|(at, it)| (*it, at)).collect();
+        let places = clusters.iter().enumerate().map(|(at, text)| (*text, at)).collect();
         (clusters.len() > 1).then_some(Self { clusters, places, own })
     }
 
@@ -154,10 +154,10 @@ impl<'a> Fleet<'a> {
     /// Findings that say the same.
     pub(super) fn findings(&self, findings: &[&'a Finding]) -> Vec<Group<'a, &'a Finding>> {
         let items = findings.iter().map(|it| (it.address.scope.as_str(), *it));
-        self.fold(items, |it, own| {
+        self.fold(items, |finding, own| {
             let Finding { code, status, address, path, title, message, help, evidence, sides, .. } =
-                own.finding(it);
-            let since = it.members.get("since");
+                own.finding(finding);
+            let since = finding.members.get("since");
             format!(
                 "{code}\n{status:?}\n{address}\n{path}\n{title}\n{message}\n{help:?}\n{evidence:?}\n{sides:?}\n{since:?}"
             )
@@ -176,9 +176,10 @@ impl<'a> Fleet<'a> {
             rows.entry(say(scope)).or_default().push(scope);
         }
         let mut rows: Vec<(String, Vec<&str>)> = rows.into_iter().collect();
-        rows.sort_by_key(|(_, it)| (std::cmp::Reverse(it.len()), natural(it[0])));
-        let row =
-            |(said, it): (String, Vec<&str>)| [count(it.len(), "cluster"), said, self.names(&it)];
+        rows.sort_by_key(|(_, text)| (std::cmp::Reverse(text.len()), natural(text[0])));
+        let row = |(said, text): (String, Vec<&str>)| {
+            [count(text.len(), "cluster"), said, self.names(&text)]
+        };
         rows.into_iter().map(row).collect()
     }
 
@@ -186,9 +187,9 @@ impl<'a> Fleet<'a> {
     pub(super) fn notes(&self, notes: &'a [String]) -> Vec<String> {
         let items = notes.iter().map(|it| (self.scope_of(it), it));
         let groups = self.fold(items, |it, own| own.worded(it));
-        let said = |it: Group<'_, &String>| match it.several() {
-            true => format!("{} ({})", it.own.worded(it.first), self.which(&it.clusters)),
-            false => it.first.clone(),
+        let said = |group: Group<'_, &String>| match group.several() {
+            true => format!("{} ({})", group.own.worded(group.first), self.which(&group.clusters)),
+            false => group.first.clone(),
         };
         groups.into_iter().map(said).collect()
     }
@@ -197,17 +198,22 @@ impl<'a> Fleet<'a> {
     /// once.
     pub(super) fn diagnostics(&self, findings: &'a [Diagnostic]) -> Vec<Diagnostic> {
         let items = findings.iter().map(|it| (self.scope_of(&it.message), it));
-        let same = |it: &&Diagnostic, own: &Own| {
-            let help = it.help.as_deref().map(|it| own.worded(it));
-            let at = it.labels.first().map(|it| (&it.place.source.path, &it.place.span));
-            format!("{} {:?} {} {help:?} {at:?}", it.code, it.severity, own.worded(&it.message))
+        let same = |finding: &&Diagnostic, own: &Own| {
+            let help = finding.help.as_deref().map(|it| own.worded(it));
+            let at = finding.labels.first().map(|it| (&it.place.source.path, &it.place.span));
+            format!(
+                "{} {:?} {} {help:?} {at:?}",
+                finding.code,
+                finding.severity,
+                own.worded(&finding.message)
+            )
         };
-        let said = |it: Group<'_, &Diagnostic>| {
-            let mut finding = it.first.clone();
-            if it.several() {
-                let which = self.which(&it.clusters);
-                finding.message = format!("{} ({which})", it.own.worded(&finding.message));
-                finding.help = finding.help.map(|help| it.own.worded(&help));
+        let said = |group: Group<'_, &Diagnostic>| {
+            let mut finding = group.first.clone();
+            if group.several() {
+                let which = self.which(&group.clusters);
+                finding.message = format!("{} ({which})", group.own.worded(&finding.message));
+                finding.help = finding.help.map(|help| group.own.worded(&help));
             }
             finding
         };

@@ -57,9 +57,9 @@ pub(super) fn missing(unread: &BTreeSet<Key>) -> Option<String> {
 /// How much changes in how many clusters, and in which.
 fn overview(plan: &Plan, fleet: &Fleet<'_>, style: &Style, lines: &mut Vec<String>) {
     let mut sums: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
-    for it in plan.changing() {
-        let sum = sums.entry(&it.key.scope).or_default();
-        let (add, change, destroy) = it.action.counts();
+    for step in plan.changing() {
+        let sum = sums.entry(&step.key.scope).or_default();
+        let (add, change, destroy) = step.action.counts();
         *sum = [sum[0] + add, sum[1] + change, sum[2] + destroy];
     }
     let unread: BTreeSet<&str> =
@@ -80,8 +80,8 @@ fn overview(plan: &Plan, fleet: &Fleet<'_>, style: &Style, lines: &mut Vec<Strin
 
 /// Every change; what is the same in several clusters once.
 fn changes(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Vec<String>) {
-    let mut one = |it: Vec<String>| {
-        lines.extend(it);
+    let mut one = |text: Vec<String>| {
+        lines.extend(text);
         lines.push(String::new());
     };
     let Some(fleet) = fleet else {
@@ -133,13 +133,13 @@ fn standing(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut V
     lines.extend(once(&settles).iter().flat_map(|it| style.hang("  . ", it)));
     lines.extend(once(&stays).iter().flat_map(|it| style.hang("    ", it)));
     for Rollout { stages, max_failures } in plan.rollouts.iter().filter(|_| !plan.is_empty()) {
-        let said = |it: &Stage| {
-            let wait = if it.wait > 0 {
-                format!(", wait {}", duration(Duration::from_secs(it.wait)))
+        let said = |stage: &Stage| {
+            let wait = if stage.wait > 0 {
+                format!(", wait {}", duration(Duration::from_secs(stage.wait)))
             } else {
                 String::new()
             };
-            format!("{} ({}{wait})", it.name, count(it.clusters.len(), "cluster"))
+            format!("{} ({}{wait})", stage.name, count(stage.clusters.len(), "cluster"))
         };
         let stages: Vec<String> = stages.iter().map(said).collect();
         let most = count(*max_failures, "failed cluster");

@@ -47,8 +47,8 @@ pub fn plan(plan: &Plan, timestamp: &str) -> Json {
 
 /// Every resource that is not planned because it could not be read, with the reason.
 pub(super) fn unread(plan: &Plan) -> Vec<Json> {
-    let each = |it: &crate::plan::Unread| -> Vec<Json> {
-        it.keys.iter().map(|key| json!({"address": key, "reason": it.reason})).collect()
+    let each = |unread: &crate::plan::Unread| -> Vec<Json> {
+        unread.keys.iter().map(|key| json!({"address": key, "reason": unread.reason})).collect()
     };
     plan.unread.iter().flat_map(each).collect()
 }
@@ -109,8 +109,8 @@ fn planned(step: &Step) -> Option<Json> {
 
 fn change(actions: &[&str], before: Option<&Value>, after: Option<&Value>) -> Json {
     let document = |it: Option<&Value>| it.map_or(Json::Null, values::shown);
-    let marks = |it: Option<&Value>, has: &dyn Fn(&Value) -> bool| {
-        it.map_or(Json::Bool(false), |it| values::marks(it, has))
+    let marks = |value: Option<&Value>, has: &dyn Fn(&Value) -> bool| {
+        value.map_or(Json::Bool(false), |it| values::marks(it, has))
     };
     json!({
         "actions": actions,
@@ -260,8 +260,8 @@ mod tests {
             (Json::Object(a), Json::Object(b)) => {
                 let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
                 for key in keys {
-                    let side = |it: &serde_json::Map<String, Json>| {
-                        it.get(key).cloned().unwrap_or_default()
+                    let side = |map: &serde_json::Map<String, Json>| {
+                        map.get(key).cloned().unwrap_or_default()
                     };
                     drop_equal(&side(a), &side(b), &at.join(key), found);
                 }

@@ -35,8 +35,8 @@ mod tests {
         let secret = plan.steps.iter().filter_map(|it| it.after.as_ref());
         let mut held = 0;
         for document in secret {
-            document.walk(&crate::model::Pointer::root(), &mut |_, it| {
-                held += usize::from(matches!(it, crate::model::Value::Secret(_)));
+            document.walk(&crate::model::Pointer::root(), &mut |_, value| {
+                held += usize::from(matches!(value, crate::model::Value::Secret(_)));
             });
         }
         assert_eq!(held, 2, "the sample holds secrets that could show");

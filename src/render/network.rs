@@ -48,7 +48,7 @@ impl Form {
 
 /// What came of trying a host.
 #[derive(Debug, Clone)]
-pub struct Tried {
+pub struct HostTried {
     /// The host.
     pub host: String,
     /// The port.
@@ -88,26 +88,35 @@ fn pretty(document: &Json) -> String {
     serde_json::to_string_pretty(document).unwrap_or_default()
 }
 
-fn cluster(it: &Needed) -> Json {
-    let endpoints: Vec<Json> = it
+fn cluster(needed: &Needed) -> Json {
+    let endpoints: Vec<Json> = needed
         .endpoints
         .iter()
         .map(|it| json!({"host": it.host, "port": it.port, "protocol": "tcp", "purpose": it.purpose, "without": it.denied}))
         .collect();
-    json!({"cluster": it.cluster, "basis": it.basis, "endpoints": endpoints})
+    json!({"cluster": needed.cluster, "basis": needed.basis, "endpoints": endpoints})
 }
 
 fn csv(all: &[Needed]) -> String {
-    let quoted = |it: &str| {
+    let quoted = |text: &str| {
         // A spreadsheet takes a field that begins like this for a formula.
-        let it =
-            if it.starts_with(['=', '+', '-', '@']) { format!("'{it}") } else { it.to_owned() };
-        if it.contains([',', '"']) { format!("\"{}\"", it.replace('"', "\"\"")) } else { it }
+        let text = if text.starts_with(['=', '+', '-', '@']) {
+            format!("'{text}")
+        } else {
+            text.to_owned()
+        };
+        if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
     };
     let mut lines = vec!["cluster,host,port,purpose,without".to_owned()];
     for Needed { cluster, endpoints, .. } in all {
-        lines.extend(endpoints.iter().map(|it| {
-            let parts = [cluster, &it.host, &it.port.to_string(), it.purpose, it.denied];
+        lines.extend(endpoints.iter().map(|endpoint| {
+            let parts = [
+                cluster,
+                &endpoint.host,
+                &endpoint.port.to_string(),
+                endpoint.purpose,
+                endpoint.denied,
+            ];
             parts.map(quoted).join(",")
         }));
     }
@@ -119,12 +128,15 @@ fn human(all: &[Needed], style: &Style) -> String {
     for Needed { cluster, basis, endpoints } in all {
         lines.push(style.ink(Ink::Strong, &format!("{cluster} ({basis}) has to reach:")));
         let mut groups: Vec<(&str, Vec<String>, &str)> = Vec::new();
-        for it in endpoints {
-            let host =
-                if it.port == 443 { it.host.clone() } else { format!("{}:{}", it.host, it.port) };
-            match groups.iter_mut().find(|group| group.0 == it.purpose) {
+        for endpoint in endpoints {
+            let host = if endpoint.port == 443 {
+                endpoint.host.clone()
+            } else {
+                format!("{}:{}", endpoint.host, endpoint.port)
+            };
+            match groups.iter_mut().find(|group| group.0 == endpoint.purpose) {
                 Some(group) => group.1.push(host),
-                None => groups.push((it.purpose, vec![host], it.denied)),
+                None => groups.push((endpoint.purpose, vec![host], endpoint.denied)),
             }
         }
         for (purpose, hosts, denied) in groups {
@@ -146,16 +158,16 @@ fn human(all: &[Needed], style: &Style) -> String {
 #[must_use]
 pub fn tried(
     all: &[Needed],
-    tried: &[Tried],
+    tried: &[HostTried],
     jobs: &[(String, Option<String>)],
     form: Form,
     style: &Style,
 ) -> String {
     if form == Form::Json {
-        let one = |it: &Tried| {
-            let failed = it.end.as_ref().err();
-            json!({"host": it.host, "port": it.port, "address": it.address, "proxy": it.proxy,
-                "status": it.end.as_ref().ok(), "failed_at": failed.map(|it| it.0), "message": failed.map(|it| &it.1)})
+        let one = |host_tried: &HostTried| {
+            let failed = host_tried.end.as_ref().err();
+            json!({"host": host_tried.host, "port": host_tried.port, "address": host_tried.address, "proxy": host_tried.proxy,
+                "status": host_tried.end.as_ref().ok(), "failed_at": failed.map(|it| it.0), "message": failed.map(|it| &it.1)})
         };
         let jobs: BTreeMap<&String, &Option<String>> =
             jobs.iter().map(|it| (&it.0, &it.1)).collect();
@@ -164,22 +176,24 @@ pub fn tried(
         );
     }
     let mut lines = Vec::new();
-    let (bad, fine): (Vec<&Tried>, Vec<&Tried>) = tried.iter().partition(|it| it.end.is_err());
+    let (bad, fine): (Vec<&HostTried>, Vec<&HostTried>) =
+        tried.iter().partition(|it| it.end.is_err());
     let purpose = |host: &str| {
         let found = all.iter().flat_map(|it| &it.endpoints).find(|it| it.host == host);
         found.map_or("", |it| it.purpose)
     };
-    for it in &bad {
-        let Err((hop, why)) = &it.end else { continue };
-        let through = match &it.proxy {
+    for host_tried in &bad {
+        let Err((hop, why)) = &host_tried.end else { continue };
+        let through = match &host_tried.proxy {
             Some(proxy) if *hop == "proxy" => format!(" {proxy}"),
             Some(proxy) => format!(" through proxy {proxy}"),
             None => String::new(),
         };
-        let at = it.address.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
-        let head = format!("{}:{}{at}: fails at {hop}{through}: {why}", it.host, it.port);
+        let at = host_tried.address.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+        let head =
+            format!("{}:{}{at}: fails at {hop}{through}: {why}", host_tried.host, host_tried.port);
         lines.extend(style.hang(&format!("{} ", style.ink(Ink::Bad, "✗")), &head));
-        lines.push(format!("    for {}", purpose(&it.host)));
+        lines.push(format!("    for {}", purpose(&host_tried.host)));
     }
     let hops: BTreeSet<&str> = bad.iter().filter_map(|it| Some(it.end.as_ref().err()?.0)).collect();
     lines.extend(hops.into_iter().flat_map(|it| style.hang("    help: ", help(it))));
@@ -316,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_first_failing_hop_is_named_with_what_to_do() {
-        let trial = |end| Tried {
+        let trial = |end| HostTried {
             host: "mcr.microsoft.com".into(),
             port: 443,
             address: None,

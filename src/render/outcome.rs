@@ -17,8 +17,8 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
         lines.extend(failure(error, style));
         lines.push(String::new());
     }
-    for it in outcome.unread.iter().filter(|it| it.finding.code == "read-failed") {
-        lines.extend(unread(it, style));
+    for missed in outcome.unread.iter().filter(|it| it.finding.code == "read-failed") {
+        lines.extend(unread(missed, style));
     }
     let running: Vec<String> =
         outcome.running.iter().map(|(key, state)| format!("{key} (state {state})")).collect();
@@ -116,17 +116,17 @@ pub(super) fn failure(error: &StepError, style: &Style) -> Vec<String> {
 
 /// Something that could not be read, and what was left undone for it: cause, line and fix, since the
 /// plan that said so may be screens away.
-fn unread(it: &Unread, style: &Style) -> Vec<String> {
-    let first = it.keys.first().map(ToString::to_string).unwrap_or_default();
-    let more = it.keys.len().saturating_sub(1);
+fn unread(unread: &Unread, style: &Style) -> Vec<String> {
+    let first = unread.keys.first().map(ToString::to_string).unwrap_or_default();
+    let more = unread.keys.len().saturating_sub(1);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let mut lines = vec![format!("{} {first}{more} not read", style.ink(Ink::Bad, "✗"))];
-    lines.extend(style.wrap("    ", &it.reason));
-    lines.extend(it.finding.labels.first().map(|it| {
-        let (line, _) = it.place.line_column();
-        format!("    at {}:{line}", it.place.source.path.display())
+    lines.extend(style.wrap("    ", &unread.reason));
+    lines.extend(unread.finding.labels.first().map(|label| {
+        let (line, _) = label.place.line_column();
+        format!("    at {}:{line}", label.place.source.path.display())
     }));
-    let help = it.finding.help.iter();
+    let help = unread.finding.help.iter();
     lines.extend(help.flat_map(|it| style.wrap("    ", &format!("help: {it}"))));
     lines.push(String::new());
     lines

@@ -110,8 +110,8 @@ impl Overall {
         }
         if deep < DEEPEST {
             let mut before = Range::default();
-            for it in needs {
-                let (least, longest) = self.until(it, known, deep + 1);
+            for address in needs {
+                let (least, longest) = self.until(address, known, deep + 1);
                 before = (before.0.max(least), before.1.max(longest));
             }
             own = (own.0 + before.0, own.1 + before.1);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::model::{ArmId, Json};
-use crate::resource::rights::{Access, Rights};
+use crate::resource::rights::{ResourceAttributes, Rights};
 
 /// Roles for machines: `azure` is a list of role definitions, `kubernetes` has the roles of each
 /// cluster, `keyVaults` the data actions at each vault. `title` names what they are for.
@@ -91,13 +91,13 @@ fn definitions(rights: &Rights, title: &str) -> Vec<Json> {
 }
 
 /// A ClusterRole, and for each namespace a Role, with the namespace where apply would make it.
-fn roles(all: &BTreeSet<Access>, title: &str) -> Vec<Json> {
+fn roles(all: &BTreeSet<ResourceAttributes>, title: &str) -> Vec<Json> {
     let name = title.replace([' ', '_'], "-").to_lowercase();
-    let mut places: BTreeMap<Option<&str>, Vec<&Access>> = BTreeMap::new();
+    let mut places: BTreeMap<Option<&str>, Vec<&ResourceAttributes>> = BTreeMap::new();
     for access in all {
         places.entry(access.namespace.as_deref()).or_default().push(access);
     }
-    let role = |(namespace, own): (Option<&str>, Vec<&Access>)| {
+    let role = |(namespace, own): (Option<&str>, Vec<&ResourceAttributes>)| {
         let mut metadata = json!({"name": name});
         if let Some(namespace) = namespace {
             metadata["namespace"] = namespace.into();
@@ -129,11 +129,14 @@ fn roles(all: &BTreeSet<Access>, title: &str) -> Vec<Json> {
 
 /// Rules with as few entries as there can be: objects with the same verbs share one, and so do
 /// resources.
-fn rules(all: &[&Access]) -> Vec<Json> {
+fn rules(all: &[&ResourceAttributes]) -> Vec<Json> {
     type Words<'a> = BTreeSet<&'a str>;
     let mut verbs: BTreeMap<(&str, &str, &str), Words<'_>> = BTreeMap::new();
-    for it in all {
-        verbs.entry((&it.group, &it.resource, &it.name)).or_default().insert(it.verb);
+    for attributes in all {
+        verbs
+            .entry((&attributes.group, &attributes.resource, &attributes.name))
+            .or_default()
+            .insert(attributes.verb);
     }
     let mut names: BTreeMap<(&str, &str, Words<'_>), Words<'_>> = BTreeMap::new();
     for ((group, resource, name), verbs) in verbs {

@@ -27,15 +27,15 @@ pub type Stamp = Box<dyn Fn() -> String + Send + Sync>;
 /// can share it.
 pub enum Reporter {
     /// One moving line a running step, for a terminal.
-    Live(Live),
+    Live(LiveReporter),
     /// A line an event, for logs.
     Plain(Plain),
     /// A JSON object an event, for machines.
-    Lines(Lines),
+    Lines(LinesReporter),
 }
 
 /// See [`Reporter::Live`].
-pub struct Live {
+pub struct LiveReporter {
     multi: MultiProgress,
     bars: Mutex<BTreeMap<Key, (Action, ProgressBar)>>,
     /// How far everything is, and the line that says so, below all others.
@@ -59,7 +59,7 @@ struct PlainState {
 }
 
 /// See [`Reporter::Lines`].
-pub struct Lines {
+pub struct LinesReporter {
     out: Mutex<Box<dyn Write + Send>>,
     stamp: Stamp,
 }
@@ -76,7 +76,7 @@ impl Reporter {
         let multi = MultiProgress::new();
         let whole = multi.add(line());
         let overall = Mutex::new((overall, whole));
-        Self::Live(Live { multi, bars: Mutex::default(), overall, style })
+        Self::Live(LiveReporter { multi, bars: Mutex::default(), overall, style })
     }
 
     /// Plain lines to `out`.
@@ -90,16 +90,18 @@ impl Reporter {
     /// JSON lines to `out`; `stamp` gives the time of each.
     #[must_use]
     pub fn lines(out: Box<dyn Write + Send>, stamp: Stamp) -> Self {
-        Self::Lines(Lines { out: Mutex::new(out), stamp })
+        Self::Lines(LinesReporter { out: Mutex::new(out), stamp })
     }
 
     /// Tells what happened. A watcher that went away does not stop the apply, so errors of writing
     /// are dropped.
     pub fn on(&self, event: &Event) {
         match self {
-            Self::Live(it) => it.on(event),
-            Self::Plain(it) => it.on(event),
-            Self::Lines(it) => it.write(&[stream::event(event, &(it.stamp)())]),
+            Self::Live(live_reporter) => live_reporter.on(event),
+            Self::Plain(plain) => plain.on(event),
+            Self::Lines(lines_reporter) => {
+                lines_reporter.write(&[stream::event(event, &(lines_reporter.stamp)())])
+            }
         }
     }
 
@@ -108,13 +110,15 @@ impl Reporter {
     pub fn finish(&self, outcome: &Outcome) {
         match self {
             Self::Plain(_) => {}
-            Self::Live(it) => {
-                for (_, bar) in std::mem::take(&mut *locked(&it.bars)).into_values() {
+            Self::Live(live_reporter) => {
+                for (_, bar) in std::mem::take(&mut *locked(&live_reporter.bars)).into_values() {
                     bar.finish_and_clear();
                 }
-                locked(&it.overall).1.finish_and_clear();
+                locked(&live_reporter.overall).1.finish_and_clear();
             }
-            Self::Lines(it) => it.write(&stream::summary(outcome, &(it.stamp)())),
+            Self::Lines(lines_reporter) => {
+                lines_reporter.write(&stream::summary(outcome, &(lines_reporter.stamp)()))
+            }
         }
     }
 }
@@ -160,7 +164,7 @@ fn fitting(
     format!("{address}{tail}{waits}")
 }
 
-impl Live {
+impl LiveReporter {
     fn on(&self, event: &Event) {
         match event {
             Event::Started { key, action } => {
@@ -207,7 +211,7 @@ impl Plain {
             }
             Event::Progress { key, state: now, waits_for, elapsed } => {
                 let now = &match waits_for {
-                    Some(it) => format!("{now}; waits for {it}"),
+                    Some(text) => format!("{now}; waits for {text}"),
                     None => now.clone(),
                 };
                 let start = || (Action::NoOp, String::new(), Duration::ZERO);
@@ -235,7 +239,7 @@ impl Plain {
     }
 }
 
-impl Lines {
+impl LinesReporter {
     fn write(&self, objects: &[Json]) {
         let lines: Vec<String> = objects.iter().map(ToString::to_string).collect();
         let mut out = locked(&self.out);

@@ -72,17 +72,17 @@ pub(super) fn shortened_pair<'a>(a: &'a str, b: &'a str) -> (Cow<'a, str>, Cow<'
     if same < LONG / 2 || a.len().max(b.len()) <= LONG {
         return (shortened(a), shortened(b));
     }
-    let tail = |it: &'a str| {
-        let (from, _) = it.char_indices().nth(same - 20).unwrap_or((it.len(), ' '));
-        format!("…{}", shortened(&it[from..])).into()
+    let tail = |text: &'a str| {
+        let (from, _) = text.char_indices().nth(same - 20).unwrap_or((text.len(), ' '));
+        format!("…{}", shortened(&text[from..])).into()
     };
     (tail(a), tail(b))
 }
 
 /// Whether a character does something to a terminal or cannot be seen (Unicode: Cc but line feed
 /// and tab, Cf, line and paragraph separators, fillers, variation selectors, non-characters).
-fn acts(it: char) -> bool {
-    matches!(it,
+fn acts(letter: char) -> bool {
+    matches!(letter,
         '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}'
         | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{8e2}'
         | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -94,9 +94,9 @@ fn acts(it: char) -> bool {
 }
 
 /// A character spelt out. The spelling is JSON's, so that a document stays what it was.
-fn spell(out: &mut String, it: char) {
+fn spell(out: &mut String, letter: char) {
     let mut units = [0; 2];
-    for unit in it.encode_utf16(&mut units) {
+    for unit in letter.encode_utf16(&mut units) {
         // Writing to a text cannot fail.
         let _ = write!(out, "\\u{unit:04x}");
     }
@@ -144,18 +144,18 @@ fn line(out: &mut String, line: &str, commands: Commands) {
 fn visible(out: &mut String, text: &str) {
     let seal = SEAL.as_str();
     let mut at = 0;
-    while let Some(it) = text[at..].chars().next() {
-        if it == '\u{10ffff}' && text[at..].starts_with(seal) {
+    while let Some(letter) = text[at..].chars().next() {
+        if letter == '\u{10ffff}' && text[at..].starts_with(seal) {
             out.push('\u{1b}');
             at += seal.len();
             continue;
         }
-        if acts(it) {
-            spell(out, it);
+        if acts(letter) {
+            spell(out, letter);
         } else {
-            out.push(it);
+            out.push(letter);
         }
-        at += it.len_utf8();
+        at += letter.len_utf8();
     }
 }
 

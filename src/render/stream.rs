@@ -99,8 +99,8 @@ pub fn event(event: &Event, timestamp: &str) -> Json {
         Event::Started { key, action } => (key, Some(*action), None),
         Event::Progress { key, state, waits_for, elapsed } => {
             whole["state"] = json!(state);
-            if let Some(it) = waits_for {
-                whole["waits_for"] = json!(it);
+            if let Some(text) = waits_for {
+                whole["waits_for"] = json!(text);
             }
             (key, None, Some(*elapsed))
         }
@@ -140,14 +140,15 @@ fn failure(error: &StepError) -> Json {
 
 /// The end of the stream: one line `change_summary` and one line `outputs`.
 #[must_use]
-pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
-    let (add, change, remove) = outcome::counts(it);
-    let level = if it.ending() == Ending::Complete { "info" } else { "error" };
-    let mut sum = line("change_summary", level, &outcome::verdict(it), timestamp);
+pub fn summary(outcome: &Outcome, timestamp: &str) -> [Json; 2] {
+    let (add, change, remove) = outcome::counts(outcome);
+    let level = if outcome.ending() == Ending::Complete { "info" } else { "error" };
+    let mut sum = line("change_summary", level, &outcome::verdict(outcome), timestamp);
     sum["changes"] = json!({
-        "add": add, "change": change, "import": 0, "remove": remove, "operation": it.mode,
+        "add": add, "change": change, "import": 0, "remove": remove, "operation": outcome.mode,
     });
-    let Outcome { failed, skipped, running, not_started, unread, interrupted, elapsed, .. } = it;
+    let Outcome { failed, skipped, running, not_started, unread, interrupted, elapsed, .. } =
+        outcome;
     let failed: Vec<Json> = failed
         .iter()
         .map(|(key, error)| json!({"address": key, "error": failure(error)}))
@@ -164,21 +165,21 @@ pub fn summary(it: &Outcome, timestamp: &str) -> [Json; 2] {
         "interrupted": interrupted,
         "elapsed_seconds": elapsed.as_secs(),
     });
-    if !it.stages.is_empty() {
-        let stages = it.stages.iter().map(|it| {
-            let failed = it.failed.iter().map(|(name, why)| json!({"cluster": name, "why": why}));
+    if !outcome.stages.is_empty() {
+        let stages = outcome.stages.iter().map(|stage_end| {
+            let failed = stage_end.failed.iter().map(|(name, why)| json!({"cluster": name, "why": why}));
             json!({
-                "name": it.name, "done": it.done, "failed": failed.collect::<Vec<_>>(),
-                "running": it.running, "not_done": it.waiting,
+                "name": stage_end.name, "done": stage_end.done, "failed": failed.collect::<Vec<_>>(),
+                "running": stage_end.running, "not_done": stage_end.waiting,
             })
         });
         sum["amlplan"]["stages"] = stages.collect();
     }
-    let message = format!("Outputs: {}", it.outputs.len());
+    let message = format!("Outputs: {}", outcome.outputs.len());
     let mut outputs = line("outputs", "info", &message, timestamp);
-    let named = it.outputs.iter().map(|it| {
-        let value = json!({"sensitive": false, "type": "string", "value": it.value});
-        (format!("{}:{}", it.key, it.label.replace(' ', "_")), value)
+    let named = outcome.outputs.iter().map(|output| {
+        let value = json!({"sensitive": false, "type": "string", "value": output.value});
+        (format!("{}:{}", output.key, output.label.replace(' ', "_")), value)
     });
     outputs["outputs"] = named.collect();
     [sum, outputs]

@@ -85,8 +85,8 @@ impl Style {
 }
 
 /// A duration as people say it: `45s`, `2m10s`, `1h2m3s`.
-pub(super) fn duration(it: Duration) -> String {
-    let all = it.as_secs();
+pub(super) fn duration(duration: Duration) -> String {
+    let all = duration.as_secs();
     let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
     match (hours, minutes) {
         (0, 0) => format!("{seconds}s"),

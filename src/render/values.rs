@@ -206,9 +206,9 @@ pub(super) fn inline_pair(before: &Value, after: &Value) -> (String, String) {
 pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
-        Value::Bool(it) => it.to_string(),
-        Value::Number(it) => it.to_string(),
-        Value::String(it) => quoted(&safe::shortened(it)),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(&safe::shortened(text)),
         Value::Secret(_) => SENSITIVE.to_owned(),
         Value::Later(later) if later.call.is_some() => {
             format!("{SENSITIVE} (known after {})", later.from)

@@ -15,17 +15,17 @@ pub fn human(world: &Json) -> String {
     }
     for (cluster, objects) in world["kubernetes"].as_object().into_iter().flatten() {
         lines.push(format!("\nKubernetes of {cluster}"));
-        let text = |it: &Json, pointer: &str| {
-            it.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
+        let text = |value: &Json, pointer: &str| {
+            value.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned()
         };
         let mut named: Vec<String> = objects
             .as_array()
             .into_iter()
             .flatten()
-            .map(|it| {
-                let namespace = text(it, "/metadata/namespace");
+            .map(|value| {
+                let namespace = text(value, "/metadata/namespace");
                 let slash = if namespace.is_empty() { "" } else { "/" };
-                let (kind, name) = (text(it, "/kind"), text(it, "/metadata/name"));
+                let (kind, name) = (text(value, "/kind"), text(value, "/metadata/name"));
                 format!("  {kind} {namespace}{slash}{name}")
             })
             .collect();

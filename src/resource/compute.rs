@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::about::below;
-use super::graph::Builder;
+use super::graph::GraphBuilder;
 use super::part::word;
 use super::{
     About, Change, Document, Family, FieldChange, Impact, Kind, Live, Named, Read, Readiness,
@@ -26,8 +26,8 @@ pub(super) const ABOUT: About = About {
     part: "computes",
     wire: |rest| match rest {
         ["identity", rest @ ..] => below(&["identity"], rest),
-        [it @ ("namespace" | "defaultInstanceType"), rest @ ..] => {
-            below(&["properties", "properties", it], rest)
+        [text @ ("namespace" | "defaultInstanceType"), rest @ ..] => {
+            below(&["properties", "properties", text], rest)
         }
         ["description", rest @ ..] => below(&["properties", "description"], rest),
         ["tags", rest @ ..] => below(&["tags"], rest),
@@ -101,10 +101,10 @@ impl Compute {
 }
 
 /// The part of the manifest.
-pub(super) struct Part;
+pub(super) struct Computes;
 
-impl super::part::Part for Part {
-    fn declare(&self, builder: &mut Builder<'_>) {
+impl super::part::Part for Computes {
+    fn declare(&self, builder: &mut GraphBuilder<'_>) {
         let spec = builder.spec;
         for (index, compute) in spec.computes.iter().enumerate() {
             let at = format!("/computes/{index}");
@@ -146,7 +146,10 @@ impl super::part::Part for Part {
 }
 
 /// How the commands of `az ml` are told the workspace of a compute.
-pub fn workspace_options(cluster: &language::Cluster, compute: &language::Compute) -> Vec<String> {
+pub fn workspace_options(
+    cluster: &language::ClusterSpec,
+    compute: &language::ComputeSpec,
+) -> Vec<String> {
     let workspace = &compute.workspace;
     let group = workspace.resource_group.as_ref().unwrap_or(&cluster.azure.resource_group);
     let mut options = vec![

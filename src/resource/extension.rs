@@ -270,7 +270,7 @@ impl Extension {
             && let Some(Value::Object(properties)) = map.get_mut("properties")
             && let Some(Value::Object(settings)) = properties.get_mut("configurationSettings")
         {
-            settings.extend(fingerprints.into_iter().map(|(key, it)| (key, it.into())));
+            settings.extend(fingerprints.into_iter().map(|(key, text)| (key, text.into())));
         }
         body
     }

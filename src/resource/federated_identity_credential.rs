@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::graph::{Builder, ClusterAccess, Desired};
+use super::graph::{ClusterAccess, Desired, GraphBuilder};
 use super::orphans::{Search, text};
 use super::part::{Around, AzForm, Lists, Options, word};
 use super::update::{self, Takes};
@@ -14,7 +14,7 @@ use super::{
     Snapshot, Target,
 };
 use crate::catalog::ArmType;
-use crate::language::{self, Cloud, CloudName, ClusterType, DriftClass, ServiceAccount};
+use crate::language::{self, CloudName, CloudSpec, ClusterType, DriftClass, ServiceAccount};
 use crate::model::{ArmId, Json, Key, KindName, Later, Pointer, Value};
 
 pub(super) const ABOUT: About = About {
@@ -65,11 +65,13 @@ fn issuer_of(cluster: &Json) -> Option<&str> {
 }
 
 /// What tokens are for where the manifest does not say (Entra docs: workload identity federation).
-fn audience(cloud: &Cloud) -> &'static str {
+fn audience(cloud: &CloudSpec) -> &'static str {
     match cloud {
-        Cloud::Named(CloudName::AzureUSGovernment) => "api://AzureADTokenExchangeUSGov",
-        Cloud::Named(CloudName::AzureChinaCloud) => "api://AzureADTokenExchangeChina",
-        Cloud::Named(CloudName::AzureCloud) | Cloud::Custom(_) => "api://AzureADTokenExchange",
+        CloudSpec::Named(CloudName::AzureUSGovernment) => "api://AzureADTokenExchangeUSGov",
+        CloudSpec::Named(CloudName::AzureChinaCloud) => "api://AzureADTokenExchangeChina",
+        CloudSpec::Named(CloudName::AzureCloud) | CloudSpec::Custom(_) => {
+            "api://AzureADTokenExchange"
+        }
     }
 }
 
@@ -91,7 +93,9 @@ fn list(identity: &ArmId) -> Read {
 /// The identities whose credentials a cluster of the graph declares, each once.
 fn identities<'a>(desired: &'a Desired, scope: &'a str) -> Vec<&'a ArmId> {
     let own = desired.nodes.values().filter_map(|it| match &it.resource {
-        Resource::FederatedIdentityCredential(it) if it.key.scope == scope => Some(&it.identity),
+        Resource::FederatedIdentityCredential(credential) if credential.key.scope == scope => {
+            Some(&credential.identity)
+        }
         _ => None,
     });
     let mut own: Vec<&ArmId> = own.collect();
@@ -101,28 +105,28 @@ fn identities<'a>(desired: &'a Desired, scope: &'a str) -> Vec<&'a ArmId> {
 }
 
 /// The part of the manifest.
-pub(super) struct Part;
+pub(super) struct FederatedIdentityCredentials;
 
-impl super::part::Part for Part {
-    fn declare(&self, builder: &mut Builder<'_>) {
+impl super::part::Part for FederatedIdentityCredentials {
+    fn declare(&self, builder: &mut GraphBuilder<'_>) {
         let spec = builder.spec;
         let cluster = builder.key(KindName::Cluster, builder.cluster_id.name());
-        for (index, it) in spec.federated_identity_credentials.iter().enumerate() {
+        for (index, one) in spec.federated_identity_credentials.iter().enumerate() {
             let at = format!("/federatedIdentityCredentials/{index}");
             let place = format!("{at}/identity");
-            let Some(identity) = builder.arm_id(&it.identity, &place) else { continue };
+            let Some(identity) = builder.arm_id(&one.identity, &place) else { continue };
             let owner = builder.read_only(KindName::ManagedIdentity, identity.clone(), &place);
-            let audiences = match &it.audiences[..] {
+            let audiences = match &one.audiences[..] {
                 [] => vec![audience(&spec.azure.cloud).to_owned()],
                 own => own.to_vec(),
             };
             let resource = FederatedIdentityCredential {
-                key: builder.key(KindName::FederatedIdentityCredential, &it.name),
+                key: builder.key(KindName::FederatedIdentityCredential, &one.name),
                 identity,
-                name: it.name.clone(),
+                name: one.name.clone(),
                 cluster: cluster.clone(),
-                issuer: it.issuer.clone(),
-                subject: subject(&it.service_account),
+                issuer: one.issuer.clone(),
+                subject: subject(&one.service_account),
                 audiences,
             };
             builder.add(resource, &[cluster.clone(), owner], &at);
@@ -152,37 +156,39 @@ impl super::part::Part for Part {
     }
 
     fn live(&self, around: &Around<'_>) -> Vec<Read> {
-        let identities = around.computes.iter().filter_map(|(_, it)| {
-            it.pointer("/identity/userAssignedIdentities").and_then(Json::as_object)
+        let identities = around.computes.iter().filter_map(|(_, value)| {
+            value.pointer("/identity/userAssignedIdentities").and_then(Json::as_object)
         });
         let ids = identities.flat_map(|it| it.keys()).filter_map(|it| ArmId::parse(it).ok());
         ids.map(|it| list(&it)).collect()
     }
 
     /// Those that trust the cluster's issuer.
-    fn take(&self, around: &Around<'_>, lists: &Lists, cluster: &mut language::Cluster) {
+    fn take(&self, around: &Around<'_>, lists: &Lists, cluster: &mut language::ClusterSpec) {
         let Some(issuer) = issuer_of(around.cluster) else { return };
         let mut asked = self.live(around);
         asked.sort();
         asked.dedup();
-        for it in asked.iter().filter_map(|it| lists.get(it)).flatten() {
-            let id = ArmId::parse(text(it, "/id")).ok();
-            let account = account(text(it, "/properties/subject"));
+        for value in asked.iter().filter_map(|it| lists.get(it)).flatten() {
+            let id = ArmId::parse(text(value, "/id")).ok();
+            let account = account(text(value, "/properties/subject"));
             let (Some(id), Some(service_account)) = (id, account) else { continue };
-            if text(it, "/properties/issuer") != issuer {
+            if text(value, "/properties/issuer") != issuer {
                 continue;
             }
-            let audiences = it.pointer("/properties/audiences").and_then(Json::as_array);
+            let audiences = value.pointer("/properties/audiences").and_then(Json::as_array);
             let audiences = audiences.into_iter().flatten();
             let audiences: Vec<String> =
                 audiences.filter_map(|it| it.as_str().map(str::to_owned)).collect();
-            cluster.federated_identity_credentials.push(language::FederatedIdentityCredential {
-                name: id.name().to_owned(),
-                identity: id.up_to("userAssignedIdentities").to_string(),
-                service_account,
-                issuer: None,
-                audiences: unlike_default(audiences, &cluster.azure.cloud),
-            });
+            cluster.federated_identity_credentials.push(
+                language::FederatedIdentityCredentialSpec {
+                    name: id.name().to_owned(),
+                    identity: id.up_to("userAssignedIdentities").to_string(),
+                    service_account,
+                    issuer: None,
+                    audiences: unlike_default(audiences, &cluster.azure.cloud),
+                },
+            );
         }
     }
 
@@ -235,21 +241,21 @@ fn undeclared<'a>(search: &'a Search<'_>) -> Vec<(ArmId, &'a Json)> {
     };
     let mut found = Vec::new();
     for identity in identities(search.desired, search.scope) {
-        for it in search.list(&list(identity)) {
-            if text(it, "/properties/issuer") == issuer {
-                found.extend(search.undeclared(it).map(|id| (id, it)));
+        for value in search.list(&list(identity)) {
+            if text(value, "/properties/issuer") == issuer {
+                found.extend(search.undeclared(value).map(|id| (id, value)));
             }
         }
     }
     found
 }
 
-fn unlike_default(audiences: Vec<String>, cloud: &Cloud) -> Vec<String> {
+fn unlike_default(audiences: Vec<String>, cloud: &CloudSpec) -> Vec<String> {
     if audiences == [audience(cloud)] { Vec::new() } else { audiences }
 }
 
 /// What the options of a command declare; nothing for subjects outside of Kubernetes.
-fn declared(options: &Options, cluster: &mut language::Cluster) {
+fn declared(options: &Options, cluster: &mut language::ClusterSpec) {
     let value = |name: &str| options.get(name).cloned();
     let Some(service_account) = value("--subject").as_deref().and_then(account) else { return };
     let azure = &cluster.azure;
@@ -258,7 +264,7 @@ fn declared(options: &Options, cluster: &mut language::Cluster) {
     let owner = value("--identity-name").unwrap_or_default();
     let identity = ArmId::resource(&subscription, &group, ArmType::IDENTITIES.name, &owner);
     let audiences = value("--audiences").into_iter().collect();
-    let it = language::FederatedIdentityCredential {
+    let spec = language::FederatedIdentityCredentialSpec {
         name: value("--name").unwrap_or_default(),
         identity: identity.to_string(),
         service_account,
@@ -266,13 +272,16 @@ fn declared(options: &Options, cluster: &mut language::Cluster) {
         issuer: value("--issuer").filter(|it| it.starts_with("https://")),
         audiences: unlike_default(audiences, &azure.cloud),
     };
-    cluster.federated_identity_credentials.retain(|known| known.name != it.name);
-    cluster.federated_identity_credentials.push(it);
+    cluster.federated_identity_credentials.retain(|known| known.name != spec.name);
+    cluster.federated_identity_credentials.push(spec);
 }
 
 /// The options of `az identity federated-credential create`.
-fn options(cluster: &language::Cluster, it: &language::FederatedIdentityCredential) -> Vec<String> {
-    let issuer = it.issuer.as_deref().map_or_else(
+fn options(
+    cluster: &language::ClusterSpec,
+    spec: &language::FederatedIdentityCredentialSpec,
+) -> Vec<String> {
+    let issuer = spec.issuer.as_deref().map_or_else(
         || {
             let show = match cluster.cluster.kind {
                 ClusterType::ManagedClusters => "aks",
@@ -287,10 +296,10 @@ fn options(cluster: &language::Cluster, it: &language::FederatedIdentityCredenti
         },
         word,
     );
-    let identity = ArmId::parse(&it.identity).ok();
+    let identity = ArmId::parse(&spec.identity).ok();
     let part = |of: fn(&ArmId) -> &str| word(identity.as_ref().map(of).unwrap_or_default());
     let mut options = vec![
-        format!("--name {}", word(&it.name)),
+        format!("--name {}", word(&spec.name)),
         format!("--identity-name {}", part(ArmId::name)),
         format!("--resource-group {}", part(|it| it.resource_group().unwrap_or_default())),
     ];
@@ -299,9 +308,9 @@ fn options(cluster: &language::Cluster, it: &language::FederatedIdentityCredenti
         options.push(format!("--subscription {}", word(subscription)));
     }
     options.push(format!("--issuer {issuer}"));
-    options.push(format!("--subject {}", word(&subject(&it.service_account))));
+    options.push(format!("--subject {}", word(&subject(&spec.service_account))));
     let default = [audience(&cluster.azure.cloud).to_owned()];
-    let audiences = if it.audiences.is_empty() { &default[..] } else { &it.audiences[..] };
+    let audiences = if spec.audiences.is_empty() { &default[..] } else { &spec.audiences[..] };
     let audiences: Vec<String> = audiences.iter().map(|it| word(it)).collect();
     options.push(format!("--audiences {}", audiences.join(" ")));
     options
@@ -374,7 +383,7 @@ impl Kind for FederatedIdentityCredential {
     fn declared_at(&self, wire: &Pointer) -> Option<Pointer> {
         let own = match wire.tokens().get(1)?.as_str() {
             "subject" => "serviceAccount",
-            it @ ("issuer" | "audiences") => it,
+            text @ ("issuer" | "audiences") => text,
             _ => return None,
         };
         Some(Pointer::root().join(own))

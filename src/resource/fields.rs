@@ -130,7 +130,9 @@ fn compare_maps(
         let map = live_map?;
         map.get(key).or_else(|| {
             let ids = key.starts_with("/subscriptions/");
-            ids.then(|| map.iter().find(|(it, _)| it.eq_ignore_ascii_case(key)).map(|(_, v)| v))?
+            ids.then(|| {
+                map.iter().find(|(text, _)| text.eq_ignore_ascii_case(key)).map(|(_, v)| v)
+            })?
         })
     };
     for (key, value) in want {
@@ -179,8 +181,8 @@ fn equal(want: &Json, live: &Json, same: Option<Same>) -> bool {
             }
         }
         Some(Same::Set) => {
-            let set = |it: &Json| -> BTreeSet<String> {
-                it.as_array().into_iter().flatten().map(|it| it.to_string()).collect()
+            let set = |value: &Json| -> BTreeSet<String> {
+                value.as_array().into_iter().flatten().map(|it| it.to_string()).collect()
             };
             set(want) == set(live)
         }
@@ -268,7 +270,7 @@ mod tests {
 
     fn leaves(at: &Pointer, document: &Json, found: &mut Vec<Pointer>) {
         match document.as_object() {
-            Some(map) => map.iter().for_each(|(key, it)| leaves(&at.join(key), it, found)),
+            Some(map) => map.iter().for_each(|(key, value)| leaves(&at.join(key), value, found)),
             None => found.push(at.clone()),
         }
     }

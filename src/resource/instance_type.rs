@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::about::below;
-use super::graph::{Builder, ClusterAccess, Desired};
+use super::graph::{ClusterAccess, Desired, GraphBuilder};
 use super::orphans::{Search, text};
 use super::part::{Around, Lists};
 use super::{
@@ -55,23 +55,23 @@ impl InstanceType {
 }
 
 /// The part of the manifest.
-pub(super) struct Part;
+pub(super) struct InstanceTypes;
 
-impl super::part::Part for Part {
-    fn declare(&self, builder: &mut Builder<'_>) {
+impl super::part::Part for InstanceTypes {
+    fn declare(&self, builder: &mut GraphBuilder<'_>) {
         if !builder.kubernetes() {
             return;
         }
         let needs: Vec<Key> = builder.extension.clone().into_iter().collect();
-        for (index, it) in builder.spec.instance_types.iter().enumerate() {
+        for (index, instance_type) in builder.spec.instance_types.iter().enumerate() {
             let wire = |map: &BTreeMap<String, Quantity>| {
-                map.iter().map(|(key, it)| (key.clone(), it.wire())).collect()
+                map.iter().map(|(key, quantity)| (key.clone(), quantity.wire())).collect()
             };
             let resource = InstanceType {
-                key: builder.key(KindName::InstanceType, &it.name),
-                node_selector: it.node_selector.clone(),
-                requests: wire(&it.resources.requests),
-                limits: wire(&it.resources.limits),
+                key: builder.key(KindName::InstanceType, &instance_type.name),
+                node_selector: instance_type.node_selector.clone(),
+                requests: wire(&instance_type.resources.requests),
+                limits: wire(&instance_type.resources.limits),
             };
             let key = builder.add(resource, &needs, &format!("/instanceTypes/{index}"));
             builder.before.push(key);
@@ -82,7 +82,7 @@ impl super::part::Part for Part {
         vec![InstanceType::all()]
     }
 
-    fn take(&self, _: &Around<'_>, lists: &Lists, cluster: &mut language::Cluster) {
+    fn take(&self, _: &Around<'_>, lists: &Lists, cluster: &mut language::ClusterSpec) {
         let found = lists.get(&InstanceType::all()).into_iter().flatten();
         cluster.instance_types = found.filter_map(declared).collect();
     }
@@ -108,7 +108,7 @@ impl super::part::Part for Part {
 }
 
 /// `None` for the one that the extension brings, unless amlplan has written it too.
-fn declared(live: &Json) -> Option<language::InstanceType> {
+fn declared(live: &Json) -> Option<language::InstanceTypeSpec> {
     let name = Some(text(live, "/metadata/name")).filter(|it| !it.is_empty())?.to_owned();
     let managers = live.pointer("/metadata/managedFields").and_then(Json::as_array);
     let ours = managers
@@ -126,7 +126,7 @@ fn declared(live: &Json) -> Option<language::InstanceType> {
         });
         found.collect()
     };
-    Some(language::InstanceType {
+    Some(language::InstanceTypeSpec {
         name,
         node_selector: map("/spec/nodeSelector")
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rights::Access;
+use super::rights::ResourceAttributes;
 use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
 
 /// One read; which cluster or cloud it goes to follows from the resource's scope.
@@ -29,7 +29,7 @@ pub enum Read {
     /// A collection in the cluster; its name is empty.
     Objects(ObjectRef),
     /// Whether the caller may do something in the cluster: `true` or `false`.
-    Review(Access),
+    Review(ResourceAttributes),
 }
 
 impl Read {

@@ -321,10 +321,10 @@ resources! {
 
 /// What parts of the manifest mean beside their resources, in the order in which they are made.
 pub const PARTS: &[&dyn part::Part] = &[
-    &instance_type::Part,
-    &compute::Part,
-    &role_assignment::Part,
-    &federated_identity_credential::Part,
+    &instance_type::InstanceTypes,
+    &compute::Computes,
+    &role_assignment::RoleAssignments,
+    &federated_identity_credential::FederatedIdentityCredentials,
 ];
 
 impl Resource {
@@ -342,13 +342,14 @@ pub fn provisioning_readiness(live: &Live) -> Readiness {
     let state = document.pointer("/properties/provisioningState").and_then(|it| it.as_str());
     match state {
         None => Readiness::Ready,
-        Some(it) if it.eq_ignore_ascii_case("Succeeded") => Readiness::Ready,
-        Some(it)
-            if ["failed", "canceled", "cancelled"].contains(&it.to_ascii_lowercase().as_str()) =>
+        Some(text) if text.eq_ignore_ascii_case("Succeeded") => Readiness::Ready,
+        Some(text)
+            if ["failed", "canceled", "cancelled"]
+                .contains(&text.to_ascii_lowercase().as_str()) =>
         {
-            Readiness::Failed { state: it.to_owned(), message: failure_message(document) }
+            Readiness::Failed { state: text.to_owned(), message: failure_message(document) }
         }
-        Some(it) => Readiness::Waiting(it.to_owned()),
+        Some(text) => Readiness::Waiting(text.to_owned()),
     }
 }
 

@@ -90,7 +90,7 @@ impl Kind for Namespace {
         let (label, value) = MANAGED_BY;
         let labels = live.document().and_then(|it| it.pointer("/metadata/labels"));
         match labels.and_then(|it| it.get(label)).and_then(Json::as_str) {
-            Some(it) if it == value => Ok(()),
+            Some(text) if text == value => Ok(()),
             _ => Err(format!("amlplan did not make it (no label {label}={value})")),
         }
     }

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::graph::{ClusterAccess, Desired, Node, Orphan};
+use super::graph::{ClusterAccess, Desired, Orphan, ResourceNode};
 use super::mark::{Mark, MarkAt};
 use super::{Companion, Compute, Extension, PARTS, Read, Resource, Snapshot, Target, about};
 use crate::catalog::ArmType;
 use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
 
 /// Answers of lists, by read and scope; one that failed is not here.
-pub type Answers = BTreeMap<(Read, String), Vec<Json>>;
+pub type ListAnswers = BTreeMap<(Read, String), Vec<Json>>;
 
 /// A text in a document; empty when there is none.
 pub(super) fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
@@ -67,7 +67,11 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
 /// The lists that the first ones lead to: the computes of every workspace that is declared or
 /// lies in the group of a cluster.
 #[must_use]
-pub fn more_reads(desired: &Desired, live: &Snapshot, first: &Answers) -> BTreeSet<(String, Read)> {
+pub fn more_reads(
+    desired: &Desired,
+    live: &Snapshot,
+    first: &ListAnswers,
+) -> BTreeSet<(String, Read)> {
     let mut wanted = BTreeMap::new();
     let index = Index::of(first);
     for (scope, cluster) in clusters(desired, live) {
@@ -84,7 +88,7 @@ fn clusters<'a>(
 ) -> impl Iterator<Item = (&'a str, &'a ClusterAccess)> {
     let there = |(name, _): &(&str, _)| live.cluster(name).is_some();
     let scopes = desired.scopes.iter();
-    scopes.filter_map(|(name, it)| Some((name.as_str(), it.cluster.as_ref()?))).filter(there)
+    scopes.filter_map(|(name, scope)| Some((name.as_str(), scope.cluster.as_ref()?))).filter(there)
 }
 
 /// What many clusters look for in the same lists, found once.
@@ -99,7 +103,7 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    fn of(answers: &'a Answers) -> Self {
+    fn of(answers: &'a ListAnswers) -> Self {
         let mut index = Self::default();
         for ((read, _), items) in answers {
             let Read::ArmList { path, .. } = read else { continue };
@@ -125,8 +129,8 @@ impl<'a> Index<'a> {
 
     /// Those that the cluster's computes are in, and those of its group.
     fn workspaces(&self, desired: &Desired, scope: &str, cluster: &ArmId) -> Vec<ArmId> {
-        let declared = desired.in_scope(scope).filter_map(|(_, it)| match &it.resource {
-            Resource::Compute(it) => Some(it.id.up_to("workspaces")),
+        let declared = desired.in_scope(scope).filter_map(|(_, node)| match &node.resource {
+            Resource::Compute(compute) => Some(compute.id.up_to("workspaces")),
             _ => None,
         });
         let in_group = self.workspaces.get(&group(cluster)).into_iter().flatten().cloned();
@@ -137,7 +141,11 @@ impl<'a> Index<'a> {
 
 /// What the lists hold of each manifest of the run and nobody of the run declares.
 #[must_use]
-pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, Node> {
+pub fn find(
+    desired: &Desired,
+    live: &Snapshot,
+    answers: &ListAnswers,
+) -> BTreeMap<Key, ResourceNode> {
     let mut found = BTreeMap::new();
     searches(desired, live, answers, |search| search.cluster(&mut found));
     found
@@ -146,7 +154,7 @@ pub fn find(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<K
 /// Extensions of Azure ML, computes and what parts name that are on a cluster of the run, and
 /// companions that `az` makes for it, without being declared in it or marked by any manifest.
 #[must_use]
-pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMap<Key, String> {
+pub fn foreign(desired: &Desired, live: &Snapshot, answers: &ListAnswers) -> BTreeMap<Key, String> {
     let mut found = BTreeMap::new();
     searches(desired, live, answers, |search| {
         let mut take = |kind: KindName, at: MarkAt, document: &Json, what: &str| {
@@ -189,7 +197,7 @@ pub fn foreign(desired: &Desired, live: &Snapshot, answers: &Answers) -> BTreeMa
 fn searches(
     desired: &Desired,
     live: &Snapshot,
-    answers: &Answers,
+    answers: &ListAnswers,
     mut look: impl FnMut(&Search<'_>),
 ) {
     let declared = &declared(desired);
@@ -201,7 +209,7 @@ fn searches(
 }
 
 fn declared(desired: &Desired) -> BTreeSet<ArmId> {
-    let target = |it: &Node| match it.resource.kind().target() {
+    let target = |it: &ResourceNode| match it.resource.kind().target() {
         Target::Arm(id) => Some(id),
         Target::Objects(_) => None,
     };
@@ -210,17 +218,20 @@ fn declared(desired: &Desired) -> BTreeSet<ArmId> {
 
 /// What to read to say what goes with orphans: their address, and the lists.
 #[must_use]
-pub fn contents_of(orphans: &BTreeMap<Key, Node>, desired: &Desired) -> Vec<(Key, [Read; 2])> {
+pub fn contents_of(
+    orphans: &BTreeMap<Key, ResourceNode>,
+    desired: &Desired,
+) -> Vec<(Key, [Read; 2])> {
     let mut wanted = Vec::new();
     for (key, node) in orphans {
         let namespace = match &node.resource {
             Resource::Extension(_) => "azureml",
-            Resource::Compute(it) => it.namespace.as_str(),
+            Resource::Compute(compute) => compute.namespace.as_str(),
             _ => continue,
         };
         let scope = desired.scopes.get(&key.scope).and_then(|it| it.cluster.as_ref());
         let still_used = desired.in_scope(&key.scope).any(
-            |(_, it)| matches!(&it.resource, Resource::Compute(it) if it.namespace == namespace),
+            |(_, node)| matches!(&node.resource, Resource::Compute(compute) if compute.namespace == namespace),
         );
         if namespace != "default" && !still_used && scope.is_some_and(|it| it.kubernetes) {
             wanted.push((key.clone(), contents(namespace)));
@@ -233,7 +244,7 @@ pub fn contents_of(orphans: &BTreeMap<Key, Node>, desired: &Desired) -> Vec<(Key
 pub struct Search<'a> {
     pub(super) desired: &'a Desired,
     pub(super) live: &'a Snapshot,
-    answers: &'a Answers,
+    answers: &'a ListAnswers,
     index: &'a Index<'a>,
     declared: &'a BTreeSet<ArmId>,
     /// The cluster's name in the manifest.
@@ -282,7 +293,7 @@ impl Search<'_> {
         if self.desired.nodes.contains_key(&key) { Key::new(self.scope, kind, long) } else { key }
     }
 
-    fn cluster(&self, found: &mut BTreeMap<Key, Node>) {
+    fn cluster(&self, found: &mut BTreeMap<Key, ResourceNode>) {
         let cluster = &self.access.id;
         let mut resources: Vec<Resource> = Vec::new();
         for workspace in self.index.workspaces(self.desired, self.scope, cluster) {
@@ -313,7 +324,7 @@ impl Search<'_> {
     }
 
     /// Orphans as nodes: what stands on something goes before it.
-    fn nodes(&self, resources: Vec<Resource>, found: &mut BTreeMap<Key, Node>) {
+    fn nodes(&self, resources: Vec<Resource>, found: &mut BTreeMap<Key, ResourceNode>) {
         let keys: Vec<Key> = resources.iter().map(|it| it.kind().key().clone()).collect();
         for resource in resources {
             let key = resource.kind().key().clone();
@@ -324,7 +335,10 @@ impl Search<'_> {
             let needs = keys.iter().filter(stands_on).cloned().collect();
             let orphan =
                 Some(Orphan { mark: self.mark.name.clone(), goes: Vec::new(), kept: !self.prune });
-            found.insert(key, Node { resource, needs, reason: None, declared: None, orphan });
+            found.insert(
+                key,
+                ResourceNode { resource, needs, reason: None, declared: None, orphan },
+            );
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{Builder, ClusterAccess, Desired};
+use super::graph::{ClusterAccess, Desired, GraphBuilder};
 use super::orphans::Search;
 use super::{Key, Read, Resource};
-use crate::language::Cluster;
+use crate::language::ClusterSpec;
 use crate::model::{ArmId, Json, KindName};
 
 /// Values of a command's options, by the first name of each.
@@ -26,9 +26,9 @@ pub struct AzForm {
     /// Options without which it says nothing.
     pub needed: &'static [&'static str],
     /// The options of one command for each entry, as a shell takes them.
-    pub write: fn(&Cluster) -> Vec<Vec<String>>,
+    pub write: fn(&ClusterSpec) -> Vec<Vec<String>>,
     /// Adds what one command says.
-    pub read: fn(&Options, &mut Cluster),
+    pub read: fn(&Options, &mut ClusterSpec),
 }
 
 /// What an import has read already.
@@ -42,7 +42,7 @@ pub struct Around<'a> {
 /// A part of the manifest: a list of things of one kind.
 pub trait Part: Sync {
     /// Adds what the manifest declares to the graph.
-    fn declare(&self, builder: &mut Builder<'_>);
+    fn declare(&self, builder: &mut GraphBuilder<'_>);
 
     /// The command of `az` behind it.
     fn az(&self) -> Option<AzForm> {
@@ -55,7 +55,7 @@ pub trait Part: Sync {
     }
 
     /// Declares what an import has read.
-    fn take(&self, _around: &Around<'_>, _lists: &Lists, _cluster: &mut Cluster) {}
+    fn take(&self, _around: &Around<'_>, _lists: &Lists, _cluster: &mut ClusterSpec) {}
 
     /// The lists in which things of it stand that nobody declares.
     fn lists(&self, _desired: &Desired, _scope: &str, _access: &ClusterAccess) -> Vec<Read> {

@@ -41,19 +41,19 @@ pub fn trouble(pod: &Json) -> Option<String> {
 /// The latest warnings among events, the newest first, at most `most`, each text once.
 #[must_use]
 pub fn warnings(events: &[Json], most: usize) -> Vec<String> {
-    let time = |it: &Json| {
+    let time = |value: &Json| {
         let at = ["/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
-        at.iter().map(|at| text(it, at)).find(|it| !it.is_empty()).unwrap_or_default().to_owned()
+        at.iter().map(|at| text(value, at)).find(|it| !it.is_empty()).unwrap_or_default().to_owned()
     };
     let mut bad: Vec<&Json> = events.iter().filter(|it| text(it, "/type") == "Warning").collect();
     bad.sort_by_key(|it| std::cmp::Reverse(time(it)));
     let mut said: Vec<String> = Vec::new();
-    for it in bad {
+    for value in bad {
         let line = format!(
             "{} {}: {}",
-            text(it, "/reason"),
-            text(it, "/involvedObject/name"),
-            text(it, "/message")
+            text(value, "/reason"),
+            text(value, "/involvedObject/name"),
+            text(value, "/message")
         );
         if said.len() < most && !said.contains(&line) {
             said.push(line);

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::graph::{Desired, Node};
+use super::graph::{Desired, ResourceNode};
 use super::{Change, Live, Method, Read, Readiness, Request, Snapshot, Target, Verb, orphans};
 use crate::model::{ArmId, Json, KindName, Later, ObjectRef, SecretSource, Value};
 
 /// One thing that somebody may do in a cluster, as an access review asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Access {
+pub struct ResourceAttributes {
     /// The namespace; `None` for cluster-scoped objects and for all namespaces.
     pub namespace: Option<String>,
     /// The API group; empty for the core.
@@ -23,7 +23,7 @@ pub struct Access {
     pub name: String,
 }
 
-impl Access {
+impl ResourceAttributes {
     fn new(verb: &'static str, object: &ObjectRef) -> Self {
         let named = !matches!(verb, "create" | "list");
         Self {
@@ -36,7 +36,7 @@ impl Access {
     }
 }
 
-impl fmt::Display for Access {
+impl fmt::Display for ResourceAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;
         if !self.group.is_empty() {
@@ -67,7 +67,7 @@ pub struct Rights {
     /// By subscription or resource group.
     pub azure: BTreeMap<ArmId, Actions>,
     /// By name of the cluster.
-    pub kubernetes: BTreeMap<String, BTreeSet<Access>>,
+    pub kubernetes: BTreeMap<String, BTreeSet<ResourceAttributes>>,
     /// Data actions by name of the key vault.
     pub vaults: BTreeMap<String, BTreeSet<&'static str>>,
 }
@@ -100,7 +100,7 @@ impl Rights {
             }
         }
         for (scope, access) in
-            desired.scopes.iter().filter_map(|(name, it)| Some((name, it.cluster.as_ref()?)))
+            desired.scopes.iter().filter_map(|(name, scope)| Some((name, scope.cluster.as_ref()?)))
         {
             if access.kubernetes && access.handed_out {
                 let path = format!("{}/listClusterUserCredential", access.id);
@@ -108,7 +108,7 @@ impl Rights {
             }
         }
         let lists = orphans::first_reads(desired, &world);
-        let more = orphans::more_reads(desired, &world, &orphans::Answers::new());
+        let more = orphans::more_reads(desired, &world, &orphans::ListAnswers::new());
         for (scope, read) in lists.iter().chain(&more) {
             rights.add_read(scope, read);
         }
@@ -117,7 +117,7 @@ impl Rights {
 
     /// What would be sent now for a resource that is not as it should be.
     #[must_use]
-    pub fn of_next(desired: &Desired, node: &Node, world: &Snapshot) -> Self {
+    pub fn of_next(desired: &Desired, node: &ResourceNode, world: &Snapshot) -> Self {
         let mut rights = Self::default();
         let kind = node.resource.kind();
         let Some(live) = world.live.get(kind.key()) else { return rights };
@@ -137,7 +137,7 @@ impl Rights {
     }
 
     /// Whatever may ever be sent for a resource.
-    fn add_changes(&mut self, desired: &Desired, node: &Node) {
+    fn add_changes(&mut self, desired: &Desired, node: &ResourceNode) {
         let kind = node.resource.kind();
         let (want, live) = (kind.want_anew(&Snapshot::default()), Live::default());
         let scope = &kind.key().scope;
@@ -273,7 +273,7 @@ impl Rights {
     }
 
     fn access(&mut self, scope: &str, verb: &'static str, object: &ObjectRef) {
-        let access = Access::new(verb, object);
+        let access = ResourceAttributes::new(verb, object);
         self.kubernetes.entry(scope.to_owned()).or_default().insert(access);
     }
 }

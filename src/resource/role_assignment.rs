@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::compute::workspace_options;
-use super::graph::{Builder, ClusterAccess, Desired, shared_key};
+use super::graph::{ClusterAccess, Desired, GraphBuilder, shared_key};
 use super::orphans::{Search, text};
 use super::part::{Around, AzForm, Lists, word};
 use super::{
@@ -68,8 +68,8 @@ impl RoleAssignment {
     fn elsewhere<'a>(&self, want: &Document, live: &'a Live) -> Option<&'a Json> {
         let pointer = Pointer::parse("/properties/principalId");
         let Some(Value::String(principal)) = want.body.get(&pointer) else { return None };
-        live.items(1).find(|it| {
-            let text = |pointer: &str| it.pointer(pointer).and_then(Json::as_str).unwrap_or("");
+        live.items(1).find(|value| {
+            let text = |pointer: &str| value.pointer(pointer).and_then(Json::as_str).unwrap_or("");
             text("/properties/principalId").eq_ignore_ascii_case(principal)
                 && text("/properties/scope").eq_ignore_ascii_case(self.at.as_str())
                 && text("/properties/roleDefinitionId")
@@ -81,22 +81,24 @@ impl RoleAssignment {
 }
 
 /// The part of the manifest.
-pub(super) struct Part;
+pub(super) struct RoleAssignments;
 
-impl super::part::Part for Part {
-    fn declare(&self, builder: &mut Builder<'_>) {
+impl super::part::Part for RoleAssignments {
+    fn declare(&self, builder: &mut GraphBuilder<'_>) {
         let spec = builder.spec;
         let labels = labels(spec);
-        for (index, (it, label)) in spec.role_assignments.iter().zip(labels).enumerate() {
+        for (index, (assignment, label)) in spec.role_assignments.iter().zip(labels).enumerate() {
             let at = format!("/roleAssignments/{index}");
-            let Some(scope) = builder.arm_id(&it.scope, &format!("{at}/scope")) else { continue };
-            let who = spec.principal(&it.principal).ok();
+            let Some(scope) = builder.arm_id(&assignment.scope, &format!("{at}/scope")) else {
+                continue;
+            };
+            let who = spec.principal(&assignment.principal).ok();
             let Some(principal) = who.and_then(|who| principal(builder, who)) else {
-                let message = format!("`{}` does not name one principal", it.principal);
+                let message = format!("`{}` does not name one principal", assignment.principal);
                 builder.wrong("unknown-principal", message, &format!("{at}/principal"));
                 continue;
             };
-            let role = it.role.rsplit('/').next().unwrap_or(&it.role);
+            let role = assignment.role.rsplit('/').next().unwrap_or(&assignment.role);
             let role = catalog::role(role).unwrap_or(role);
             let subscription = match scope.subscription() {
                 "" => spec.azure.subscription.as_str(),
@@ -162,7 +164,7 @@ impl super::part::Part for Part {
         around.computes.iter().filter_map(|it| Some(given(it)?.0)).collect()
     }
 
-    fn take(&self, around: &Around<'_>, lists: &Lists, cluster: &mut language::Cluster) {
+    fn take(&self, around: &Around<'_>, lists: &Lists, cluster: &mut language::ClusterSpec) {
         for compute in around.computes {
             let Some((read, principal)) = given(compute) else { continue };
             let own =
@@ -170,12 +172,12 @@ impl super::part::Part for Part {
             let name = text(&compute.1, "/name");
             let alone =
                 around.computes.iter().filter(|it| text(&it.1, "/name") == name).count() == 1;
-            for it in lists.get(&read).into_iter().flatten().filter(own) {
-                let guid = role_of(text(it, "/properties/roleDefinitionId"));
+            for value in lists.get(&read).into_iter().flatten().filter(own) {
+                let guid = role_of(text(value, "/properties/roleDefinitionId"));
                 let known = catalog::roles().iter().find(|it| it.1.eq_ignore_ascii_case(guid));
                 let role = known.map_or_else(|| guid.to_owned(), |it| it.0.clone());
                 let who = if alone { format!("compute/{name}") } else { principal.to_owned() };
-                put(cluster, who, role, text(it, "/properties/scope").to_owned());
+                put(cluster, who, role, text(value, "/properties/scope").to_owned());
             }
         }
     }
@@ -212,15 +214,15 @@ fn given((workspace, compute): &(ArmId, Json)) -> Option<(Read, &str)> {
 }
 
 /// Declares an assignment, once.
-fn put(cluster: &mut language::Cluster, principal: String, role: String, scope: String) {
-    let it = language::RoleAssignment { principal, role, scope };
-    if !cluster.role_assignments.contains(&it) {
-        cluster.role_assignments.push(it);
+fn put(cluster: &mut language::ClusterSpec, principal: String, role: String, scope: String) {
+    let assignment = language::RoleAssignmentSpec { principal, role, scope };
+    if !cluster.role_assignments.contains(&assignment) {
+        cluster.role_assignments.push(assignment);
     }
 }
 
 /// Where the principal id of a declared principal stands: the node, and the place in it.
-fn principal(builder: &Builder<'_>, who: PrincipalRef<'_>) -> Option<Principal> {
+fn principal(builder: &GraphBuilder<'_>, who: PrincipalRef<'_>) -> Option<Principal> {
     let later = |from: Key, at: &str| {
         Some(Principal::Of(Later { from, at: Pointer::parse(at), call: None }))
     };
@@ -255,7 +257,7 @@ fn principal(builder: &Builder<'_>, who: PrincipalRef<'_>) -> Option<Principal> 
 
 /// A workspace that attaches with rights it is given here has to have them first
 /// (AML docs: attach Kubernetes to workspace, roles of the workspace identity).
-fn attach_after(builder: &mut Builder<'_>, workspace: &Key, role: &Key) {
+fn attach_after(builder: &mut GraphBuilder<'_>, workspace: &Key, role: &Key) {
     let scope = &builder.spec.name;
     for node in builder.desired.nodes.values_mut() {
         if let Resource::Compute(compute) = &node.resource
@@ -269,21 +271,21 @@ fn attach_after(builder: &mut Builder<'_>, workspace: &Key, role: &Key) {
 
 /// The names of the role assignments of a cluster: principal, role and the last two segments of
 /// the scope, or as many more as it takes to tell one from the others.
-fn labels(spec: &language::Cluster) -> Vec<String> {
-    let spelled = |it: &language::RoleAssignment, segments: usize| {
-        let scope: Vec<&str> = it.scope.split('/').filter(|it| !it.is_empty()).collect();
+fn labels(spec: &language::ClusterSpec) -> Vec<String> {
+    let spelled = |assignment: &language::RoleAssignmentSpec, segments: usize| {
+        let scope: Vec<&str> = assignment.scope.split('/').filter(|it| !it.is_empty()).collect();
         let tail = &scope[scope.len().saturating_sub(segments)..];
-        format!("{}/{}/{}", it.principal, it.role, tail.join("/"))
+        format!("{}/{}/{}", assignment.principal, assignment.role, tail.join("/"))
     };
     let all = &spec.role_assignments;
     let longest = all.iter().map(|it| it.scope.split('/').count()).max().unwrap_or(0);
-    let alone = |own: &language::RoleAssignment, segments: usize| {
+    let alone = |own: &language::RoleAssignmentSpec, segments: usize| {
         let label = spelled(own, segments);
         let same = all.iter().filter(|it| spelled(it, segments).eq_ignore_ascii_case(&label));
         // The same scope, declared again, is the same assignment.
         same.into_iter().all(|it| it.scope.eq_ignore_ascii_case(&own.scope))
     };
-    let label = |own: &language::RoleAssignment| {
+    let label = |own: &language::RoleAssignmentSpec| {
         let lengths = (2..longest).step_by(2);
         let enough = lengths.into_iter().find(|it| alone(own, *it)).unwrap_or(longest);
         spelled(own, enough)
@@ -291,8 +293,11 @@ fn labels(spec: &language::Cluster) -> Vec<String> {
     all.iter().map(label).collect()
 }
 
-fn options(cluster: &language::Cluster, it: &language::RoleAssignment) -> Vec<String> {
-    let principal = match cluster.principal(&it.principal) {
+fn options(
+    cluster: &language::ClusterSpec,
+    assignment: &language::RoleAssignmentSpec,
+) -> Vec<String> {
+    let principal = match cluster.principal(&assignment.principal) {
         Ok(PrincipalRef::Compute(index)) => {
             let compute = &cluster.computes[index];
             format!(
@@ -327,13 +332,13 @@ fn options(cluster: &language::Cluster, it: &language::RoleAssignment) -> Vec<St
             )
         }
         // The rules have refused whatever names nobody.
-        Ok(PrincipalRef::ObjectId(_)) | Err(_) => word(&it.principal),
+        Ok(PrincipalRef::ObjectId(_)) | Err(_) => word(&assignment.principal),
     };
     vec![
         format!("--assignee-object-id {principal}"),
         "--assignee-principal-type ServicePrincipal".to_owned(),
-        format!("--role {}", word(&it.role)),
-        format!("--scope {}", word(&it.scope)),
+        format!("--role {}", word(&assignment.role)),
+        format!("--scope {}", word(&assignment.scope)),
     ]
 }
 
@@ -349,7 +354,7 @@ fn orphan(search: &Search<'_>, document: &Json) -> Option<Resource> {
     let who = search.desired.in_scope(search.scope).map(|it| it.0).find_map(own);
     let who = who.unwrap_or_else(|| principal.to_owned());
     let guid = text(document, "/properties/roleDefinitionId").rsplit('/').next()?;
-    let role = catalog::roles().iter().find(|(_, it)| it.eq_ignore_ascii_case(guid));
+    let role = catalog::roles().iter().find(|(_, text)| text.eq_ignore_ascii_case(guid));
     let role = role.map_or(guid, |(name, _)| name.as_str());
     let tail = |segments: usize| {
         let all: Vec<&str> = at.as_str().split('/').filter(|it| !it.is_empty()).collect();
@@ -421,10 +426,10 @@ impl Kind for RoleAssignment {
         };
         let mut changes = super::fields::diff(&want.body, document, &self.rules());
         // The same definition is spelled with and without its subscription.
-        changes.retain(|it| {
+        changes.retain(|change| {
             let role =
-                it.before.as_ref().and_then(Json::as_str).and_then(|it| it.rsplit('/').next());
-            it.path.to_string() != "/properties/roleDefinitionId"
+                change.before.as_ref().and_then(Json::as_str).and_then(|it| it.rsplit('/').next());
+            change.path.to_string() != "/properties/roleDefinitionId"
                 || !role.is_some_and(|it| it.eq_ignore_ascii_case(self.role()))
         });
         changes

@@ -114,7 +114,7 @@ impl SccGrant {
 
     /// The namespaces of the accounts, in order; reads 3, 5, 7 … are their role bindings.
     fn namespaces(&self) -> Vec<&str> {
-        let all: BTreeSet<&str> = self.accounts.iter().map(|(it, _)| it.as_str()).collect();
+        let all: BTreeSet<&str> = self.accounts.iter().map(|(text, _)| text.as_str()).collect();
         all.into_iter().collect()
     }
 
@@ -166,10 +166,10 @@ impl SccGrant {
             || live.items(1).any(|it| self.binds(it, namespace, account) && role_of(it, &[]))
             || self.namespaces().iter().position(|it| *it == namespace).is_some_and(|index| {
                 let roles: Vec<&Json> = live.items(4 + 2 * index).collect();
-                live.items(3 + 2 * index).any(|it| {
-                    (ours || text(it, "/metadata/name") != self.binding_name())
-                        && self.binds(it, namespace, account)
-                        && role_of(it, &roles)
+                live.items(3 + 2 * index).any(|value| {
+                    (ours || text(value, "/metadata/name") != self.binding_name())
+                        && self.binds(value, namespace, account)
+                        && role_of(value, &roles)
                 })
             })
     }
@@ -186,7 +186,7 @@ impl SccGrant {
     fn document(&self, accounts: &BTreeSet<(String, String)>) -> Json {
         match self.method {
             GrantMethod::Users => {
-                let users: Vec<String> = accounts.iter().map(|(n, it)| user(n, it)).collect();
+                let users: Vec<String> = accounts.iter().map(|(n, text)| user(n, text)).collect();
                 json!({"metadata": {"name": self.scc()}, "users": users})
             }
             GrantMethod::Rbac => {
@@ -216,7 +216,9 @@ impl SccGrant {
             let missing: BTreeSet<(String, String)> = self
                 .accounts
                 .iter()
-                .filter(|(it, account)| it == namespace && !self.holds(live, it, account, false))
+                .filter(|(text, account)| {
+                    text == namespace && !self.holds(live, text, account, false)
+                })
                 .cloned()
                 .collect();
             let object = self.binding(namespace);
@@ -299,8 +301,12 @@ impl Kind for SccGrant {
 
     fn shown(&self, live: &Live) -> Option<Json> {
         live.document()?;
-        let mut granted: BTreeSet<(String, String)> =
-            self.accounts.iter().filter(|(n, it)| self.holds(live, n, it, true)).cloned().collect();
+        let mut granted: BTreeSet<(String, String)> = self
+            .accounts
+            .iter()
+            .filter(|(n, text)| self.holds(live, n, text, true))
+            .cloned()
+            .collect();
         let mut any = !granted.is_empty();
         if self.method == GrantMethod::Rbac {
             for index in 0..self.namespaces().len() {
@@ -319,7 +325,8 @@ impl Kind for SccGrant {
                 "the cluster has no SecurityContextConstraints `{scc}`; `oc get scc` lists them"
             ));
         }
-        let granted = self.accounts.iter().filter(|(n, it)| self.holds(live, n, it, true)).count();
+        let granted =
+            self.accounts.iter().filter(|(n, text)| self.holds(live, n, text, true)).count();
         if granted == 0 && !self.accounts.is_empty() { Readiness::Absent } else { Readiness::Ready }
     }
 
@@ -328,20 +335,21 @@ impl Kind for SccGrant {
         match (change.verb, self.method) {
             (Verb::Create | Verb::Update, GrantMethod::Rbac) => self.bindings(live),
             (Verb::Create | Verb::Update, GrantMethod::Users) => {
-                let missing = self.accounts.iter().filter(|(n, it)| !self.holds(live, n, it, true));
-                let users = missing.map(|(n, it)| user(n, it)).collect();
+                let missing =
+                    self.accounts.iter().filter(|(n, text)| !self.holds(live, n, text, true));
+                let users = missing.map(|(n, text)| user(n, text)).collect();
                 vec![Request::AddUsers { object: self.scc_object(), users }]
             }
             (Verb::Delete, GrantMethod::Rbac) => {
                 let bound = (0..).zip(self.namespaces());
                 bound
                     .filter(|(index, _)| self.bound(live, *index).is_some())
-                    .map(|(_, it)| Request::DeleteObject { object: self.binding(it) })
+                    .map(|(_, text)| Request::DeleteObject { object: self.binding(text) })
                     .collect()
             }
             (Verb::Delete, GrantMethod::Users) => {
                 let own: BTreeSet<String> =
-                    self.accounts.iter().map(|(n, it)| user(n, it)).collect();
+                    self.accounts.iter().map(|(n, text)| user(n, text)).collect();
                 let users = self.added(live).intersection(&own).cloned().collect();
                 vec![Request::RemoveUsers { object: self.scc_object(), users }]
             }
@@ -366,7 +374,7 @@ impl Kind for SccGrant {
         let ours = match self.method {
             GrantMethod::Users => {
                 let own: BTreeSet<String> =
-                    self.accounts.iter().map(|(n, it)| user(n, it)).collect();
+                    self.accounts.iter().map(|(n, text)| user(n, text)).collect();
                 !self.added(live).is_disjoint(&own)
             }
             GrantMethod::Rbac => {

@@ -7,7 +7,7 @@ fn grant(method: GrantMethod) -> SccGrant {
     SccGrant {
         key: Key::new("edge", KindName::SccGrant, "privileged"),
         method,
-        accounts: accounts.iter().map(|(n, it)| ((*n).into(), (*it).into())).collect(),
+        accounts: accounts.iter().map(|(n, text)| ((*n).into(), (*text).into())).collect(),
         distribution: None,
     }
 }

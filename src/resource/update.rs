@@ -112,8 +112,9 @@ fn kept(live: &Json, at: &Pointer) -> Option<Json> {
         Json::Null => None,
         _ if is_servers(at) => None,
         Json::Object(map) => {
-            let inner =
-                map.iter().filter_map(|(key, it)| Some((key.clone(), kept(it, &at.join(key))?)));
+            let inner = map
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), kept(value, &at.join(key))?)));
             Some(Json::Object(inner.collect::<Map<_, _>>()))
         }
         Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => Some(live.clone()),
@@ -124,12 +125,12 @@ fn kept(live: &Json, at: &Pointer) -> Option<Json> {
 fn part(whole: &Value, change: &Change<'_>) -> Value {
     let mut body = Value::object();
     let mut properties = Value::object();
-    for it in change.changes {
-        let (depth, into) = match it.path.tokens() {
+    for field in change.changes {
+        let (depth, into) = match field.path.tokens() {
             [first, _, ..] if first == "properties" => (2, &mut properties),
             _ => (1, &mut body),
         };
-        let member: Pointer = it.path.tokens().iter().take(depth).cloned().collect();
+        let member: Pointer = field.path.tokens().iter().take(depth).cloned().collect();
         let value = whole.get(&member).cloned().unwrap_or(Value::Null);
         if let Some(name) = member.tokens().last() {
             into.insert(name, value);

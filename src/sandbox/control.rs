@@ -15,7 +15,7 @@ use crate::arm::{features, providers};
 use crate::error::SandboxError;
 use crate::json::set_pointer;
 use crate::progress::advance;
-use crate::sandbox::{Access, Sandbox, show};
+use crate::sandbox::{Sandbox, StateAccess, show};
 use crate::state::id;
 use crate::state::lock::Lock;
 use crate::state::world::World;
@@ -23,7 +23,7 @@ use crate::vault;
 
 /// What is changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Place {
+pub enum Subject {
     /// A resource of Azure, by its id.
     Arm(String),
     /// Objects of a cluster: the cluster's ARM id, and API paths (`/api/v1/namespaces/default`) or names as kubectl
@@ -42,7 +42,7 @@ pub enum Deed {
     /// Sets the value at a JSON pointer; missing parents are made.
     Set {
         /// What is changed.
-        place: Place,
+        place: Subject,
         /// Where in it.
         pointer: String,
         /// The new value.
@@ -51,7 +51,7 @@ pub enum Deed {
     /// Removes a resource with what lies below it, or objects, at once.
     Delete {
         /// What goes.
-        place: Place,
+        place: Subject,
     },
     /// Lets so many seconds pass, with what goes on meanwhile.
     Wait {
@@ -68,7 +68,7 @@ pub enum Deed {
 const LONGEST: u64 = 16 << 20;
 
 #[derive(Serialize, Deserialize)]
-struct Request {
+struct ControlRequest {
     word: String,
     deed: Deed,
 }
@@ -80,16 +80,20 @@ impl Sandbox {
     /// The state cannot be read or written or is in use, or what is named is not there.
     pub fn by_hand(state: &Path, deeds: &[Deed]) -> Result<Json, SandboxError> {
         if let Some((address, word)) = Lock::server_of(state) {
-            let ask =
-                |deed: &Deed| ask(address, &Request { word: word.clone(), deed: deed.clone() });
+            let ask = |deed: &Deed| {
+                ask(address, &ControlRequest { word: word.clone(), deed: deed.clone() })
+            };
             return deeds.iter().try_fold(Json::Null, |_, deed| ask(deed));
         }
         if matches!(deeds, [Deed::Reset]) {
             return Self::remove_state(state).map(|()| Json::Null);
         }
         let reads = deeds.iter().all(|deed| matches!(deed, Deed::Show));
-        let sandbox =
-            Self::open(Some(state), None, if reads { Access::Read } else { Access::Write })?;
+        let sandbox = Self::open(
+            Some(state),
+            None,
+            if reads { StateAccess::Read } else { StateAccess::Write },
+        )?;
         let answer = deeds.iter().try_fold(Json::Null, |_, deed| sandbox.perform(deed));
         sandbox.save()?;
         answer
@@ -104,14 +108,14 @@ impl Sandbox {
         advance(&mut world);
         world.revision += 1;
         match deed {
-            Deed::Set { place: Place::Arm(id), pointer, value } => {
+            Deed::Set { place: Subject::Arm(id), pointer, value } => {
                 set_arm(&mut world, id, pointer, value.clone())?;
             }
-            Deed::Set { place: Place::Objects { cluster, paths }, pointer, value } => {
+            Deed::Set { place: Subject::Objects { cluster, paths }, pointer, value } => {
                 set_object(&mut world, cluster, paths, pointer, value)?;
             }
-            Deed::Delete { place: Place::Arm(id) } => delete_arm(&mut world, id)?,
-            Deed::Delete { place: Place::Objects { cluster, paths } } => {
+            Deed::Delete { place: Subject::Arm(id) } => delete_arm(&mut world, id)?,
+            Deed::Delete { place: Subject::Objects { cluster, paths } } => {
                 delete_objects(&mut world, cluster, paths)?;
             }
             Deed::Wait { seconds } => {
@@ -135,7 +139,7 @@ impl Sandbox {
         if reader.read_line(&mut line).await.is_err() {
             return;
         }
-        let answer = match serde_json::from_str::<Request>(&line) {
+        let answer = match serde_json::from_str::<ControlRequest>(&line) {
             Ok(request) if request.word == word => match self.perform(&request.deed) {
                 Ok(answer) => json!({"answer": answer}),
                 Err(error) => json!({"error": error.to_string()}),
@@ -147,7 +151,7 @@ impl Sandbox {
     }
 }
 
-fn ask(address: SocketAddr, request: &Request) -> Result<Json, SandboxError> {
+fn ask(address: SocketAddr, request: &ControlRequest) -> Result<Json, SandboxError> {
     let served = |error: std::io::Error| SandboxError::Serve(error);
     let patience = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&address, patience).map_err(served)?;

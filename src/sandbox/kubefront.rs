@@ -11,16 +11,16 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::kube::api;
-use crate::kube::request::{Answer, Caller, ClusterFacts, Request, WatchSpec};
+use crate::kube::request::{ApiRequest, Caller, ClusterFacts, KubeReply, WatchSpec};
 use crate::kube::watch::events_since;
 use crate::progress::advance;
 use crate::sandbox::Sandbox;
 use crate::state::cluster::CALLER;
 use crate::state::world::World;
-use crate::wire::{self, Call, Reply, broken, nowhere};
+use crate::wire::{self, HttpCall, Reply, broken, nowhere};
 
 /// What the router sends.
-pub(crate) enum Outcome {
+pub(crate) enum RouterReply {
     Reply(Reply),
     Text { status: u16, content_type: &'static str, body: String },
     Watch(Box<Watch>),
@@ -33,31 +33,31 @@ pub(crate) struct Watch {
 }
 
 /// Answers a request to a cluster.
-pub(crate) fn handle(world: &mut World, call: &Call) -> Outcome {
+pub(crate) fn handle(world: &mut World, call: &HttpCall) -> RouterReply {
     let Some([subscription, group, name]) = call.segments.get(1..4) else {
-        return Outcome::Reply(nowhere(&call.path()));
+        return RouterReply::Reply(nowhere(&call.path()));
     };
     let Some(key) = world.cluster_named(subscription, group, name) else {
-        return Outcome::Reply(nowhere(&call.path()));
+        return RouterReply::Reply(nowhere(&call.path()));
     };
     let stopped =
         world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped");
     let dead = world.file.cluster(name).and_then(|it| it.api_server) == Some(false);
     if stopped || dead {
-        return Outcome::Reply(broken());
+        return RouterReply::Reply(broken());
     }
     let now = world.kube_stamp();
     let path = format!("/{}", call.segments.get(4..).unwrap_or_default().join("/"));
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(call.raw_query.as_bytes()).into_owned().collect();
     let Some(cluster) = world.cluster_mut(&key) else {
-        return Outcome::Reply(nowhere(&call.path()));
+        return RouterReply::Reply(nowhere(&call.path()));
     };
     let facts = ClusterFacts {
         scc_edit_denied: cluster.scc_edit_denied,
         version: cluster.beginning.version.clone(),
     };
-    let request = Request {
+    let request = ApiRequest {
         method: &call.method,
         path: &path,
         query: &query,
@@ -72,15 +72,17 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Outcome {
         other => other,
     };
     match api::handle(cluster.store_mut(), &facts, &caller, &request) {
-        Answer::Json { status, body } => Outcome::Reply(Reply::json(status, body)),
-        Answer::Text { status, body, content_type } => Outcome::Text { status, content_type, body },
-        Answer::Watch(spec) => Outcome::Watch(Box::new(Watch { cluster: key, spec })),
+        KubeReply::Json { status, body } => RouterReply::Reply(Reply::json(status, body)),
+        KubeReply::Text { status, body, content_type } => {
+            RouterReply::Text { status, content_type, body }
+        }
+        KubeReply::Watch(spec) => RouterReply::Watch(Box::new(Watch { cluster: key, spec })),
     }
 }
 
 /// The caller behind the token. A kubeconfig of the simulator carries `admin`; `read-only` reads, and
 /// `system:serviceaccount:NS:NAME` is that account. Over plain HTTP clients send no token and are taken for the admin.
-fn caller(call: &Call) -> Caller {
+fn caller(call: &HttpCall) -> Caller {
     let token = call
         .header("authorization")
         .and_then(|value| value.split_once(' '))

@@ -30,10 +30,10 @@ mod tls;
 mod vault;
 mod wire;
 
-pub use self::control::{Deed, Place};
+pub use self::control::{Deed, Subject};
 pub use self::error::SandboxError;
-pub use self::sandbox::{Access, Sandbox};
-pub use self::seed::{Held, Seed, SeedCluster, SeedSecret};
+pub use self::sandbox::{Sandbox, StateAccess};
+pub use self::seed::{HeldSecret, Seed, SeedCluster, SeedSecret};
 pub use self::serve::{Listening, ServeOptions};
 pub use self::state::clock::Pace;
 pub use self::wire::{FAULT_HEADER, FAULT_STATUS};

@@ -9,10 +9,10 @@ use serde_json::{Value as Json, json};
 
 use crate::state::clock::machine_now;
 use crate::state::world::World;
-use crate::wire::{Call, Reply, fail};
+use crate::wire::{HttpCall, Reply, fail};
 
 /// Answers a sign-in or metadata path, or `None` when the path is another service's.
-pub(crate) fn handle(world: &World, call: &Call) -> Option<Reply> {
+pub(crate) fn handle(world: &World, call: &HttpCall) -> Option<Reply> {
     let last: Vec<String> = call.segments.iter().map(|s| s.to_ascii_lowercase()).collect();
     let parts: Vec<&str> = last.iter().map(String::as_str).collect();
     match parts.as_slice() {
@@ -30,7 +30,7 @@ pub(crate) fn handle(world: &World, call: &Call) -> Option<Reply> {
     }
 }
 
-fn openid(call: &Call, tenant: &str) -> Reply {
+fn openid(call: &HttpCall, tenant: &str) -> Reply {
     let base = &call.origin;
     let (authorize, token, device, issuer) = if tenant == "adfs" {
         (
@@ -56,7 +56,7 @@ fn openid(call: &Call, tenant: &str) -> Reply {
     )
 }
 
-fn token(world: &World, call: &Call, tenant: &str) -> Reply {
+fn token(world: &World, call: &HttpCall, tenant: &str) -> Reply {
     if call.method != Method::POST {
         return fail(405, "MethodNotAllowed", "The token endpoint takes POST.");
     }
@@ -132,7 +132,7 @@ fn login_error(world: &World, error: &str, code: u32, text: &str, status: u16) -
     )
 }
 
-fn managed_identity(world: &World, call: &Call) -> Reply {
+fn managed_identity(world: &World, call: &HttpCall) -> Reply {
     if !call.header("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Reply::json(
             400,
@@ -153,7 +153,7 @@ fn managed_identity(world: &World, call: &Call) -> Reply {
 }
 
 /// `/metadata/endpoints` in its three shapes: an object, a list (2019) and what az of 2021 reads (2015).
-fn metadata(call: &Call) -> Reply {
+fn metadata(call: &HttpCall) -> Reply {
     let base = &call.origin;
     let audiences = json!(["https://management.core.windows.net/", base]);
     let version = call.api_version();
@@ -190,7 +190,7 @@ fn metadata(call: &Call) -> Reply {
 /// sign in. The tenant of zeros is that of whoever did not name any.
 pub(crate) fn check_bearer(
     world: &World,
-    call: &Call,
+    call: &HttpCall,
     subscription: Option<&str>,
 ) -> Result<(), Reply> {
     let bearer = call.header("authorization").and_then(|value| {
@@ -219,7 +219,7 @@ pub(crate) fn check_bearer(
 }
 
 /// Who a token was given to.
-pub(crate) struct Principal {
+pub(crate) struct TokenHolder {
     /// The id of the application or user.
     pub(crate) client: String,
     /// Its object id.
@@ -227,12 +227,12 @@ pub(crate) struct Principal {
 }
 
 /// The principal of a request; tokens that were not made here are the caller's.
-pub(crate) fn caller(world: &World, call: &Call) -> Principal {
+pub(crate) fn caller(world: &World, call: &HttpCall) -> TokenHolder {
     let token = call.header("authorization").and_then(|value| value.split_once(' '));
     let claims = token.and_then(|(_, token)| claims(token.trim())).unwrap_or_default();
     let object = claims["oid"].as_str().map_or_else(|| world.guid("caller"), ToOwned::to_owned);
     let client = claims["appid"].as_str().map_or_else(|| object.clone(), ToOwned::to_owned);
-    Principal { client, object }
+    TokenHolder { client, object }
 }
 
 /// The claims of a token that was made here.
@@ -242,7 +242,7 @@ pub(crate) fn claims(token: &str) -> Option<Json> {
         .ok()
 }
 
-fn unauthorized(world: &World, call: &Call, code: &str, message: &str) -> Reply {
+fn unauthorized(world: &World, call: &HttpCall, code: &str, message: &str) -> Reply {
     let uri = format!("{}/{}", call.origin, world.tenant());
     fail(401, code, message).with(
         "WWW-Authenticate",

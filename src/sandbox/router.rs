@@ -7,7 +7,7 @@ use http::{Method, Request, Response};
 
 use crate::arm::answer::{refuse, too_many};
 use crate::arm::{front, ml};
-use crate::kubefront::{self, Outcome};
+use crate::kubefront::{self, RouterReply};
 use crate::login;
 use crate::progress::advance;
 use crate::sandbox::Sandbox;
@@ -15,7 +15,7 @@ use crate::state::clock::Pace;
 use crate::state::faults::Fault;
 use crate::state::world::World;
 use crate::vault;
-use crate::wire::{Call, Reply, broken};
+use crate::wire::{HttpCall, Reply, broken};
 
 /// The scheme a server puts into a request whose URI is relative.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ impl Sandbox {
 async fn answer(State(sandbox): State<Sandbox>, request: Request<Body>) -> Response<Body> {
     let scheme = request.extensions().get::<Scheme>().map_or("https", |scheme| scheme.0);
     let head = request.method() == Method::HEAD;
-    let call = match Call::read(request, scheme).await {
+    let call = match HttpCall::read(request, scheme).await {
         Ok(call) => call,
         Err(reply) => return reply.into_response(head),
     };
@@ -48,18 +48,20 @@ async fn answer(State(sandbox): State<Sandbox>, request: Request<Body>) -> Respo
         return broken().into_response(head);
     }
     match outcome {
-        Outcome::Reply(reply) => reply.into_response(head),
-        Outcome::Text { status, content_type, body } => kubefront::text(status, content_type, body),
-        Outcome::Watch(watch) => kubefront::stream(sandbox.clone(), *watch),
+        RouterReply::Reply(reply) => reply.into_response(head),
+        RouterReply::Text { status, content_type, body } => {
+            kubefront::text(status, content_type, body)
+        }
+        RouterReply::Watch(watch) => kubefront::stream(sandbox.clone(), *watch),
     }
 }
 
-fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
+fn handle(world: &mut World, call: &HttpCall) -> (RouterReply, Fault) {
     let discovers = call.segments.len() == 1 && call.is(0, "discovery");
     if let Some(reply) =
         login::handle(world, call).or_else(|| discovers.then(|| ml::discovery(call)))
     {
-        return (Outcome::Reply(reply), Fault::None);
+        return (RouterReply::Reply(reply), Fault::None);
     }
     let kubernetes = call.is(0, "kubernetes");
     let fault = world.faults.on_request(&format!("{} {}", call.method, call.path()));
@@ -82,28 +84,28 @@ fn handle(world: &mut World, call: &Call) -> (Outcome, Fault) {
         if world.pace == Pace::Fast && fault != Fault::DropBefore {
             reply = reply.with("x-ms-retry-after-ms", "50");
         }
-        return (Outcome::Reply(reply), Fault::None);
+        return (RouterReply::Reply(reply), Fault::None);
     }
     if !matches!(call.method, Method::GET | Method::HEAD) {
         world.revision += 1;
     }
     if let Some(reply) = vault::handle(world, call) {
-        return (Outcome::Reply(reply), fault);
+        return (RouterReply::Reply(reply), fault);
     }
     let outcome = if kubernetes {
         kubefront::handle(world, call)
     } else if call.unmeasured {
         return (length_required(), Fault::None);
     } else {
-        Outcome::Reply(front::handle(world, &without_mirror(call)))
+        RouterReply::Reply(front::handle(world, &without_mirror(call)))
     };
     (outcome, fault)
 }
 
 /// What the front end of Resource Manager answers before any service sees the request
 /// (azure-sdk-for-rust 166, go-azure-sdk 425: POST without Content-Length).
-fn length_required() -> Outcome {
-    Outcome::Text {
+fn length_required() -> RouterReply {
+    RouterReply::Text {
         status: 411,
         content_type: "text/html; charset=us-ascii",
         body: "<HTML><HEAD><TITLE>Length Required</TITLE></HEAD><BODY><h2>Length Required</h2>\
@@ -124,7 +126,7 @@ fn server_error(status: u16) -> Reply {
 }
 
 /// The first Python SDK reads computes under `{api}/rp/workspaces/subscriptions/…`.
-fn without_mirror(call: &Call) -> Call {
+fn without_mirror(call: &HttpCall) -> HttpCall {
     let mut call = call.clone();
     if call.is(0, "rp") && call.is(1, "workspaces") {
         call.segments.drain(..2);

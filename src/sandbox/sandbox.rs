@@ -27,7 +27,7 @@ pub struct Sandbox {
 
 /// What is meant to be done with a state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum StateAccess {
     /// Mostly reading. What a manifest presupposes is written down if nobody else writes; if that cannot be, it is made
     /// anew the next time.
     Read,
@@ -47,7 +47,7 @@ impl Sandbox {
     pub fn open(
         state: Option<&Path>,
         world: Option<&Path>,
-        access: Access,
+        access: StateAccess,
     ) -> Result<Sandbox, SandboxError> {
         let file = match world {
             Some(path) => Some(
@@ -59,8 +59,9 @@ impl Sandbox {
         };
         let (state, found) = match state {
             Some(path) => {
-                let lock =
-                    (access == Access::Write).then(|| Lock::take(path, PATIENCE)).transpose()?;
+                let lock = (access == StateAccess::Write)
+                    .then(|| Lock::take(path, PATIENCE))
+                    .transpose()?;
                 let (state, world) = StateFile::open(path, lock)?;
                 (Some(Arc::new(Mutex::new(state))), world)
             }

@@ -9,7 +9,7 @@ use crate::arm::answer::fill_identity;
 use crate::arm::clusters::{self, DEFAULT_VERSION};
 use crate::arm::{features, generic, groups, ml, providers};
 use crate::state::clock::Work;
-use crate::state::event::Event;
+use crate::state::event::Occurrence;
 use crate::state::id::{self, parent_id};
 use crate::state::world::World;
 use crate::state::world_file::{FileCluster, WorldFile};
@@ -65,12 +65,12 @@ pub struct SeedSecret {
     /// Its name.
     pub name: String,
     /// What it holds, by key; a secret of a vault has no keys.
-    pub data: Vec<(String, Held)>,
+    pub data: Vec<(String, HeldSecret)>,
 }
 
 /// What a secret holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum HeldSecret {
     /// A certificate in PEM.
     Certificate,
     /// Its private key.
@@ -206,7 +206,7 @@ fn go_on(world: &mut World, state: &str, id: String, pointer: &str, work: Work) 
     if state.eq_ignore_ascii_case("registering") {
         world.after(
             work,
-            Event::Set { id, pointer: pointer.to_owned(), value: json!("Registered") },
+            Occurrence::Set { id, pointer: pointer.to_owned(), value: json!("Registered") },
         );
     }
 }
@@ -324,15 +324,15 @@ fn cluster_body(
 }
 
 /// Contents of a secret by key: parts of one certificate, and texts.
-fn made(world: &World, id: &str, data: &[(String, Held)]) -> Vec<(String, String)> {
+fn made(world: &World, id: &str, data: &[(String, HeldSecret)]) -> Vec<(String, String)> {
     let names = vec!["ml.example.com".to_owned(), "*.example.com".to_owned()];
     let Ok(made) = rcgen::generate_simple_self_signed(names) else { return Vec::new() };
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    let content = |name: &str, held: Held| match held {
-        Held::Certificate => certificate.clone(),
-        Held::PrivateKey => key.clone(),
-        Held::Both => format!("{key}{certificate}"),
-        Held::Text => world.guid(&format!("secret {id} {name}")),
+    let content = |name: &str, held: HeldSecret| match held {
+        HeldSecret::Certificate => certificate.clone(),
+        HeldSecret::PrivateKey => key.clone(),
+        HeldSecret::Both => format!("{key}{certificate}"),
+        HeldSecret::Text => world.guid(&format!("secret {id} {name}")),
     };
     data.iter().map(|(name, held)| (name.clone(), content(name, *held))).collect()
 }

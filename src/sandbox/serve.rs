@@ -219,14 +219,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::{Access, Deed, Place, Seed};
+    use crate::{Deed, Seed, StateAccess, Subject};
 
     /// Serves a world, sends one request as written, and returns what came back until the server closed.
     async fn exchange(world: &str, request: &str) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("world.yaml");
         std::fs::write(&file, world).expect("written");
-        let sandbox = Sandbox::open(None, Some(&file), Access::Write).expect("opens");
+        let sandbox = Sandbox::open(None, Some(&file), StateAccess::Write).expect("opens");
         let listen = "127.0.0.1:0".parse().expect("an address");
         let options =
             ServeOptions { listen, tls: false, folder: folder.path().to_owned(), pace: Pace::Fast };
@@ -261,7 +261,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state.json");
         let group = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/g";
-        let ours = Sandbox::open(Some(&path), None, Access::Write).expect("opens");
+        let ours = Sandbox::open(Some(&path), None, StateAccess::Write).expect("opens");
         let subscription = "11111111-2222-3333-4444-555555555555".to_owned();
         ours.seed(&Seed {
             resource_groups: vec![(subscription, "g".to_owned(), String::new())],
@@ -283,9 +283,9 @@ mod tests {
             })
         };
         listening.await.expect("listens");
-        let refused = Sandbox::open(Some(&path), None, Access::Write).expect_err("in use");
+        let refused = Sandbox::open(Some(&path), None, StateAccess::Write).expect_err("in use");
         assert!(refused.to_string().contains("serves it at http://127.0.0.1:"), "{refused}");
-        let place = Place::Arm(group.to_owned());
+        let place = Subject::Arm(group.to_owned());
         let deed = Deed::Set { place, pointer: "/tags/by".to_owned(), value: json!("hand") };
         let by_hand = |deeds: Vec<Deed>| {
             let path = path.clone();
@@ -295,13 +295,13 @@ mod tests {
         assert_eq!(ours.show()["arm"][group]["tags"]["by"], "hand");
         let shown = by_hand(vec![Deed::Show]).await.expect("runs").expect("shown");
         assert_eq!(shown["arm"][group]["tags"]["by"], "hand");
-        let nothing = Deed::Delete { place: Place::Arm("/subscriptions/none".to_owned()) };
+        let nothing = Deed::Delete { place: Subject::Arm("/subscriptions/none".to_owned()) };
         let said = by_hand(vec![nothing]).await.expect("runs").expect_err("not there").to_string();
         assert!(said.contains("/subscriptions/none"), "{said}");
         stop.send(()).expect("stops");
         server.await.expect("no panic").expect("no error");
         drop(ours);
-        let again = Sandbox::open(Some(&path), None, Access::Write).expect("free");
+        let again = Sandbox::open(Some(&path), None, StateAccess::Write).expect("free");
         assert_eq!(again.show()["arm"][group]["tags"]["by"], "hand");
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
-use crate::{Access, Deed, Place, Sandbox, SandboxError, Seed, SeedCluster};
+use crate::{Deed, Sandbox, SandboxError, Seed, SeedCluster, StateAccess, Subject};
 
 pub(crate) const S: &str = "/subscriptions/11111111-2222-3333-4444-555555555555";
 pub(crate) const RG: &str =
@@ -70,7 +70,7 @@ pub(crate) fn seeded(world: &str) -> Sandbox {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("world.yaml");
     std::fs::write(&file, world).expect("written");
-    let sandbox = Sandbox::open(None, Some(&file), Access::Write).expect("opens");
+    let sandbox = Sandbox::open(None, Some(&file), StateAccess::Write).expect("opens");
     let subscription = S.trim_start_matches("/subscriptions/").to_owned();
     sandbox.seed(&Seed {
         subscriptions: vec![subscription.clone()],
@@ -89,7 +89,7 @@ pub(crate) fn seeded(world: &str) -> Sandbox {
 /// Changes something by hand.
 pub(crate) fn set(
     sandbox: &Sandbox,
-    place: Place,
+    place: Subject,
     pointer: &str,
     value: Json,
 ) -> Result<Json, SandboxError> {
@@ -97,8 +97,8 @@ pub(crate) fn set(
 }
 
 /// An object of a cluster.
-pub(crate) fn of(cluster: &str, object: &str) -> Place {
-    Place::Objects { cluster: cluster.to_owned(), paths: vec![object.to_owned()] }
+pub(crate) fn of(cluster: &str, object: &str) -> Subject {
+    Subject::Objects { cluster: cluster.to_owned(), paths: vec![object.to_owned()] }
 }
 
 pub(crate) fn arc() -> String {
@@ -265,7 +265,7 @@ async fn a_disconnected_cluster_waits_and_goes_on_when_it_is_back() {
     let sandbox = seeded("clusters: [{name: edge, connectivity: Offline}]");
     let got = install(&sandbox, json!({"enableTraining": "true"})).await;
     assert_eq!(got.body["properties"]["provisioningState"], "Creating");
-    set(&sandbox, Place::Arm(arc()), "/properties/connectivityStatus", json!("Connected"))
+    set(&sandbox, Subject::Arm(arc()), "/properties/connectivityStatus", json!("Connected"))
         .expect("set");
     wait(700).await;
     let got = get(&sandbox, &format!("{}/{KC}/ext", arc())).await;

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
 use crate::tests::{Got, RG, S, aks, arc, get, install, of, registered, seeded, send, set, wait};
-use crate::{Access, Deed, FAULT_HEADER, Place, Sandbox, SandboxError, Seed};
+use crate::{Deed, FAULT_HEADER, Sandbox, SandboxError, Seed, StateAccess, Subject};
 
 fn code(got: &Got) -> (u16, &str) {
     (got.status.as_u16(), got.body["error"]["code"].as_str().unwrap_or_default())
@@ -213,7 +213,7 @@ async fn faults_come_as_ordered_and_a_dropped_connection_is_marked() {
     );
 }
 
-fn delete(sandbox: &Sandbox, place: Place) -> Result<Json, SandboxError> {
+fn delete(sandbox: &Sandbox, place: Subject) -> Result<Json, SandboxError> {
     sandbox.perform(&Deed::Delete { place })
 }
 
@@ -226,16 +226,16 @@ async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted()
         resource_groups: vec![(subscription, "ml-rg".to_owned(), "westeurope".to_owned())],
         ..Seed::default()
     };
-    let sandbox = Sandbox::open(Some(&path), None, Access::Write).expect("opens");
+    let sandbox = Sandbox::open(Some(&path), None, StateAccess::Write).expect("opens");
     sandbox.seed(&seed);
     let feature =
         format!("{S}/providers/Microsoft.Features/providers/Microsoft.ContainerService/features/F");
     send(&sandbox, "POST", &format!("{feature}/register"), None).await;
     wait(200).await;
-    delete(&sandbox, Place::Arm(RG.to_owned())).expect("deleted");
+    delete(&sandbox, Subject::Arm(RG.to_owned())).expect("deleted");
     sandbox.save().expect("saved");
     drop(sandbox);
-    let sandbox = Sandbox::open(Some(&path), None, Access::Write).expect("opens again");
+    let sandbox = Sandbox::open(Some(&path), None, StateAccess::Write).expect("opens again");
     sandbox.seed(&seed);
     assert_eq!(get(&sandbox, RG).await.status, StatusCode::NOT_FOUND);
     assert_eq!(get(&sandbox, &feature).await.body["properties"]["state"], "Registering");
@@ -244,7 +244,7 @@ async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted()
     drop(sandbox);
     std::fs::write(&path, "{").expect("written");
     assert!(matches!(
-        Sandbox::open(Some(&path), None, Access::Write),
+        Sandbox::open(Some(&path), None, StateAccess::Write),
         Err(SandboxError::Corrupt { .. })
     ));
     assert_eq!(std::fs::read_to_string(&path).ok().as_deref(), Some("{"));
@@ -254,13 +254,13 @@ async fn a_world_goes_on_where_it_was_saved_and_keeps_what_was_deleted_deleted()
 async fn what_a_colleague_changes_by_hand_is_what_clients_see() {
     let sandbox = seeded("");
     let provider = format!("{S}/providers/Microsoft.Relay");
-    set(&sandbox, Place::Arm(provider.clone()), "/registrationState", json!("Registered"))
+    set(&sandbox, Subject::Arm(provider.clone()), "/registrationState", json!("Registered"))
         .expect("set");
     assert_eq!(get(&sandbox, &provider).await.body["registrationState"], "Registered");
-    set(&sandbox, Place::Arm(arc()), "/tags/owner/team", json!("x")).expect("set");
+    set(&sandbox, Subject::Arm(arc()), "/tags/owner/team", json!("x")).expect("set");
     assert_eq!(get(&sandbox, &arc()).await.body["tags"]["owner"]["team"], "x");
     assert!(matches!(
-        set(&sandbox, Place::Arm("/subscriptions/none".to_owned()), "/x", json!(1)),
+        set(&sandbox, Subject::Arm("/subscriptions/none".to_owned()), "/x", json!(1)),
         Err(SandboxError::UnknownResource { .. })
     ));
     delete(&sandbox, of(&aks(), "/api/v1/nodes/node-3")).expect("deleted");
@@ -285,7 +285,7 @@ async fn what_is_deleted_in_the_middle_of_an_operation_can_be_made_again() {
     wait(200).await;
     let body = json!({"properties": {"extensionType": "microsoft.azureml.kubernetes", "configurationSettings": {"enableTraining": "true"}}});
     let first = send(&sandbox, "PUT", &url, Some(body.clone())).await;
-    delete(&sandbox, Place::Arm(url.clone())).expect("deleted");
+    delete(&sandbox, Subject::Arm(url.clone())).expect("deleted");
     let operation = get(&sandbox, first.header("azure-asyncoperation")).await;
     assert_eq!(operation.body["status"], "Failed");
     assert_eq!(send(&sandbox, "PUT", &url, Some(body)).await.status, StatusCode::CREATED);
@@ -323,7 +323,7 @@ fn a_world_file_with_a_mistake_is_refused_with_its_place() {
     ] {
         std::fs::write(&path, text).expect("written");
         let problem =
-            Sandbox::open(None, Some(&path), Access::Write).expect_err("refused").to_string();
+            Sandbox::open(None, Some(&path), StateAccess::Write).expect_err("refused").to_string();
         assert!(problem.contains(part), "{text}: {problem}");
     }
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value as Json, json};
 
 use crate::tests::{RG, S, arc, get, install, of, seeded, send, set, wait};
-use crate::{Place, Sandbox, Seed, SeedCluster};
+use crate::{Sandbox, Seed, SeedCluster, Subject};
 
 const ARC: &str = "Microsoft.Kubernetes/connectedClusters";
 
@@ -75,7 +75,7 @@ async fn the_index_lags_behind_writes_as_long_as_the_world_says() {
     let sandbox = seeded("graphLag: 60");
     let query = "resources | where name == 'edge' | project id, tags";
     let team = |rows: Json| rows["data"][0]["tags"]["team"].clone();
-    set(&sandbox, Place::Arm(arc()), "/tags/team", json!("a")).expect("set");
+    set(&sandbox, Subject::Arm(arc()), "/tags/team", json!("a")).expect("set");
     assert_eq!(get(&sandbox, &arc()).await.body["tags"]["team"], "a", "a GET is fresh");
     assert_eq!(team(graph(&sandbox, query, None).await), Json::Null);
     wait(61).await;

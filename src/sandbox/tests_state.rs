@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::tests::{S, arc, get, install, of, send, set, wait};
-use crate::{Access, Place, Sandbox, SandboxError, Seed, SeedCluster};
+use crate::{Sandbox, SandboxError, Seed, SeedCluster, StateAccess, Subject};
 
 fn seed(clusters: usize) -> Seed {
     let subscription = S.trim_start_matches("/subscriptions/").to_owned();
@@ -21,7 +21,7 @@ fn seed(clusters: usize) -> Seed {
 }
 
 fn opened(path: &Path) -> Sandbox {
-    Sandbox::open(Some(path), None, Access::Write).expect("opens")
+    Sandbox::open(Some(path), None, StateAccess::Write).expect("opens")
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,7 +48,7 @@ async fn every_cut_of_a_state_file_is_the_world_before_a_change_or_is_refused() 
     let near = |at: usize| whole[at.saturating_sub(2)..(at + 2).min(whole.len())].contains(&b'\n');
     for length in (0..=whole.len()).filter(|at| near(*at) || at % 997 == 0) {
         fs::write(&path, &whole[..length]).expect("written");
-        match Sandbox::open(Some(&path), None, Access::Read) {
+        match Sandbox::open(Some(&path), None, StateAccess::Read) {
             Ok(cut) => {
                 let length = u64::try_from(length).expect("small");
                 let last = worlds.iter().rev().find(|(end, _)| *end <= length);
@@ -69,7 +69,7 @@ async fn every_cut_of_a_state_file_is_the_world_before_a_change_or_is_refused() 
     // The next writer goes on from the last whole line.
     fs::write(&path, &whole[..whole.len() - 5]).expect("written");
     let sandbox = opened(&path);
-    set(&sandbox, Place::Arm(S.to_owned()), "/displayName", json!("again")).expect("set");
+    set(&sandbox, Subject::Arm(S.to_owned()), "/displayName", json!("again")).expect("set");
     let shown = sandbox.show();
     drop(sandbox);
     assert_eq!(opened(&path).show(), shown);
@@ -97,7 +97,7 @@ async fn nobody_else_reads_the_state_and_no_link_is_followed() {
     for suffix in ["", ".lock"] {
         let link = folder.path().join(format!(".amlplan/state.json{suffix}"));
         symlink(&other, &link).expect("linked");
-        let outcome = Sandbox::open(Some(&path), None, Access::Write).and_then(|it| it.save());
+        let outcome = Sandbox::open(Some(&path), None, StateAccess::Write).and_then(|it| it.save());
         let said = outcome.expect_err("refused").to_string();
         assert!(said.contains("it is a link"), "{said}");
         fs::remove_file(&link).expect("removed");
@@ -106,7 +106,7 @@ async fn nobody_else_reads_the_state_and_no_link_is_followed() {
     fs::create_dir(&elsewhere).expect("made");
     fs::remove_dir_all(folder.path().join(".amlplan")).expect("removed");
     symlink(&elsewhere, folder.path().join(".amlplan")).expect("linked");
-    assert!(Sandbox::open(Some(&path), None, Access::Write).is_err());
+    assert!(Sandbox::open(Some(&path), None, StateAccess::Write).is_err());
     assert_eq!(fs::read_to_string(&other).expect("read"), "precious");
     assert_eq!(fs::read_dir(&elsewhere).expect("read").count(), 0);
 }
@@ -118,14 +118,14 @@ async fn one_writes_others_read_and_a_reader_that_changes_nothing_writes_nothing
     let sandbox = opened(&path);
     sandbox.seed(&seed(1));
     sandbox.save().expect("saved");
-    let reader = Sandbox::open(Some(&path), None, Access::Read).expect("opens");
+    let reader = Sandbox::open(Some(&path), None, StateAccess::Read).expect("opens");
     reader.seed(&seed(3));
     reader.save().expect("nothing to say");
     let before = fs::read(&path).expect("read");
     assert_eq!(reader.show()["kubernetes"].as_object().map(serde_json::Map::len), Some(3));
     drop((sandbox, reader));
 
-    let reader = Sandbox::open(Some(&path), None, Access::Read).expect("opens");
+    let reader = Sandbox::open(Some(&path), None, StateAccess::Read).expect("opens");
     reader.seed(&seed(1));
     for url in ["/subscriptions", S, &format!("{S}/resources")] {
         assert_eq!(get(&reader, url).await.status, 200, "{url}");
@@ -177,7 +177,7 @@ fn a_disk_that_is_full_loses_no_world_that_was_saved() {
         runtime.block_on(async {
             let sandbox = opened(Path::new(&path));
             let long = "x".repeat(200_000);
-            let outcome = set(&sandbox, Place::Arm(S.to_owned()), "/displayName", json!(long));
+            let outcome = set(&sandbox, Subject::Arm(S.to_owned()), "/displayName", json!(long));
             assert!(outcome.is_err(), "the limit holds");
             assert!(sandbox.save().is_err(), "what could not be written is said at the end");
         });

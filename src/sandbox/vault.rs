@@ -11,7 +11,7 @@ use crate::arm::access;
 use crate::login;
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply, fail};
+use crate::wire::{HttpAnswer, HttpCall, Reply, fail};
 
 /// The type of a secret in ARM.
 pub(crate) const SECRETS: &str = "microsoft.keyvault/vaults/secrets";
@@ -20,8 +20,8 @@ pub(crate) const SECRETS: &str = "microsoft.keyvault/vaults/secrets";
 const PAGE: usize = 25;
 
 /// A request as its vault sees it.
-struct Asked<'a> {
-    call: &'a Call,
+struct VaultRequest<'a> {
+    call: &'a HttpCall,
     vault: String,
     /// What the vault's addresses begin with.
     base: String,
@@ -31,17 +31,17 @@ struct Asked<'a> {
 }
 
 /// Answers a request to a vault; `None` when it is for somebody else.
-pub(crate) fn handle(world: &mut World, call: &Call) -> Option<Reply> {
+pub(crate) fn handle(world: &mut World, call: &HttpCall) -> Option<Reply> {
     let (scheme, host) = call.origin.split_once("://")?;
     let asked = match host.split_once('.') {
-        Some((vault, suffix)) if suffix.starts_with("vault.") => Asked {
+        Some((vault, suffix)) if suffix.starts_with("vault.") => VaultRequest {
             call,
             vault: vault.to_owned(),
             base: call.origin.clone(),
             audience: format!("{scheme}://{suffix}"),
             path: &call.segments,
         },
-        _ if call.is(0, "vaults") && call.segments.len() > 1 => Asked {
+        _ if call.is(0, "vaults") && call.segments.len() > 1 => VaultRequest {
             call,
             vault: call.segments[1].clone(),
             base: format!("{}/vaults/{}", call.origin, call.segments[1]),
@@ -55,13 +55,13 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Option<Reply> {
     })
 }
 
-fn answer(world: &mut World, asked: &Asked<'_>) -> Answer {
+fn answer(world: &mut World, asked: &VaultRequest<'_>) -> HttpAnswer {
     signed_in(world, asked)?;
     if asked.call.api_version().is_empty() {
         return Err(fail(400, "BadParameter", "api-version must be specified"));
     }
-    let named = |it: &&crate::state::world::Stored| {
-        it.body["name"].as_str().is_some_and(|it| it.eq_ignore_ascii_case(&asked.vault))
+    let named = |stored: &&crate::state::world::Stored| {
+        stored.body["name"].as_str().is_some_and(|it| it.eq_ignore_ascii_case(&asked.vault))
     };
     let vaults = world.of_type(None, "microsoft.keyvault/vaults");
     let Some(vault) = vaults.into_iter().find(named) else {
@@ -91,7 +91,7 @@ fn answer(world: &mut World, asked: &Asked<'_>) -> Answer {
 }
 
 /// A vault takes tokens for vaults only.
-fn signed_in(world: &World, asked: &Asked<'_>) -> Result<(), Reply> {
+fn signed_in(world: &World, asked: &VaultRequest<'_>) -> Result<(), Reply> {
     let challenge = |code: &str, text: String| {
         let authority = format!("https://login.microsoftonline.com/{}", world.tenant());
         let audience = &asked.audience;
@@ -116,7 +116,12 @@ fn signed_in(world: &World, asked: &Asked<'_>) -> Result<(), Reply> {
 }
 
 /// Rights to data, as a vault with role assignments refuses them.
-fn permitted(world: &World, asked: &Asked<'_>, secret: &str, what: &str) -> Result<(), Reply> {
+fn permitted(
+    world: &World,
+    asked: &VaultRequest<'_>,
+    secret: &str,
+    what: &str,
+) -> Result<(), Reply> {
     let action = format!("Microsoft.KeyVault/vaults/secrets/{what}/action");
     let caller = login::caller(world, asked.call);
     if access::allows_data(world, &caller.object, secret, &action) {
@@ -137,11 +142,11 @@ fn permitted(world: &World, asked: &Asked<'_>, secret: &str, what: &str) -> Resu
 
 fn get(
     world: &World,
-    asked: &Asked<'_>,
+    asked: &VaultRequest<'_>,
     secret: &str,
     name: &str,
     version: Option<&str>,
-) -> Answer {
+) -> HttpAnswer {
     permitted(world, asked, secret, "getSecret")?;
     let all = all(world, secret);
     let found = match version {
@@ -166,7 +171,7 @@ fn get(
 }
 
 /// A name that nobody ever used has no versions; it is no error.
-fn versions(world: &World, asked: &Asked<'_>, secret: &str, name: &str) -> Reply {
+fn versions(world: &World, asked: &VaultRequest<'_>, secret: &str, name: &str) -> Reply {
     let size = world.file.page_size.map_or(PAGE, std::num::NonZeroUsize::get);
     let from: usize = asked.call.param("$skiptoken").and_then(|it| it.parse().ok()).unwrap_or(0);
     let all = all(world, secret);
@@ -179,7 +184,7 @@ fn versions(world: &World, asked: &Asked<'_>, secret: &str, name: &str) -> Reply
     Reply::ok(json!({"value": value, "nextLink": next}))
 }
 
-fn set(world: &mut World, asked: &Asked<'_>, secret: &str, name: &str) -> Answer {
+fn set(world: &mut World, asked: &VaultRequest<'_>, secret: &str, name: &str) -> HttpAnswer {
     let request = asked.call.json()?;
     let Some(value) = request["value"].as_str() else {
         return Err(fail(400, "BadParameter", "Property value is required."));
@@ -189,7 +194,7 @@ fn set(world: &mut World, asked: &Asked<'_>, secret: &str, name: &str) -> Answer
 }
 
 /// What a list and an answer say of a version.
-fn item(asked: &Asked<'_>, name: &str, version: &Json) -> Json {
+fn item(asked: &VaultRequest<'_>, name: &str, version: &Json) -> Json {
     let id = version["id"].as_str().unwrap_or_default();
     let (created, enabled) = (&version["created"], &version["enabled"]);
     json!({"id": format!("{}/secrets/{name}/{id}", asked.base), "contentType": version["contentType"],

@@ -1,6 +1,6 @@
 //! Requests and answers between the router and the simulated services.
 //!
-//! A request is read once into a [`Call`]; a service returns a [`Reply`]. Both are plain data, so every service is a
+//! A request is read once into an [`HttpCall`]; a service returns a [`Reply`]. Both are plain data, so every service is a
 //! synchronous function over the world and no lock is held across an await.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 /// One request, read whole.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
+pub(crate) struct HttpCall {
     pub(crate) method: Method,
     /// Decoded segments of the path; empty ones (`//`) are left out.
     pub(crate) segments: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 }
 
 /// What a service answers; `Err` holds an error answer.
-pub(crate) type Answer = Result<Reply, Reply>;
+pub(crate) type HttpAnswer = Result<Reply, Reply>;
 
 /// An answer before it goes on the wire.
 #[derive(Debug, Clone)]
@@ -108,9 +108,12 @@ pub(crate) fn fail(status: u16, code: &str, message: impl Into<String>) -> Reply
     Reply::json(status, json!({"error": {"code": code, "message": message.into()}}))
 }
 
-impl Call {
+impl HttpCall {
     /// Reads the whole request. `fallback_scheme` is used where the request has no absolute URI.
-    pub(crate) async fn read(request: Request<Body>, fallback_scheme: &str) -> Result<Call, Reply> {
+    pub(crate) async fn read(
+        request: Request<Body>,
+        fallback_scheme: &str,
+    ) -> Result<HttpCall, Reply> {
         let (parts, body) = request.into_parts();
         let Ok(body) = axum::body::to_bytes(body, 16 * 1024 * 1024).await else {
             return Err(fail(
@@ -132,7 +135,7 @@ impl Call {
         let unmeasured = matches!(parts.method, Method::POST | Method::PUT)
             && parts.version <= http::Version::HTTP_11
             && !measured.iter().any(|it| parts.headers.contains_key(it));
-        Ok(Call {
+        Ok(HttpCall {
             unmeasured,
             method: parts.method,
             raw_path: parts.uri.path().to_owned(),

@@ -63,7 +63,7 @@ fn place(path: &Path, text: &str, replace: bool) -> io::Result<()> {
     }
     no_link(path)?;
     let folder = match path.parent() {
-        Some(it) if !it.as_os_str().is_empty() => it.to_owned(),
+        Some(path) if !path.as_os_str().is_empty() => path.to_owned(),
         _ => PathBuf::from("."),
     };
     make_folder(&folder)?;

@@ -1,9 +1,9 @@
 //! When two manifests say the same.
 
-use amlplan::text::{Cluster, Profile, ProtectedSetting, Quantity, SccMethod, Setting};
+use amlplan::text::{ClusterSpec, Profile, ProtectedSetting, Quantity, SccMethod, Setting};
 
 /// What a cluster says, whichever of two equal ways it says it in.
-pub(crate) fn meaning(cluster: &Cluster) -> String {
+pub(crate) fn meaning(cluster: &ClusterSpec) -> String {
     let mut it = cluster.clone();
     it.computes.sort_by(|a, b| (&a.workspace.name, &a.name).cmp(&(&b.workspace.name, &b.name)));
     it.instance_types.sort_by(|a, b| a.name.cmp(&b.name));

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::apply::Permit;
-use crate::client::arm::{Auth, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait};
+use crate::client::arm::{
+    ArmReader, ArmWriter, Auth, Cloud, OperationOutcome, RunId, TokenSource, Write, wait,
+};
 use crate::client::kubernetes;
 use crate::client::net::{NetworkOptions, Transport};
 use crate::model::ObjectRef;
@@ -112,11 +114,11 @@ async fn azure(root: &str, shown: &mut String) {
     let (token, line) =
         TokenSource::choose(Auth::Auto, &env, Some(TENANT), &cloud, &transport).unwrap();
     writeln!(shown, "{line} {token:?} {transport:?}").unwrap();
-    let reader = Reader::new(transport, cloud, token, RunId::new());
+    let reader = ArmReader::new(transport, cloud, token, RunId::new());
     let keys = reader.call(ID, "listKeys", "1").await.unwrap();
     assert_eq!(keys["primaryKey"], CANARY);
     note(shown, &reader.call(ID, "fails", "1").await.unwrap_err());
-    let writer = Writer::new(reader.clone(), Permit::in_tests(), 10);
+    let writer = ArmWriter::new(reader.clone(), Permit::in_tests(), 10);
     note(shown, &writer.send(&write(format!("{ID}/fails"))).await.unwrap_err());
     let put = write(ID.into());
     let started = writer.send(&put).await.unwrap();
@@ -124,15 +126,15 @@ async fn azure(root: &str, shown: &mut String) {
     let operation = started.operation.unwrap();
     let mut progress = |word: &str, waited: Duration| writeln!(shown, "{word} {waited:?}").unwrap();
     match wait(&reader, operation, Duration::from_secs(60), &mut progress).await.unwrap() {
-        Outcome::Failed(error) => note(shown, &error),
+        OperationOutcome::Failed(error) => note(shown, &error),
         other => panic!("{other:?}"),
     }
 }
 
 async fn kubernetes(root: &str, shown: &mut String) {
     let transport = Transport::network(&NetworkOptions::default()).unwrap();
-    let reader = kubernetes::Reader::over(transport, &format!("{root}/kube/c"), CANARY);
-    let writer = kubernetes::Writer::new(reader.clone(), Permit::in_tests());
+    let reader = kubernetes::KubeReader::over(transport, &format!("{root}/kube/c"), CANARY);
+    let writer = kubernetes::KubeWriter::new(reader.clone(), Permit::in_tests());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "n");
     let error = writer.apply(&namespace, &json!({"data": CANARY}), false).await.unwrap_err();
     note(shown, &error);

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::apply::Permit;
 use crate::client::arm::{
-    ApiError, Cloud, Outcome, Reader, RunId, TokenSource, Verdict, Write, Writer, wait,
+    ApiError, ArmReader, ArmWriter, Cloud, OperationOutcome, RunId, TokenSource, Verdict, Write,
+    wait,
 };
 use crate::client::kubernetes;
 use crate::client::net::{NetworkOptions, Transport};
@@ -150,11 +151,11 @@ async fn a_hostile_server_gets_no_credential_and_no_time() {
 /// Reads, lists and writes against one mode. What comes in the end differs; that it comes, and soon, does not.
 async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
     let token = TokenSource::fixed("canary");
-    let reader = Reader::new(transport, cloud, token, RunId::new());
+    let reader = ArmReader::new(transport, cloud, token, RunId::new());
     let asked = async {
         let read = reader.get(&format!("/{mode}"), "1").await.map(|_| ());
         let listed = reader.list(&format!("/{mode}"), "1").await.map(|_| ());
-        let written = write(&Writer::new(reader.clone(), Permit::in_tests(), 10), mode).await;
+        let written = write(&ArmWriter::new(reader.clone(), Permit::in_tests(), 10), mode).await;
         (read, listed, written)
     };
     let patience = Duration::from_secs(10);
@@ -183,7 +184,7 @@ async fn meet(mode: &'static str, transport: Transport, cloud: Cloud) {
     }
 }
 
-async fn write(writer: &Writer, mode: &str) -> Result<(), ApiError> {
+async fn write(writer: &ArmWriter, mode: &str) -> Result<(), ApiError> {
     let request = Write {
         method: Method::PUT,
         id: format!("/{mode}"),
@@ -196,8 +197,8 @@ async fn write(writer: &Writer, mode: &str) -> Result<(), ApiError> {
     let started = writer.send(&request).await?;
     let Some(operation) = started.operation else { return Ok(()) };
     match wait(writer.reader(), operation, Duration::from_secs(5), &mut |_, _| {}).await? {
-        Outcome::Failed(error) => Err(error),
-        Outcome::Succeeded(_) | Outcome::Deadline { .. } => Ok(()),
+        OperationOutcome::Failed(error) => Err(error),
+        OperationOutcome::Succeeded(_) | OperationOutcome::Deadline { .. } => Ok(()),
     }
 }
 
@@ -220,7 +221,7 @@ async fn a_cluster_out_of_reach_is_told_within_ten_seconds() {
         std::fs::write(&path, text).unwrap();
         let kubeconfig = kubernetes::KubeconfigFrom::File(path);
         let options = kubernetes::ConnectOptions { kubeconfig, ..Default::default() };
-        let reader = kubernetes::Reader::connect(&options).await.unwrap();
+        let reader = kubernetes::KubeReader::connect(&options).await.unwrap();
         let start = Instant::now();
         let object = ObjectRef::cluster("v1", "Namespace", "namespaces", "x");
         let reads = (0..10).map(|_| reader.get(&object));

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::apply::Permit;
 use crate::client::arm::{
-    ApiError, Cloud, Outcome, Reader, RunId, TokenSource, Write, Writer, wait,
+    ApiError, ArmReader, ArmWriter, Cloud, OperationOutcome, RunId, TokenSource, Write, wait,
 };
 use crate::client::net::{Transport, clock};
 use crate::model::Json;
@@ -132,7 +132,7 @@ fn answer(status: u16, headers: &BTreeMap<String, String>, body: &str) -> Respon
     builder.body(Body::from(body.replace("{arm}", ARM))).unwrap()
 }
 
-fn reader(tape: &Arc<Mutex<Tape>>) -> Reader {
+fn reader(tape: &Arc<Mutex<Tape>>) -> ArmReader {
     let tape = Arc::clone(tape);
     let router = Router::new().fallback(move |request: Request| {
         let tape = Arc::clone(&tape);
@@ -150,7 +150,7 @@ fn reader(tape: &Arc<Mutex<Tape>>) -> Reader {
     });
     let cloud = Cloud::named("AzureCloud").unwrap();
     let token = TokenSource::fixed("token");
-    Reader::new(Transport::InProcess(router), cloud, token, RunId::new())
+    ArmReader::new(Transport::InProcess(router), cloud, token, RunId::new())
 }
 
 /// What came of it: the outcome's word, its text, and the error's verdict.
@@ -160,7 +160,7 @@ fn failed(word: &'static str, error: &ApiError) -> Came {
     (word, error.to_string(), Some(format!("{:?}", error.verdict())))
 }
 
-async fn ask(ask: &Ask, reader: Reader) -> Result<Came, ApiError> {
+async fn ask(ask: &Ask, reader: ArmReader) -> Result<Came, ApiError> {
     let (id, version) = (ask.id.as_str(), ask.api_version.as_str());
     let done = |json: Json| ("succeeded", json.to_string(), None);
     Ok(match ask.verb.as_str() {
@@ -180,15 +180,16 @@ async fn ask(ask: &Ask, reader: Reader) -> Result<Came, ApiError> {
                 action: ask.action.clone(),
                 lock: None,
             };
-            let started = Writer::new(reader.clone(), Permit::in_tests(), 10).send(&write).await?;
+            let started =
+                ArmWriter::new(reader.clone(), Permit::in_tests(), 10).send(&write).await?;
             let Some(operation) = started.operation else {
                 return Ok(done(started.body.unwrap_or_default()));
             };
             let deadline = Duration::from_secs(ask.deadline_seconds);
             match wait(&reader, operation, deadline, &mut |_, _| {}).await? {
-                Outcome::Succeeded(json) => done(json.unwrap_or_default()),
-                Outcome::Failed(error) => failed("failed", &error),
-                Outcome::Deadline { last_state, resume_url } => {
+                OperationOutcome::Succeeded(json) => done(json.unwrap_or_default()),
+                OperationOutcome::Failed(error) => failed("failed", &error),
+                OperationOutcome::Deadline { last_state, resume_url } => {
                     ("deadline", format!("{last_state} {resume_url}"), None)
                 }
             }

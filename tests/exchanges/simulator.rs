@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use crate::apply::Permit;
 use crate::client::arm::{
-    ApiError, Auth, Cloud, Outcome, Reader, RunId, TokenSource, Verdict, Write, Writer, wait,
+    ApiError, ArmReader, ArmWriter, Auth, Cloud, OperationOutcome, RunId, TokenSource, Verdict,
+    Write, wait,
 };
 use crate::client::kubernetes::{self, scc};
 use crate::client::net::{NetworkOptions, Transport, clock};
 use crate::health::rights::allows;
 use crate::model::{Json, ObjectRef};
-use amlplan_sandbox::{Access, Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions};
+use amlplan_sandbox::{Listening, Pace, Sandbox, Seed, SeedCluster, ServeOptions, StateAccess};
 use http::Method;
 use serde_json::json;
 
@@ -50,7 +51,7 @@ fn world(faults: &str) -> Sandbox {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("world.yaml");
     std::fs::write(&path, format!("faults: {faults}\n")).unwrap();
-    let sandbox = Sandbox::open(None, Some(&path), Access::Write).unwrap();
+    let sandbox = Sandbox::open(None, Some(&path), StateAccess::Write).unwrap();
     sandbox.seed(&Seed {
         tenant: Some(TENANT.into()),
         subscriptions: vec![SUBSCRIPTION.into()],
@@ -61,7 +62,7 @@ fn world(faults: &str) -> Sandbox {
     sandbox
 }
 
-fn sign_in(transport: &Transport, root: &str) -> Reader {
+fn sign_in(transport: &Transport, root: &str) -> ArmReader {
     let origin = crate::model::Trust::default().origin(root).unwrap();
     let cloud = Cloud::custom("Sandbox", origin.clone(), origin, "https://management.azure.com");
     let env = |name: &str| match name {
@@ -71,7 +72,7 @@ fn sign_in(transport: &Transport, root: &str) -> Reader {
     };
     let (token, _) =
         TokenSource::choose(Auth::Auto, &env, Some(TENANT), &cloud, transport).unwrap();
-    Reader::new(transport.clone(), cloud, token, RunId::new())
+    ArmReader::new(transport.clone(), cloud, token, RunId::new())
 }
 
 fn write(method: Method, id: String, api_version: &str, body: Option<Json>) -> Write {
@@ -79,17 +80,17 @@ fn write(method: Method, id: String, api_version: &str, body: Option<Json>) -> W
     Write { method, id, api_version, query: None, body, action: None, lock }
 }
 
-async fn done(writer: &Writer, write: &Write) -> Result<Option<Json>, ApiError> {
+async fn done(writer: &ArmWriter, write: &Write) -> Result<Option<Json>, ApiError> {
     let started = writer.send(write).await?;
     let Some(operation) = started.operation else { return Ok(started.body) };
     match wait(writer.reader(), operation, HOUR, &mut |_, _| {}).await? {
-        Outcome::Succeeded(json) => Ok(json),
-        Outcome::Failed(error) => Err(error),
-        Outcome::Deadline { last_state, .. } => panic!("still {last_state} after an hour"),
+        OperationOutcome::Succeeded(json) => Ok(json),
+        OperationOutcome::Failed(error) => Err(error),
+        OperationOutcome::Deadline { last_state, .. } => panic!("still {last_state} after an hour"),
     }
 }
 
-async fn register(writer: &Writer, namespace: &str) {
+async fn register(writer: &ArmWriter, namespace: &str) {
     let id = format!("/subscriptions/{SUBSCRIPTION}/providers/{namespace}");
     let mut post = write(Method::POST, id.clone(), "2021-04-01", None);
     post.action = Some("register".into());
@@ -106,8 +107,8 @@ async fn register(writer: &Writer, namespace: &str) {
 }
 
 /// What apply does with Azure, in short.
-async fn azure(reader: Reader) {
-    let writer = Writer::new(reader.clone(), Permit::in_tests(), 10);
+async fn azure(reader: ArmReader) {
+    let writer = ArmWriter::new(reader.clone(), Permit::in_tests(), 10);
     for namespace in ["Microsoft.KubernetesConfiguration", "Microsoft.Relay"] {
         register(&writer, namespace).await;
     }
@@ -136,8 +137,8 @@ async fn azure(reader: Reader) {
     }
 }
 
-async fn kubernetes(reader: kubernetes::Reader) {
-    let writer = kubernetes::Writer::new(reader.clone(), Permit::in_tests());
+async fn kubernetes(reader: kubernetes::KubeReader) {
+    let writer = kubernetes::KubeWriter::new(reader.clone(), Permit::in_tests());
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "team");
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}});
     writer.apply(&namespace, &body, false).await.unwrap();
@@ -170,7 +171,7 @@ fn everything_works_in_process_with_faults_on() {
             let root = "https://management.azure.com";
             azure(sign_in(&transport, root)).await;
             let base = format!("{root}/kubernetes/{SUBSCRIPTION}/ml-rg/ocp");
-            kubernetes(kubernetes::Reader::over(transport, &base, "sandbox")).await;
+            kubernetes(kubernetes::KubeReader::over(transport, &base, "sandbox")).await;
         });
     }
 }
@@ -199,7 +200,7 @@ async fn everything_works_over_tls_with_faults_on() {
     let kubeconfig = kubernetes::KubeconfigFrom::File(kubeconfig);
     let options =
         kubernetes::ConnectOptions { kubeconfig, ..kubernetes::ConnectOptions::default() };
-    kubernetes(kubernetes::Reader::connect(&options).await.unwrap()).await;
+    kubernetes(kubernetes::KubeReader::connect(&options).await.unwrap()).await;
     server.abort();
 }
 
@@ -208,7 +209,7 @@ async fn a_failed_operation_is_told_from_a_lost_one() {
     let sandbox = world("{seed: 1, failOperation: 1.0}");
     let transport = Transport::InProcess(sandbox.router());
     let reader = sign_in(&transport, "https://management.azure.com");
-    let writer = Writer::new(reader, Permit::in_tests(), 10);
+    let writer = ArmWriter::new(reader, Permit::in_tests(), 10);
     let absent = write(Method::DELETE, relay(), "2021-11-01", None);
     assert_eq!(done(&writer, &absent).await.unwrap(), None);
     let body = json!({"properties": {"extensionType": "Microsoft.AzureML.Kubernetes"}});

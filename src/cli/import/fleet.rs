@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::super::args::ImportArgs;
-use super::super::context::Context;
-use super::super::exit::Failure;
+use super::super::context::CommandContext;
+use super::super::exit::CommandFailure;
 use super::live::{Reading, Wanted, cloud, declare};
 use crate::catalog::ArmType;
 use crate::convert::live::bare;
-use crate::language::{Access, Cluster, ClusterType, Dollars, Profile, to_fleet};
+use crate::language::{Access, ClusterSpec, ClusterType, Dollars, Profile, to_fleet};
 use crate::model::{ArmId, Json};
 use crate::resource::graph;
 use crate::source::Diagnostic;
@@ -17,8 +17,8 @@ use crate::source::Diagnostic;
 pub(super) async fn import(
     args: &ImportArgs,
     profile: Option<Profile>,
-    context: &Context,
-) -> Result<String, Failure> {
+    context: &CommandContext,
+) -> Result<String, CommandFailure> {
     let subscription = args.subscription.as_deref().unwrap_or_default();
     let group = args.resource_group.as_deref();
     let cloud = cloud(args)?;
@@ -36,14 +36,15 @@ pub(super) async fn import(
     let mut workspaces = ids(&reading, &root, ArmType::WORKSPACES).await?;
     if !args.workspace.is_empty() {
         let named = |id: &ArmId| {
-            args.workspace.iter().any(|it| {
-                it.eq_ignore_ascii_case(id.name()) || it.eq_ignore_ascii_case(id.as_str())
+            args.workspace.iter().any(|workspace| {
+                workspace.eq_ignore_ascii_case(id.name())
+                    || workspace.eq_ignore_ascii_case(id.as_str())
             })
         };
         workspaces.retain(named);
     }
     let within = group.map_or_else(|| root.clone(), |it| format!("{root}/resourceGroups/{it}"));
-    let mut settled: Vec<Cluster> = Vec::new();
+    let mut settled: Vec<ClusterSpec> = Vec::new();
     let mut names = BTreeSet::new();
     let mut full = true;
     for kind in [ClusterType::ConnectedClusters, ClusterType::ManagedClusters] {
@@ -79,12 +80,16 @@ pub(super) async fn import(
         true => "Settings that amlplan derives by itself are left out; its plan is empty.".into(),
         false => "Its plan is not empty: `amlplan plan` shows what differs.".into(),
     });
-    let clusters: Vec<&Cluster> = settled.iter().collect();
+    let clusters: Vec<&ClusterSpec> = settled.iter().collect();
     Ok(to_fleet(&clusters, &head, Dollars::Escape))
 }
 
 /// The ids of all resources of a type below a scope, in order.
-async fn ids(reading: &Reading<'_>, scope: &str, kind: ArmType) -> Result<Vec<ArmId>, Failure> {
+async fn ids(
+    reading: &Reading<'_>,
+    scope: &str,
+    kind: ArmType,
+) -> Result<Vec<ArmId>, CommandFailure> {
     let list = reading.list(format!("{scope}/providers/{kind}"), kind).await?;
     let id = |it: &Json| ArmId::parse(it.get("id")?.as_str()?).ok();
     let mut found: Vec<ArmId> = list.iter().filter_map(id).collect();

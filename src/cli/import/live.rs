@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::super::args::ImportArgs;
-use super::super::context::Context;
-use super::super::exit::Failure;
+use super::super::context::CommandContext;
+use super::super::exit::CommandFailure;
 use crate::catalog::ArmType;
-use crate::convert::live::{Difference, Draft, Found, bare, draft};
+use crate::convert::live::{Difference, LiveDraft, LiveFound, bare, draft};
 use crate::language::{
-    Access, Cloud, CloudName, Cluster, ClusterType, CustomCloud, Declared, Dollars, Manifest,
-    Origin, Profile, to_yaml,
+    Access, CloudName, CloudSpec, ClusterOrigin, ClusterSpec, ClusterType, CustomCloud, Declared,
+    Dollars, Manifest, Profile, to_yaml,
 };
 use crate::model::{Api, ArmId, Json};
 use crate::observe::{Clients, ReadError};
@@ -25,8 +25,8 @@ pub(super) async fn import(
     wanted: &str,
     args: &ImportArgs,
     profile: Option<Profile>,
-    context: &Context,
-) -> Result<String, Failure> {
+    context: &CommandContext,
+) -> Result<String, CommandFailure> {
     let (id, kind) = cluster_id(wanted)?;
     let workspaces =
         args.workspace.iter().map(|it| workspace_id(it)).collect::<Result<Vec<_>, _>>()?;
@@ -43,21 +43,21 @@ pub(super) async fn import(
 }
 
 /// `--cloud`: a name, the address of a Resource Manager, or what a manifest says.
-pub(super) fn cloud(args: &ImportArgs) -> Result<Cloud, Failure> {
-    let Some(text) = args.cloud.as_deref() else { return Ok(Cloud::default()) };
+pub(super) fn cloud(args: &ImportArgs) -> Result<CloudSpec, CommandFailure> {
+    let Some(text) = args.cloud.as_deref() else { return Ok(CloudSpec::default()) };
     let names = [CloudName::AzureCloud, CloudName::AzureUSGovernment, CloudName::AzureChinaCloud];
     if let Some(name) = names.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(text)) {
-        return Ok(Cloud::Named(name));
+        return Ok(CloudSpec::Named(name));
     }
     if text.starts_with("https://") || text.starts_with("http://") {
-        return Ok(Cloud::Custom(CustomCloud {
+        return Ok(CloudSpec::Custom(CustomCloud {
             name: "custom".to_owned(),
             resource_manager: text.to_owned(),
             authority: None,
             audience: None,
         }));
     }
-    serde_yaml::from_str(text).map(Cloud::Custom).map_err(|_| {
+    serde_yaml::from_str(text).map(CloudSpec::Custom).map_err(|_| {
         Diagnostic::error("unknown-cloud", format!("there is no cloud `{text}`"))
             .with_help("write AzureCloud, AzureUSGovernment, AzureChinaCloud, the https address of a Resource Manager, or {name: …, resourceManager: …}")
             .into()
@@ -69,27 +69,30 @@ pub(super) struct Wanted {
     pub(super) id: ArmId,
     pub(super) kind: ClusterType,
     pub(super) workspaces: Vec<ArmId>,
-    pub(super) cloud: Cloud,
+    pub(super) cloud: CloudSpec,
     pub(super) profile: Option<Profile>,
 }
 
 /// What was read of a cluster.
-pub(super) struct One {
-    pub(super) found: Found,
-    cluster: Cluster,
+pub(super) struct OneCluster {
+    pub(super) found: LiveFound,
+    cluster: ClusterSpec,
     clients: Clients,
     profile: Option<Profile>,
 }
 
 /// A cluster whose manifest is as near to what is live as it can be.
 pub(super) struct Settled {
-    pub(super) cluster: Cluster,
+    pub(super) cluster: ClusterSpec,
     pub(super) notes: BTreeMap<String, String>,
     pub(super) left: Plan,
 }
 
 impl Wanted {
-    pub(super) async fn read(&self, context: &Context) -> Result<One, Failure> {
+    pub(super) async fn read(
+        &self,
+        context: &CommandContext,
+    ) -> Result<OneCluster, CommandFailure> {
         let (mut cluster, mut clients) = self.reach(None, context).await?;
         let mut live = Reading::of(&cluster, &clients).cluster(&self.id).await;
         if let Err(ReadError { tenant: Some(tenant), .. }) = live {
@@ -106,15 +109,15 @@ impl Wanted {
         let reading = Reading::of(&cluster, &clients);
         let found =
             reading.all(&self.id, document, &self.workspaces, &mut cluster, context).await?;
-        Ok(One { found, cluster, clients, profile: self.profile })
+        Ok(OneCluster { found, cluster, clients, profile: self.profile })
     }
 
     /// Clients for the cluster; where its Kubernetes API cannot be reached, for Azure alone.
     async fn reach(
         &self,
         tenant: Option<String>,
-        context: &Context,
-    ) -> Result<(Cluster, Clients), Failure> {
+        context: &CommandContext,
+    ) -> Result<(ClusterSpec, Clients), CommandFailure> {
         let mut whole = bare(&self.id, self.kind, Access::Kubernetes);
         (whole.azure.tenant, whole.azure.cloud) = (tenant, self.cloud.clone());
         let clients = context.clients(&graph::build(&declare(whole.clone()))?).await?;
@@ -126,8 +129,8 @@ impl Wanted {
     }
 }
 
-impl One {
-    pub(super) async fn settled(self, context: &Context) -> Result<Settled, Failure> {
+impl OneCluster {
+    pub(super) async fn settled(self, context: &CommandContext) -> Result<Settled, CommandFailure> {
         let mut draft = draft(self.cluster, &self.found, self.profile);
         let mut left = settle(&mut draft, context, &self.clients).await?;
         left.findings.retain(|it| it.severity != crate::source::Severity::Advice);
@@ -152,7 +155,7 @@ fn verb(step: &plan::Step) -> String {
     format!("{}{}", step.action.words().join(" and "), reasons.collect::<String>())
 }
 
-fn head(cluster: &Cluster, left: &Plan, workspaces: &[ArmId]) -> Vec<String> {
+fn head(cluster: &ClusterSpec, left: &Plan, workspaces: &[ArmId]) -> Vec<String> {
     let mut head = vec!["Written from live state by `amlplan import`.".to_owned()];
     head.push(match left.is_empty() {
         true => "Settings that amlplan derives by itself are left out; its plan is empty.".into(),
@@ -203,12 +206,12 @@ fn workspace_id(text: &str) -> Result<ArmId, Diagnostic> {
     Err(Diagnostic::error("import-id", message).with_help(format!("it looks like {example}")))
 }
 
-pub(super) fn declare(spec: Cluster) -> Manifest {
-    let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
+pub(super) fn declare(spec: ClusterSpec) -> Manifest {
+    let declared = Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() };
     Manifest::from(vec![declared])
 }
 
-fn azure_only(context: &Context, why: &str) {
+fn azure_only(context: &CommandContext, why: &str) {
     let message = format!("only Azure is read, not the cluster itself: {why}");
     let finding = Diagnostic::warning("import-azure-only", message)
         .with_help("sign in to the cluster (kubeconfig) and import again to see what is in it");
@@ -221,7 +224,7 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn of(cluster: &Cluster, clients: &'a Clients) -> Self {
+    fn of(cluster: &ClusterSpec, clients: &'a Clients) -> Self {
         Self { clients, scope: cluster.name.clone() }
     }
 
@@ -234,7 +237,11 @@ impl<'a> Reading<'a> {
         self.clients.read(&self.scope, &read).await
     }
 
-    pub(super) async fn list(&self, path: String, kind: ArmType) -> Result<Vec<Json>, Failure> {
+    pub(super) async fn list(
+        &self,
+        path: String,
+        kind: ArmType,
+    ) -> Result<Vec<Json>, CommandFailure> {
         let api_version = kind.api_version;
         let list = self.read(Read::ArmList { path, api_version }).await.map_err(failed)?;
         Ok(list.and_then(|it| it.as_array().cloned()).unwrap_or_default())
@@ -245,21 +252,21 @@ impl<'a> Reading<'a> {
         id: &ArmId,
         document: Json,
         workspaces: &[ArmId],
-        cluster: &mut Cluster,
-        context: &Context,
-    ) -> Result<Found, Failure> {
-        let mut found = Found { cluster: document, ..Found::default() };
+        cluster: &mut ClusterSpec,
+        context: &CommandContext,
+    ) -> Result<LiveFound, CommandFailure> {
+        let mut found = LiveFound { cluster: document, ..LiveFound::default() };
         let extensions = self
             .list(format!("{id}/providers/{}", ArmType::EXTENSIONS), ArmType::EXTENSIONS)
             .await?;
-        found.extension = extensions.into_iter().find(|it| {
-            let kind = it.pointer("/properties/extensionType").and_then(Json::as_str);
+        found.extension = extensions.into_iter().find(|value| {
+            let kind = value.pointer("/properties/extensionType").and_then(Json::as_str);
             kind.is_some_and(|it| it.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes"))
         });
         for workspace in workspaces {
             let computes = self.list(format!("{workspace}/computes"), ArmType::COMPUTES).await?;
-            let ours = computes.into_iter().filter(|it| {
-                let text = |at: &str| it.pointer(at).and_then(Json::as_str).unwrap_or_default();
+            let ours = computes.into_iter().filter(|value| {
+                let text = |at: &str| value.pointer(at).and_then(Json::as_str).unwrap_or_default();
                 text("/properties/computeType").eq_ignore_ascii_case("Kubernetes")
                     && text("/properties/resourceId").eq_ignore_ascii_case(id.as_str())
             });
@@ -286,12 +293,16 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn failed(error: ReadError) -> Failure {
-    Failure::error("read-failed", error.to_string())
+fn failed(error: ReadError) -> CommandFailure {
+    CommandFailure::error("read-failed", error.to_string())
 }
 
 /// Adds to the draft until its plan is empty or nothing more can be said; returns the last plan.
-async fn settle(draft: &mut Draft, context: &Context, clients: &Clients) -> Result<Plan, Failure> {
+async fn settle(
+    draft: &mut LiveDraft,
+    context: &CommandContext,
+    clients: &Clients,
+) -> Result<Plan, CommandFailure> {
     let mut clients = clients.clone();
     for round in 0.. {
         let (cluster, _) = draft.finished();

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::ImportArgs;
-use super::context::{Context, env, now};
-use super::exit::{Exit, Failure};
+use super::context::{CommandContext, env, now};
+use super::exit::{CommandFailure, Exit};
 use crate::language::{self, LoadOptions, Profile, Secrets};
 use crate::source::{self, Diagnostic, Diagnostics, Severity, Source};
 
-pub(super) async fn run(args: &ImportArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &ImportArgs,
+    context: &CommandContext,
+) -> Result<Exit, CommandFailure> {
     let profile = args.profile.as_deref().map(|it| match it {
         "ga" => Profile::Ga,
         _ => Profile::Preview,
@@ -30,7 +33,7 @@ pub(super) async fn run(args: &ImportArgs, context: &Context) -> Result<Exit, Fa
 }
 
 /// Every cluster of a manifest in another profile, as documents of one file.
-fn translate(from: &Path, to: Profile, context: &Context) -> Result<String, Failure> {
+fn translate(from: &Path, to: Profile, context: &CommandContext) -> Result<String, CommandFailure> {
     let options = LoadOptions { env: &env, secrets: Secrets::Optional };
     let (manifest, mut findings) = language::load_lenient(&[from.to_owned()], &options);
     // What a secret holds does not matter here, only that there is one.
@@ -61,8 +64,8 @@ fn translate(from: &Path, to: Profile, context: &Context) -> Result<String, Fail
 fn files(
     args: &ImportArgs,
     profile: Option<Profile>,
-    context: &Context,
-) -> Result<String, Failure> {
+    context: &CommandContext,
+) -> Result<String, CommandFailure> {
     let mut sources = Vec::new();
     for path in args.paths.iter().chain(&args.from_az) {
         if path == Path::new("-") {
@@ -94,7 +97,7 @@ fn files(
         let own = name.is_relative().then(|| source::read(&path).ok()).flatten();
         own.map(|it| it.text.clone())
     };
-    let options = crate::convert::az::Options { profile, files: &beside };
+    let options = crate::convert::az::ImportOptions { profile, files: &beside };
     let imported = crate::convert::az::import(&sources, &options)?;
     context.out.findings(&imported.findings);
     context.out.findings(&invalid(&imported.text, context)?);
@@ -102,9 +105,9 @@ fn files(
 }
 
 /// Why `validate` would refuse what was imported. Variables that are not set were told already.
-fn invalid(text: &str, context: &Context) -> Result<Diagnostics, Failure> {
+fn invalid(text: &str, context: &CommandContext) -> Result<Diagnostics, CommandFailure> {
     let failed = |why: std::io::Error| {
-        Failure::error("file-unwritable", format!("cannot write a temporary file: {why}"))
+        CommandFailure::error("file-unwritable", format!("cannot write a temporary file: {why}"))
     };
     let folder = tempfile::tempdir().map_err(failed)?;
     let file = folder.path().join("cluster.yaml");
@@ -117,14 +120,16 @@ fn invalid(text: &str, context: &Context) -> Result<Diagnostics, Failure> {
     let options = LoadOptions { env: &stand_in, secrets: Secrets::Optional };
     let (manifest, mut findings) = language::load_lenient(&[file], &options);
     findings.extend(language::rules::check(&manifest, now(), &context.global.trust()));
-    findings.retain(|it| {
-        let written = it.labels.first().map_or("", |it| it.place.text());
-        it.severity == Severity::Error && !it.code.starts_with("secret-") && !written.contains("${")
+    findings.retain(|finding| {
+        let written = finding.labels.first().map_or("", |it| it.place.text());
+        finding.severity == Severity::Error
+            && !finding.code.starts_with("secret-")
+            && !written.contains("${")
     });
-    let told = findings.into_iter().map(|it| {
-        let message = format!("`validate` will say: {} ({})", it.message, it.code);
+    let told = findings.into_iter().map(|error| {
+        let message = format!("`validate` will say: {} ({})", error.message, error.code);
         let finding = Diagnostic::warning("az-invalid", message);
-        match it.help {
+        match error.help {
             Some(help) => finding.with_help(help),
             None => finding,
         }
@@ -139,10 +144,10 @@ const KNOWN: [&str; 17] = [
 ];
 
 /// The files of a folder and of those in it, in the order of their names.
-fn folder(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn folder(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), CommandFailure> {
     let unreadable = |why: std::io::Error| {
         let message = format!("cannot read the folder `{}`: {why}", path.display());
-        Failure::error("file-unreadable", message)
+        CommandFailure::error("file-unreadable", message)
     };
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
@@ -164,23 +169,24 @@ fn folder(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fai
     Ok(())
 }
 
-fn standard_input() -> Result<Arc<Source>, Failure> {
+fn standard_input() -> Result<Arc<Source>, CommandFailure> {
     // As much as a file may hold.
     const MOST: u64 = 64 << 20;
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .take(MOST)
-        .read_to_end(&mut bytes)
-        .map_err(|it| Failure::error("file-unreadable", format!("cannot read stdin: {it}")))?;
-    let text = String::from_utf8(bytes).map_err(|it| {
-        let line = it.as_bytes()[..it.utf8_error().valid_up_to()].iter().filter(|it| **it == b'\n');
+    std::io::stdin().take(MOST).read_to_end(&mut bytes).map_err(|error| {
+        CommandFailure::error("file-unreadable", format!("cannot read stdin: {error}"))
+    })?;
+    let text = String::from_utf8(bytes).map_err(|from_utf8_error| {
+        let line = from_utf8_error.as_bytes()[..from_utf8_error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|it| **it == b'\n');
         let message = format!("line {} of standard input is not UTF-8 text", line.count() + 1);
         Diagnostic::error("not-utf8", message).with_help("save it as UTF-8 and try again")
     })?;
     Ok(Arc::new(Source { path: "<stdin>".into(), text }))
 }
 
-fn write(text: &str, args: &ImportArgs, context: &Context) -> Result<Exit, Failure> {
+fn write(text: &str, args: &ImportArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     match &args.out {
         None => context.out.result(text),
         Some(path) => source::write(path, text)?,

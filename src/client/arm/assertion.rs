@@ -22,11 +22,11 @@ const AUDIENCE: &str = "api%3A%2F%2FAzureADTokenExchange";
 #[derive(Clone)]
 pub(super) struct Assertion {
     transport: Transport,
-    kind: Kind,
+    kind: AssertionKind,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum AssertionKind {
     Ready(SecretString),
     GitHub { url: String, token: SecretString },
     Pipelines { url: String, token: SecretString },
@@ -42,7 +42,7 @@ impl fmt::Debug for Assertion {
 impl Assertion {
     /// Signed with the key of a certificate; nothing is asked for.
     pub(super) fn certificate(certificate: Certificate, transport: &Transport) -> Self {
-        Self { transport: transport.clone(), kind: Kind::Certificate(certificate) }
+        Self { transport: transport.clone(), kind: AssertionKind::Certificate(certificate) }
     }
 
     /// Finds the CI system in the environment; the second value names it. The error says which
@@ -56,7 +56,10 @@ impl Assertion {
         };
         let transport = transport.clone();
         if let Some(token) = first(&["ARM_OIDC_TOKEN"]) {
-            return Ok((Self { transport, kind: Kind::Ready(token.into()) }, "ARM_OIDC_TOKEN"));
+            return Ok((
+                Self { transport, kind: AssertionKind::Ready(token.into()) },
+                "ARM_OIDC_TOKEN",
+            ));
         }
         if let (Some(url), Some(token)) = (
             first(&["SYSTEM_OIDCREQUESTURI"]),
@@ -69,7 +72,7 @@ impl Assertion {
             ])
             .ok_or("in Azure Pipelines, AZURESUBSCRIPTION_SERVICE_CONNECTION_ID not set")?;
             let url = format!("{url}?api-version=7.1&serviceConnectionId={connection}");
-            let kind = Kind::Pipelines { url, token: token.into() };
+            let kind = AssertionKind::Pipelines { url, token: token.into() };
             return Ok((Self { transport, kind }, "Azure Pipelines"));
         }
         let url = first(&["ACTIONS_ID_TOKEN_REQUEST_URL", "ARM_OIDC_REQUEST_URL"]);
@@ -78,7 +81,7 @@ impl Assertion {
             let mark = if url.contains('?') { '&' } else { '?' };
             let url = format!("{url}{mark}audience={AUDIENCE}");
             return Ok((
-                Self { transport, kind: Kind::GitHub { url, token: token.into() } },
+                Self { transport, kind: AssertionKind::GitHub { url, token: token.into() } },
                 "GitHub Actions",
             ));
         }
@@ -94,10 +97,10 @@ impl Assertion {
 
     async fn fetch(&self) -> Result<String, String> {
         let (builder, token, field) = match &self.kind {
-            Kind::Ready(token) => return Ok(token.expose_secret().to_owned()),
-            Kind::Certificate(certificate) => return certificate.assertion(),
-            Kind::GitHub { url, token } => (Request::get(url), token, "value"),
-            Kind::Pipelines { url, token } => {
+            AssertionKind::Ready(token) => return Ok(token.expose_secret().to_owned()),
+            AssertionKind::Certificate(certificate) => return certificate.assertion(),
+            AssertionKind::GitHub { url, token } => (Request::get(url), token, "value"),
+            AssertionKind::Pipelines { url, token } => {
                 let post = Request::post(url).header("X-TFS-FedAuthRedirect", "Suppress");
                 (post, token, "oidcToken")
             }

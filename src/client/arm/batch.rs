@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use serde_json::json;
 
-use super::{ApiError, Reader};
+use super::{ApiError, ArmReader};
 use crate::client::net::{Pages, Turn, clock, poll, retry_after};
 use crate::model::Json;
 
@@ -24,7 +24,7 @@ const WORKERS: usize = 4;
 /// How long batches may take before what they have not read is read one by one.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-impl Reader {
+impl ArmReader {
     /// Reads many resources or lists (id or path, API version), in batches as large as what is left
     /// of the subscription's limit, since that counts what is inside. Only those with a clear answer
     /// are in the result, by their index: `None` is not there.
@@ -77,12 +77,13 @@ impl Reader {
             }
             let ids: Vec<(&str, &str)> = some.iter().map(|at| wanted[*at]).collect();
             let parts = self.batch(&ids, &mut turn).await?;
-            let throttled = parts.values().filter(|it| matches!(it, Part::Throttled)).count();
+            let throttled =
+                parts.values().filter(|it| matches!(it, BatchAnswer::Throttled)).count();
             tracing::debug!(reads = some.len(), throttled, "a batch");
             for (at, part) in parts {
                 match part {
-                    Part::Clear(document) => drop(locked(found).insert(some[at], document)),
-                    Part::Throttled => locked(queue).push(some[at]),
+                    BatchAnswer::Clear(document) => drop(locked(found).insert(some[at], document)),
+                    BatchAnswer::Throttled => locked(queue).push(some[at]),
                 }
             }
         }
@@ -93,7 +94,7 @@ impl Reader {
         &self,
         wanted: &[(&str, &str)],
         turn: &mut Turn,
-    ) -> Result<BTreeMap<usize, Part>, ApiError> {
+    ) -> Result<BTreeMap<usize, BatchAnswer>, ApiError> {
         let root = self.cloud().resource_manager.to_string();
         let name = |at: usize| uuid::Uuid::from_u128(at as u128).to_string();
         let requests: Vec<Json> = wanted
@@ -117,9 +118,9 @@ impl Reader {
             let Some(items) = page[key].as_array_mut().map(std::mem::take) else {
                 return Err(strange("a batch without answers"));
             };
-            found.extend(items.into_iter().filter_map(|it| {
-                turn.answered(status(&it), &headers(&it));
-                clear(it, wanted)
+            found.extend(items.into_iter().filter_map(|value| {
+                turn.answered(status(&value), &headers(&value));
+                clear(value, wanted)
             }));
             let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else {
                 return Ok(found);
@@ -161,12 +162,12 @@ fn strange(what: &str) -> ApiError {
     ApiError::about(&Method::POST, BATCH, "UnreadableAnswer", what.to_owned())
 }
 
-fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
-    it.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One answer of a batch.
-enum Part {
+enum BatchAnswer {
     /// What is there, or nothing.
     Clear(Option<Json>),
     /// Not now.
@@ -186,19 +187,19 @@ fn headers(answer: &Json) -> http::HeaderMap {
 }
 
 /// Index and answer, where it is clear; the others are read again by themselves.
-fn clear(mut answer: Json, wanted: &[(&str, &str)]) -> Option<(usize, Part)> {
+fn clear(mut answer: Json, wanted: &[(&str, &str)]) -> Option<(usize, BatchAnswer)> {
     let name = answer["name"].as_str()?.parse::<uuid::Uuid>().ok()?;
     let index = usize::try_from(name.as_u128()).ok()?;
     let (path, _) = wanted.get(index)?;
     let content = answer["content"].take();
     match status(&answer) {
-        200 if content.is_object() => Some((index, Part::Clear(Some(content)))),
+        200 if content.is_object() => Some((index, BatchAnswer::Clear(Some(content)))),
         404 => {
             let (none, text) = (http::HeaderMap::new(), content.to_string());
             let error = ApiError::from_answer(&Method::GET, path, 404, &none, text.as_bytes());
-            error.is_absent().then_some((index, Part::Clear(None)))
+            error.is_absent().then_some((index, BatchAnswer::Clear(None)))
         }
-        429 => Some((index, Part::Throttled)),
+        429 => Some((index, BatchAnswer::Throttled)),
         _ => None,
     }
 }

@@ -13,8 +13,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{ApiError, Cloud, TokenSource, Verdict};
 use crate::client::net::{
-    Budget, Decision, Lane, Limiter, Line, Pages, Repeat, Retry, SendError, Taken, Transport, Turn,
-    clock, redact,
+    Budget, CarriedOut, Lane, Limiter, Line, Pages, Repeat, Retry, RetryDecision, SendError,
+    Transport, Turn, clock, redact,
 };
 use crate::model::Json;
 
@@ -51,9 +51,9 @@ impl fmt::Display for RunId {
 
 /// Reads from Azure Resource Manager. Copies share connections, tokens and limits.
 #[derive(Clone)]
-pub struct Reader(Arc<Inner>);
+pub struct ArmReader(Arc<ArmInner>);
 
-struct Inner {
+struct ArmInner {
     line: Line,
     cloud: Cloud,
     token: TokenSource,
@@ -63,17 +63,17 @@ struct Inner {
     /// Milliseconds the server last advised to wait between two reads; 0 when it never did.
     pace: AtomicU64,
     /// Readers of key vaults, by name.
-    vaults: Mutex<BTreeMap<String, Reader>>,
+    vaults: Mutex<BTreeMap<String, ArmReader>>,
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for ArmReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("cloud", &self.0.cloud.name).finish_non_exhaustive()
     }
 }
 
 /// An answer, whatever its status.
-pub(super) struct Answer {
+pub(super) struct ArmAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -100,7 +100,7 @@ impl Silence {
     }
 }
 
-impl Answer {
+impl ArmAnswer {
     pub(super) const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
@@ -124,7 +124,7 @@ impl Answer {
     }
 }
 
-impl Reader {
+impl ArmReader {
     /// A reader for one cloud.
     #[must_use]
     pub fn new(transport: Transport, cloud: Cloud, token: TokenSource, run: RunId) -> Self {
@@ -132,7 +132,7 @@ impl Reader {
         let pace = AtomicU64::new(0);
         let line = Line::new(transport, SOCKETS);
         let vaults = Mutex::default();
-        Self(Arc::new(Inner { line, cloud, token, run, budget, limiter, pace, vaults }))
+        Self(Arc::new(ArmInner { line, cloud, token, run, budget, limiter, pace, vaults }))
     }
 
     /// Reads from a key vault of the cloud, with tokens that are for vaults; `None` where the cloud
@@ -193,7 +193,7 @@ impl Reader {
     /// Reads a collection, all pages. `nextLink` is followed as it is.
     ///
     /// # Errors
-    /// As [`Reader::get`], with 404 an error too; also when a page leads to another service.
+    /// As [`ArmReader::get`], with 404 an error too; also when a page leads to another service.
     pub async fn list(&self, path: &str, api_version: &str) -> Result<Vec<Json>, ApiError> {
         let mut url = self.url(path, api_version);
         let (mut all, mut pages) = (Vec::new(), Pages::default());
@@ -222,7 +222,7 @@ impl Reader {
     /// A POST that only reads, such as `listKeys` and `sharedKeys`. Its answer is secret.
     ///
     /// # Errors
-    /// As [`Reader::get`], with 404 an error too.
+    /// As [`ArmReader::get`], with 404 an error too.
     pub async fn call(&self, id: &str, action: &str, api_version: &str) -> Result<Json, ApiError> {
         let url = self.url(&format!("{id}/{action}"), api_version);
         self.read(&Method::POST, &url, None).await?.into_json(&Method::POST, &url)
@@ -268,19 +268,21 @@ impl Reader {
         method: &Method,
         url: &str,
         body: Option<&Json>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ArmAnswer, ApiError> {
         let mut retry = self.retry(Repeat::Freely);
         loop {
             let result = self.attempt(method, url, body).await;
             let decision = match &result {
-                Ok(answer) if answer.is_success() => Decision::GiveUp,
+                Ok(answer) if answer.is_success() => RetryDecision::GiveUp,
                 Ok(answer) => retry.after_status(answer.status, &answer.headers),
                 Err(Silence::Broken(error)) => retry.after_break(error),
-                Err(Silence::NoToken(_) | Silence::Foreign) => Decision::GiveUp,
+                Err(Silence::NoToken(_) | Silence::Foreign) => RetryDecision::GiveUp,
             };
             match decision {
-                Decision::Again(wait) | Decision::LookFirst(wait) => pause(url, wait).await,
-                Decision::GiveUp => return result.map_err(|it| it.into_error(method, url)),
+                RetryDecision::Again(wait) | RetryDecision::LookFirst(wait) => {
+                    pause(url, wait).await
+                }
+                RetryDecision::GiveUp => return result.map_err(|it| it.into_error(method, url)),
             }
         }
     }
@@ -291,7 +293,7 @@ impl Reader {
         method: &Method,
         url: &str,
         body: Option<&Json>,
-    ) -> Result<Answer, Silence> {
+    ) -> Result<ArmAnswer, Silence> {
         let mut refused = None;
         loop {
             let token = self.0.token.bearer(refused).await.map_err(Silence::NoToken)?;
@@ -313,7 +315,7 @@ impl Reader {
         url: &str,
         headers: HeaderMap,
         body: Option<&Json>,
-    ) -> Result<Answer, SendError> {
+    ) -> Result<ArmAnswer, SendError> {
         let lane = lane(method, url);
         let mut turn = self.0.limiter.turn(&lane).await;
         let bytes = body.map(|it| Bytes::from(it.to_string())).unwrap_or_default();
@@ -321,7 +323,7 @@ impl Reader {
             .method(method.clone())
             .uri(url)
             .body(bytes)
-            .map_err(|_| SendError::new(Taken::SurelyNot, "the address is not valid"))?;
+            .map_err(|_| SendError::new(CarriedOut::SurelyNot, "the address is not valid"))?;
         *request.headers_mut() = headers;
         let start = clock::now();
         let result = self.0.line.send(request).await;
@@ -340,7 +342,7 @@ impl Reader {
             let millis = millis.filter(|it| *it > 0).map_or(0, |it| it.clamp(50, 600_000));
             self.0.pace.store(millis, Ordering::Relaxed);
         }
-        Ok(Answer { status, headers: head.headers, body })
+        Ok(ArmAnswer { status, headers: head.headers, body })
     }
 
     fn headers(&self, has_body: bool) -> HeaderMap {

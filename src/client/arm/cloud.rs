@@ -90,9 +90,12 @@ impl Cloud {
             found.ok_or_else(|| unreadable(format!("the metadata document lacks {pointer}")))
         };
         let origin = |pointer: &str, address: &str| {
-            let refused = |it: Untrusted| {
-                let message = format!("{pointer} of the metadata document: {it}; {}", it.help());
-                refuse(it.code(), message)
+            let refused = |untrusted: Untrusted| {
+                let message = format!(
+                    "{pointer} of the metadata document: {untrusted}; {}",
+                    untrusted.help()
+                );
+                refuse(untrusted.code(), message)
             };
             trust.origin(address).map_err(refused)
         };

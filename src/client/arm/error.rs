@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::client::error::{ApiError, Detail, Fault};
+use crate::client::error::{ApiError, Detail, RequestFault};
 use crate::client::net::{SendError, redact, retry_after};
 use crate::model::{Api, Json};
 
@@ -27,13 +27,15 @@ impl ApiError {
             Err(_) => {
                 let text = String::from_utf8_lossy(body);
                 let text: String = text.trim().chars().take(500).collect();
-                Fault { message: redact(&text).into(), ..Fault::of(Api::Azure) }
+                RequestFault { message: redact(&text).into(), ..RequestFault::of(Api::Azure) }
             }
         };
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         if fault.message.is_empty() {
             fault.message = match http::StatusCode::from_u16(status) {
-                Ok(it) => it.canonical_reason().unwrap_or("no reason given").to_ascii_lowercase(),
+                Ok(status_code) => {
+                    status_code.canonical_reason().unwrap_or("no reason given").to_ascii_lowercase()
+                }
                 Err(_) => "no reason given".to_owned(),
             };
         }
@@ -66,7 +68,7 @@ impl ApiError {
         if fault.message.is_empty() {
             let statuses = properties["statuses"].as_array();
             let first = statuses.and_then(|all| all.iter().find(|it| it["message"].is_string()));
-            fault = first.map(read_error).unwrap_or_else(|| Fault::of(Api::Azure));
+            fault = first.map(read_error).unwrap_or_else(|| RequestFault::of(Api::Azure));
         }
         if fault.message.is_empty() {
             fault.message = format!(
@@ -80,29 +82,33 @@ impl ApiError {
     /// An error of our own about a request.
     #[must_use]
     pub fn about(method: &Method, path: &str, code: &str, message: impl Into<String>) -> Self {
-        Fault { code: Some(code.into()), message: message.into(), ..Fault::of(Api::Azure) }
-            .at(method, path)
+        RequestFault {
+            code: Some(code.into()),
+            message: message.into(),
+            ..RequestFault::of(Api::Azure)
+        }
+        .at(method, path)
     }
 }
 
 /// What was sent under `configurationProtectedSettings`: services repeat values in their errors.
 #[derive(Clone, Default)]
-pub(super) struct Secrets(Vec<SecretString>);
+pub(super) struct SentSecrets(Vec<SecretString>);
 
-impl fmt::Debug for Secrets {
+impl fmt::Debug for SentSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets(…)")
     }
 }
 
 /// What is hidden makes no two operations different.
-impl PartialEq for Secrets {
+impl PartialEq for SentSecrets {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Secrets {
+impl SentSecrets {
     pub(super) fn of(body: Option<&Json>) -> Self {
         let protected = body.map(|it| &it["properties"]["configurationProtectedSettings"]);
         let values = protected.and_then(Json::as_object).into_iter().flat_map(|it| it.values());
@@ -123,8 +129,8 @@ impl Secrets {
 impl ApiError {
     /// The error without these secrets.
     #[must_use]
-    pub(super) fn without(mut self, secrets: &Secrets) -> Self {
-        let Fault { message, target, details, .. } = &mut *self.0;
+    pub(super) fn without(mut self, secrets: &SentSecrets) -> Self {
+        let RequestFault { message, target, details, .. } = &mut *self.0;
         secrets.hide(message);
         let inner = details.iter_mut().flat_map(|it| [Some(&mut it.message), it.target.as_mut()]);
         target.as_mut().into_iter().chain(inner.flatten()).for_each(|it| secrets.hide(it));
@@ -133,7 +139,7 @@ impl ApiError {
 }
 
 /// A claims challenge or a token of the wrong tenant: say so in plain words.
-fn explain_challenge(fault: &mut Fault, challenge: Option<&str>) {
+fn explain_challenge(fault: &mut RequestFault, challenge: Option<&str>) {
     let challenge = challenge.unwrap_or_default();
     let part = |name: &str| {
         let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
@@ -163,16 +169,16 @@ fn format_tenant(tenant: &str) -> String {
 }
 
 /// Reads `{error: {…}}` or `{code, message}`.
-fn read(body: &Json) -> Fault {
+fn read(body: &Json) -> RequestFault {
     if body["error"].is_object() { read_error(&body["error"]) } else { read_error(body) }
 }
 
-fn read_error(error: &Json) -> Fault {
-    let mut fault = Fault {
+fn read_error(error: &Json) -> RequestFault {
+    let mut fault = RequestFault {
         code: text(&error["code"]),
         message: message(error),
         target: text(&error["target"]),
-        ..Fault::of(Api::Azure)
+        ..RequestFault::of(Api::Azure)
     };
     collect(error, &mut fault, 0);
     fault
@@ -187,7 +193,7 @@ fn message(error: &Json) -> String {
 }
 
 /// Details, inner errors and policies, as deep as services nest them.
-fn collect(error: &Json, fault: &mut Fault, depth: usize) {
+fn collect(error: &Json, fault: &mut RequestFault, depth: usize) {
     if depth > 8 {
         return;
     }

@@ -1,6 +1,6 @@
 //! Azure Resource Manager: sign-in, clouds, requests, long-running operations and errors.
 //!
-//! [`Reader`] cannot change anything; [`Writer`] is made from a reader and a permit, which only the
+//! [`ArmReader`] cannot change anything; [`ArmWriter`] is made from a reader and a permit, which only the
 //! room that applies plans has.
 
 mod assertion;
@@ -17,13 +17,13 @@ mod token;
 mod wait;
 mod writer;
 
-pub use client::{Reader, RunId};
+pub use client::{ArmReader, RunId};
 pub use cloud::Cloud;
-pub use operation::{Next, Operation, Outcome};
+pub use operation::{Next, Operation, OperationOutcome};
 pub use sign_in::Auth;
 pub use token::TokenSource;
 pub use wait::wait;
-pub use writer::{Write, Writer};
+pub use writer::{ArmWriter, Write};
 
 pub use crate::client::error::ApiError;
 pub use crate::client::net::Verdict;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Method};
 
 use super::ApiError;
-use super::error::Secrets;
+use super::error::SentSecrets;
 use super::lock::Held;
 use crate::client::net::{poll, retry_after};
 use crate::model::{Json, same_service};
@@ -21,7 +21,7 @@ const SURPRISE: Duration = Duration::from_secs(2);
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum OperationOutcome {
     /// It worked; the resource as read afterwards, or what a POST answered.
     Succeeded(Option<Json>),
     /// It ended as Failed or Canceled.
@@ -53,11 +53,11 @@ pub enum Next {
         after: Duration,
     },
     /// Nothing: it ended.
-    Done(Outcome),
+    Done(OperationOutcome),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Stage {
+enum PollStage {
     /// `Azure-AsyncOperation`: a document with a `status`.
     Status(String),
     /// `Location`: 202 until it is something else.
@@ -66,7 +66,7 @@ enum Stage {
     State,
     /// The resource must be gone.
     Gone,
-    Done(Outcome),
+    Done(OperationOutcome),
 }
 
 /// An operation that Azure works on.
@@ -74,7 +74,7 @@ enum Stage {
 pub struct Operation {
     method: Method,
     resource: String,
-    stage: Stage,
+    stage: PollStage,
     after: Duration,
     /// All waits so far: about how long it has been going on.
     waited: Duration,
@@ -82,7 +82,7 @@ pub struct Operation {
     surprises: u32,
     /// The cluster's lock, held for as long as somebody follows the operation.
     pub(super) held: Option<Held>,
-    secrets: Secrets,
+    secrets: SentSecrets,
 }
 
 /// Addresses carry signatures and documents may be long: neither shows.
@@ -104,41 +104,45 @@ impl Operation {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Self {
-        let mut it = Self::watch(method, url);
+        let mut operation = Self::watch(method, url);
         if !(200..300).contains(&status) {
             let error = ApiError::from_answer(method, path(url), status, headers, body);
-            return it.done(Outcome::Failed(error));
+            return operation.done(OperationOutcome::Failed(error));
         }
         let json = parse(body);
         if let Some(word) = json.as_ref().and_then(provisioning) {
-            it.state = word.to_owned();
+            operation.state = word.to_owned();
         }
-        it.stage = match it.address(headers, status) {
+        operation.stage = match operation.address(headers, status) {
             Some(stage) => stage,
-            None if *method == Method::DELETE => Stage::Gone,
-            None if *method == Method::POST => return it.done(Outcome::Succeeded(json)),
+            None if *method == Method::DELETE => PollStage::Gone,
+            None if *method == Method::POST => {
+                return operation.done(OperationOutcome::Succeeded(json));
+            }
             None => match (json.as_ref().and_then(provisioning).map(End::of), status) {
                 // Without headers a 202 says nothing of the end, whatever its body says.
-                (_, 202) | (Some(End::Running), _) => Stage::State,
+                (_, 202) | (Some(End::Running), _) => PollStage::State,
                 (Some(End::Failed), _) => {
                     let body = json.unwrap_or_default();
-                    return it.failed(&body);
+                    return operation.failed(&body);
                 }
-                (None | Some(End::Succeeded), _) => return it.done(Outcome::Succeeded(json)),
+                (None | Some(End::Succeeded), _) => {
+                    return operation.done(OperationOutcome::Succeeded(json));
+                }
             },
         };
-        it.pace(headers);
+        operation.pace(headers);
         // A plain DELETE is usually over already: look at once.
-        if it.stage == Stage::Gone && status != 202 {
-            it.after = Duration::ZERO;
+        if operation.stage == PollStage::Gone && status != 202 {
+            operation.after = Duration::ZERO;
         }
-        it
+        operation
     }
 
     /// An operation that somebody else began: follows the resource's own state.
     #[must_use]
     pub fn watch(method: &Method, url: &str) -> Self {
-        let stage = if *method == Method::DELETE { Stage::Gone } else { Stage::State };
+        let stage = if *method == Method::DELETE { PollStage::Gone } else { PollStage::State };
         Self {
             method: method.clone(),
             resource: resource_of(method, url),
@@ -148,7 +152,7 @@ impl Operation {
             state: "Accepted".into(),
             surprises: 0,
             held: None,
-            secrets: Secrets::default(),
+            secrets: SentSecrets::default(),
         }
     }
 
@@ -157,9 +161,11 @@ impl Operation {
     pub fn next(&self) -> Next {
         let after = self.after;
         match &self.stage {
-            Stage::Status(url) | Stage::Location(url) => Next::Poll { url: url.clone(), after },
-            Stage::State | Stage::Gone => Next::Read { url: self.resource.clone(), after },
-            Stage::Done(outcome) => Next::Done(outcome.clone()),
+            PollStage::Status(url) | PollStage::Location(url) => {
+                Next::Poll { url: url.clone(), after }
+            }
+            PollStage::State | PollStage::Gone => Next::Read { url: self.resource.clone(), after },
+            PollStage::Done(outcome) => Next::Done(outcome.clone()),
         }
     }
 
@@ -173,8 +179,8 @@ impl Operation {
     #[must_use]
     pub fn url(&self) -> &str {
         match &self.stage {
-            Stage::Status(url) | Stage::Location(url) => url,
-            Stage::State | Stage::Gone | Stage::Done(_) => &self.resource,
+            PollStage::Status(url) | PollStage::Location(url) => url,
+            PollStage::State | PollStage::Gone | PollStage::Done(_) => &self.resource,
         }
     }
 
@@ -194,10 +200,10 @@ impl Operation {
             return Ok(());
         }
         let is_location = match &self.stage {
-            Stage::Done(_) => return Ok(()),
-            Stage::State | Stage::Gone => return self.on_resource(status, headers, body),
-            Stage::Status(_) => false,
-            Stage::Location(_) => true,
+            PollStage::Done(_) => return Ok(()),
+            PollStage::State | PollStage::Gone => return self.on_resource(status, headers, body),
+            PollStage::Status(_) => false,
+            PollStage::Location(_) => true,
         };
         if let Some(moved) = self.moved(headers, status, is_location) {
             self.stage = moved;
@@ -227,7 +233,7 @@ impl Operation {
             End::Succeeded if self.method == Method::POST => {
                 let answer = [&json["properties"]["output"], &json["properties"]];
                 let answer = answer.into_iter().find(|it| !it.is_null()).cloned();
-                self.stage = Stage::Done(Outcome::Succeeded(answer));
+                self.stage = PollStage::Done(OperationOutcome::Succeeded(answer));
             }
             End::Succeeded => self.read_resource(),
         }
@@ -238,7 +244,7 @@ impl Operation {
             // Some bodies say Succeeded while the code says 202: only the code counts.
             202 | 300..=399 => {}
             200..=299 if self.method == Method::POST => {
-                self.stage = Stage::Done(Outcome::Succeeded(parse(body)));
+                self.stage = PollStage::Done(OperationOutcome::Succeeded(parse(body)));
             }
             200..=299 | 401 | 403 | 404 | 410 => self.read_resource(),
             // Location answers with what the request itself would have answered.
@@ -246,7 +252,7 @@ impl Operation {
                 let url = path(&self.resource);
                 let error = ApiError::from_answer(&self.method, url, status, headers, body);
                 let error = error.without(&self.secrets);
-                self.stage = Stage::Done(Outcome::Failed(error));
+                self.stage = PollStage::Done(OperationOutcome::Failed(error));
             }
         }
     }
@@ -257,13 +263,13 @@ impl Operation {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), ApiError> {
-        let gone = self.stage == Stage::Gone;
+        let gone = self.stage == PollStage::Gone;
         let error =
             || ApiError::from_answer(&Method::GET, path(&self.resource), status, headers, body);
         match status {
             200..=299 => {}
             404 | 410 if gone => {
-                self.stage = Stage::Done(Outcome::Succeeded(None));
+                self.stage = PollStage::Done(OperationOutcome::Succeeded(None));
                 return Ok(());
             }
             404 | 410 if self.surprises < SURPRISES => {
@@ -273,7 +279,7 @@ impl Operation {
             }
             404 | 410 => {
                 let error = error();
-                self.stage = Stage::Done(Outcome::Failed(error));
+                self.stage = PollStage::Done(OperationOutcome::Failed(error));
                 return Ok(());
             }
             _ => return Err(error()),
@@ -297,37 +303,39 @@ impl Operation {
                 self.after = SURPRISE * SURPRISES;
             }
             End::Failed => self.fail(&json),
-            End::Succeeded => self.stage = Stage::Done(Outcome::Succeeded(Some(json))),
+            End::Succeeded => self.stage = PollStage::Done(OperationOutcome::Succeeded(Some(json))),
         }
         Ok(())
     }
 
     /// The operation itself has no more to say.
     fn read_resource(&mut self) {
-        self.stage = if self.method == Method::DELETE { Stage::Gone } else { Stage::State };
+        self.stage = if self.method == Method::DELETE { PollStage::Gone } else { PollStage::State };
         self.after = Duration::ZERO;
     }
 
     /// The address to poll, from the headers of the first answer.
-    fn address(&self, headers: &HeaderMap, status: u16) -> Option<Stage> {
+    fn address(&self, headers: &HeaderMap, status: u16) -> Option<PollStage> {
         let status_url = self.header(headers, "azure-asyncoperation");
         if let Some(url) = status_url {
-            return Some(Stage::Status(url));
+            return Some(PollStage::Status(url));
         }
         // 201 with Location may only name the resource that was made.
         let location = self.header(headers, "location")?;
         let names_resource = path(&location).eq_ignore_ascii_case(path(&self.resource));
-        (matches!(status, 201 | 202) && !names_resource).then_some(Stage::Location(location))
+        (matches!(status, 201 | 202) && !names_resource).then_some(PollStage::Location(location))
     }
 
-    fn moved(&self, headers: &HeaderMap, status: u16, is_location: bool) -> Option<Stage> {
+    fn moved(&self, headers: &HeaderMap, status: u16, is_location: bool) -> Option<PollStage> {
         let redirect = (300..400).contains(&status);
         if is_location {
             let more = status == 202 || redirect;
-            return more.then(|| self.header(headers, "location").map(Stage::Location)).flatten();
+            return more
+                .then(|| self.header(headers, "location").map(PollStage::Location))
+                .flatten();
         }
         let name = if redirect { "location" } else { "azure-asyncoperation" };
-        self.header(headers, name).map(Stage::Status)
+        self.header(headers, name).map(PollStage::Status)
     }
 
     /// An address from a header, verbatim; one of another service is no place for our token.
@@ -342,8 +350,8 @@ impl Operation {
     }
 
     /// Keeps these out of the error that may come.
-    pub(super) fn hide(&mut self, secrets: Secrets) {
-        if let Stage::Done(Outcome::Failed(error)) = &mut self.stage {
+    pub(super) fn hide(&mut self, secrets: SentSecrets) {
+        if let PollStage::Done(OperationOutcome::Failed(error)) = &mut self.stage {
             *error = error.clone().without(&secrets);
         }
         self.secrets = secrets;
@@ -353,7 +361,7 @@ impl Operation {
         let url = path(&self.resource);
         let error = ApiError::from_operation(&self.method, url, &self.state, body);
         let error = error.without(&self.secrets);
-        self.stage = Stage::Done(Outcome::Failed(error));
+        self.stage = PollStage::Done(OperationOutcome::Failed(error));
     }
 
     fn failed(mut self, body: &Json) -> Self {
@@ -361,8 +369,8 @@ impl Operation {
         self
     }
 
-    fn done(mut self, outcome: Outcome) -> Self {
-        self.stage = Stage::Done(outcome);
+    fn done(mut self, outcome: OperationOutcome) -> Self {
+        self.stage = PollStage::Done(outcome);
         self
     }
 }

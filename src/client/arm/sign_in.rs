@@ -73,7 +73,7 @@ impl fmt::Display for AuthError {
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What every way needs.
-struct Surroundings<'a> {
+struct SignInContext<'a> {
     env: Env<'a>,
     tenant: Option<&'a str>,
     cloud: &'a Cloud,
@@ -93,7 +93,7 @@ impl TokenSource {
         cloud: &Cloud,
         transport: &Transport,
     ) -> Result<(Self, String), AuthError> {
-        let here = Surroundings { env, tenant, cloud, transport };
+        let here = SignInContext { env, tenant, cloud, transport };
         let ways: &[Auth] = match auth {
             Auth::Auto => {
                 &[Auth::Secret, Auth::Workload, Auth::Assertion, Auth::Managed, Auth::Cli]
@@ -135,7 +135,7 @@ impl TokenSource {
 
 type Way = Result<(Box<Factory>, String), String>;
 
-impl Surroundings<'_> {
+impl SignInContext<'_> {
     /// The first of these variables that is set, with its name.
     fn find(&self, names: &[&'static str]) -> Result<(String, &'static str), String> {
         let found = names.iter().find_map(|name| {
@@ -234,7 +234,7 @@ impl Surroundings<'_> {
     /// Asking a machine without an identity takes long, so only signs of one choose this way.
     fn managed(&self, asked: bool) -> Way {
         let signs = &["IDENTITY_ENDPOINT", "MSI_ENDPOINT"];
-        let wanted = self.find(&["ARM_USE_MSI"]).is_ok_and(|(it, _)| it.trim() != "false");
+        let wanted = self.find(&["ARM_USE_MSI"]).is_ok_and(|(text, _)| text.trim() != "false");
         let sign = match self.find(signs) {
             Ok((_, name)) => name,
             Err(_) if wanted => "ARM_USE_MSI",

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 
 use super::*;
-use crate::client::arm::{Reader, RunId, Verdict};
+use crate::client::arm::{ArmReader, RunId, Verdict};
 use crate::client::net::clock;
 use crate::model::Trust;
 
@@ -86,14 +86,14 @@ fn when_nothing_fits_everything_that_was_tried_is_listed() {
 
 /// A login service and a resource manager in one, which refuse the tokens named.
 #[derive(Default)]
-struct Service {
+struct LoginService {
     issued: u32,
     life: u64,
     refused: Vec<String>,
     asked: Vec<String>,
 }
 
-fn service(state: &Arc<Mutex<Service>>) -> Transport {
+fn service(state: &Arc<Mutex<LoginService>>) -> Transport {
     let state = Arc::clone(state);
     Transport::InProcess(Router::new().fallback(move |request: Request| {
         let state = Arc::clone(&state);
@@ -123,7 +123,7 @@ fn service(state: &Arc<Mutex<Service>>) -> Transport {
     }))
 }
 
-fn reader(state: &Arc<Mutex<Service>>, set: &[(&str, &str)]) -> Reader {
+fn reader(state: &Arc<Mutex<LoginService>>, set: &[(&str, &str)]) -> ArmReader {
     let set: BTreeMap<_, _> = set.iter().copied().collect();
     let env = |name: &str| set.get(name).map(ToString::to_string);
     let root = "http://127.0.0.1:4443";
@@ -131,19 +131,19 @@ fn reader(state: &Arc<Mutex<Service>>, set: &[(&str, &str)]) -> Reader {
     let cloud = Cloud::custom("Sandbox", root.clone(), root, "https://management.azure.com");
     let transport = service(state);
     let chosen = TokenSource::choose(Auth::Auto, &env, Some(TENANT), &cloud, &transport).unwrap();
-    Reader::new(transport, cloud, chosen.0, RunId::new())
+    ArmReader::new(transport, cloud, chosen.0, RunId::new())
 }
 
 const SECRET: [(&str, &str); 2] = [("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "canary")];
 
-async fn sent(reader: &Reader) -> String {
+async fn sent(reader: &ArmReader) -> String {
     let answer = reader.get("/subscriptions/s", "2022-12-01").await.unwrap().unwrap();
     answer["sent"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_token_serves_many_requests_and_is_renewed_before_it_ends() {
-    let state = Arc::new(Mutex::new(Service { life: 3600, ..Service::default() }));
+    let state = Arc::new(Mutex::new(LoginService { life: 3600, ..LoginService::default() }));
     let reader = reader(&state, &SECRET);
     let many = futures_util::future::join_all((0..20).map(|_| sent(&reader))).await;
     assert!(many.iter().all(|it| it == "Bearer token-1"));
@@ -161,7 +161,8 @@ async fn one_token_serves_many_requests_and_is_renewed_before_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_renewed_once() {
     let refused = vec!["Bearer token-1".to_owned()];
-    let state = Arc::new(Mutex::new(Service { life: 3600, refused, ..Service::default() }));
+    let state =
+        Arc::new(Mutex::new(LoginService { life: 3600, refused, ..LoginService::default() }));
     let reader = reader(&state, &SECRET);
     let many = futures_util::future::join_all((0..10).map(|_| sent(&reader))).await;
     assert!(many.iter().all(|it| it == "Bearer token-2"), "{many:?}");
@@ -174,7 +175,7 @@ async fn a_refused_token_is_renewed_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_github_is_exchanged_for_one_of_azure() {
-    let state = Arc::new(Mutex::new(Service { life: 3600, ..Service::default() }));
+    let state = Arc::new(Mutex::new(LoginService { life: 3600, ..LoginService::default() }));
     let url = "http://127.0.0.1:4443/github?run=1";
     let set = [
         ("AZURE_CLIENT_ID", "c"),
@@ -196,7 +197,7 @@ async fn a_sign_in_that_fails_says_why_and_what_to_do() {
     let set: BTreeMap<_, _> = SECRET.into_iter().collect();
     let env = |name: &str| set.get(name).map(ToString::to_string);
     let chosen = TokenSource::choose(Auth::Auto, &env, Some(TENANT), &cloud, &transport).unwrap();
-    let reader = Reader::new(transport, cloud, chosen.0, RunId::new());
+    let reader = ArmReader::new(transport, cloud, chosen.0, RunId::new());
     let error = reader.get("/x", "1").await.unwrap_err();
     assert_eq!(error.verdict(), Verdict::Denied);
     assert!(error.to_string().contains("use its value, not its id"), "{error}");
@@ -224,7 +225,7 @@ async fn a_certificate_signs_its_assertion() {
     let read = |end: &str| std::fs::read_to_string(format!("{tls}.{end}")).unwrap();
     let file = folder.path().join("app.pem");
     std::fs::write(&file, read("crt") + &read("key")).unwrap();
-    let state = Arc::new(Mutex::new(Service { life: 3600, ..Service::default() }));
+    let state = Arc::new(Mutex::new(LoginService { life: 3600, ..LoginService::default() }));
     let set = [("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_CERTIFICATE_PATH", file.to_str().unwrap())];
     assert_eq!(sent(&reader(&state, &set)).await, "Bearer token-1");
     let asked = state.lock().unwrap().asked[0].clone();

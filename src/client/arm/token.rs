@@ -25,9 +25,9 @@ pub(super) type Factory = dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential
 
 /// Where tokens come from. Copies share one cache.
 #[derive(Clone)]
-pub struct TokenSource(Arc<Inner>);
+pub struct TokenSource(Arc<TokenInner>);
 
-struct Inner {
+struct TokenInner {
     /// Ways in order. Makes a credential anew each time: credentials keep tokens of their own, and
     /// would answer with one that Azure has refused.
     ways: Arc<Vec<Box<Factory>>>,
@@ -36,11 +36,11 @@ struct Inner {
     #[cfg(test)]
     fixed: Option<HeaderValue>,
     scope: String,
-    state: Mutex<State>,
+    state: Mutex<TokenState>,
 }
 
 #[derive(Default)]
-struct State {
+struct TokenState {
     header: Option<HeaderValue>,
     renew_at: Option<Instant>,
     ends_at: Option<Instant>,
@@ -79,7 +79,7 @@ impl TokenSource {
     }
 
     pub(super) fn made(scope: &str, ways: Vec<Box<Factory>>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(TokenInner {
             ways: Arc::new(ways),
             way: Arc::default(),
             #[cfg(test)]
@@ -91,7 +91,7 @@ impl TokenSource {
 
     /// Tokens of the same identity for somebody else.
     pub(super) fn towards(&self, scope: &str) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(TokenInner {
             ways: Arc::clone(&self.0.ways),
             way: Arc::clone(&self.0.way),
             #[cfg(test)]
@@ -137,8 +137,8 @@ impl TokenSource {
 
 impl TokenSource {
     /// The first way that gives a token is the only one from then on: a run has one identity.
-    async fn fetch(&self, state: &mut State) -> azure_core::Result<()> {
-        let Inner { ways, scope, .. } = &*self.0;
+    async fn fetch(&self, state: &mut TokenState) -> azure_core::Result<()> {
+        let TokenInner { ways, scope, .. } = &*self.0;
         let mut chosen = self.0.way.lock().await;
         let mut said = Vec::new();
         for (index, factory) in ways.iter().enumerate() {
@@ -169,7 +169,7 @@ impl TokenSource {
     }
 }
 
-fn keep(state: &mut State, token: &AccessToken) {
+fn keep(state: &mut TokenState, token: &AccessToken) {
     let ends = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let life = Duration::from_secs(ends.saturating_sub(now));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::{ApiError, Next, Operation, Outcome, Reader};
+use super::{ApiError, ArmReader, Next, Operation, OperationOutcome};
 use crate::client::net::clock;
 
 /// Follows an operation until it ends, or until `deadline` from now has passed. `progress` hears
@@ -13,11 +13,11 @@ use crate::client::net::clock;
 /// # Errors
 /// When Azure cannot be asked how the operation goes; it may still be running then.
 pub async fn wait(
-    reader: &Reader,
+    reader: &ArmReader,
     mut operation: Operation,
     deadline: Duration,
     progress: &mut (dyn FnMut(&str, Duration) + Send),
-) -> Result<Outcome, ApiError> {
+) -> Result<OperationOutcome, ApiError> {
     let start = clock::now();
     let end = clock::after(deadline);
     loop {
@@ -34,7 +34,10 @@ pub async fn wait(
         };
         let Some(answer) = clock::until(end, ask).await else {
             let last_state = operation.state().to_owned();
-            return Ok(Outcome::Deadline { last_state, resume_url: operation.url().to_owned() });
+            return Ok(OperationOutcome::Deadline {
+                last_state,
+                resume_url: operation.url().to_owned(),
+            });
         };
         match answer {
             Ok((status, headers, body)) => operation.on_response(status, &headers, &body)?,

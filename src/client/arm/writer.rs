@@ -8,13 +8,13 @@ use std::time::Duration;
 use http::Method;
 use tokio::sync::Semaphore;
 
-use super::client::{Answer, Silence, pause};
-use super::error::Secrets;
+use super::client::{ArmAnswer, Silence, pause};
+use super::error::SentSecrets;
 use super::lock::Locks;
 use super::operation::{End, provisioning};
-use super::{ApiError, Operation, Outcome, Reader, Verdict};
+use super::{ApiError, ArmReader, Operation, OperationOutcome, Verdict};
 use crate::apply::Permit;
-use crate::client::net::{Decision, Repeat, clock, poll};
+use crate::client::net::{Repeat, RetryDecision, clock, poll};
 use crate::model::Json;
 
 /// How long a request waits for another operation on the same thing.
@@ -76,7 +76,7 @@ impl Write {
 pub struct Started {
     /// What Azure answered.
     pub body: Option<Json>,
-    /// What to [`wait`](super::wait) for; `None` when everything is done.
+    /// What to [`wait`](super::wait()) for; `None` when everything is done.
     pub operation: Option<Operation>,
 }
 
@@ -88,8 +88,8 @@ impl fmt::Debug for Started {
 
 /// Sends changing requests.
 #[derive(Clone, Debug)]
-pub struct Writer {
-    reader: Reader,
+pub struct ArmWriter {
+    reader: ArmReader,
     locks: Locks,
     /// Requests under way at once; what waits holds no place.
     places: Arc<Semaphore>,
@@ -108,17 +108,17 @@ impl Look {
     }
 }
 
-impl Writer {
+impl ArmWriter {
     /// A writer over a reader, with so many requests under way at once.
     #[must_use]
-    pub fn new(reader: Reader, _: Permit, at_once: usize) -> Self {
+    pub fn new(reader: ArmReader, _: Permit, at_once: usize) -> Self {
         let places = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
         Self { reader, locks: Locks::default(), places }
     }
 
     /// The reader it was made from.
     #[must_use]
-    pub const fn reader(&self) -> &Reader {
+    pub const fn reader(&self) -> &ArmReader {
         &self.reader
     }
 
@@ -133,7 +133,7 @@ impl Writer {
             Some(key) => Some(self.locks.hold(key).await),
             None => None,
         };
-        let secrets = Secrets::of(write.body.as_ref());
+        let secrets = SentSecrets::of(write.body.as_ref());
         let mut started = self.send_locked(write).await.map_err(|it| it.without(&secrets))?;
         if let Some(operation) = &mut started.operation {
             operation.held = held;
@@ -191,14 +191,14 @@ impl Writer {
                 Err(other) => return Err(other.into_error(&write.method, &url)),
             };
             match decision {
-                Decision::Again(wait) => pause(&url, wait).await,
-                Decision::LookFirst(wait) => {
+                RetryDecision::Again(wait) => pause(&url, wait).await,
+                RetryDecision::LookFirst(wait) => {
                     pause(&url, wait).await;
                     if let Some(started) = self.settle(write).await? {
                         return Ok(started);
                     }
                 }
-                Decision::GiveUp => return Err(error),
+                RetryDecision::GiveUp => return Err(error),
             }
         }
     }
@@ -270,11 +270,11 @@ fn busy_wait() -> Duration {
     BUSY_WAIT.mul_f64(0.8 + 0.4 * fastrand::f64())
 }
 
-fn begin(write: &Write, url: &str, answer: &Answer) -> Started {
-    let Answer { status, headers, body } = answer;
+fn begin(write: &Write, url: &str, answer: &ArmAnswer) -> Started {
+    let ArmAnswer { status, headers, body } = answer;
     let operation = Operation::begin(&write.method, url, *status, headers, body);
     let body = serde_json::from_slice(body).ok();
-    let over = matches!(operation.next(), super::Next::Done(Outcome::Succeeded(_)));
+    let over = matches!(operation.next(), super::Next::Done(OperationOutcome::Succeeded(_)));
     Started { body, operation: (!over).then_some(operation) }
 }
 

@@ -27,7 +27,7 @@ enum Fate {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Style {
+enum AnswerStyle {
     Status,
     Location,
     State,
@@ -36,8 +36,8 @@ enum Style {
 
 /// A service with one resource.
 #[derive(Debug)]
-struct Service {
-    style: Style,
+struct OneResource {
+    style: AnswerStyle,
     fates: Vec<Fate>,
     /// Reads until the running operation ends; `None` never ends.
     steps: Option<u32>,
@@ -49,7 +49,7 @@ struct Service {
     taken: u32,
 }
 
-impl Service {
+impl OneResource {
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> Response {
         let fate = if self.fates.is_empty() { Fate::Fine } else { self.fates.remove(0) };
         match fate {
@@ -93,7 +93,7 @@ impl Service {
             return plain(409, &json!({"error": {"code": "AnotherOperationInProgress"}}));
         }
         self.taken += 1;
-        let sync = self.style == Style::Sync;
+        let sync = self.style == AnswerStyle::Sync;
         let word = if sync { "Succeeded" } else { self.word };
         body["properties"]["provisioningState"] = json!(word);
         self.live = Some(body.clone());
@@ -110,7 +110,7 @@ impl Service {
         }
         self.taken += 1;
         self.deleting = true;
-        if self.style == Style::Sync {
+        if self.style == AnswerStyle::Sync {
             self.live = None;
             return plain(200, &json!(null));
         }
@@ -123,9 +123,9 @@ impl Service {
 
     fn begun(&self, status: u16, body: &Json) -> Response {
         let (name, path) = match self.style {
-            Style::Status => ("azure-asyncoperation", "/status?t=1&s=2"),
-            Style::Location => ("location", "/location?api-version=1"),
-            Style::State | Style::Sync => {
+            AnswerStyle::Status => ("azure-asyncoperation", "/status?t=1&s=2"),
+            AnswerStyle::Location => ("location", "/location?api-version=1"),
+            AnswerStyle::State | AnswerStyle::Sync => {
                 return plain(if status == 201 { 200 } else { 202 }, body);
             }
         };
@@ -164,7 +164,7 @@ fn lost() -> Response {
     builder.body(Body::empty()).unwrap()
 }
 
-fn writer(service: &Arc<Mutex<Service>>) -> Writer {
+fn writer(service: &Arc<Mutex<OneResource>>) -> ArmWriter {
     let service = Arc::clone(service);
     let router = Router::new().fallback(move |request: Request| {
         let service = Arc::clone(&service);
@@ -178,8 +178,8 @@ fn writer(service: &Arc<Mutex<Service>>) -> Writer {
     let root = trust.origin(ROOT).unwrap();
     let cloud = Cloud::custom("Test", root.clone(), root, ROOT);
     let transport = Transport::InProcess(router);
-    Writer::new(
-        Reader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()),
+    ArmWriter::new(
+        ArmReader::new(transport, cloud, TokenSource::fixed("t"), RunId::new()),
         Permit::in_tests(),
         10,
     )
@@ -213,10 +213,10 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
 }
 
 fn run(
-    service: Service,
+    service: OneResource,
     method: Method,
     deadline: Duration,
-) -> (Result<Outcome, ApiError>, Service, Duration) {
+) -> (Result<OperationOutcome, ApiError>, OneResource, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -233,7 +233,7 @@ fn run(
                 waited = start.elapsed();
                 result
             }
-            Ok(Started { body, .. }) => Ok(Outcome::Succeeded(body)),
+            Ok(Started { body, .. }) => Ok(OperationOutcome::Succeeded(body)),
             Err(error) => Err(error),
         };
         drop(writer);
@@ -247,7 +247,7 @@ proptest! {
     #[test]
     fn a_write_takes_effect_once_ends_rightly_and_in_time(
         fates in fates(),
-        style in prop_oneof![Just(Style::Status), Just(Style::Location), Just(Style::State), Just(Style::Sync)],
+        style in prop_oneof![Just(AnswerStyle::Status), Just(AnswerStyle::Location), Just(AnswerStyle::State), Just(AnswerStyle::Sync)],
         steps in prop_oneof![4 => (1..6_u32).prop_map(Some), 1 => Just(None)],
         fails in any::<bool>(),
         deletes in any::<bool>(),
@@ -258,21 +258,21 @@ proptest! {
         let fails = fails && !deletes;
         let method = if deletes { Method::DELETE } else { Method::PUT };
         let live = deletes.then(|| json!({"properties": {"provisioningState": "Succeeded"}}));
-        let service = Service {
+        let service = OneResource {
             style, fates, steps, word, live, deleting: false, left: None, taken: 0,
             ends: if fails { "Failed" } else { "Succeeded" },
         };
         let (outcome, service, waited) = run(service, method, deadline);
         prop_assert!(waited <= deadline);
         prop_assert_eq!(service.taken, 1);
-        let runs = style != Style::Sync;
+        let runs = style != AnswerStyle::Sync;
         match outcome {
-            Ok(Outcome::Deadline { .. }) => prop_assert!(runs && steps.is_none()),
-            Ok(Outcome::Failed(error)) => {
+            Ok(OperationOutcome::Deadline { .. }) => prop_assert!(runs && steps.is_none()),
+            Ok(OperationOutcome::Failed(error)) => {
                 prop_assert!(runs && fails && steps.is_some());
                 prop_assert_eq!(error.verdict(), Verdict::Fatal);
             }
-            Ok(Outcome::Succeeded(_)) => {
+            Ok(OperationOutcome::Succeeded(_)) => {
                 prop_assert!(!runs || (!fails && steps.is_some()));
                 prop_assert_eq!(service.live.is_none(), deletes);
             }
@@ -289,8 +289,8 @@ fn two_operations_on_one_cluster_wait_for_each_other() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let service = Service {
-            style: Style::Status,
+        let service = OneResource {
+            style: AnswerStyle::Status,
             fates: vec![],
             steps: Some(3),
             ends: "Succeeded",

@@ -15,7 +15,7 @@ use super::credentials::Credentials;
 use super::error::{from_answer, ours};
 use super::handed::Handed;
 use crate::client::error::ApiError;
-use crate::client::net::{Budget, Decision, Line, Pages, Repeat, Retry, Transport, clock};
+use crate::client::net::{Budget, Line, Pages, Repeat, Retry, RetryDecision, Transport, clock};
 use crate::model::{Api, Json, ObjectRef};
 
 const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
@@ -26,17 +26,17 @@ const SOCKETS: usize = 2;
 
 /// Reads from one cluster. Copies share connections and credentials.
 #[derive(Clone)]
-pub struct Reader(Arc<Inner>);
+pub struct KubeReader(Arc<KubeInner>);
 
-struct Inner {
-    cluster: Cluster,
-    /// Made with the first request: an exec plugin may have to run for it. Closed by [`Reader::rest`].
+struct KubeInner {
+    cluster: KubeEndpoint,
+    /// Made with the first request: an exec plugin may have to run for it. Closed by [`KubeReader::rest`].
     connection: Mutex<Arc<OnceCell<Arc<Connection>>>>,
     budget: Budget,
 }
 
 /// How to come to a connection.
-pub(super) enum Cluster {
+pub(super) enum KubeEndpoint {
     Configured(Box<Configured>),
     Handed(Box<Handed>),
     Given,
@@ -50,20 +50,20 @@ pub(super) struct Connection {
     pub(super) credentials: Credentials,
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for KubeReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("kube::Reader")
     }
 }
 
 /// An answer, whatever its status.
-pub(super) struct Answer {
+pub(super) struct KubeAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-impl Answer {
+impl KubeAnswer {
     pub(super) const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
@@ -85,14 +85,14 @@ impl Answer {
 }
 
 /// One request.
-pub(super) struct Call<'a> {
+pub(super) struct KubeCall<'a> {
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) content_type: &'static str,
     pub(super) body: Option<&'a Json>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> KubeCall<'a> {
     pub(super) const fn get(path: &'a str) -> Self {
         Self { method: Method::GET, path, content_type: "application/json", body: None }
     }
@@ -102,11 +102,11 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Reader {
-    pub(super) fn new(cluster: Cluster, connection: Option<Connection>) -> Self {
+impl KubeReader {
+    pub(super) fn new(cluster: KubeEndpoint, connection: Option<Connection>) -> Self {
         let connection = OnceCell::new_with(connection.map(Arc::new));
         let connection = Mutex::new(Arc::new(connection));
-        Self(Arc::new(Inner { cluster, connection, budget: Budget::default() }))
+        Self(Arc::new(KubeInner { cluster, connection, budget: Budget::default() }))
     }
 
     /// A reader over a transport of ours: `base_path` stands before every path of the Kubernetes
@@ -118,15 +118,17 @@ impl Reader {
             base: base_path.trim_end_matches('/').to_owned(),
             credentials: Credentials::token(token),
         };
-        Self::new(Cluster::Given, Some(connection))
+        Self::new(KubeEndpoint::Given, Some(connection))
     }
 
     async fn connection(&self) -> Result<Arc<Connection>, ApiError> {
         let make = || async {
             match &self.0.cluster {
-                Cluster::Configured(it) => it.connect(SOCKETS).await.map(Arc::new),
-                Cluster::Handed(it) => it.connect(SOCKETS).await.map(Arc::new),
-                Cluster::Given => Err(ours("Kubeconfig", "there is no cluster")),
+                KubeEndpoint::Configured(configured) => {
+                    configured.connect(SOCKETS).await.map(Arc::new)
+                }
+                KubeEndpoint::Handed(handed) => handed.connect(SOCKETS).await.map(Arc::new),
+                KubeEndpoint::Given => Err(ours("Kubeconfig", "there is no cluster")),
             }
         };
         let cell = Arc::clone(&self.cell());
@@ -142,7 +144,7 @@ impl Reader {
     pub fn rest(&self) {
         let mut cell = self.cell();
         let reached = cell.get().is_some_and(|it| it.line.is_reached());
-        if reached && matches!(self.0.cluster, Cluster::Configured(_)) {
+        if reached && matches!(self.0.cluster, KubeEndpoint::Configured(_)) {
             *cell = Arc::default();
         }
     }
@@ -153,7 +155,7 @@ impl Reader {
     /// When the server refuses, or cannot be reached within the time for retries.
     pub async fn get(&self, object: &ObjectRef) -> Result<Option<Json>, ApiError> {
         let path = object.path();
-        let answer = self.read(&Call::get(&path)).await?;
+        let answer = self.read(&KubeCall::get(&path)).await?;
         if answer.status == 404 {
             return Ok(None);
         }
@@ -164,7 +166,7 @@ impl Reader {
     /// `apiVersion` and `kind` that lists leave out.
     ///
     /// # Errors
-    /// As [`Reader::get`].
+    /// As [`KubeReader::get`].
     pub async fn list(
         &self,
         collection: &ObjectRef,
@@ -178,7 +180,7 @@ impl Reader {
         let (mut all, mut path) = (Vec::new(), base.clone());
         let mut pages = Pages::default();
         loop {
-            let answer = self.read(&Call::get(&path)).await?;
+            let answer = self.read(&KubeCall::get(&path)).await?;
             match answer.status {
                 404 => return Ok(Vec::new()),
                 // The list's snapshot has ended; a whole one has no snapshot to lose.
@@ -211,7 +213,7 @@ impl Reader {
     /// Whether the caller may do something (`SelfSubjectAccessReview`). An empty name means all.
     ///
     /// # Errors
-    /// As [`Reader::get`].
+    /// As [`KubeReader::get`].
     pub async fn allowed(
         &self,
         verb: &str,
@@ -231,7 +233,7 @@ impl Reader {
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         });
-        let call = Call::with(Method::POST, REVIEW, &body);
+        let call = KubeCall::with(Method::POST, REVIEW, &body);
         let answer = self.read(&call).await?.into_json(&Method::POST, REVIEW)?;
         Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
     }
@@ -241,28 +243,30 @@ impl Reader {
     }
 
     /// Sends a request that may be repeated until an answer comes that waiting does not mend.
-    pub(super) async fn read(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
+    pub(super) async fn read(&self, call: &KubeCall<'_>) -> Result<KubeAnswer, ApiError> {
         let mut retry = self.retry(Repeat::Freely);
         loop {
             let result = self.attempt(call).await;
             let decision = match &result {
-                Ok(answer) if answer.is_success() => Decision::GiveUp,
+                Ok(answer) if answer.is_success() => RetryDecision::GiveUp,
                 Ok(answer) => retry.after_status(answer.status, &answer.headers),
                 Err(error) => match &error.source {
                     Some(broken) => retry.after_break(broken),
-                    None => Decision::GiveUp,
+                    None => RetryDecision::GiveUp,
                 },
             };
             match decision {
-                Decision::Again(wait) | Decision::LookFirst(wait) => clock::sleep(wait).await,
-                Decision::GiveUp => return result,
+                RetryDecision::Again(wait) | RetryDecision::LookFirst(wait) => {
+                    clock::sleep(wait).await
+                }
+                RetryDecision::GiveUp => return result,
             }
         }
     }
 
     /// Sends a request once; a second time only if the first was refused for its credentials and
     /// there are new ones.
-    pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
+    pub(super) async fn attempt(&self, call: &KubeCall<'_>) -> Result<KubeAnswer, ApiError> {
         let connection = self.connection().await?;
         let mut refused = None;
         loop {
@@ -278,10 +282,10 @@ impl Reader {
     async fn transmit(
         &self,
         connection: &Connection,
-        call: &Call<'_>,
+        call: &KubeCall<'_>,
         headers: HeaderMap,
-    ) -> Result<Answer, ApiError> {
-        let Call { method, path, .. } = call;
+    ) -> Result<KubeAnswer, ApiError> {
+        let KubeCall { method, path, .. } = call;
         let bytes = call.body.map(|it| it.to_string().into_bytes()).unwrap_or_default();
         let mut request = Request::builder()
             .method(method.clone())
@@ -304,6 +308,6 @@ impl Reader {
         let (head, body) = response.into_parts();
         let (status, took) = (head.status.as_u16(), start.elapsed().as_millis());
         tracing::debug!(%method, path, status, took, "kubernetes");
-        Ok(Answer { status, headers: head.headers, body })
+        Ok(KubeAnswer { status, headers: head.headers, body })
     }
 }

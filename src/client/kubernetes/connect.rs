@@ -10,8 +10,8 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::OnceCell;
 
-use super::Reader;
-use super::client::{Cluster, Connection};
+use super::KubeReader;
+use super::client::{Connection, KubeEndpoint};
 use super::credentials::Credentials;
 use super::error::ours;
 use super::handed::Handed;
@@ -68,7 +68,7 @@ pub(super) struct Configured {
     pub(super) options: ConnectOptions,
 }
 
-impl Reader {
+impl KubeReader {
     /// Reads the kubeconfig. Nothing is sent and no exec plugin runs before the first request.
     /// Proxies follow the kubeconfig's `proxy-url`, then `HTTPS_PROXY` and `NO_PROXY`.
     ///
@@ -77,17 +77,17 @@ impl Reader {
     pub async fn connect(options: &ConnectOptions) -> Result<Self, ApiError> {
         let (config, proxy) = configuration(options).await?;
         let configured = Configured { config, proxy, options: options.clone() };
-        Ok(Self::new(Cluster::Configured(Box::new(configured)), None))
+        Ok(Self::new(KubeEndpoint::Configured(Box::new(configured)), None))
     }
 
     /// A reader of an AKS cluster with the kubeconfig that Azure hands out for its user. Nothing is
     /// sent before the first request. `api_version` is that of managed clusters.
     #[must_use]
-    pub fn handed_out(arm: &arm::Reader, cluster: &ArmId, api_version: &'static str) -> Self {
+    pub fn handed_out(arm: &arm::ArmReader, cluster: &ArmId, api_version: &'static str) -> Self {
         let (arm, cluster) = (arm.clone(), cluster.clone());
         let (options, answer) = (ConnectOptions::default(), OnceCell::new());
         let handed = Handed { arm, cluster, api_version, options, answer };
-        Self::new(Cluster::Handed(Box::new(handed)), None)
+        Self::new(KubeEndpoint::Handed(Box::new(handed)), None)
     }
 }
 
@@ -129,7 +129,7 @@ impl Configured {
         if let (Some(name), Some(host)) = (&config.tls_server_name, config.cluster_url.host()) {
             // The name that is asked for and checked is the kubeconfig's; the way there is the server's.
             base = base.replacen(host, name, 1);
-            builder = builder.dns_resolver(Elsewhere(host.trim_matches(['[', ']']).to_owned()));
+            builder = builder.dns_resolver(FixedResolver(host.trim_matches(['[', ']']).to_owned()));
         }
         let client = builder.build().map_err(|error| refuse(chain(&error.without_url())))?;
         Ok(Connection { line: Line::new(Transport::Network(client), sockets), base, credentials })
@@ -137,9 +137,9 @@ impl Configured {
 }
 
 /// Every name stands for this host.
-struct Elsewhere(String);
+struct FixedResolver(String);
 
-impl reqwest::dns::Resolve for Elsewhere {
+impl reqwest::dns::Resolve for FixedResolver {
     fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let host = self.0.clone();
         Box::pin(async move {
@@ -243,7 +243,7 @@ contexts:
   context: {cluster: c, user: nobody}
 ";
 
-    async fn connect(text: &str, context: Option<&str>) -> Result<Reader, ApiError> {
+    async fn connect(text: &str, context: Option<&str>) -> Result<KubeReader, ApiError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kubeconfig");
         std::fs::write(&path, text).unwrap();
@@ -253,7 +253,7 @@ contexts:
             context,
             ..Default::default()
         };
-        Reader::connect(&options).await
+        KubeReader::connect(&options).await
     }
 
     #[tokio::test]
@@ -301,7 +301,7 @@ contexts:
             obtain: Some("ask for one".into()),
             ..Default::default()
         };
-        let error = Reader::connect(&missing).await.unwrap_err().to_string();
+        let error = KubeReader::connect(&missing).await.unwrap_err().to_string();
         assert!(error.contains("no/such") && error.contains("; ask for one"), "{error}");
     }
 }

@@ -184,13 +184,13 @@ struct Plugin {
 static PLUGINS: LazyLock<Mutex<BTreeMap<String, Arc<Plugin>>>> = LazyLock::new(Mutex::default);
 
 #[derive(Deserialize)]
-struct Answered {
-    status: Option<Status>,
+struct ExecAnswer {
+    status: Option<ExecStatus>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct ExecStatus {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
@@ -229,7 +229,7 @@ impl Plugin {
         Ok(answer.insert(issued).clone())
     }
 
-    fn run(&self) -> Result<Status, ApiError> {
+    fn run(&self) -> Result<ExecStatus, ApiError> {
         let config = &self.config;
         let refuse = |message: String| ours("Credentials", message);
         let name = config.command.as_deref().unwrap_or_default();
@@ -278,10 +278,11 @@ impl Plugin {
             )));
         }
         let text = String::from_utf8_lossy(&out.stdout);
-        let answered: Result<Answered, _> = serde_yaml::from_str(&text);
-        let status = answered.ok().and_then(|it| it.status).filter(|it| {
-            it.token.is_some()
-                || (it.client_certificate_data.is_some() && it.client_key_data.is_some())
+        let answered: Result<ExecAnswer, _> = serde_yaml::from_str(&text);
+        let status = answered.ok().and_then(|it| it.status).filter(|exec_status| {
+            exec_status.token.is_some()
+                || (exec_status.client_certificate_data.is_some()
+                    && exec_status.client_key_data.is_some())
         });
         status.ok_or_else(|| {
             refuse(format!("what the kubeconfig's exec plugin `{name}` wrote is no ExecCredential with a token or a certificate"))

@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use crate::client::error::{ApiError, Detail, Fault};
+use crate::client::error::{ApiError, Detail, RequestFault};
 use crate::client::net::redact;
 use crate::model::{Api, Json};
 
@@ -12,30 +12,35 @@ pub(super) fn from_answer(method: &Method, path: &str, status: u16, body: &[u8])
     let json: Json = serde_json::from_slice(body).unwrap_or_default();
     let text = |value: &Json| value.as_str().filter(|it| !it.is_empty()).map(str::to_owned);
     let causes = json["details"]["causes"].as_array().into_iter().flatten();
-    let details = causes.map(|it| {
-        let message: String = redact(it["message"].as_str().unwrap_or_default()).into();
-        let is_conflict = it["reason"] == "FieldManagerConflict";
+    let details = causes.map(|value| {
+        let message: String = redact(value["message"].as_str().unwrap_or_default()).into();
+        let is_conflict = value["reason"] == "FieldManagerConflict";
         let manager = message.split('"').nth(1).filter(|_| is_conflict).map(str::to_owned);
-        Detail { code: text(&it["reason"]), target: text(&it["field"]), manager, message }
+        Detail { code: text(&value["reason"]), target: text(&value["field"]), manager, message }
     });
     let message = text(&json["message"]).unwrap_or_else(|| {
         let raw = String::from_utf8_lossy(body);
         let raw: String = raw.trim().chars().take(300).collect();
         if raw.is_empty() { "the server gave no reason".into() } else { raw }
     });
-    Fault {
+    RequestFault {
         status: Some(status),
         code: text(&json["reason"]),
         message: redact(&message).into(),
         details: details.collect(),
-        ..Fault::of(Api::Kubernetes)
+        ..RequestFault::of(Api::Kubernetes)
     }
     .at(method, path)
 }
 
 /// An error of our own, before any request.
 pub(super) fn ours(code: &str, message: impl Into<String>) -> ApiError {
-    Fault { code: Some(code.into()), message: message.into(), ..Fault::of(Api::Kubernetes) }.into()
+    RequestFault {
+        code: Some(code.into()),
+        message: message.into(),
+        ..RequestFault::of(Api::Kubernetes)
+    }
+    .into()
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ const FLAGS: [&str; 5] = ["--environment", "--server-id", "--client-id", "--tena
 
 /// Whom to ask for the kubeconfig of a cluster. It is asked for once, with the first request.
 pub(super) struct Handed {
-    pub(super) arm: arm::Reader,
+    pub(super) arm: arm::ArmReader,
     pub(super) cluster: ArmId,
     pub(super) api_version: &'static str,
     pub(super) options: ConnectOptions,
@@ -57,7 +57,7 @@ impl Handed {
             ours("Kubeconfig", format!("the kubeconfig that Azure handed out for {name} {what}"))
         };
         let text = match answer["kubeconfigs"][0]["value"].take() {
-            serde_json::Value::String(it) => SecretString::from(it),
+            serde_json::Value::String(text) => SecretString::from(text),
             _ => return Err(refuse("is not there")),
         };
         let text = STANDARD.decode(text.expose_secret()).ok();
@@ -77,20 +77,22 @@ impl Handed {
 fn refused(file: &Kubeconfig) -> Option<String> {
     let key = |name: &'static str, there: bool| there.then(|| format!("`{name}`"));
     let clusters = file.clusters.iter().filter_map(|it| it.cluster.as_ref());
-    let of_cluster = clusters.filter_map(|it| {
-        let server = it.server.as_deref().unwrap_or_default();
+    let of_cluster = clusters.filter_map(|cluster| {
+        let server = cluster.server.as_deref().unwrap_or_default();
         let plain = matches!(Trust::default().origin(server), Err(Untrusted::NotHttps(_)));
-        key("certificate-authority", it.certificate_authority.is_some())
-            .or_else(|| key("proxy-url", it.proxy_url.is_some()))
-            .or_else(|| key("insecure-skip-tls-verify", it.insecure_skip_tls_verify == Some(true)))
+        key("certificate-authority", cluster.certificate_authority.is_some())
+            .or_else(|| key("proxy-url", cluster.proxy_url.is_some()))
+            .or_else(|| {
+                key("insecure-skip-tls-verify", cluster.insecure_skip_tls_verify == Some(true))
+            })
             .or_else(|| plain.then(|| "a `server` without https".to_owned()))
     });
     let users = file.auth_infos.iter().filter_map(|it| it.auth_info.as_ref());
-    let of_user = users.filter_map(|it: &AuthInfo| {
-        key("tokenFile", it.token_file.is_some())
-            .or_else(|| key("client-certificate", it.client_certificate.is_some()))
-            .or_else(|| key("client-key", it.client_key.is_some()))
-            .or_else(|| it.exec.as_ref().and_then(foreign))
+    let of_user = users.filter_map(|auth_info: &AuthInfo| {
+        key("tokenFile", auth_info.token_file.is_some())
+            .or_else(|| key("client-certificate", auth_info.client_certificate.is_some()))
+            .or_else(|| key("client-key", auth_info.client_key.is_some()))
+            .or_else(|| auth_info.exec.as_ref().and_then(foreign))
     });
     of_cluster.chain(of_user).next()
 }

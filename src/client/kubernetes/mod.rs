@@ -1,7 +1,7 @@
 //! Kubernetes: one client per cluster, edits by read-modify-write, server-side apply under our
 //! own field manager.
 //!
-//! [`Reader`] cannot change anything; [`Writer`] is made from a reader and a permit, which only the
+//! [`KubeReader`] cannot change anything; [`KubeWriter`] is made from a reader and a permit, which only the
 //! room that applies plans has.
 
 mod client;
@@ -12,9 +12,9 @@ mod handed;
 pub mod scc;
 mod writer;
 
-pub use client::Reader;
+pub use client::KubeReader;
 pub use connect::{ConnectOptions, KubeconfigFrom};
-pub use writer::Writer;
+pub use writer::KubeWriter;
 
 pub use crate::client::error::ApiError;
 pub use crate::client::net::Verdict;

@@ -68,8 +68,8 @@ fn with(scc: &Json, users: &[String], mut record: Vec<String>) -> Json {
     record.sort();
     record.dedup();
     for at in ["/metadata", "/metadata/annotations"] {
-        if let Some(it) = edited.pointer_mut(at).filter(|it| !it.is_object() && !it.is_null()) {
-            *it = json!({});
+        if let Some(value) = edited.pointer_mut(at).filter(|it| !it.is_object() && !it.is_null()) {
+            *value = json!({});
         }
     }
     let annotations = &mut edited["metadata"]["annotations"];

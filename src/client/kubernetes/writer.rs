@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::Method;
 use serde_json::json;
 
-use super::client::Call;
-use super::{ApiError, Reader, Verdict};
+use super::client::KubeCall;
+use super::{ApiError, KubeReader, Verdict};
 use crate::apply::Permit;
-use crate::client::net::{Decision, Repeat, Retry, clock};
+use crate::client::net::{Repeat, Retry, RetryDecision, clock};
 use crate::model::{Json, ObjectRef};
 
 /// The name under which we own fields.
@@ -31,14 +31,14 @@ pub struct Edited {
 
 /// Sends changing requests to one cluster.
 #[derive(Clone, Debug)]
-pub struct Writer {
-    reader: Reader,
+pub struct KubeWriter {
+    reader: KubeReader,
 }
 
-impl Writer {
+impl KubeWriter {
     /// A writer over a reader.
     #[must_use]
-    pub const fn new(reader: Reader, _: Permit) -> Self {
+    pub const fn new(reader: KubeReader, _: Permit) -> Self {
         Self { reader }
     }
 
@@ -54,7 +54,7 @@ impl Writer {
         take_over: bool,
     ) -> Result<Json, ApiError> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}&force={take_over}", object.path());
-        let mut call = Call::with(Method::PATCH, &path, body);
+        let mut call = KubeCall::with(Method::PATCH, &path, body);
         call.content_type = "application/apply-patch+yaml";
         // Applying the same twice is applying it once.
         self.reader.read(&call).await?.into_json(&Method::PATCH, &path)
@@ -70,7 +70,7 @@ impl Writer {
         if let Some(uid) = uid {
             body["preconditions"] = json!({"uid": uid});
         }
-        let call = Call::with(Method::DELETE, &path, &body);
+        let call = KubeCall::with(Method::DELETE, &path, &body);
         let mut retry = self.reader.retry(Repeat::AfterLooking);
         // An attempt whose answer was lost may be the one that deleted it.
         let mut unsure = false;
@@ -83,12 +83,12 @@ impl Writer {
                 Err(error) => after(&mut retry, error),
             };
             match decision {
-                Decision::Again(wait) => clock::sleep(wait).await,
-                Decision::LookFirst(wait) => {
+                RetryDecision::Again(wait) => clock::sleep(wait).await,
+                RetryDecision::LookFirst(wait) => {
                     unsure = true;
                     clock::sleep(wait).await;
                 }
-                Decision::GiveUp => {
+                RetryDecision::GiveUp => {
                     return Err(result?.error(&Method::DELETE, &path));
                 }
             }
@@ -126,7 +126,7 @@ impl Writer {
             // Whatever `edit` did, the write is bound to what was read.
             wanted["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
             let path = format!("{}?fieldManager={FIELD_MANAGER}", object.path());
-            let call = Call::with(Method::PUT, &path, &wanted);
+            let call = KubeCall::with(Method::PUT, &path, &wanted);
             let (error, decision) = match self.reader.attempt(&call).await {
                 Ok(answer) if answer.is_success() => {
                     let after = answer.into_json(&Method::PUT, &path)?;
@@ -146,18 +146,18 @@ impl Writer {
                     clock::sleep(wait.mul_f64(fastrand::f64())).await;
                     wait = (wait * 2).min(LONGEST_EDIT_WAIT);
                 }
-                (Decision::Again(pause) | Decision::LookFirst(pause), _) => {
+                (RetryDecision::Again(pause) | RetryDecision::LookFirst(pause), _) => {
                     unsure = true;
                     clock::sleep(pause).await;
                 }
-                (Decision::GiveUp, _) => return Err(error),
+                (RetryDecision::GiveUp, _) => return Err(error),
             }
         }
     }
 }
 
-fn after(retry: &mut Retry, error: &ApiError) -> Decision {
-    error.source.as_ref().map_or(Decision::GiveUp, |broken| retry.after_break(broken))
+fn after(retry: &mut Retry, error: &ApiError) -> RetryDecision {
+    error.source.as_ref().map_or(RetryDecision::GiveUp, |broken| retry.after_break(broken))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::client::kubernetes::{ConnectOptions, scc};
 use crate::client::net::Transport;
 
 /// One object with a version, as an API server keeps it.
-struct Store {
+struct OneObject {
     object: Option<Json>,
     version: u64,
     /// A random part of the answers is lost after the write was taken.
@@ -22,7 +22,7 @@ struct Store {
     writes: u32,
 }
 
-impl Store {
+impl OneObject {
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> Response {
         let sent: Json = serde_json::from_slice(body).unwrap_or_default();
         let Some(live) = &mut self.object else { return plain(404, &status(404, "NotFound")) };
@@ -73,17 +73,17 @@ fn scc_ref(name: &str) -> ObjectRef {
     ObjectRef::cluster("security.openshift.io/v1", kind, plural, name)
 }
 
-fn store(users: &Json, seed: u64, loses: bool) -> Arc<Mutex<Store>> {
+fn store(users: &Json, seed: u64, loses: bool) -> Arc<Mutex<OneObject>> {
     let object = json!({
         "apiVersion": "security.openshift.io/v1", "kind": "SecurityContextConstraints",
         "metadata": {"name": "privileged", "uid": "u1", "resourceVersion": "1"},
         "users": users, "priority": null, "allowHostPID": true,
     });
     let random = fastrand::Rng::with_seed(seed);
-    Arc::new(Mutex::new(Store { object: Some(object), version: 1, loses, random, writes: 0 }))
+    Arc::new(Mutex::new(OneObject { object: Some(object), version: 1, loses, random, writes: 0 }))
 }
 
-fn writer(store: &Arc<Mutex<Store>>) -> Writer {
+fn writer(store: &Arc<Mutex<OneObject>>) -> KubeWriter {
     let store = Arc::clone(store);
     let router = Router::new().fallback(move |request: Request| {
         let store = Arc::clone(&store);
@@ -102,8 +102,8 @@ fn writer(store: &Arc<Mutex<Store>>) -> Writer {
             response
         }
     });
-    Writer::new(
-        Reader::over(Transport::InProcess(router), "/kube/edge", "token"),
+    KubeWriter::new(
+        KubeReader::over(Transport::InProcess(router), "/kube/edge", "token"),
         Permit::in_tests(),
     )
 }
@@ -112,21 +112,21 @@ fn users(of: &Json) -> Vec<String> {
     serde_json::from_value(of["users"].clone()).unwrap_or_default()
 }
 
-impl Writer {
-    fn reader(&self) -> &Reader {
+impl KubeWriter {
+    fn reader(&self) -> &KubeReader {
         &self.reader
     }
 
     /// Writes over the version that was read, once.
     async fn replace(&self, object: &ObjectRef, body: &Json) -> Result<Json, ApiError> {
         let path = object.path();
-        let call = Call::with(Method::PUT, &path, body);
+        let call = KubeCall::with(Method::PUT, &path, body);
         self.reader.attempt(&call).await?.into_json(&Method::PUT, &path)
     }
 }
 
 /// A colleague who edits the list with a version, as `oc edit` does, and tries again.
-async fn colleague(writer: Writer, object: ObjectRef, own: String) {
+async fn colleague(writer: KubeWriter, object: ObjectRef, own: String) {
     loop {
         let mut live = writer.reader().get(&object).await.unwrap().unwrap();
         let mut list = users(&live);
@@ -144,12 +144,12 @@ async fn colleague(writer: Writer, object: ObjectRef, own: String) {
     }
 }
 
-async fn adds(writer: Writer, object: ObjectRef, ours: Vec<String>) -> Edited {
+async fn adds(writer: KubeWriter, object: ObjectRef, ours: Vec<String>) -> Edited {
     writer.edit(&object, &|live| scc::add_users(live, &ours)).await.unwrap()
 }
 
 /// Two of us and some colleagues at once; then one of us removes again.
-async fn compete(writer: &Writer, object: &ObjectRef, colleagues: usize) {
+async fn compete(writer: &KubeWriter, object: &ObjectRef, colleagues: usize) {
     let names = |of: &str, count: usize| -> Vec<String> {
         (0..count).map(|it| format!("system:serviceaccount:{of}:sa{it}")).collect()
     };
@@ -208,7 +208,7 @@ async fn no_foreign_user_is_lost_on_the_cluster_that_the_environment_names() {
     let Some(kubeconfig) = std::env::var_os("AMLPLAN_TEST_KUBECONFIG") else { return };
     let kubeconfig = super::super::KubeconfigFrom::File(kubeconfig.into());
     let options = ConnectOptions { kubeconfig, ..ConnectOptions::default() };
-    let writer = Writer::new(Reader::connect(&options).await.unwrap(), Permit::in_tests());
+    let writer = KubeWriter::new(KubeReader::connect(&options).await.unwrap(), Permit::in_tests());
     let name = format!("amlplan-test-{}", std::process::id());
     let object = scc_ref(&name);
     let mut copy = writer.reader().get(&scc_ref("restricted-v2")).await.unwrap().unwrap();
@@ -267,8 +267,8 @@ async fn server_side_apply_is_ours_and_never_forced() {
         log.lock().unwrap().push(format!("{} {} {kind}", request.method(), request.uri()));
         async { plain(200, &json!({"kind": "Namespace"})) }
     });
-    let writer = Writer::new(
-        Reader::over(Transport::InProcess(router), "/kube/edge/", "token"),
+    let writer = KubeWriter::new(
+        KubeReader::over(Transport::InProcess(router), "/kube/edge/", "token"),
         Permit::in_tests(),
     );
     let namespace = ObjectRef::cluster("v1", "Namespace", "namespaces", "azureml");
@@ -297,7 +297,7 @@ async fn lists_come_whole_even_when_their_snapshot_ends() {
             other => panic!("{other}"),
         }
     });
-    let reader = Reader::over(Transport::InProcess(router), "", "token");
+    let reader = KubeReader::over(Transport::InProcess(router), "", "token");
     let pods = ObjectRef::cluster("v1", "Pod", "pods", "");
     let items = reader.list(&pods, Some("a=b")).await.unwrap();
     assert_eq!(items.len(), 2);

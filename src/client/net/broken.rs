@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 /// Whether a request that failed may have been carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum CarriedOut {
     /// The server never saw it.
     SurelyNot,
     /// The connection broke after the request left: nobody knows.
@@ -65,7 +65,7 @@ impl Why {
 #[error("{message}")]
 pub struct SendError {
     /// Whether the request may have been carried out.
-    pub taken: Taken,
+    pub taken: CarriedOut,
     /// What kept the answer away.
     pub why: Why,
     /// Whether it was tried for as long as makes sense: nobody tries again.
@@ -76,11 +76,15 @@ pub struct SendError {
 impl SendError {
     /// An error with a reason of its own; the reason must not hold a secret.
     #[must_use]
-    pub fn new(taken: Taken, message: impl Into<String>) -> Self {
+    pub fn new(taken: CarriedOut, message: impl Into<String>) -> Self {
         Self::because(Why::Broken, taken, message)
     }
 
-    pub(in crate::client) fn because(why: Why, taken: Taken, message: impl Into<String>) -> Self {
+    pub(in crate::client) fn because(
+        why: Why,
+        taken: CarriedOut,
+        message: impl Into<String>,
+    ) -> Self {
         Self { taken, why, settled: false, message: message.into() }
     }
 
@@ -95,7 +99,7 @@ impl SendError {
             _ if timed_out => Why::TooSlow,
             _ => Why::Broken,
         };
-        let taken = if connecting { Taken::SurelyNot } else { Taken::Maybe };
+        let taken = if connecting { CarriedOut::SurelyNot } else { CarriedOut::Maybe };
         Self::because(why, taken, words(why, &chain(&error)))
     }
 }
@@ -117,11 +121,11 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<Why> {
     /// `EMFILE` and `ENFILE`.
     const NO_FILES: [i32; 2] = [24, 23];
     let mut next = Some(error);
-    while let Some(it) = next {
-        if it.is::<rustls::Error>() {
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
             return Some(Why::Certificate);
         }
-        if let Some(io) = it.downcast_ref::<std::io::Error>() {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
             if io.raw_os_error().is_some_and(|it| NO_FILES.contains(&it)) {
                 return Some(Why::Descriptors);
             }
@@ -138,10 +142,10 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<Why> {
             }
         }
         // The resolver of the system gives no kind, only words of its own around it.
-        if it.to_string() == "dns error" {
-            return Some(cause_of_lookup(it));
+        if error.to_string() == "dns error" {
+            return Some(cause_of_lookup(error));
         }
-        next = it.source();
+        next = error.source();
     }
     None
 }

@@ -51,8 +51,8 @@ impl Lane {
         let own = if self.reads { 25.0 } else { 10.0 };
         let kinds = ["reads", "writes", "deletes"];
         match header.strip_prefix("subscription-") {
-            Some(it) if kinds.contains(&it) => (own, 1),
-            Some(it) if it.strip_prefix("global-").is_some_and(|it| kinds.contains(&it)) => {
+            Some(text) if kinds.contains(&text) => (own, 1),
+            Some(text) if text.strip_prefix("global-").is_some_and(|it| kinds.contains(&it)) => {
                 (own * GLOBAL, 1)
             }
             _ => (SLOW, 2),
@@ -170,7 +170,7 @@ impl Limiter {
             }
             let own = || lane.keys.iter().filter_map(|it| flows.get(it));
             let buckets = own().flat_map(|it| it.buckets.values());
-            let least = buckets.fold(least, |least, it| least.min(it.most as usize)).max(1);
+            let least = buckets.fold(least, |least, bucket| least.min(bucket.most as usize)).max(1);
             let at = own().map(|it| it.when(now, least)).fold(now, Instant::max);
             let room = own().map(|it| it.room(at)).fold(f64::INFINITY, f64::min);
             // A second's worth, where turns are spaced.

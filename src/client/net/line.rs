@@ -24,7 +24,7 @@ const SILENT_TRIES: u32 = 2;
 const DOWN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
-enum State {
+enum LineState {
     Unknown,
     Reached { version: Version },
     Down { error: SendError, until: Instant },
@@ -34,7 +34,7 @@ enum State {
 #[derive(Debug)]
 pub(in crate::client) struct Line {
     transport: Transport,
-    state: Mutex<State>,
+    state: Mutex<LineState>,
     first: tokio::sync::Mutex<()>,
     /// Requests at once over HTTP/1, where each needs a socket of its own.
     sockets: Semaphore,
@@ -45,7 +45,7 @@ impl Line {
     pub(in crate::client) fn new(transport: Transport, sockets: usize) -> Self {
         Self {
             transport,
-            state: Mutex::new(State::Unknown),
+            state: Mutex::new(LineState::Unknown),
             first: tokio::sync::Mutex::default(),
             sockets: Semaphore::new(sockets),
         }
@@ -58,7 +58,7 @@ impl Line {
 
     /// Whether the server has answered.
     pub(in crate::client) fn is_reached(&self) -> bool {
-        matches!(self.state(), Ok(State::Reached { .. }))
+        matches!(self.state(), Ok(LineState::Reached { .. }))
     }
 
     /// Sends one request.
@@ -69,12 +69,12 @@ impl Line {
         if !self.transport.is_network() {
             return self.transport.send(request).await;
         }
-        if let State::Reached { version } = self.state()? {
+        if let LineState::Reached { version } = self.state()? {
             return self.through(version, request).await;
         }
         let first = self.first.lock().await;
         // While we waited, somebody else may have learnt how it stands.
-        if let State::Reached { version } = self.state()? {
+        if let LineState::Reached { version } = self.state()? {
             drop(first);
             return self.through(version, request).await;
         }
@@ -95,7 +95,7 @@ impl Line {
             if !again {
                 error.settled = true;
                 let until = clock::now() + DOWN;
-                self.set(State::Down { error: error.clone(), until });
+                self.set(LineState::Down { error: error.clone(), until });
                 return Err(error);
             }
             clock::sleep(PAUSE).await;
@@ -121,24 +121,24 @@ impl Line {
         result: Result<Response<Bytes>, SendError>,
     ) -> Result<Response<Bytes>, SendError> {
         match &result {
-            Ok(answer) => self.set(State::Reached { version: answer.version() }),
+            Ok(answer) => self.set(LineState::Reached { version: answer.version() }),
             Err(error) if error.why == Why::Broken => {
-                self.set(State::Reached { version: Version::HTTP_11 });
+                self.set(LineState::Reached { version: Version::HTTP_11 });
             }
             Err(_) => {}
         }
         result
     }
 
-    fn state(&self) -> Result<State, SendError> {
+    fn state(&self) -> Result<LineState, SendError> {
         match self.state.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            State::Down { error, until } if clock::now() < until => Err(error),
-            State::Down { .. } => Ok(State::Unknown),
+            LineState::Down { error, until } if clock::now() < until => Err(error),
+            LineState::Down { .. } => Ok(LineState::Unknown),
             state => Ok(state),
         }
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: LineState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }

@@ -15,11 +15,11 @@ mod transport;
 mod verdict;
 
 pub(in crate::client) use broken::chain;
-pub use broken::{SendError, Taken, Why};
+pub use broken::{CarriedOut, SendError, Why};
 pub use limiter::{Lane, Limiter, Turn};
 pub(in crate::client) use line::Line;
 pub(in crate::client) use pages::Pages;
 pub use redact::redact;
-pub use retry::{Budget, Decision, Repeat, Retry, retry_after};
+pub use retry::{Budget, Repeat, Retry, RetryDecision, retry_after};
 pub use transport::{NetworkOptions, Transport};
 pub use verdict::Verdict;

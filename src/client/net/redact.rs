@@ -33,8 +33,8 @@ impl fmt::Display for Redacted {
 }
 
 impl From<Redacted> for String {
-    fn from(it: Redacted) -> Self {
-        it.0
+    fn from(redacted: Redacted) -> Self {
+        redacted.0
     }
 }
 

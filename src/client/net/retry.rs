@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use tokio::time::Instant;
 
-use super::broken::{SendError, Taken, Why};
+use super::broken::{CarriedOut, SendError, Why};
 use super::clock;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub enum Repeat {
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum RetryDecision {
     /// Wait, then send again.
     Again(Duration),
     /// Wait, then look whether the request took; send again only if it did not.
@@ -95,43 +95,47 @@ impl Retry {
     }
 
     /// After an answer that is not a success.
-    pub fn after_status(&mut self, status: u16, headers: &HeaderMap) -> Decision {
+    pub fn after_status(&mut self, status: u16, headers: &HeaderMap) -> RetryDecision {
         let hint = retry_after(headers, SystemTime::now());
         match status {
             429 => {
                 let wait = self.pick(hint);
                 if clock::now() + wait > self.throttle_ends {
-                    return Decision::GiveUp;
+                    return RetryDecision::GiveUp;
                 }
                 self.ends += wait;
-                Decision::Again(wait)
+                RetryDecision::Again(wait)
             }
             408 | 500 | 502 | 503 | 504 => self.ambiguous(hint),
-            _ => Decision::GiveUp,
+            _ => RetryDecision::GiveUp,
         }
     }
 
     /// After a request that got no answer.
-    pub fn after_break(&mut self, error: &SendError) -> Decision {
+    pub fn after_break(&mut self, error: &SendError) -> RetryDecision {
         if error.settled {
-            return Decision::GiveUp;
+            return RetryDecision::GiveUp;
         }
         match error.why {
             // Nothing that waiting mends, and nothing that the service could help.
-            Why::Certificate | Why::Descriptors | Why::TooLarge => return Decision::GiveUp,
+            Why::Certificate | Why::Descriptors | Why::TooLarge => return RetryDecision::GiveUp,
             Why::Refused | Why::UnknownHost | Why::Silent | Why::TooSlow | Why::Broken => {}
         }
         match error.taken {
-            Taken::SurelyNot => self.pay(None).map_or(Decision::GiveUp, Decision::Again),
-            Taken::Maybe => self.ambiguous(None),
+            CarriedOut::SurelyNot => {
+                self.pay(None).map_or(RetryDecision::GiveUp, RetryDecision::Again)
+            }
+            CarriedOut::Maybe => self.ambiguous(None),
         }
     }
 
-    fn ambiguous(&mut self, hint: Option<Duration>) -> Decision {
+    fn ambiguous(&mut self, hint: Option<Duration>) -> RetryDecision {
         match self.repeat {
-            Repeat::Freely => self.pay(hint).map_or(Decision::GiveUp, Decision::Again),
-            Repeat::AfterLooking => self.pay(hint).map_or(Decision::GiveUp, Decision::LookFirst),
-            Repeat::Never => Decision::GiveUp,
+            Repeat::Freely => self.pay(hint).map_or(RetryDecision::GiveUp, RetryDecision::Again),
+            Repeat::AfterLooking => {
+                self.pay(hint).map_or(RetryDecision::GiveUp, RetryDecision::LookFirst)
+            }
+            Repeat::Never => RetryDecision::GiveUp,
         }
     }
 
@@ -207,7 +211,7 @@ mod tests {
         let mut retry = Retry::new(Repeat::Never, &budget);
         for _ in 0..50 {
             let asked = headers(&[("retry-after", "30")]);
-            let Decision::Again(wait) = retry.after_status(429, &asked) else {
+            let RetryDecision::Again(wait) = retry.after_status(429, &asked) else {
                 panic!("gave up on throttling");
             };
             assert!(wait >= Duration::from_secs(30) && wait <= Duration::from_secs(33));
@@ -218,17 +222,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn repeating_depends_on_what_the_request_does() {
         let budget = Budget::default();
-        let broken = SendError::new(Taken::Maybe, "reset");
-        let refused = SendError::new(Taken::SurelyNot, "refused");
+        let broken = SendError::new(CarriedOut::Maybe, "reset");
+        let refused = SendError::new(CarriedOut::SurelyNot, "refused");
         let mut post = Retry::new(Repeat::Never, &budget);
-        assert_eq!(post.after_break(&broken), Decision::GiveUp);
-        assert_eq!(post.after_status(503, &HeaderMap::new()), Decision::GiveUp);
-        assert!(matches!(post.after_break(&refused), Decision::Again(_)));
+        assert_eq!(post.after_break(&broken), RetryDecision::GiveUp);
+        assert_eq!(post.after_status(503, &HeaderMap::new()), RetryDecision::GiveUp);
+        assert!(matches!(post.after_break(&refused), RetryDecision::Again(_)));
         let mut put = Retry::new(Repeat::AfterLooking, &budget);
-        assert!(matches!(put.after_break(&broken), Decision::LookFirst(_)));
-        assert!(matches!(put.after_status(500, &HeaderMap::new()), Decision::LookFirst(_)));
-        assert_eq!(put.after_status(501, &HeaderMap::new()), Decision::GiveUp);
-        assert_eq!(put.after_status(409, &HeaderMap::new()), Decision::GiveUp);
+        assert!(matches!(put.after_break(&broken), RetryDecision::LookFirst(_)));
+        assert!(matches!(put.after_status(500, &HeaderMap::new()), RetryDecision::LookFirst(_)));
+        assert_eq!(put.after_status(501, &HeaderMap::new()), RetryDecision::GiveUp);
+        assert_eq!(put.after_status(409, &HeaderMap::new()), RetryDecision::GiveUp);
     }
 
     #[tokio::test(start_paused = true)]
@@ -236,13 +240,13 @@ mod tests {
         let budget = Budget::new(Duration::from_secs(400));
         let start = clock::now();
         let mut retry = Retry::new(Repeat::Freely, &budget);
-        while let Decision::Again(wait) = retry.after_status(503, &HeaderMap::new()) {
+        while let RetryDecision::Again(wait) = retry.after_status(503, &HeaderMap::new()) {
             clock::sleep(wait).await;
         }
         assert!(start.elapsed() <= PATIENCE && start.elapsed() > PATIENCE / 2);
         let second = clock::now();
         let mut retry = Retry::new(Repeat::Freely, &budget);
-        while let Decision::Again(wait) = retry.after_status(503, &HeaderMap::new()) {
+        while let RetryDecision::Again(wait) = retry.after_status(503, &HeaderMap::new()) {
             clock::sleep(wait).await;
         }
         assert!(start.elapsed() <= Duration::from_secs(400));

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response};
 use tower::ServiceExt as _;
 
-use super::broken::{SendError, Taken, Why, chain};
+use super::broken::{CarriedOut, SendError, Why, chain};
 use super::tls::{self, Authorities};
 
 /// A status that a router in process answers, with [`FAULT`], instead of breaking a connection.
@@ -61,7 +61,7 @@ impl Transport {
     /// # Errors
     /// When the file of certificate authorities cannot be read.
     pub fn network(options: &NetworkOptions) -> Result<Self, SendError> {
-        let refuse = |message: String| SendError::new(Taken::SurelyNot, message);
+        let refuse = |message: String| SendError::new(CarriedOut::SurelyNot, message);
         let mut more = Vec::new();
         if let Some(path) = &options.ca_file {
             let shown = path.display();
@@ -123,7 +123,7 @@ async fn over_network(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, SendError> {
     let request = reqwest::Request::try_from(request)
-        .map_err(|error| SendError::new(Taken::SurelyNot, chain(&error.without_url())))?;
+        .map_err(|error| SendError::new(CarriedOut::SurelyNot, chain(&error.without_url())))?;
     let response = client.execute(request).await.map_err(SendError::from_reqwest)?;
     let (head, body) = http::Response::from(response).into_parts();
     let body = bounded(body, SendError::from_reqwest).await?;
@@ -141,7 +141,7 @@ where
         if read.len() + data.len() > LARGEST_BODY {
             let limit = LARGEST_BODY >> 20;
             let message = format!("the answer is longer than {limit} MiB; it was not read further");
-            return Err(SendError::because(Why::TooLarge, Taken::Maybe, message));
+            return Err(SendError::because(Why::TooLarge, CarriedOut::Maybe, message));
         }
         read.extend_from_slice(&data);
     }
@@ -166,9 +166,12 @@ async fn in_process(
     };
     let (head, body) = response.into_parts();
     if head.status.as_u16() == FAULT_STATUS && head.headers.contains_key(FAULT) {
-        return Err(SendError::new(Taken::Maybe, "the connection broke before an answer came"));
+        return Err(SendError::new(
+            CarriedOut::Maybe,
+            "the connection broke before an answer came",
+        ));
     }
-    let bytes = bounded(body, |error| SendError::new(Taken::Maybe, chain(&error))).await?;
+    let bytes = bounded(body, |error| SendError::new(CarriedOut::Maybe, chain(&error))).await?;
     Ok(Response::from_parts(head, bytes))
 }
 
@@ -200,7 +203,7 @@ mod tests {
         };
         let transport = Transport::InProcess(axum::Router::new().route("/", get(fault)));
         let error = transport.send(request("http://x/")).await.unwrap_err();
-        assert_eq!(error.taken, Taken::Maybe);
+        assert_eq!(error.taken, CarriedOut::Maybe);
     }
 
     #[tokio::test]
@@ -216,9 +219,9 @@ mod tests {
         let uri = format!("http://{address}/?sig=canary");
         let reset = transport.send(request(&uri)).await.unwrap_err();
         accept.await.unwrap();
-        assert_eq!(reset.taken, Taken::Maybe);
+        assert_eq!(reset.taken, CarriedOut::Maybe);
         let refused = transport.send(request(&uri)).await.unwrap_err();
-        assert_eq!(refused.taken, Taken::SurelyNot);
+        assert_eq!(refused.taken, CarriedOut::SurelyNot);
         assert!(!format!("{reset} {refused} {reset:?} {refused:?}").contains("canary"));
     }
 

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::az::DIRECTIVES;
-use crate::language::{Cluster, Compute, CredentialsFrom, Dollars, Extension, Manifest, to_yaml};
+use crate::language::{
+    ClusterSpec, ComputeSpec, CredentialsFrom, Dollars, ExtensionSpec, Manifest, to_yaml,
+};
 use crate::model::{ArmId, Json, KindName, ObjectRef, Value};
 use crate::plan::{self, Action, Mode, Plan, PlanInput, Reason, Step};
 use crate::resource::graph::{self, Desired};
@@ -53,7 +55,7 @@ pub fn anew(manifest: &Manifest) -> Result<String, Diagnostics> {
     Ok(commands(manifest, &desired, &plan))
 }
 
-fn of_cluster(cluster: &Cluster, desired: &Desired, steps: &[&Step]) -> String {
+fn of_cluster(cluster: &ClusterSpec, desired: &Desired, steps: &[&Step]) -> String {
     let mut script = Script::default();
     let has = |kind: KindName| steps.iter().any(|it| it.key.kind == kind);
     context(cluster, &has, &mut script);
@@ -69,14 +71,15 @@ fn of_cluster(cluster: &Cluster, desired: &Desired, steps: &[&Step]) -> String {
         }
     }
     // `az k8s-extension create` makes them by itself.
-    let installs = steps.iter().any(|it| {
-        it.key.kind == KindName::Extension && matches!(it.action, Action::Create | Action::Replace)
+    let installs = steps.iter().any(|step| {
+        step.key.kind == KindName::Extension
+            && matches!(step.action, Action::Create | Action::Replace)
     });
     for step in steps.iter().filter(|it| !(installs && is_companion(it.key.kind))) {
         let node = desired.nodes.get(&step.key);
         let declared = node.and_then(|it| it.declared.as_ref());
         let index = declared.and_then(|(_, at)| at.tokens().get(1)?.parse::<usize>().ok());
-        let part = Part { cluster, step, index };
+        let part = ScriptPart { cluster, step, index };
         part.write(&mut script);
     }
     script.0
@@ -101,7 +104,7 @@ const fn is_companion(kind: KindName) -> bool {
 }
 
 /// What no command can say, in the manifest's words.
-fn context(cluster: &Cluster, has: &dyn Fn(KindName) -> bool, script: &mut Script) {
+fn context(cluster: &ClusterSpec, has: &dyn Fn(KindName) -> bool, script: &mut Script) {
     let named = has(KindName::Extension) || has(KindName::Compute);
     let text = to_yaml(cluster, &[], &BTreeMap::new(), Dollars::Escape);
     let whole: Json = serde_yaml::from_str(&text).unwrap_or_default();
@@ -119,14 +122,14 @@ fn context(cluster: &Cluster, has: &dyn Fn(KindName) -> bool, script: &mut Scrip
 }
 
 /// One step of a plan, and the declaration that it is about.
-struct Part<'a> {
-    cluster: &'a Cluster,
+struct ScriptPart<'a> {
+    cluster: &'a ClusterSpec,
     step: &'a Step,
     /// Which entry of its list declares it.
     index: Option<usize>,
 }
 
-impl Part<'_> {
+impl ScriptPart<'_> {
     fn write(&self, script: &mut Script) {
         let Self { cluster, step, .. } = *self;
         let name = step.key.name.as_str();
@@ -146,17 +149,17 @@ impl Part<'_> {
                 script.line(&format!("kubectl create namespace {}", word(name)));
             }
             KindName::Extension => match &cluster.extension {
-                Some(it) if step.action == Action::Update => self.update(it, script),
-                Some(it) => install(cluster, it, script),
+                Some(extension) if step.action == Action::Update => self.update(extension, script),
+                Some(extension) => install(cluster, extension, script),
                 None => {}
             },
             KindName::InstanceType => {
-                let it = self.index.and_then(|it| cluster.instance_types.get(it));
-                it.into_iter().for_each(|it| instance_type(it, script));
+                let one = self.index.and_then(|it| cluster.instance_types.get(it));
+                one.into_iter().for_each(|it| instance_type(it, script));
             }
             KindName::Compute => {
-                let it = self.index.and_then(|it| cluster.computes.get(it));
-                it.into_iter().for_each(|it| self.compute(it, script));
+                let compute = self.index.and_then(|it| cluster.computes.get(it));
+                compute.into_iter().for_each(|it| self.compute(it, script));
             }
             kind if step.action != Action::Update && form(kind).is_some() => {
                 let Some(form) = form(kind) else { return };
@@ -239,9 +242,9 @@ impl Part<'_> {
     fn grants(&self, script: &mut Script) {
         let step = self.step;
         let accounts = |document: &Json| -> BTreeSet<String> {
-            let subject = |it: &Json| {
-                let text = |key: &str| it.get(key).and_then(Json::as_str).unwrap_or_default();
-                let own = it.as_str().map(str::to_owned);
+            let subject = |value: &Json| {
+                let text = |key: &str| value.get(key).and_then(Json::as_str).unwrap_or_default();
+                let own = value.as_str().map(str::to_owned);
                 own.unwrap_or_else(|| {
                     format!("system:serviceaccount:{}:{}", text("namespace"), text("name"))
                 })
@@ -273,7 +276,7 @@ impl Part<'_> {
     }
 
     /// What differs, and nothing else; protected settings are replaced as a whole.
-    fn update(&self, extension: &Extension, script: &mut Script) {
+    fn update(&self, extension: &ExtensionSpec, script: &mut Script) {
         let mut options = Vec::new();
         let mut settings = Vec::new();
         let mut guarded = false;
@@ -286,7 +289,7 @@ impl Part<'_> {
                     let after = change.after.as_ref().map(Value::to_stored);
                     let value = match after {
                         None => "",
-                        Some(Json::String(ref it)) => it.as_str(),
+                        Some(Json::String(ref text)) => text.as_str(),
                         Some(_) => continue,
                     };
                     settings.push(word(&format!("{key}={value}")));
@@ -313,10 +316,9 @@ impl Part<'_> {
             options.extend(secrets(extension));
         }
         if options.is_empty() {
-            let ours =
-                self.step.reasons.iter().all(|it| {
-                    matches!(it, Reason::FieldsDiffer | Reason::Moved(_) | Reason::Adopted)
-                });
+            let ours = self.step.reasons.iter().all(|reason| {
+                matches!(reason, Reason::FieldsDiffer | Reason::Moved(_) | Reason::Adopted)
+            });
             if ours {
                 script.line(&format!("# {}: only amlplan's own mark differs.", self.step.key));
             } else {
@@ -330,7 +332,7 @@ impl Part<'_> {
         script.command("az k8s-extension update", &all);
     }
 
-    fn compute(&self, compute: &Compute, script: &mut Script) {
+    fn compute(&self, compute: &ComputeSpec, script: &mut Script) {
         let changed = |field: &str| {
             let within = |it: &&FieldChange| it.path.tokens().iter().any(|it| it == field);
             self.step.action != Action::Update || self.step.changes.iter().any(|it| within(&it))

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::catalog::{self, SettingKind};
 use crate::language::{
-    Cloud, CloudName, Cluster, Compute, Extension, IdentityType, InstanceType, ProtectedSetting,
+    CloudName, CloudSpec, ClusterSpec, ComputeSpec, ExtensionSpec, IdentityType, InstanceTypeSpec,
+    ProtectedSetting,
 };
 use crate::model::Json;
 use crate::resource::part::word;
@@ -51,16 +52,16 @@ pub(super) fn add_user(scc: &str, account: &str, script: &mut Script) {
     script.line(&format!("oc patch scc {} --type=json -p {}", word(scc), word(&patch)));
 }
 
-pub(super) fn sign_in(cluster: &Cluster, script: &mut Script) {
+pub(super) fn sign_in(cluster: &ClusterSpec, script: &mut Script) {
     match &cluster.azure.cloud {
-        Cloud::Named(CloudName::AzureCloud) => {}
-        Cloud::Named(CloudName::AzureUSGovernment) => {
+        CloudSpec::Named(CloudName::AzureCloud) => {}
+        CloudSpec::Named(CloudName::AzureUSGovernment) => {
             script.line("az cloud set --name AzureUSGovernment");
         }
-        Cloud::Named(CloudName::AzureChinaCloud) => {
+        CloudSpec::Named(CloudName::AzureChinaCloud) => {
             script.line("az cloud set --name AzureChinaCloud");
         }
-        Cloud::Custom(cloud) => {
+        CloudSpec::Custom(cloud) => {
             let mut options = vec![
                 format!("--name {}", word(&cloud.name)),
                 format!("--endpoint-resource-manager {}", word(&cloud.resource_manager)),
@@ -68,8 +69,9 @@ pub(super) fn sign_in(cluster: &Cluster, script: &mut Script) {
             let authority = cloud.authority.iter().map(|it| ("--endpoint-active-directory", it));
             let audience =
                 cloud.audience.iter().map(|it| ("--endpoint-active-directory-resource-id", it));
-            options
-                .extend(authority.chain(audience).map(|(name, it)| format!("{name} {}", word(it))));
+            options.extend(
+                authority.chain(audience).map(|(name, text)| format!("{name} {}", word(text))),
+            );
             script.command("az cloud register", &options);
             script.line(&format!("az cloud set --name {}", word(&cloud.name)));
         }
@@ -80,7 +82,7 @@ pub(super) fn sign_in(cluster: &Cluster, script: &mut Script) {
     script.line(&format!("az account set --subscription {}", word(&cluster.azure.subscription)));
 }
 
-pub(super) fn which_extension(cluster: &Cluster, extension: &Extension) -> Vec<String> {
+pub(super) fn which_extension(cluster: &ClusterSpec, extension: &ExtensionSpec) -> Vec<String> {
     vec![
         format!("--name {}", word(&extension.name)),
         format!("--cluster-type {}", cluster.cluster.kind.as_str()),
@@ -89,7 +91,7 @@ pub(super) fn which_extension(cluster: &Cluster, extension: &Extension) -> Vec<S
     ]
 }
 
-pub(super) fn install(cluster: &Cluster, extension: &Extension, script: &mut Script) {
+pub(super) fn install(cluster: &ClusterSpec, extension: &ExtensionSpec, script: &mut Script) {
     let mut options = which_extension(cluster, extension);
     options.push("--extension-type Microsoft.AzureML.Kubernetes".to_owned());
     options.push("--scope cluster".to_owned());
@@ -104,7 +106,7 @@ pub(super) fn install(cluster: &Cluster, extension: &Extension, script: &mut Scr
     }
     let settings = extension.configuration_settings.iter();
     let settings: Vec<String> = settings
-        .map(|(key, it)| word(&format!("{}={}", catalog::wire_key(key), it.wire())))
+        .map(|(key, setting)| word(&format!("{}={}", catalog::wire_key(key), setting.wire())))
         .collect();
     if !settings.is_empty() {
         options.push(format!("--configuration-settings {}", settings.join(" ")));
@@ -113,9 +115,9 @@ pub(super) fn install(cluster: &Cluster, extension: &Extension, script: &mut Scr
     script.command("az k8s-extension create", &options);
 }
 
-pub(super) fn secrets(extension: &Extension) -> Option<String> {
+pub(super) fn secrets(extension: &ExtensionSpec) -> Option<String> {
     let secrets = extension.configuration_protected_settings.iter();
-    let secrets: Vec<String> = secrets.map(|(key, it)| secret(key, it)).collect();
+    let secrets: Vec<String> = secrets.map(|(key, setting)| secret(key, setting)).collect();
     (!secrets.is_empty())
         .then(|| format!("--configuration-protected-settings {}", secrets.join(" ")))
 }
@@ -133,17 +135,17 @@ pub(super) fn given(key: &str, path: bool, command: &str) -> String {
 pub(super) fn secret(key: &str, setting: &ProtectedSetting) -> String {
     let path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);
     match setting {
-        ProtectedSetting::Text(it) | ProtectedSetting::FromFile { from_file: it } if path => {
-            word(&format!("{key}={it}"))
+        ProtectedSetting::Text(text) | ProtectedSetting::FromFile { from_file: text } if path => {
+            word(&format!("{key}={text}"))
         }
         ProtectedSetting::FromEnv { from_env } if path => {
             format!("{}<(printf %s \"${from_env}\")", word(&format!("{key}=")))
         }
         ProtectedSetting::FromEnv { from_env } => format!("\"{key}=${{{from_env}}}\""),
         ProtectedSetting::FromFile { from_file } => format!("\"{key}=$(cat {})\"", word(from_file)),
-        ProtectedSetting::FromKeyVault { from_key_vault: it } => {
-            let version = it.version.iter().map(|it| format!(" --version {}", word(it)));
-            let (vault, name) = (word(&it.vault), word(&it.secret));
+        ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
+            let version = vault_secret.version.iter().map(|it| format!(" --version {}", word(it)));
+            let (vault, name) = (word(&vault_secret.vault), word(&vault_secret.secret));
             given(
                 key,
                 path,
@@ -153,9 +155,9 @@ pub(super) fn secret(key: &str, setting: &ProtectedSetting) -> String {
                 ),
             )
         }
-        ProtectedSetting::FromSecret { from_secret: it } => {
-            let (namespace, name) = (word(&it.namespace), word(&it.name));
-            let data = word(&format!("{{.data.{}}}", it.key.replace('.', "\\.")));
+        ProtectedSetting::FromSecret { from_secret: secret_key } => {
+            let (namespace, name) = (word(&secret_key.namespace), word(&secret_key.name));
+            let data = word(&format!("{{.data.{}}}", secret_key.key.replace('.', "\\.")));
             given(
                 key,
                 path,
@@ -172,30 +174,30 @@ pub(super) fn secret(key: &str, setting: &ProtectedSetting) -> String {
     }
 }
 
-pub(super) fn instance_type(it: &InstanceType, script: &mut Script) {
+pub(super) fn instance_type(instance_type: &InstanceTypeSpec, script: &mut Script) {
     let quantities = |map: &BTreeMap<String, crate::language::Quantity>| {
-        let texts = map.iter().map(|(key, it)| (key.clone(), json!(it.wire())));
+        let texts = map.iter().map(|(key, quantity)| (key.clone(), json!(quantity.wire())));
         Json::Object(texts.collect())
     };
     let mut spec = json!({
         "resources": {
-            "requests": quantities(&it.resources.requests),
-            "limits": quantities(&it.resources.limits),
+            "requests": quantities(&instance_type.resources.requests),
+            "limits": quantities(&instance_type.resources.limits),
         },
     });
-    if !it.node_selector.is_empty() {
-        spec["nodeSelector"] = json!(it.node_selector);
+    if !instance_type.node_selector.is_empty() {
+        spec["nodeSelector"] = json!(instance_type.node_selector);
     }
     let document = json!({
         "apiVersion": "amlarc.azureml.com/v1alpha1",
         "kind": "InstanceType",
-        "metadata": {"name": it.name},
+        "metadata": {"name": instance_type.name},
         "spec": spec,
     });
     script.apply("kubectl apply", &document);
 }
 
-pub(super) fn attach(cluster: &Cluster, compute: &Compute, script: &mut Script) {
+pub(super) fn attach(cluster: &ClusterSpec, compute: &ComputeSpec, script: &mut Script) {
     let mut options = workspace_options(cluster, compute);
     options.push(format!("--name {}", word(&compute.name)));
     options.push(format!("--resource-id {}", word(cluster.resource_id().as_str())));

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::super::script::{Call, Word, variable_name};
+use super::super::script::{ToolCall, Word, variable_name};
 use super::super::sources;
 use super::draft::{ClusterId, NO_GROUP};
 use super::install::{TYPES, default_of};
-use super::options::{Known, Options};
-use super::read::Reader;
+use super::options::{CommandOptions, OptionNames};
+use super::read::CommandReader;
 use super::values::{NO_SUBSCRIPTION, fill};
-use crate::language::{Compute, Identity, IdentityType, WorkspaceRef};
+use crate::language::{ComputeSpec, IdentitySpec, IdentityType, WorkspaceRef};
 use crate::source::Severity;
 
 const NO_WORKSPACE: &str = "${WORKSPACE_NAME}";
-const ATTACH: [Known; 12] = [
+const ATTACH: [OptionNames; 12] = [
     &["--name", "-n"],
     &["--resource-group", "-g"],
     &["--workspace-name", "-w"],
@@ -29,8 +29,8 @@ const ATTACH: [Known; 12] = [
     &["--location", "-l"],
 ];
 
-impl Reader<'_> {
-    pub(super) fn attach(&mut self, call: &Call) {
+impl CommandReader<'_> {
+    pub(super) fn attach(&mut self, call: &ToolCall) {
         let words = self.with_file(call);
         let options = self.options(&words, &ATTACH);
         if let Some(kind) = options.one("--type")
@@ -76,7 +76,7 @@ impl Reader<'_> {
             }
         }
         let default_instance_type = None;
-        let compute = Compute {
+        let compute = ComputeSpec {
             name,
             workspace,
             namespace,
@@ -89,9 +89,9 @@ impl Reader<'_> {
     }
 
     /// The command with what its file says.
-    fn with_file(&mut self, call: &Call) -> Vec<Word> {
+    fn with_file(&mut self, call: &ToolCall) -> Vec<Word> {
         let mut words = call.words.clone();
-        let named = Options::read(&words, &ATTACH, &mut Vec::new());
+        let named = CommandOptions::read(&words, &ATTACH, &mut Vec::new());
         if let Some(file) = named.one("--file") {
             match call.files.get(&file.text).and_then(|it| sources::compute_words(it)) {
                 // What the command says itself comes later, and counts.
@@ -116,14 +116,14 @@ impl Reader<'_> {
     }
 
     /// Adds a compute, or says what is said twice.
-    fn attached(&mut self, cluster: &ClusterId, compute: Compute, span: Range<usize>) {
+    fn attached(&mut self, cluster: &ClusterId, compute: ComputeSpec, span: Range<usize>) {
         let (branch, source) = (self.branch, self.findings.source_of(span.start));
         let draft = self.drafts.of_compute(cluster, span.clone());
         let open = |it: &str| it == NO_WORKSPACE;
-        let same = |it: &&mut (Compute, Range<usize>)| {
-            it.0.name == compute.name
-                && (it.0.workspace.name == compute.workspace.name
-                    || open(&it.0.workspace.name)
+        let same = |pair: &&mut (ComputeSpec, Range<usize>)| {
+            pair.0.name == compute.name
+                && (pair.0.workspace.name == compute.workspace.name
+                    || open(&pair.0.workspace.name)
                     || open(&compute.workspace.name))
         };
         let Some((old, place)) = draft.computes.iter_mut().find(same) else {
@@ -133,8 +133,9 @@ impl Reader<'_> {
         if open(&old.workspace.name) {
             old.workspace = compute.workspace.clone();
         }
-        let shown =
-            |it: &Compute| format!("namespace {}, identity {:?}", it.namespace, it.identity.kind);
+        let shown = |compute: &ComputeSpec| {
+            format!("namespace {}, identity {:?}", compute.namespace, compute.identity.kind)
+        };
         if (&old.namespace, &old.identity) == (&compute.namespace, &compute.identity) {
             return;
         }
@@ -216,7 +217,7 @@ impl Reader<'_> {
         ClusterId { subscription: NO_SUBSCRIPTION.to_owned(), group, kind, name }
     }
 
-    fn identity(&mut self, options: &Options) -> Identity {
+    fn identity(&mut self, options: &CommandOptions) -> IdentitySpec {
         let mut ids = Vec::new();
         for word in options.all("--user-assigned-identities") {
             let text = fill(word, self.findings);
@@ -233,7 +234,7 @@ impl Reader<'_> {
         let given = options.one("--identity-type");
         let folded = given.map(|it| default_of(&it.text).replace(['_', '-'], "").to_lowercase());
         let kind = match folded.as_deref() {
-            Some(it) if it.starts_with("systemassigned") => IdentityType::SystemAssigned,
+            Some(text) if text.starts_with("systemassigned") => IdentityType::SystemAssigned,
             Some("userassigned") => IdentityType::UserAssigned,
             Some("none") => IdentityType::None,
             Some(other) => {
@@ -263,6 +264,6 @@ impl Reader<'_> {
             self.slip(options.span(), message);
             ids.clear();
         }
-        Identity { kind, user_assigned_identities: ids }
+        IdentitySpec { kind, user_assigned_identities: ids }
     }
 }

@@ -11,8 +11,8 @@ use super::profile::{evidence, registrations, renew};
 use super::values::NO_SUBSCRIPTION;
 use super::{Findings, Notes, derived_accounts};
 use crate::language::{
-    Azure, Cloud, Cluster, ClusterRef, ClusterType, Compute, Dollars, Extension, InstanceType,
-    Profile, Scc, SccMethod, to_yaml,
+    Azure, CloudSpec, ClusterRef, ClusterSpec, ClusterType, ComputeSpec, Dollars, ExtensionSpec,
+    InstanceTypeSpec, Profile, Scc, SccMethod, to_yaml,
 };
 use crate::resource::PARTS;
 use crate::resource::part::Options;
@@ -43,20 +43,20 @@ pub(super) const NO_GROUP: &str = "${RESOURCE_GROUP:-resource-group}";
 
 /// What the commands say of one cluster.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct ClusterDraft {
     pub directives: BTreeMap<String, String>,
     pub subscription: Option<String>,
     pub group: Option<String>,
     pub kind: Option<ClusterType>,
     pub cluster: Option<String>,
     pub span: Range<usize>,
-    pub cloud: Option<Cloud>,
+    pub cloud: Option<CloudSpec>,
     pub tenant: Option<String>,
-    pub extension: Option<Extension>,
+    pub extension: Option<ExtensionSpec>,
     pub scc: Option<(String, Option<SccMethod>)>,
     pub accounts: Vec<String>,
-    pub computes: Vec<(Compute, Range<usize>)>,
-    pub instance_types: Vec<InstanceType>,
+    pub computes: Vec<(ComputeSpec, Range<usize>)>,
+    pub instance_types: Vec<InstanceTypeSpec>,
     /// Commands of parts of the manifest: which of them, and their options.
     pub parts: Vec<(usize, Options)>,
     /// Where the parts of the extension were written.
@@ -78,9 +78,9 @@ pub(super) struct ClusterId {
 /// What the commands say in all; the last draft is the one they are speaking of.
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
-    pub(super) list: Vec<Draft>,
+    pub(super) list: Vec<ClusterDraft>,
     pub subscription: Option<String>,
-    pub cloud: Option<Cloud>,
+    pub cloud: Option<CloudSpec>,
     pub tenant: Option<String>,
     pub features: Vec<String>,
     pub providers: Vec<String>,
@@ -88,7 +88,7 @@ pub(super) struct Drafts {
 
 /// A cluster with what to say about it.
 pub(super) struct Finished {
-    pub cluster: Cluster,
+    pub cluster: ClusterSpec,
     /// Where the command stands that names it.
     pub span: Range<usize>,
     pub head: Vec<String>,
@@ -97,9 +97,9 @@ pub(super) struct Finished {
 
 impl Drafts {
     /// The draft the commands are speaking of.
-    pub(super) fn current(&mut self) -> &mut Draft {
+    pub(super) fn current(&mut self) -> &mut ClusterDraft {
         if self.list.is_empty() {
-            self.list.push(Draft::default());
+            self.list.push(ClusterDraft::default());
         }
         let last = self.list.len() - 1;
         &mut self.list[last]
@@ -107,7 +107,7 @@ impl Drafts {
 
     /// The one cluster that is spoken of, if it is one.
     pub(super) fn only(&self) -> Option<ClusterId> {
-        let mut found = self.list.iter().filter_map(Draft::id);
+        let mut found = self.list.iter().filter_map(ClusterDraft::id);
         found.next().filter(|_| found.next().is_none())
     }
 
@@ -117,13 +117,14 @@ impl Drafts {
             return false;
         }
         if path == "name" {
-            let known =
-                |it: &Draft| it.directives.get("name").is_some_and(|own| own.as_str() == value);
+            let known = |cluster_draft: &ClusterDraft| {
+                cluster_draft.directives.get("name").is_some_and(|own| own.as_str() == value)
+            };
             if let Some(at) = self.list.iter().position(known) {
                 let again = self.list.remove(at);
                 self.list.push(again);
             } else if !self.current().is_empty() {
-                self.list.push(Draft::default());
+                self.list.push(ClusterDraft::default());
             }
             // Registrations of the clusters before are theirs.
             self.features.clear();
@@ -141,7 +142,7 @@ impl Drafts {
         kind: ClusterType,
         name: &str,
         span: Range<usize>,
-    ) -> &mut Draft {
+    ) -> &mut ClusterDraft {
         let subscription = subscription.or_else(|| self.subscription.clone());
         let id = ClusterId {
             subscription: subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
@@ -158,7 +159,7 @@ impl Drafts {
     }
 
     /// The draft of the cluster that a command attaches.
-    pub(super) fn of_compute(&mut self, id: &ClusterId, span: Range<usize>) -> &mut Draft {
+    pub(super) fn of_compute(&mut self, id: &ClusterId, span: Range<usize>) -> &mut ClusterDraft {
         let found = self.find(id);
         self.open(found, id, span)
     }
@@ -167,21 +168,26 @@ impl Drafts {
         let same = |own: &Option<String>, other: &str| {
             own.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(other))
         };
-        self.list.iter().rposition(|it| {
-            let stand_in = [it.subscription.as_deref(), Some(&id.subscription)]
+        self.list.iter().rposition(|pair| {
+            let stand_in = [pair.subscription.as_deref(), Some(&id.subscription)]
                 .contains(&Some(NO_SUBSCRIPTION));
-            it.kind == Some(id.kind)
-                && same(&it.cluster, &id.name)
-                && same(&it.group, &id.group)
-                && (stand_in || same(&it.subscription, &id.subscription))
+            pair.kind == Some(id.kind)
+                && same(&pair.cluster, &id.name)
+                && same(&pair.group, &id.group)
+                && (stand_in || same(&pair.subscription, &id.subscription))
         })
     }
 
-    fn open(&mut self, found: Option<usize>, id: &ClusterId, span: Range<usize>) -> &mut Draft {
+    fn open(
+        &mut self,
+        found: Option<usize>,
+        id: &ClusterId,
+        span: Range<usize>,
+    ) -> &mut ClusterDraft {
         let (cloud, tenant) = (self.cloud.clone(), self.tenant.clone());
         let at = found.unwrap_or_else(|| {
             if self.current().cluster.is_some() {
-                self.list.push(Draft::default());
+                self.list.push(ClusterDraft::default());
             }
             self.list.len() - 1
         });
@@ -211,7 +217,8 @@ pub(super) fn finish(
         drafts.current();
     }
     let with_cluster = drafts.list.iter().any(|it| it.cluster.is_some());
-    let named = |it: &Draft| it.cluster.is_some() || it.directives.contains_key("cluster.name");
+    let named =
+        |it: &ClusterDraft| it.cluster.is_some() || it.directives.contains_key("cluster.name");
     drafts.list.retain(|it| named(it) || (!with_cluster && (registered || !it.is_empty())));
     let aks_flag = drafts.features.iter().any(|it| it.ends_with("/AKS-ExtensionManager"));
     let preview = aks_flag || drafts.list.iter().any(|it| evidence(it) == Some(Profile::Preview));
@@ -236,17 +243,22 @@ pub(super) fn finish(
     finished
 }
 
-fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Findings) -> Finished {
+fn cluster(
+    draft: ClusterDraft,
+    drafts: &Drafts,
+    fallback: Profile,
+    findings: &mut Findings,
+) -> Finished {
     let mut notes = Notes::new();
     let directives = draft.directives.clone();
     let mut directed = Directed { said: &directives, span: draft.span.clone(), findings };
     let decided = directed.take("extension.profile").or_else(|| evidence(&draft));
     let mut extension = draft.extension;
-    if let Some(it) = &mut extension {
-        it.profile = decided.unwrap_or(fallback);
-        it.allow_unknown_settings |=
+    if let Some(declared) = &mut extension {
+        declared.profile = decided.unwrap_or(fallback);
+        declared.allow_unknown_settings |=
             directed.take::<bool>("extension.allowUnknownSettings").unwrap_or_default();
-        renew(it, &draft.places, directed.findings);
+        renew(declared, &draft.places, directed.findings);
         if decided.is_none() {
             notes.insert("extension.profile".into(), "the commands fit both profiles".into());
         }
@@ -281,7 +293,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
         access: directed.take("cluster.access").unwrap_or_default(),
         labels: directed.take("cluster.labels").unwrap_or_default(),
     };
-    let mut made = Cluster {
+    let mut made = ClusterSpec {
         features: directed.take("features").unwrap_or_default(),
         providers: directed.take("providers").unwrap_or_default(),
         scc: directed.take("scc"),
@@ -290,7 +302,7 @@ fn cluster(draft: Draft, drafts: &Drafts, fallback: Profile, findings: &mut Find
         instance_types: draft.instance_types,
         lifecycle: directed.take("lifecycle").unwrap_or_default(),
         drift: directed.take("drift").unwrap_or_default(),
-        ..Cluster::bare(own_name, azure, cluster)
+        ..ClusterSpec::bare(own_name, azure, cluster)
     };
     for (index, options) in &draft.parts {
         if let Some(form) = PARTS.get(*index).and_then(|it| it.az()) {
@@ -334,7 +346,7 @@ impl Directed<'_> {
 fn scc(
     scc: Option<(String, Option<SccMethod>)>,
     listed: &[String],
-    cluster: &Cluster,
+    cluster: &ClusterSpec,
     span: &Range<usize>,
     findings: &mut Findings,
 ) -> Scc {
@@ -379,26 +391,26 @@ fn tell_apart(finished: &mut [Finished]) {
     let mut names = BTreeSet::new();
     let mut clusters: BTreeMap<(ClusterType, String), usize> = BTreeMap::new();
     let mut computes = BTreeSet::new();
-    for (index, it) in finished.iter_mut().enumerate() {
-        let key = (it.cluster.cluster.kind, it.cluster.cluster.name.clone());
+    for (index, draft) in finished.iter_mut().enumerate() {
+        let key = (draft.cluster.cluster.kind, draft.cluster.cluster.name.clone());
         let count = clusters.entry(key).or_default();
         *count += 1;
         if *count > 1 {
-            it.cluster.cluster.name = numbered(&it.cluster.cluster.name, *count);
+            draft.cluster.cluster.name = numbered(&draft.cluster.cluster.name, *count);
         }
-        let base = it.cluster.name.clone();
+        let base = draft.cluster.name.clone();
         let mut suffix = 1;
-        while !names.insert(it.cluster.name.clone()) {
+        while !names.insert(draft.cluster.name.clone()) {
             suffix += 1;
-            it.cluster.name = format!("{base}-{suffix}");
+            draft.cluster.name = format!("{base}-{suffix}");
         }
-        for compute in &mut it.cluster.computes {
+        for compute in &mut draft.cluster.computes {
             if !computes.insert((compute.workspace.name.clone(), compute.name.clone())) {
                 compute.workspace.name = numbered(&compute.workspace.name, index + 1);
             }
         }
-        if many > 1 && is_placeholder(&it.cluster.cluster.name) {
-            it.head.push(format!(
+        if many > 1 && is_placeholder(&draft.cluster.cluster.name) {
+            draft.head.push(format!(
                 "One of {many} clusters, since a placeholder may mean any; keep what you want."
             ));
         }

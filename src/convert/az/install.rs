@@ -6,16 +6,16 @@ use std::ops::Range;
 use crate::catalog::{self, SettingKind};
 use crate::source::Severity;
 
-use super::super::script::{Call, Word};
-use super::draft::{ClusterId, Draft, NO_CLUSTER, NO_GROUP};
-use super::options::{Known, Options};
-use super::read::Reader;
+use super::super::script::{ToolCall, Word};
+use super::draft::{ClusterDraft, ClusterId, NO_CLUSTER, NO_GROUP};
+use super::options::{CommandOptions, OptionNames};
+use super::read::CommandReader;
 use super::values::{self, NO_SUBSCRIPTION};
-use crate::language::{ClusterType, Extension, Profile, ProtectedSetting, Setting};
+use crate::language::{ClusterType, ExtensionSpec, Profile, ProtectedSetting, Setting};
 
 pub(super) const TYPES: [ClusterType; 2] =
     [ClusterType::ConnectedClusters, ClusterType::ManagedClusters];
-const EXTENSION: [Known; 17] = [
+const EXTENSION: [OptionNames; 17] = [
     &["--name", "-n"],
     &["--extension-type"],
     &["--cluster-type", "-t"],
@@ -39,14 +39,14 @@ const EXTENSION: [Known; 17] = [
 
 /// An extension as one command says it, and where each part was written.
 struct Said {
-    extension: Extension,
+    extension: ExtensionSpec,
     places: BTreeMap<String, Range<usize>>,
     /// Parts that the command says itself, and does not leave to a default.
     given: Vec<&'static str>,
 }
 
-impl Reader<'_> {
-    pub(super) fn extension(&mut self, call: &Call) {
+impl CommandReader<'_> {
+    pub(super) fn extension(&mut self, call: &ToolCall) {
         const TYPE: &str = "Microsoft.AzureML.Kubernetes";
         let options = self.options(&call.words, &EXTENSION);
         if let Some(kind) = options.one("--extension-type")
@@ -159,9 +159,9 @@ impl Reader<'_> {
     /// Says where the arms of one condition set up different clusters.
     fn either(&mut self, branch: Option<(usize, usize)>, cluster: &str, span: Range<usize>) {
         let Some((id, arm)) = branch else { return };
-        let other = self.drafts.list.iter().find(|it| {
-            it.branch.is_some_and(|it| it.0 == id && it.1 != arm)
-                && it.cluster.as_deref() != Some(cluster)
+        let other = self.drafts.list.iter().find(|cluster_draft| {
+            cluster_draft.branch.is_some_and(|it| it.0 == id && it.1 != arm)
+                && cluster_draft.cluster.as_deref() != Some(cluster)
         });
         if let Some(other) = other.and_then(|it| it.cluster.clone()) {
             let message = format!(
@@ -172,7 +172,7 @@ impl Reader<'_> {
         }
     }
 
-    fn cluster_type(&mut self, options: &Options) -> ClusterType {
+    fn cluster_type(&mut self, options: &CommandOptions) -> ClusterType {
         let word = options.one("--cluster-type");
         let span = word.map_or(options.span(), |it| it.span.clone());
         let text = self.text(options, "--cluster-type").unwrap_or_default();
@@ -196,8 +196,8 @@ impl Reader<'_> {
         })
     }
 
-    fn said(&mut self, name: String, options: &Options, call: &Call) -> Said {
-        let extension = Extension {
+    fn said(&mut self, name: String, options: &CommandOptions, call: &ToolCall) -> Said {
+        let extension = ExtensionSpec {
             name,
             profile: Profile::default(),
             version: None,
@@ -242,7 +242,7 @@ impl Reader<'_> {
     }
 
     /// Whether the version follows the train.
-    fn follows(&mut self, options: &Options, call: &Call, said: &mut Said) {
+    fn follows(&mut self, options: &CommandOptions, call: &ToolCall, said: &mut Said) {
         let auto = self.text(options, "--auto-upgrade-minor-version");
         if let Some(auto) = &auto {
             let known = crate::language::suggest::boolean(default_of(auto));
@@ -265,8 +265,8 @@ impl Reader<'_> {
 
     /// `"a=b c=d"` in one word: quotes around all settings make them one to `az`.
     fn apart(&mut self, word: &Word) -> Vec<Word> {
-        let known = |it: &str| {
-            let key = it.split_once('=').map_or("", |it| it.0);
+        let known = |text: &str| {
+            let key = text.split_once('=').map_or("", |it| it.0);
             catalog::setting(key).is_some() || catalog::suggest_setting(key).is_some()
         };
         let texts: Vec<&str> =
@@ -281,7 +281,7 @@ impl Reader<'_> {
     }
 
     /// The settings of a file, as KEY=VALUE.
-    fn settings_file(&mut self, name: &Word, secret: bool, call: &Call) -> Vec<Word> {
+    fn settings_file(&mut self, name: &Word, secret: bool, call: &ToolCall) -> Vec<Word> {
         let text = call.files.get(&name.text);
         let parsed: Option<BTreeMap<String, serde_json::Value>> =
             text.and_then(|it| serde_yaml::from_str(it).ok());
@@ -294,7 +294,7 @@ impl Reader<'_> {
         };
         let words = parsed.into_iter().map(|(key, value)| {
             let value = match value {
-                serde_json::Value::String(it) => it,
+                serde_json::Value::String(text) => text,
                 other => other.to_string(),
             };
             if secret {
@@ -335,34 +335,34 @@ pub(super) fn default_of(text: &str) -> &str {
 }
 
 /// What two commands say differently of one extension: path, before, now.
-fn differences(old: &Extension, new: &Said) -> Vec<(String, String, String)> {
+fn differences(old: &ExtensionSpec, new: &Said) -> Vec<(String, String, String)> {
     let mut out = Vec::new();
     let mut put = |path: &str, mine: String, theirs: String| {
         if mine != theirs {
             out.push((path.to_owned(), mine, theirs));
         }
     };
-    let it = &new.extension;
-    put("extension.name", old.name.clone(), it.name.clone());
-    let version = |it: &Extension| it.version.clone().unwrap_or_else(|| "none".to_owned());
+    let extension = &new.extension;
+    put("extension.name", old.name.clone(), extension.name.clone());
+    let version = |it: &ExtensionSpec| it.version.clone().unwrap_or_else(|| "none".to_owned());
     if new.given.contains(&"extension.version") {
-        put("extension.version", version(old), version(it));
+        put("extension.version", version(old), version(extension));
     }
     if new.given.contains(&"extension.releaseTrain") {
-        put("extension.releaseTrain", old.release_train.clone(), it.release_train.clone());
+        put("extension.releaseTrain", old.release_train.clone(), extension.release_train.clone());
     }
-    for (key, value) in &it.configuration_settings {
+    for (key, value) in &extension.configuration_settings {
         if let Some(mine) = old.configuration_settings.get(key) {
             let path = format!("extension.configurationSettings.{key}");
             put(&path, mine.wire(), Setting::wire(value));
         }
     }
-    for (key, value) in &it.configuration_protected_settings {
+    for (key, value) in &extension.configuration_protected_settings {
         if let Some(mine) = old.configuration_protected_settings.get(key) {
             let path = format!("extension.configurationProtectedSettings.{key}");
             let is_path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);
             let shown = |it: &ProtectedSetting| match it {
-                ProtectedSetting::Text(it) if is_path => it.clone(),
+                ProtectedSetting::Text(text) if is_path => text.clone(),
                 other => format!("{other:?}"),
             };
             put(&path, shown(mine), shown(value));
@@ -372,10 +372,10 @@ fn differences(old: &Extension, new: &Said) -> Vec<(String, String, String)> {
 }
 
 /// Later commands change what they say, and nothing else.
-fn merge(old: &mut Extension, new: Said) {
-    let it = new.extension;
-    old.allow_unknown_settings |= it.allow_unknown_settings;
-    for (key, value) in it.configuration_settings {
+fn merge(old: &mut ExtensionSpec, new: Said) {
+    let extension = new.extension;
+    old.allow_unknown_settings |= extension.allow_unknown_settings;
+    for (key, value) in extension.configuration_settings {
         // An update with nothing behind the sign takes the setting back.
         if value.wire().is_empty() {
             old.configuration_settings.remove(&key);
@@ -383,15 +383,15 @@ fn merge(old: &mut Extension, new: Said) {
             old.configuration_settings.insert(key, value);
         }
     }
-    old.configuration_protected_settings.extend(it.configuration_protected_settings);
+    old.configuration_protected_settings.extend(extension.configuration_protected_settings);
     for path in new.given {
         match path {
-            "extension.version" => old.version.clone_from(&it.version),
-            "extension.releaseTrain" => old.release_train.clone_from(&it.release_train),
+            "extension.version" => old.version.clone_from(&extension.version),
+            "extension.releaseTrain" => old.release_train.clone_from(&extension.release_train),
             _ => {
-                old.auto_upgrade_minor_version = it.auto_upgrade_minor_version;
+                old.auto_upgrade_minor_version = extension.auto_upgrade_minor_version;
                 // What follows the train again is pinned no longer.
-                if it.auto_upgrade_minor_version {
+                if extension.auto_upgrade_minor_version {
                     old.version = None;
                 }
             }
@@ -400,7 +400,7 @@ fn merge(old: &mut Extension, new: Said) {
 }
 
 /// What only the second one says.
-fn fill_up(old: &mut Extension, new: Said) {
+fn fill_up(old: &mut ExtensionSpec, new: Said) {
     old.allow_unknown_settings |= new.extension.allow_unknown_settings;
     for (key, value) in new.extension.configuration_settings {
         old.configuration_settings.entry(key).or_insert(value);
@@ -410,7 +410,7 @@ fn fill_up(old: &mut Extension, new: Said) {
     }
 }
 
-impl Draft {
+impl ClusterDraft {
     /// The id of its cluster, where it has one.
     pub(super) fn id(&self) -> Option<ClusterId> {
         Some(ClusterId {

@@ -21,9 +21,9 @@ use crate::source::{Diagnostic, Diagnostics, Label, Place, Severity, Source, has
 
 pub(super) use draft::DIRECTIVES;
 
-use super::script::Note;
+use super::script::ScriptNote;
 use super::sources;
-use crate::language::{Cluster, ClusterType, Profile};
+use crate::language::{ClusterSpec, ClusterType, Profile};
 use crate::language::{Dollars, to_fleet, to_yaml};
 
 /// What an import found.
@@ -32,14 +32,14 @@ pub struct Imported {
     /// The manifest: a cluster, a fleet, or one YAML document for each cluster.
     pub text: String,
     /// The same, as types; texts in them may still hold `${VAR}`.
-    pub clusters: Vec<Cluster>,
+    pub clusters: Vec<ClusterSpec>,
     /// What was guessed, corrected or left out; no errors.
     pub findings: Diagnostics,
 }
 
 /// What an import needs from its caller.
 #[derive(Clone, Copy)]
-pub struct Options<'a> {
+pub struct ImportOptions<'a> {
     /// The profile where the sources fit both; else ga.
     pub profile: Option<Profile>,
     /// Reads a file that a source names, from the source's folder.
@@ -52,7 +52,10 @@ pub struct Options<'a> {
 /// # Errors
 /// All findings when nothing in the sources sets up a cluster (`az-nothing`), for more than a
 /// mebibyte of text (`file-too-large`) or more than 500 findings (`too-many-mistakes`).
-pub fn import(sources: &[Arc<Source>], options: &Options<'_>) -> Result<Imported, Diagnostics> {
+pub fn import(
+    sources: &[Arc<Source>],
+    options: &ImportOptions<'_>,
+) -> Result<Imported, Diagnostics> {
     let mut findings = Findings::new(sources);
     if let Some(large) = sources.iter().find(|it| it.text.len() > LONGEST_BYTES) {
         let message = format!("`{}` has more than {LONGEST_BYTES} bytes", large.path.display());
@@ -62,7 +65,7 @@ pub fn import(sources: &[Arc<Source>], options: &Options<'_>) -> Result<Imported
     let all = findings.sources.clone();
     let (items, notes) = sources::read(&all, &|source, name| (options.files)(&source.path, name));
     findings.notes(notes);
-    let mut reader = read::Reader::new(&mut findings);
+    let mut reader = read::CommandReader::new(&mut findings);
     for item in items {
         reader.item(item);
     }
@@ -87,16 +90,16 @@ pub fn import(sources: &[Arc<Source>], options: &Options<'_>) -> Result<Imported
         let names: Vec<String> = names.iter().map(|it| it.path.display().to_string()).collect();
         format!("From `az` commands in {}.", names.join(", "))
     };
-    let head = |it: &draft::Finished| {
+    let head = |finished: &draft::Finished| {
         let mut head = vec![origin(sources)];
-        head.extend(it.head.iter().cloned());
+        head.extend(finished.head.iter().cloned());
         head
     };
     let placeholders = clusters.iter().any(|it| draft::is_placeholder(&it.cluster.cluster.name));
     let text = if clusters.len() > 1 && !placeholders {
         let mut comments = vec![origin(sources)];
         comments.extend(clusters.iter().flat_map(|it| it.head.iter().cloned()));
-        let specs: Vec<&Cluster> = clusters.iter().map(|it| &it.cluster).collect();
+        let specs: Vec<&ClusterSpec> = clusters.iter().map(|it| &it.cluster).collect();
         to_fleet(&specs, &comments, Dollars::AsWritten)
     } else {
         let documents = clusters
@@ -127,10 +130,10 @@ struct Findings {
 impl Findings {
     fn new(sources: &[Arc<Source>]) -> Self {
         let mut base = 0;
-        let sources = sources.iter().map(|it| {
+        let sources = sources.iter().map(|source| {
             let at = base;
-            base += it.text.len() + 1;
-            (at, Arc::clone(it))
+            base += source.text.len() + 1;
+            (at, Arc::clone(source))
         });
         let (list, comments, secrets) = (Vec::new(), Vec::new(), Vec::new());
         let stand_ins = BTreeSet::new();
@@ -180,17 +183,21 @@ impl Findings {
         }
     }
 
-    fn notes(&mut self, notes: Vec<Note>) {
+    fn notes(&mut self, notes: Vec<ScriptNote>) {
         for note in notes {
             match note {
-                Note::Slip(span, it) => self.push(("az-slip", Severity::Warning), span, it, ""),
-                Note::Unknown(span, name, why) => {
+                ScriptNote::Slip(span, text) => {
+                    self.push(("az-slip", Severity::Warning), span, text, "")
+                }
+                ScriptNote::Unknown(span, name, why) => {
                     let help = format!("set {name}, or write the value into the manifest");
                     self.stand_in(&name, span, why, &help);
                 }
-                Note::Branch(span, why, text) => self.branch(span, &why, &text),
-                Note::Aside(span, it) => self.advice("az-ignored", span, it),
-                Note::Left(span, it) => self.push(("az-left", Severity::Warning), span, it, ""),
+                ScriptNote::Branch(span, why, text) => self.branch(span, &why, &text),
+                ScriptNote::Aside(span, text) => self.advice("az-ignored", span, text),
+                ScriptNote::Left(span, text) => {
+                    self.push(("az-left", Severity::Warning), span, text, "")
+                }
             }
         }
     }
@@ -238,9 +245,10 @@ impl Findings {
 
     fn sort(&mut self) {
         let mut list = std::mem::take(&mut self.list);
-        let key = |it: &Diagnostic| {
-            let place = &it.labels.first()?.place;
-            let at = self.sources.iter().position(|(_, it)| Arc::ptr_eq(it, &place.source))?;
+        let key = |finding: &Diagnostic| {
+            let place = &finding.labels.first()?.place;
+            let at =
+                self.sources.iter().position(|(_, source)| Arc::ptr_eq(source, &place.source))?;
             Some((at, place.span.start))
         };
         list.sort_by_key(|it| key(it).unwrap_or((usize::MAX, 0)));
@@ -258,26 +266,28 @@ impl Findings {
         }
         let hidden = |text: &str| {
             let stars = |it: &String| "*".repeat(it.len());
-            secrets.iter().fold(text.to_owned(), |text, it| text.replace(it, &stars(it)))
+            secrets.iter().fold(text.to_owned(), |text, word| text.replace(word, &stars(word)))
         };
         let masked: Vec<Arc<Source>> = self
             .sources
             .iter()
-            .map(|(_, it)| Arc::new(Source { path: it.path.clone(), text: hidden(&it.text) }))
+            .map(|(_, source)| {
+                Arc::new(Source { path: source.path.clone(), text: hidden(&source.text) })
+            })
             .collect();
         for finding in &mut self.list {
             finding.message = hidden(&finding.message);
             finding.help = finding.help.as_deref().map(hidden);
             for label in &mut finding.labels {
                 let own = &mut label.place.source;
-                let at = self.sources.iter().position(|(_, it)| Arc::ptr_eq(it, own));
-                if let Some(it) = at.and_then(|it| masked.get(it)) {
-                    *own = Arc::clone(it);
+                let at = self.sources.iter().position(|(_, source)| Arc::ptr_eq(source, own));
+                if let Some(source) = at.and_then(|it| masked.get(it)) {
+                    *own = Arc::clone(source);
                 }
             }
         }
-        for it in &mut self.comments {
-            *it = hidden(it);
+        for text in &mut self.comments {
+            *text = hidden(text);
         }
     }
 
@@ -290,10 +300,10 @@ impl Findings {
 
     /// A variable that the manifest reads and that no finding has named yet.
     fn untold(&mut self, name: &str, span: &Range<usize>) {
-        let told = |it: &Diagnostic| {
-            it.message.contains(name)
-                || it.code == "az-placeholder"
-                    && it.help.as_deref().is_some_and(|it| it.contains(name))
+        let told = |finding: &Diagnostic| {
+            finding.message.contains(name)
+                || finding.code == "az-placeholder"
+                    && finding.help.as_deref().is_some_and(|it| it.contains(name))
         };
         if name.is_empty() || self.list.iter().any(told) {
             return;
@@ -314,16 +324,16 @@ impl Findings {
 
 /// Features and providers that a cluster's manifest needs registered when it names none itself.
 #[must_use]
-pub fn derived_registrations(cluster: &Cluster) -> (Vec<&'static str>, Vec<&'static str>) {
+pub fn derived_registrations(cluster: &ClusterSpec) -> (Vec<&'static str>, Vec<&'static str>) {
     let setting = |key: &str| {
         let extension = cluster.extension.as_ref()?;
         extension.configuration_settings.get(key).map(crate::language::Setting::wire)
     };
     let is = |key: &str, word: &str| setting(key).is_some_and(|it| it.eq_ignore_ascii_case(word));
     let brings = |key: &str| {
-        cluster.extension.as_ref().is_some_and(|it| {
-            it.configuration_protected_settings.contains_key(key)
-                || it.configuration_settings.contains_key(key)
+        cluster.extension.as_ref().is_some_and(|extension| {
+            extension.configuration_protected_settings.contains_key(key)
+                || extension.configuration_settings.contains_key(key)
         })
     };
     let aks = cluster.cluster.kind == ClusterType::ManagedClusters;
@@ -368,7 +378,7 @@ pub const fn catalog_profile(profile: Profile) -> ProfileName {
 
 /// Users of the security context constraint that a cluster's manifest derives.
 #[must_use]
-pub fn derived_accounts(cluster: &Cluster) -> Vec<String> {
+pub fn derived_accounts(cluster: &ClusterSpec) -> Vec<String> {
     let Some(extension) = &cluster.extension else { return Vec::new() };
     let namespaces: Vec<String> = cluster.computes.iter().map(|it| it.namespace.clone()).collect();
     let profile = catalog_profile(extension.profile);

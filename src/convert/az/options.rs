@@ -13,10 +13,10 @@ pub(super) struct Slip {
 }
 
 /// An option of `az` and its other names, the full one first.
-pub(super) type Known = &'static [&'static str];
+pub(super) type OptionNames = &'static [&'static str];
 
 /// What any `az` command takes.
-const COMMON: [Known; 8] = [
+const COMMON: [OptionNames; 8] = [
     &["--subscription"],
     &["--no-wait"],
     &["--yes", "-y"],
@@ -29,13 +29,13 @@ const COMMON: [Known; 8] = [
 
 /// Options with their values, and the words before them.
 #[derive(Debug)]
-pub(super) struct Options {
+pub(super) struct CommandOptions {
     /// The words before the first option: `az k8s-extension create`.
     pub verb: Vec<Word>,
     given: Vec<(&'static str, Range<usize>, Vec<Word>)>,
 }
 
-impl Options {
+impl CommandOptions {
     /// The words before the options, as one text.
     pub(super) fn verb(words: &[Word]) -> String {
         let words = words.iter().map(|it| it.text.as_str());
@@ -44,7 +44,7 @@ impl Options {
 
     /// Reads the words of a command that knows these options. Unknown options are taken for the
     /// nearest known one, or reported and left out.
-    pub(super) fn read(words: &[Word], known: &[Known], slips: &mut Vec<Slip>) -> Self {
+    pub(super) fn read(words: &[Word], known: &[OptionNames], slips: &mut Vec<Slip>) -> Self {
         let mut options = Self { verb: Vec::new(), given: Vec::new() };
         let mut dropped = false;
         let mut words = split(words, known, slips).into_iter().peekable();
@@ -122,7 +122,7 @@ fn dashes(
 
 fn full_name(
     name: &str,
-    known: &[Known],
+    known: &[OptionNames],
     span: &Range<usize>,
     slips: &mut Vec<Slip>,
 ) -> Option<&'static str> {
@@ -149,7 +149,7 @@ fn full_name(
 }
 
 /// Splits `value--option` where a blank is missing.
-fn split(words: &[Word], known: &[Known], slips: &mut Vec<Slip>) -> Vec<Word> {
+fn split(words: &[Word], known: &[OptionNames], slips: &mut Vec<Slip>) -> Vec<Word> {
     let names: Vec<&str> =
         known.iter().flat_map(|it| it.iter().copied()).filter(|it| it.starts_with("--")).collect();
     let mut out = Vec::new();
@@ -176,12 +176,13 @@ fn split(words: &[Word], known: &[Known], slips: &mut Vec<Slip>) -> Vec<Word> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Options, Vec<String>) {
+    fn read(text: &str) -> (CommandOptions, Vec<String>) {
         let word = |text: &str| Word { text: text.to_owned(), span: 0..1 };
         let words: Vec<Word> = text.split(' ').map(word).collect();
         let mut slips = Vec::new();
-        let known: [Known; 3] = [&["--namespace"], &["--resource-group", "-g"], &["--file", "-f"]];
-        let options = Options::read(&words, &known, &mut slips);
+        let known: [OptionNames; 3] =
+            [&["--namespace"], &["--resource-group", "-g"], &["--file", "-f"]];
+        let options = CommandOptions::read(&words, &known, &mut slips);
         (options, slips.into_iter().map(|it| it.message).collect())
     }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::draft::{Draft, Drafts, Finished};
+use super::draft::{ClusterDraft, Drafts, Finished};
 use super::{Findings, derived_registrations};
 use crate::catalog::{self, ProfileName};
-use crate::language::{ClusterType, Extension, Profile};
+use crate::language::{ClusterType, ExtensionSpec, Profile};
 
 /// The profile that a draft can only be in. Scripts of the months between mix keys of both: what
 /// only today's knows decides, and [`renew`] translates the rest.
-pub(super) fn evidence(draft: &Draft) -> Option<Profile> {
+pub(super) fn evidence(draft: &ClusterDraft) -> Option<Profile> {
     let extension = draft.extension.as_ref()?;
     let settings = &extension.configuration_settings;
     let keys = settings.keys().chain(extension.configuration_protected_settings.keys());
@@ -32,7 +32,7 @@ pub(super) fn evidence(draft: &Draft) -> Option<Profile> {
 
 /// Keys of the other profile, translated by what the catalog says of them.
 pub(super) fn renew(
-    extension: &mut Extension,
+    extension: &mut ExtensionSpec,
     places: &BTreeMap<String, Range<usize>>,
     findings: &mut Findings,
 ) {
@@ -91,8 +91,8 @@ pub(super) fn renew(
 /// cluster, those of AKS on the first AKS cluster.
 pub(super) fn registrations(drafts: &Drafts, finished: &mut [Finished]) {
     let mut derived = BTreeSet::new();
-    for it in finished.iter() {
-        let (features, providers) = derived_registrations(&it.cluster);
+    for draft in finished.iter() {
+        let (features, providers) = derived_registrations(&draft.cluster);
         derived.extend(features.into_iter().chain(providers));
     }
     let first_aks =

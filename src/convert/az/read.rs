@@ -5,31 +5,34 @@ use std::ops::Range;
 
 use crate::source::Severity;
 
-use super::super::script::{Call, Item, Word};
+use super::super::script::{ScriptItem, ToolCall, Word};
 use super::Findings;
-use super::draft::{Draft, Drafts};
-use super::options::{Known, Options};
+use super::draft::{ClusterDraft, Drafts};
+use super::options::{CommandOptions, OptionNames};
 use super::values::fill;
-use crate::language::{Cloud, CloudName, CustomCloud, InstanceType, Resources, SccMethod};
+use crate::language::{CloudName, CloudSpec, CustomCloud, InstanceTypeSpec, Resources, SccMethod};
 use crate::resource::PARTS;
 
-const REGISTER: [Known; 3] = [&["--namespace"], &["--name", "-n"], &["--wait"]];
-const ACCOUNT: [Known; 3] = [&["--name", "-n"], &["--tenant", "-t"], &["--subscription", "-s"]];
-const CLOUD: [Known; 4] = [
+const REGISTER: [OptionNames; 3] = [&["--namespace"], &["--name", "-n"], &["--wait"]];
+const ACCOUNT: [OptionNames; 3] =
+    [&["--name", "-n"], &["--tenant", "-t"], &["--subscription", "-s"]];
+const CLOUD: [OptionNames; 4] = [
     &["--name", "-n"],
     &["--endpoint-resource-manager"],
     &["--endpoint-active-directory"],
     &["--endpoint-active-directory-resource-id"],
 ];
-const CONFIGURE: [Known; 3] = [&["--defaults", "-d"], &["--scope"], &["--list-defaults", "-l"]];
-const ADORN: [Known; 4] = [&["--ids", "--resource-id"], &["--tags"], &["--operation"], &["--set"]];
-const ADM: [Known; 2] = [&["-z", "--serviceaccount"], &["-n", "--namespace"]];
-const PATCH: [Known; 2] = [&["--type"], &["-p", "--patch"]];
-const APPLY: [Known; 3] =
+const CONFIGURE: [OptionNames; 3] =
+    [&["--defaults", "-d"], &["--scope"], &["--list-defaults", "-l"]];
+const ADORN: [OptionNames; 4] =
+    [&["--ids", "--resource-id"], &["--tags"], &["--operation"], &["--set"]];
+const ADM: [OptionNames; 2] = [&["-z", "--serviceaccount"], &["-n", "--namespace"]];
+const PATCH: [OptionNames; 2] = [&["--type"], &["-p", "--patch"]];
+const APPLY: [OptionNames; 3] =
     [&["-f", "--filename"], &["-n", "--namespace"], &["--server-side", "--force-conflicts"]];
 
 /// Reads commands one after the other.
-pub(super) struct Reader<'a> {
+pub(super) struct CommandReader<'a> {
     pub(super) findings: &'a mut Findings,
     pub(super) drafts: Drafts,
     /// `az configure --defaults`.
@@ -38,7 +41,7 @@ pub(super) struct Reader<'a> {
     pub(super) branch: Option<(usize, usize)>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> CommandReader<'a> {
     pub(super) fn new(findings: &'a mut Findings) -> Self {
         Self { findings, drafts: Drafts::default(), defaults: BTreeMap::new(), branch: None }
     }
@@ -47,23 +50,23 @@ impl<'a> Reader<'a> {
         self.drafts
     }
 
-    pub(super) fn item(&mut self, item: Item) {
+    pub(super) fn item(&mut self, item: ScriptItem) {
         match item {
-            Item::Call(call) => {
+            ScriptItem::Call(call) => {
                 self.branch = call.branch;
                 self.command(&call);
             }
-            Item::Directive(word) => self.directive(&word),
-            Item::Account(word) => self.drafts.current().accounts.push(word.text),
-            Item::EditScc(word) => {
+            ScriptItem::Directive(word) => self.directive(&word),
+            ScriptItem::Account(word) => self.drafts.current().accounts.push(word.text),
+            ScriptItem::EditScc(word) => {
                 self.drafts.current().scc = Some((word.text, Some(SccMethod::Users)));
             }
         }
     }
 
-    fn command(&mut self, call: &Call) {
+    fn command(&mut self, call: &ToolCall) {
         let words = call.words.as_slice();
-        let verb = Options::verb(words);
+        let verb = CommandOptions::verb(words);
         let mut parts = verb.split(' ');
         let mut next = || parts.next().unwrap_or_default();
         match (next(), next(), next(), next()) {
@@ -112,26 +115,31 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn ignored(&mut self, words: &[Word], why: &str) {
-        let verb = Options::verb(words);
+        let verb = CommandOptions::verb(words);
         let span = words.first().map_or(0..0, |it| it.span.start..it.span.start + verb.len());
         let shown: Vec<&str> = verb.split(' ').take(4).collect();
         let message = format!("`{}` is left out: {why}", shown.join(" "));
         self.findings.advice("az-ignored", span, message);
     }
 
-    pub(super) fn options(&mut self, words: &[Word], known: &[Known]) -> Options {
+    pub(super) fn options(&mut self, words: &[Word], known: &[OptionNames]) -> CommandOptions {
         let mut slips = Vec::new();
-        let options = Options::read(words, known, &mut slips);
+        let options = CommandOptions::read(words, known, &mut slips);
         self.findings.slips(slips);
         options
     }
 
-    pub(super) fn text(&mut self, options: &Options, name: &str) -> Option<String> {
+    pub(super) fn text(&mut self, options: &CommandOptions, name: &str) -> Option<String> {
         options.one(name).map(|it| fill(it, self.findings))
     }
 
     /// The value of an option that must be there, or a variable in its place.
-    pub(super) fn needed(&mut self, options: &Options, name: &str, stand_in: &str) -> String {
+    pub(super) fn needed(
+        &mut self,
+        options: &CommandOptions,
+        name: &str,
+        stand_in: &str,
+    ) -> String {
         let default = match name {
             "--resource-group" => self.defaults.get("group").cloned(),
             "--workspace-name" => self.defaults.get("workspace").cloned(),
@@ -206,9 +214,9 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         if let Some(known) = known {
-            self.drafts.cloud = Some(Cloud::Named(known));
+            self.drafts.cloud = Some(CloudSpec::Named(known));
         } else if let Some(resource_manager) = resource_manager {
-            self.drafts.cloud = Some(Cloud::Custom(CustomCloud {
+            self.drafts.cloud = Some(CloudSpec::Custom(CustomCloud {
                 name,
                 resource_manager,
                 authority: self.text(&options, "--endpoint-active-directory"),
@@ -239,7 +247,7 @@ impl<'a> Reader<'a> {
     /// The command of a part of the manifest; `false` when it is none.
     fn part(&mut self, verb: &str, words: &[Word]) -> bool {
         let forms = PARTS.iter().enumerate();
-        let mut forms = forms.filter_map(|(index, it)| Some((index, it.az()?)));
+        let mut forms = forms.filter_map(|(index, part)| Some((index, part.az()?)));
         let Some((index, form)) = forms.find(|it| it.1.verb == verb) else { return false };
         let options = self.options(words, form.options);
         let known = form.options.iter().filter_map(|names| names.first());
@@ -261,8 +269,8 @@ impl<'a> Reader<'a> {
         let segment = |it| crate::convert::sources::after(&id, it);
         let (name, workspace) = (segment("computes"), segment("workspaces"));
         let drafts = self.drafts.list.iter_mut().flat_map(|it| &mut it.computes);
-        let compute = drafts.map(|it| &mut it.0).find(|it| {
-            Some(&it.name) == name.as_ref() && Some(&it.workspace.name) == workspace.as_ref()
+        let compute = drafts.map(|it| &mut it.0).find(|draft| {
+            Some(&draft.name) == name.as_ref() && Some(&draft.workspace.name) == workspace.as_ref()
         });
         let Some(compute) = compute else {
             return self.ignored(words, "it is about nothing that a manifest declares");
@@ -314,7 +322,7 @@ impl<'a> Reader<'a> {
         draft.accounts.extend(users.map(str::to_owned));
     }
 
-    fn apply(&mut self, call: &Call) {
+    fn apply(&mut self, call: &ToolCall) {
         #[derive(serde::Deserialize)]
         struct Object {
             kind: String,
@@ -342,17 +350,17 @@ impl<'a> Reader<'a> {
         let indent = body.lines().filter(blank).map(|it| it.len() - it.trim_start().len()).min();
         let indent = indent.unwrap_or(0);
         let lines = body.lines().map(|it| it.get(indent..).unwrap_or_default());
-        let body = lines.fold(String::new(), |text, it| text + it + "\n");
+        let body = lines.fold(String::new(), |text, word| text + word + "\n");
         for document in body.split("\n---") {
             match serde_yaml::from_str::<Object>(document) {
-                Ok(it) if it.kind == "InstanceType" => {
+                Ok(object) if object.kind == "InstanceType" => {
                     found = true;
                     let types = &mut self.drafts.current().instance_types;
-                    types.retain(|old| old.name != it.metadata.name);
-                    types.push(InstanceType {
-                        name: it.metadata.name,
-                        node_selector: it.spec.node_selector,
-                        resources: it.spec.resources,
+                    types.retain(|old| old.name != object.metadata.name);
+                    types.push(InstanceTypeSpec {
+                        name: object.metadata.name,
+                        node_selector: object.spec.node_selector,
+                        resources: object.spec.resources,
                     });
                 }
                 Ok(_) | Err(_) => {}
@@ -364,7 +372,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Draft {
+impl ClusterDraft {
     /// Whether nothing says anything about this cluster yet.
     pub(super) fn is_empty(&self) -> bool {
         self.cluster.is_none()

@@ -1,8 +1,8 @@
 //! What a command inside `$( … )` would print, where its words say it.
 
 use super::marks::{AND, IS, TABLE, mark, marked};
-use super::run::{Run, unknown};
-use super::{Kind, Link, Shell, Simple, Stmt, Word};
+use super::run::{ScriptRun, unknown};
+use super::{Link, ScriptKind, Shell, Simple, Stmt, Word};
 
 /// Commands that show a thing, and its type in a resource id.
 const SHOWN: [(&str, &str); 9] = [
@@ -47,7 +47,7 @@ pub(super) fn field(answer: &str, name: &str) -> String {
     }
 }
 
-impl Run<'_> {
+impl ScriptRun<'_> {
     /// What these statements print, as far as it is known; they run meanwhile.
     pub(super) fn answer(&mut self, body: &[Stmt], text: &str) -> String {
         let starts =
@@ -62,13 +62,13 @@ impl Run<'_> {
         let seen = self.seen.clone();
         self.list(&body[..begin]);
         let mut answer = None;
-        for it in &body[begin..end] {
+        for statement in &body[begin..end] {
             self.steps += 1;
-            answer = match &it.kind {
-                Kind::Simple(simple) => Some(self.printed(simple, answer, text)),
-                Kind::Group(list) => Some(self.answer(list, text)),
+            answer = match &statement.kind {
+                ScriptKind::Simple(simple) => Some(self.printed(simple, answer, text)),
+                ScriptKind::Group(list) => Some(self.answer(list, text)),
                 _ => {
-                    self.list(std::slice::from_ref(it));
+                    self.list(std::slice::from_ref(statement));
                     None
                 }
             };
@@ -89,7 +89,7 @@ impl Run<'_> {
                 self.list(&[Stmt {
                     link: Link::Next,
                     span: 0..0,
-                    kind: Kind::Simple(simple.clone()),
+                    kind: ScriptKind::Simple(simple.clone()),
                 }]);
                 found
             }
@@ -110,9 +110,9 @@ impl Run<'_> {
                 let found = self.functions.get(&first.to_lowercase()).cloned();
                 let before =
                     self.args.replace(texts.iter().skip(1).map(|it| (*it).to_owned()).collect());
-                let answer = found.filter(|_| self.depth < 20).map(|it| {
+                let answer = found.filter(|_| self.depth < 20).map(|pair| {
                     self.depth += 2;
-                    let answer = self.answer(&it.1, text);
+                    let answer = self.answer(&pair.1, text);
                     self.depth -= 2;
                     answer
                 });
@@ -135,7 +135,7 @@ impl Run<'_> {
                 self.list(&[Stmt {
                     link: Link::Next,
                     span: 0..0,
-                    kind: Kind::Simple(simple.clone()),
+                    kind: ScriptKind::Simple(simple.clone()),
                 }]);
                 let hint: String = last
                     .chars()
@@ -157,8 +157,8 @@ impl Run<'_> {
             .collect();
         let verb = verb.join(" ");
         let option = |names: &[&str]| {
-            let at = words.iter().position(|it| {
-                let name = it.text.split('=').next().unwrap_or_default();
+            let at = words.iter().position(|word| {
+                let name = word.text.split('=').next().unwrap_or_default();
                 names.contains(&name)
             })?;
             match words[at].text.split_once('=') {
@@ -222,9 +222,9 @@ impl Run<'_> {
                 self.subscription = after(&["--subscription", "-s", "--name", "-n"]);
             }
             ["az", "configure", ..] | ["az", "config", "set", ..] => {
-                for it in &texts {
-                    let it = it.trim_start_matches("defaults.");
-                    if let Some(group) = it.strip_prefix("group=") {
+                for text in &texts {
+                    let text = text.trim_start_matches("defaults.");
+                    if let Some(group) = text.strip_prefix("group=") {
                         self.group = Some(group.to_owned());
                     }
                 }
@@ -267,10 +267,10 @@ pub(super) fn spoken(words: &[&str]) -> Option<String> {
 
 /// What a filter makes of its input; not known where it is not known what the filter does.
 pub(super) fn filtered(texts: &[&str], input: Option<String>) -> String {
-    if let Some(it) = input.as_ref().filter(|it| unknown(it))
+    if let Some(text) = input.as_ref().filter(|it| unknown(it))
         && !matches!(texts[0], "sed" | "jq" | "cut" | "seq")
     {
-        return it.clone();
+        return text.clone();
     }
     let known = input.clone().unwrap_or_else(|| mark(""));
     let one_line = !known.trim_end().contains('\n');
@@ -306,8 +306,8 @@ pub(super) fn filtered(texts: &[&str], input: Option<String>) -> String {
             let path = rest.iter().find(|it| it.starts_with('.')).copied().unwrap_or(".");
             let name = path.trim_start_matches('.').trim_matches('"');
             match input {
-                Some(it) if name.is_empty() => it,
-                Some(it) if marked(it.trim()).is_some() => field(&it, name),
+                Some(text) if name.is_empty() => text,
+                Some(text) if marked(text.trim()).is_some() => field(&text, name),
                 Some(_) | None => mark(name.rsplit('.').next().unwrap_or_default()),
             }
         }

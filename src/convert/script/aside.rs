@@ -1,12 +1,12 @@
 //! What stands between the commands: prompts, prose, and what pages and comments list.
 
-use super::read::Reader;
-use super::{Item, Kind, Link, Shell, Stmt, TOOLS, Word};
+use super::read::ScriptReader;
+use super::{Link, ScriptItem, ScriptKind, Shell, Stmt, TOOLS, Word};
 
 const DIRECTIVE: &str = "# amlplan:";
 const ACCOUNT: &str = "system:serviceaccount:";
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     /// Takes off what a console or a page puts before a command.
     pub(super) fn prompt(&mut self, all: &mut Vec<Stmt>) {
         self.mentions(all);
@@ -44,12 +44,12 @@ impl Reader<'_> {
         if let Some(rest) = line.strip_prefix(DIRECTIVE) {
             let at = self.at + line.len() - rest.trim_start().len();
             let word = self.stretch(at, self.line_end());
-            all.push(self.aside(Item::Directive(word)));
+            all.push(self.aside(ScriptItem::Directive(word)));
         }
     }
 
-    pub(super) fn aside(&self, item: Item) -> Stmt {
-        Stmt { link: Link::Next, span: self.span(self.at), kind: Kind::Aside(item) }
+    pub(super) fn aside(&self, item: ScriptItem) -> Stmt {
+        Stmt { link: Link::Next, span: self.span(self.at), kind: ScriptKind::Aside(item) }
     }
 
     /// A stretch of the text as it stands, without blanks at its ends.
@@ -75,18 +75,18 @@ impl Reader<'_> {
             let name = text.get(from..).unwrap_or_default();
             let end = name.find(|it: char| !(it.is_alphanumeric() || it == '-'));
             let end = at + from + end.unwrap_or(name.len());
-            all.push(self.aside(Item::EditScc(self.stretch(at + from, end))));
+            all.push(self.aside(ScriptItem::EditScc(self.stretch(at + from, end))));
         }
         for (found, _) in text.match_indices(ACCOUNT).filter(|_| listed) {
             let from = text.get(found..).unwrap_or_default();
             // `{EXTENSION NAME}` holds a blank.
             let mut inside = false;
-            let length = from.find(|it: char| {
-                inside = (inside || it == '{') && it != '}';
-                !inside && (it.is_whitespace() || "`'\",;*)".contains(it))
+            let length = from.find(|letter: char| {
+                inside = (inside || letter == '{') && letter != '}';
+                !inside && (letter.is_whitespace() || "`'\",;*)".contains(letter))
             });
             let end = at + found + length.unwrap_or(from.len());
-            all.push(self.aside(Item::Account(self.stretch(at + found, end))));
+            all.push(self.aside(ScriptItem::Account(self.stretch(at + found, end))));
         }
     }
 }

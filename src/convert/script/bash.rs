@@ -1,17 +1,17 @@
 //! Statements of bash.
 
-use super::read::Reader;
+use super::read::ScriptReader;
 use super::shells::{BLOCK, plain};
-use super::{Kind, Link, Part, Raw, Simple, Stmt};
+use super::{Link, Raw, ScriptKind, Simple, Stmt, TextPart};
 
-impl Reader<'_> {
-    pub(super) fn bash(&mut self) -> Option<Kind> {
+impl ScriptReader<'_> {
+    pub(super) fn bash(&mut self) -> Option<ScriptKind> {
         if self.starts("((") {
             self.bump(self.rest().find("))").map_or(2, |it| it + 2));
             return None;
         }
         if self.starts("(") {
-            return Some(Kind::Group(self.parentheses(true).0));
+            return Some(ScriptKind::Group(self.parentheses(true).0));
         }
         if self.take("{") {
             return Some(self.block());
@@ -20,7 +20,7 @@ impl Reader<'_> {
             self.lines();
             let body = if self.eat("{") { self.list(BLOCK) } else { Vec::new() };
             self.eat("}");
-            return Some(Kind::Function { name, params: Vec::new(), body });
+            return Some(ScriptKind::Function { name, params: Vec::new(), body });
         }
         if self.take("if") {
             return Some(self.bash_if());
@@ -34,7 +34,7 @@ impl Reader<'_> {
             let body = self.list(&["done"]);
             self.take("done");
             let input = self.simple();
-            return Some(Kind::While { condition, body, input });
+            return Some(ScriptKind::While { condition, body, input });
         }
         let from = self.at;
         if self.take("for") || self.take("select") {
@@ -51,7 +51,7 @@ impl Reader<'_> {
                 self.eat("{");
                 let body = self.list(&["done"]);
                 self.take("done");
-                return Some(Kind::For { name, items, body });
+                return Some(ScriptKind::For { name, items, body });
             }
             // `for` began a sentence.
             self.at = from;
@@ -59,13 +59,13 @@ impl Reader<'_> {
         if ["time", "do", "then"].iter().any(|it| self.take(it)) {
             return None;
         }
-        Some(Kind::Simple(self.simple()))
+        Some(ScriptKind::Simple(self.simple()))
     }
 
-    pub(super) fn block(&mut self) -> Kind {
+    pub(super) fn block(&mut self) -> ScriptKind {
         let body = self.list(BLOCK);
         self.eat("}");
-        Kind::Group(body)
+        ScriptKind::Group(body)
     }
 
     /// `name() {` or `function name {`.
@@ -91,7 +91,7 @@ impl Reader<'_> {
         Some(name)
     }
 
-    pub(super) fn bash_if(&mut self) -> Kind {
+    pub(super) fn bash_if(&mut self) -> ScriptKind {
         let mut arms = Vec::new();
         loop {
             let condition = self.list(&["then", "fi"]);
@@ -104,11 +104,11 @@ impl Reader<'_> {
                 arms.push((Vec::new(), self.list(&["fi"])));
             }
             self.take("fi");
-            return Kind::If(arms);
+            return ScriptKind::If(arms);
         }
     }
 
-    pub(super) fn case(&mut self) -> Kind {
+    pub(super) fn case(&mut self) -> ScriptKind {
         self.blanks();
         let word = self.word().unwrap_or_default();
         self.lines();
@@ -120,7 +120,7 @@ impl Reader<'_> {
                 self.space(&mut Vec::new());
             }
             if self.at >= self.text.len() || self.take("esac") || arms.len() > 200 {
-                return Kind::If(arms);
+                return ScriptKind::If(arms);
             }
             self.eat("(");
             let at = self.at;
@@ -129,12 +129,14 @@ impl Reader<'_> {
                 self.bump(line.len() + 1);
                 continue;
             };
-            let pattern = Raw { parts: vec![Part::Text(line[..length].to_owned())], span: at..at };
+            let pattern =
+                Raw { parts: vec![TextPart::Text(line[..length].to_owned())], span: at..at };
             self.bump(length + 1);
             let body = self.list(&[";;", "esac"]);
-            let name = |text: &str| Raw { parts: vec![Part::Text(text.to_owned())], span: at..at };
+            let name =
+                |text: &str| Raw { parts: vec![TextPart::Text(text.to_owned())], span: at..at };
             let words = vec![name("case"), word.clone(), pattern];
-            let kind = Kind::Simple(Simple { words, ..Simple::default() });
+            let kind = ScriptKind::Simple(Simple { words, ..Simple::default() });
             let condition = Stmt { link: Link::Next, span: self.span(at), kind };
             arms.push((vec![condition], body));
         }

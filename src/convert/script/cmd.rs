@@ -1,17 +1,17 @@
 //! Statements of cmd.
 
-use super::read::Reader;
-use super::{Kind, Link, Op, Part, Raw, Set, Simple, Stmt};
+use super::read::ScriptReader;
+use super::{Link, Op, Raw, ScriptKind, Set, Simple, Stmt, TextPart};
 
-impl Reader<'_> {
-    pub(super) fn cmd(&mut self) -> Option<Kind> {
+impl ScriptReader<'_> {
+    pub(super) fn cmd(&mut self) -> Option<ScriptKind> {
         let rest = self.rest();
         if rest.starts_with(':') || self.keyword("setlocal") || self.keyword("endlocal") {
             self.bump(self.line_end() - self.at);
             return None;
         }
         if self.take("set") {
-            return Some(Kind::Simple(self.cmd_set()));
+            return Some(ScriptKind::Simple(self.cmd_set()));
         }
         if self.take("if") {
             return Some(self.cmd_if());
@@ -23,9 +23,9 @@ impl Reader<'_> {
             return None;
         }
         if self.starts("(") {
-            return Some(Kind::Group(self.cmd_block()));
+            return Some(ScriptKind::Group(self.cmd_block()));
         }
-        Some(Kind::Simple(self.simple()))
+        Some(ScriptKind::Simple(self.simple()))
     }
 
     /// `( … )`, or the one command that follows.
@@ -67,15 +67,15 @@ impl Reader<'_> {
             return Simple::default();
         };
         let at = self.at + skip + name.len() + 1;
-        let mut inner = Reader::new(value, self.shell);
+        let mut inner = ScriptReader::new(value, self.shell);
         (inner.depth, inner.base) = (self.depth + 1, self.base + at);
         let mut parts = Vec::new();
         if asks {
-            parts.push(Part::Var { name: "1".to_owned(), op: Op::Plain, quoted: true });
+            parts.push(TextPart::Var { name: "1".to_owned(), op: Op::Plain, quoted: true });
         } else {
             inner.quoted(&[], &mut parts);
-            parts.iter_mut().for_each(|it| {
-                if let Part::Text(text) = it {
+            parts.iter_mut().for_each(|part| {
+                if let TextPart::Text(text) = part {
                     *text = text.replace('"', "");
                 }
             });
@@ -89,7 +89,7 @@ impl Reader<'_> {
         Simple { sets: vec![set], ..Simple::default() }
     }
 
-    pub(super) fn cmd_if(&mut self) -> Kind {
+    pub(super) fn cmd_if(&mut self) -> ScriptKind {
         let start = self.at;
         let mut words = Vec::new();
         self.blanks();
@@ -115,18 +115,18 @@ impl Reader<'_> {
         if negated {
             words.clear();
         }
-        let kind = Kind::Simple(Simple { words, ..Simple::default() });
+        let kind = ScriptKind::Simple(Simple { words, ..Simple::default() });
         let condition = Stmt { link: Link::Next, span: self.span(start), kind };
         let mut arms = vec![(vec![condition], self.cmd_block())];
         self.blanks();
         if self.take("else") {
             arms.push((Vec::new(), self.cmd_block()));
         }
-        Kind::If(arms)
+        ScriptKind::If(arms)
     }
 
     /// `for %%c in (a b) do …`, `for /f %%i in ('command') do …`.
-    pub(super) fn cmd_for(&mut self) -> Kind {
+    pub(super) fn cmd_for(&mut self) -> ScriptKind {
         self.blanks();
         let answer = self.keyword("/f");
         let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
@@ -143,18 +143,18 @@ impl Reader<'_> {
             let inside = inside.trim_start_matches(quote);
             let from = self.text.len() - inside.len();
             let end = inside.find(&[quote, ')'][..].iter().collect::<String>()).unwrap_or(0);
-            let mut inner = Reader::new(&inside[..end], self.shell);
+            let mut inner = ScriptReader::new(&inside[..end], self.shell);
             (inner.depth, inner.base) = (self.depth + 1, self.base + from);
             let body = inner.script();
             let text = format!("$({})", &inside[..end]);
             self.bump(from + end + 2 - start);
-            let parts = vec![Part::Run { body, text, field: None, quoted: true }];
+            let parts = vec![TextPart::Run { body, text, field: None, quoted: true }];
             items.push(Raw { parts, span: self.span(start) });
         } else if self.eat("(") {
             self.entries(&mut items, &mut Vec::new());
         }
         self.blanks();
         self.take("do");
-        Kind::For { name, items, body: self.cmd_block() }
+        ScriptKind::For { name, items, body: self.cmd_block() }
     }
 }

@@ -5,15 +5,15 @@ use std::ops::Range;
 
 use super::answer::spoken;
 use super::marks::mark;
-use super::read::Reader;
-use super::run::{DEEPEST, Function, MOST_ROUNDS, Run, TALK, unknown};
-use super::{Call, Item, Note, Set, Shell, TOOLS, Value, Word};
+use super::read::ScriptReader;
+use super::run::{DEEPEST, Function, MOST_ROUNDS, ScriptRun, TALK, unknown};
+use super::{ScriptItem, ScriptNote, ScriptValue, Set, Shell, TOOLS, ToolCall, Word};
 
-impl Run<'_> {
+impl ScriptRun<'_> {
     pub(super) fn command(&mut self, mut words: Vec<Word>, body: Option<String>) -> Option<bool> {
-        while words.first().is_some_and(|it| {
-            ["time", "sudo", "exec", "command", "nohup", "&", "."].contains(&it.text.as_str())
-                && it.text != "."
+        while words.first().is_some_and(|word| {
+            ["time", "sudo", "exec", "command", "nohup", "&", "."].contains(&word.text.as_str())
+                && word.text != "."
         }) {
             words.remove(0);
         }
@@ -41,7 +41,7 @@ impl Run<'_> {
                 let mut said = vec!["printf"];
                 said.extend(rest[2..].iter().map(String::as_str));
                 let text = spoken(&said).unwrap_or_else(|| mark(&rest[1]));
-                self.vars.insert(rest[1].clone(), Value::Text(text));
+                self.vars.insert(rest[1].clone(), ScriptValue::Text(text));
                 return None;
             }
             "read" => {
@@ -80,9 +80,9 @@ impl Run<'_> {
     /// One of the three tools, wherever in the words it stands, or a shell that is started.
     fn tool(&mut self, mut words: Vec<Word>, first: &str, rest: &[String], body: Option<String>) {
         // `docker run IMAGE bash -c "…"`, and whatever else starts a shell.
-        let shell = words.windows(2).position(|it| {
-            ["bash", "sh", "pwsh"].contains(&base(&it[0].text).as_str())
-                && ["-c", "-lc", "-ec", "-euc", "-Command"].contains(&it[1].text.as_str())
+        let shell = words.windows(2).position(|window| {
+            ["bash", "sh", "pwsh"].contains(&base(&window[0].text).as_str())
+                && ["-c", "-lc", "-ec", "-euc", "-Command"].contains(&window[1].text.as_str())
         });
         if let Some(at) = shell {
             let (name, rest) = (base(&words[at].text), &rest[at..]);
@@ -91,7 +91,7 @@ impl Run<'_> {
         }
         if first.ends_with("-azkubernetesextension") && !first.starts_with("get-") {
             let why = format!("`{}` of Az PowerShell is not read", words[0].text);
-            self.notes.push(Note::Left(words[0].span.clone(), why));
+            self.notes.push(ScriptNote::Left(words[0].span.clone(), why));
             return;
         }
         let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()));
@@ -146,9 +146,9 @@ impl Run<'_> {
     }
 
     pub(super) fn emit(&mut self, mut words: Vec<Word>, body: Option<String>) {
-        let question = words.iter().take(5).any(|it| {
+        let question = words.iter().take(5).any(|word| {
             matches!(
-                it.text.as_str(),
+                word.text.as_str(),
                 "show" | "list" | "version" | "get" | "get-credentials" | "exists"
             )
         });
@@ -161,17 +161,17 @@ impl Run<'_> {
         self.remember(&words);
         let branch = self.branch;
         let files = self.named_files(&words);
-        self.out.push(Item::Call(Call { words, body, branch, files }));
+        self.out.push(ScriptItem::Call(ToolCall { words, body, branch, files }));
     }
 
     /// The files behind `-f`, `--file`, `--config-file` and their kin.
     pub(super) fn named_files(&self, words: &[Word]) -> BTreeMap<String, String> {
-        let names = words.windows(2).filter_map(|it| {
-            let option = it[0].text.as_str();
+        let names = words.windows(2).filter_map(|window| {
+            let option = window[0].text.as_str();
             (option == "-f"
                 || (option.starts_with("--") && option.ends_with("file"))
                 || option == "--filename")
-                .then_some(&it[1].text)
+                .then_some(&window[1].text)
         });
         names.filter_map(|it| Some((it.clone(), self.file(it)?))).collect()
     }
@@ -198,11 +198,11 @@ impl Run<'_> {
         if self.depth >= DEEPEST || text.len() > 200_000 || shell != self.piece.shell {
             if TOOLS.iter().any(|it| text.contains(&format!("{it} "))) {
                 let why = format!("what `{first}` runs here is not read");
-                self.notes.push(Note::Left(span.clone(), why));
+                self.notes.push(ScriptNote::Left(span.clone(), why));
             }
             return;
         }
-        let script = Reader::new(&text, shell).script();
+        let script = ScriptReader::new(&text, shell).script();
         let before = self.fixed.replace(span.clone());
         self.depth += 4;
         self.functions(&script);
@@ -246,7 +246,7 @@ impl Run<'_> {
             let given = by_name.remove(&param.name.to_lowercase()).or_else(|| places.next());
             match given {
                 Some(text) => {
-                    self.vars.insert(self.slot(&param.name), Value::Text(text));
+                    self.vars.insert(self.slot(&param.name), ScriptValue::Text(text));
                 }
                 None => self.set(param),
             }

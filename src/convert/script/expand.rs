@@ -5,13 +5,13 @@
 
 use super::answer;
 use super::marks::{AND, END, IS, MARK, OR, TABLE, cut, mark, name_for, named, split, trim};
-use super::run::{Run, unknown};
-use super::{Note, Op, Part, Raw, Shell, Value, Word, variable_name};
+use super::run::{ScriptRun, unknown};
+use super::{Op, Raw, ScriptNote, ScriptValue, Shell, TextPart, Word, variable_name};
 
 /// A word longer than this is not what anybody wrote.
 const LONGEST: usize = 200_000;
 
-impl Run<'_> {
+impl ScriptRun<'_> {
     pub(super) fn text(&mut self, raw: &Raw) -> String {
         let mut out = Vec::new();
         for (text, _) in self.pieces(raw) {
@@ -23,9 +23,9 @@ impl Run<'_> {
     /// The words that one written word becomes.
     pub(super) fn fields(&mut self, raw: &Raw) -> Vec<String> {
         let quoted = raw.parts.iter().any(|it| match it {
-            Part::Text(_) | Part::Table(_) => true,
-            Part::Var { quoted, op, .. } => *quoted && !matches!(op, Op::All | Op::Keys),
-            Part::Run { quoted, .. } => *quoted,
+            TextPart::Text(_) | TextPart::Table(_) => true,
+            TextPart::Var { quoted, op, .. } => *quoted && !matches!(op, Op::All | Op::Keys),
+            TextPart::Run { quoted, .. } => *quoted,
         });
         let pieces = self.pieces(raw);
         let mut out: Vec<String> = Vec::new();
@@ -54,11 +54,11 @@ impl Run<'_> {
         for part in &raw.parts {
             self.steps += 1;
             match part {
-                Part::Text(it) => {
+                TextPart::Text(text) => {
                     // `~` and `$` are the caller's; our notation doubles the dollar.
-                    add(&mut out, &it.replace('$', "$$"), false);
+                    add(&mut out, &text.replace('$', "$$"), false);
                 }
-                Part::Table(entries) => {
+                TextPart::Table(entries) => {
                     let mut texts = Vec::new();
                     for (name, raw) in entries {
                         let text = named(&self.text(raw), &variable_name(name));
@@ -67,8 +67,8 @@ impl Run<'_> {
                     let texts = texts.join(&AND.to_string());
                     add(&mut out, &format!("{MARK}{TABLE}{texts}{END}"), false);
                 }
-                Part::Run { text, .. } if text.starts_with("<(") => add(&mut out, text, false),
-                Part::Run { body, text, field, quoted } => {
+                TextPart::Run { text, .. } if text.starts_with("<(") => add(&mut out, text, false),
+                TextPart::Run { body, text, field, quoted } => {
                     self.depth += 1;
                     let answer = self.answer(body, text);
                     self.depth -= 1;
@@ -78,21 +78,21 @@ impl Run<'_> {
                     };
                     add(&mut out, &answer, !quoted);
                 }
-                Part::Var { name, op, quoted } => {
+                TextPart::Var { name, op, quoted } => {
                     self.seen.insert(name.clone());
                     match self.variable(name, op) {
-                        Value::Text(it) => add(&mut out, &it, !quoted),
-                        Value::List(list) => {
+                        ScriptValue::Text(text) => add(&mut out, &text, !quoted),
+                        ScriptValue::List(list) => {
                             let all =
                                 matches!(op, Op::All | Op::Keys) || self.piece.shell != Shell::Bash;
-                            for (at, (_, it)) in list.iter().enumerate() {
+                            for (at, (_, text)) in list.iter().enumerate() {
                                 if at > 0 && !all {
                                     break;
                                 }
                                 if at > 0 {
                                     out.push((String::new(), false));
                                 }
-                                add(&mut out, it, !quoted);
+                                add(&mut out, text, !quoted);
                             }
                         }
                     }
@@ -103,25 +103,27 @@ impl Run<'_> {
     }
 
     /// What a variable holds; `None` if nobody sets it.
-    fn lookup(&self, name: &str) -> Option<Value> {
+    fn lookup(&self, name: &str) -> Option<ScriptValue> {
         if let Some(found) = self.vars.get(&self.slot(name)) {
             return Some(found.clone());
         }
         let positional = name.parse::<usize>().ok();
         if let (Some(args), Some(at)) = (&self.args, positional) {
-            return Some(Value::Text(
+            return Some(ScriptValue::Text(
                 at.checked_sub(1).and_then(|at| args.get(at)).cloned().unwrap_or_default(),
             ));
         }
         if matches!(name, "@" | "*" | "args") {
             let args = self.args.clone()?;
-            return Some(Value::List(args.into_iter().map(|it| (String::new(), it)).collect()));
+            return Some(ScriptValue::List(
+                args.into_iter().map(|it| (String::new(), it)).collect(),
+            ));
         }
-        self.world.variables.get(name).map(|it| Value::Text(it.clone()))
+        self.world.variables.get(name).map(|it| ScriptValue::Text(it.clone()))
     }
 
-    fn variable(&mut self, name: &str, op: &Op) -> Value {
-        let text = |it: String| Value::Text(it);
+    fn variable(&mut self, name: &str, op: &Op) -> ScriptValue {
+        let text = |it: String| ScriptValue::Text(it);
         if let Some(expression) = name.strip_prefix('{') {
             return text(self.expression(expression));
         }
@@ -129,8 +131,8 @@ impl Run<'_> {
             && self.piece.shell == Shell::Power
         {
             return text(match self.variable(name, &Op::Plain) {
-                Value::Text(it) => answer::field(&it, field),
-                Value::List(list) => {
+                ScriptValue::Text(text) => answer::field(&text, field),
+                ScriptValue::List(list) => {
                     let found = list.into_iter().find(|it| it.0.eq_ignore_ascii_case(field));
                     found.map_or_else(|| mark(field), |it| it.1)
                 }
@@ -140,15 +142,15 @@ impl Run<'_> {
     }
 
     /// A variable by its plain name, with what `${…}` does to it.
-    fn operate(&mut self, name: &str, op: &Op) -> Value {
-        let text = |it: String| Value::Text(it);
+    fn operate(&mut self, name: &str, op: &Op) -> ScriptValue {
+        let text = |it: String| ScriptValue::Text(it);
         let found = self.lookup(name);
         let unset = |default| unset(name, default);
         let known = |it: &String| !unknown(it);
         match op {
             Op::Plain => found.unwrap_or_else(|| text(unset(None))),
             Op::Default(raw) => match plain(&found) {
-                Some(it) if !it.is_empty() => text(it),
+                Some(word) if !word.is_empty() => text(word),
                 Some(_) => text(self.text(raw)),
                 None => {
                     let default = self.text(raw);
@@ -156,30 +158,34 @@ impl Run<'_> {
                         let why = format!(
                             "`{name}` may be set by who runs the script; its default is taken"
                         );
-                        self.notes.push(Note::Unknown(self.place(&raw.span), name.to_owned(), why));
+                        self.notes.push(ScriptNote::Unknown(
+                            self.place(&raw.span),
+                            name.to_owned(),
+                            why,
+                        ));
                     }
                     text(unset(Some(default)))
                 }
             },
             Op::Instead(raw) => match plain(&found) {
-                Some(it) if !it.is_empty() => text(self.text(raw)),
+                Some(word) if !word.is_empty() => text(self.text(raw)),
                 Some(_) | None => text(String::new()),
             },
             Op::Lower | Op::Upper => text(match plain(&found) {
                 None => unset(None),
-                Some(it) if unknown(&it) => it,
-                Some(it) if matches!(op, Op::Lower) => it.to_lowercase(),
-                Some(it) => it.to_uppercase(),
+                Some(text) if unknown(&text) => text,
+                Some(text) if matches!(op, Op::Lower) => text.to_lowercase(),
+                Some(text) => text.to_uppercase(),
             }),
             Op::All => match found {
-                Some(it) => it,
+                Some(value) => value,
                 None => text(unset(None)),
             },
             Op::Keys => match found {
-                Some(Value::List(it)) => {
-                    Value::List(it.into_iter().map(|it| (String::new(), it.0)).collect())
+                Some(ScriptValue::List(pair)) => {
+                    ScriptValue::List(pair.into_iter().map(|it| (String::new(), it.0)).collect())
                 }
-                Some(Value::Text(_)) | None => text(mark(name)),
+                Some(ScriptValue::Text(_)) | None => text(mark(name)),
             },
             Op::Item(raw) => text(self.item(name, raw, found)),
             Op::Trim(sign, raw) => {
@@ -207,19 +213,19 @@ impl Run<'_> {
     }
 
     /// `${list[key]}`.
-    fn item(&mut self, name: &str, raw: &Raw, found: Option<Value>) -> String {
+    fn item(&mut self, name: &str, raw: &Raw, found: Option<ScriptValue>) -> String {
         let key = self.text(raw);
         let key = key.trim_start_matches("$$").to_owned();
         match found {
-            Some(Value::List(list)) => {
+            Some(ScriptValue::List(list)) => {
                 let index = match self.vars.get(&key) {
-                    Some(Value::Text(it)) => it.clone(),
+                    Some(ScriptValue::Text(text)) => text.clone(),
                     _ => key,
                 };
                 let found = list.iter().find(|it| it.0 == index);
                 found.map_or_else(|| mark(name), |it| it.1.clone())
             }
-            Some(Value::Text(it)) => it,
+            Some(ScriptValue::Text(text)) => text,
             None => mark(name),
         }
     }
@@ -229,7 +235,7 @@ impl Run<'_> {
         let last =
             text.rsplit(['.', ' ']).next().unwrap_or(text).trim_matches(['\'', '"', ')', ']']);
         match self.world.variables.get(last) {
-            Some(it) => it.clone(),
+            Some(text) => text.clone(),
             None => format!("${{{}}}", variable_name(last)),
         }
     }
@@ -278,7 +284,7 @@ impl Run<'_> {
             }
             let name = name.split(":-").next().unwrap_or_default().to_owned();
             let why = format!("`{name}` is known only when the script runs");
-            self.notes.push(Note::Unknown(word.span.clone(), name, why));
+            self.notes.push(ScriptNote::Unknown(word.span.clone(), name, why));
         }
     }
 }
@@ -300,10 +306,10 @@ fn unset(name: &str, default: Option<String>) -> String {
 }
 
 /// A value as one text: of a list its first entry.
-fn plain(found: &Option<Value>) -> Option<String> {
+fn plain(found: &Option<ScriptValue>) -> Option<String> {
     match found {
-        Some(Value::Text(it)) => Some(it.clone()),
-        Some(Value::List(it)) => it.first().map(|it| it.1.clone()),
+        Some(ScriptValue::Text(text)) => Some(text.clone()),
+        Some(ScriptValue::List(pair)) => pair.first().map(|it| it.1.clone()),
         None => None,
     }
 }

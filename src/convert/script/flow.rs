@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::marks::{glob, named};
-use super::run::{MOST_ROUNDS, Run, unknown};
-use super::{Kind, Note, Raw, Shell, Simple, Stmt, TOOLS, Value};
+use super::run::{MOST_ROUNDS, ScriptRun, unknown};
+use super::{Raw, ScriptKind, ScriptNote, ScriptValue, Shell, Simple, Stmt, TOOLS};
 
-impl Run<'_> {
+impl ScriptRun<'_> {
     pub(super) fn repeat(&mut self, name: &str, items: &[Raw], body: &[Stmt]) {
         self.seen.clear();
         let mut found = Vec::new();
@@ -27,7 +27,7 @@ impl Run<'_> {
         self.depth += 1;
         for text in found.into_iter().take(MOST_ROUNDS) {
             let text = named(&text, &super::variable_name(name));
-            self.vars.insert(slot.clone(), Value::Text(text));
+            self.vars.insert(slot.clone(), ScriptValue::Text(text));
             self.list(body);
         }
         self.depth -= 1;
@@ -47,7 +47,7 @@ impl Run<'_> {
         });
         self.depth += 1;
         let reads = condition.iter().find_map(|it| match &it.kind {
-            Kind::Simple(simple) if simple.words.len() > 1 => Some(simple),
+            ScriptKind::Simple(simple) if simple.words.len() > 1 => Some(simple),
             _ => None,
         });
         match (lines, reads) {
@@ -123,9 +123,9 @@ impl Run<'_> {
                     merged.insert(name.clone(), value.clone());
                 } else if taken.as_ref() != Some(value) {
                     let text = match value {
-                        Value::Text(it) => it.clone(),
-                        Value::List(it) => {
-                            it.iter().map(|it| it.1.as_str()).collect::<Vec<_>>().join(" ")
+                        ScriptValue::Text(text) => text.clone(),
+                        ScriptValue::List(pair) => {
+                            pair.iter().map(|it| it.1.as_str()).collect::<Vec<_>>().join(" ")
                         }
                     };
                     self.others.push((name.clone(), place.clone(), format!("{name}={text}")));
@@ -138,19 +138,25 @@ impl Run<'_> {
     /// What was passed over because a variable is not set: said, where it counts.
     pub(super) fn skipped(&mut self, list: &[Stmt]) {
         let Some(name) = self.assumed.clone() else { return };
-        for it in list {
-            let text = self.piece.text.get(it.span.clone()).unwrap_or_default();
-            let counts = match &it.kind {
-                Kind::Simple(it) => {
-                    !it.sets.is_empty()
+        for statement in list {
+            let text = self.piece.text.get(statement.span.clone()).unwrap_or_default();
+            let counts = match &statement.kind {
+                ScriptKind::Simple(simple) => {
+                    !simple.sets.is_empty()
                         || TOOLS.iter().any(|tool| text.contains(&format!("{tool} ")))
                 }
-                Kind::Group(_) | Kind::If(_) | Kind::For { .. } => text.contains("az "),
+                ScriptKind::Group(_) | ScriptKind::If(_) | ScriptKind::For { .. } => {
+                    text.contains("az ")
+                }
                 _ => false,
             };
             if counts && self.fixed.is_none() {
                 let why = format!("`{name}` is not set in this script, so another branch is taken");
-                self.notes.push(Note::Branch(self.place(&it.span), why, text.to_owned()));
+                self.notes.push(ScriptNote::Branch(
+                    self.place(&statement.span),
+                    why,
+                    text.to_owned(),
+                ));
             }
         }
     }
@@ -225,9 +231,11 @@ impl Run<'_> {
         let value = match text.filter(|it| !unknown(it)) {
             Some(text) => {
                 let lines = text.trim_end().lines().enumerate();
-                Value::List(lines.map(|(at, it)| (at.to_string(), it.to_owned())).collect())
+                ScriptValue::List(
+                    lines.map(|(at, text)| (at.to_string(), text.to_owned())).collect(),
+                )
             }
-            None => Value::Text(format!("${{{}}}", super::variable_name(name))),
+            None => ScriptValue::Text(format!("${{{}}}", super::variable_name(name))),
         };
         self.vars.insert(name.clone(), value);
     }
@@ -236,12 +244,13 @@ impl Run<'_> {
     pub(super) fn read(&mut self, rest: &[String], line: Option<&str>) {
         let names: Vec<&String> = rest
             .iter()
-            .filter(|it| {
-                !it.starts_with('-') && it.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+            .filter(|text| {
+                !text.starts_with('-')
+                    && text.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
             })
             .collect();
         let separators = match self.vars.get("IFS") {
-            Some(Value::Text(it)) if !it.is_empty() => it.clone(),
+            Some(ScriptValue::Text(text)) if !text.is_empty() => text.clone(),
             _ => " \t".to_owned(),
         };
         let mut left = line.map(str::trim);
@@ -256,7 +265,7 @@ impl Run<'_> {
                     head.to_owned()
                 }
             };
-            self.vars.insert((*name).clone(), Value::Text(text));
+            self.vars.insert((*name).clone(), ScriptValue::Text(text));
         }
     }
 }

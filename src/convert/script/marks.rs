@@ -52,7 +52,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(it) if *it == '?' || *it == text[t] => {
+            Some(letter) if *letter == '?' || *letter == text[t] => {
                 p += 1;
                 t += 1;
             }
@@ -93,16 +93,16 @@ pub(super) fn braces(text: &str) -> Vec<String> {
 pub(super) fn split(text: &str) -> Vec<String> {
     let mut out = vec![String::new()];
     let mut depth = 0_usize;
-    for it in text.chars() {
-        match it {
+    for letter in text.chars() {
+        match letter {
             MARK | '<' | '{' => depth += 1,
             END | '>' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if it.is_whitespace() && depth == 0 {
+        if letter.is_whitespace() && depth == 0 {
             out.push(String::new());
         } else if let Some(last) = out.last_mut() {
-            last.push(it);
+            last.push(letter);
         }
     }
     out

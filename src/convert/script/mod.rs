@@ -32,7 +32,7 @@ pub(super) struct Word {
 
 /// A command of `az`, `oc` or `kubectl`, with the text on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct ToolCall {
     pub words: Vec<Word>,
     pub body: Option<String>,
     /// Which arm of which condition it stands in, where nobody knows which arm runs.
@@ -41,7 +41,7 @@ pub(super) struct Call {
     pub files: BTreeMap<String, String>,
 }
 
-impl Call {
+impl ToolCall {
     /// A command that no shell wrote: each of its words stands at the same place.
     pub(super) fn new<T: Into<String>>(
         words: impl IntoIterator<Item = T>,
@@ -55,8 +55,8 @@ impl Call {
 
 /// What a text holds for an import, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
-    Call(Call),
+pub(super) enum ScriptItem {
+    Call(ToolCall),
     /// `# amlplan: PATH = VALUE`: what no command can say.
     Directive(Word),
     /// `system:serviceaccount:NAMESPACE:NAME` in a list.
@@ -67,7 +67,7 @@ pub(super) enum Item {
 
 /// What the reader of a script should be told, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Note {
+pub(super) enum ScriptNote {
     /// Something the text says wrongly, and what it was taken for.
     Slip(Range<usize>, String),
     /// A variable that stands for what is not known: its name, and why.
@@ -118,12 +118,12 @@ impl Piece {
 /// A word as it is written.
 #[derive(Debug, Clone, Default)]
 struct Raw {
-    parts: Vec<Part>,
+    parts: Vec<TextPart>,
     span: Range<usize>,
 }
 
 #[derive(Debug, Clone)]
-enum Part {
+enum TextPart {
     /// Text as it stands.
     Text(String),
     Var {
@@ -197,11 +197,11 @@ enum Link {
 struct Stmt {
     link: Link,
     span: Range<usize>,
-    kind: Kind,
+    kind: ScriptKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum ScriptKind {
     Simple(Simple),
     /// Arms of condition and body; without a condition it is `else`. `case` has conditions that
     /// nobody knows.
@@ -224,7 +224,7 @@ enum Kind {
     },
     Group(Vec<Stmt>),
     /// What stands between the lines for us.
-    Aside(Item),
+    Aside(ScriptItem),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -241,14 +241,14 @@ struct Simple {
 
 /// What a variable holds, in the manifest's notation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Value {
+enum ScriptValue {
     Text(String),
     /// Entries with their keys.
     List(Vec<(String, String)>),
 }
 
 /// What is known before a script begins: variables of a pipeline, files beside it.
-pub(super) struct World<'a> {
+pub(super) struct ScriptWorld<'a> {
     pub variables: &'a BTreeMap<String, String>,
     pub files: &'a dyn Fn(&str) -> Option<String>,
 }

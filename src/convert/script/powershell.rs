@@ -1,11 +1,11 @@
 //! Statements of PowerShell.
 
-use super::read::Reader;
+use super::read::ScriptReader;
 use super::shells::{BLOCK, plain};
-use super::{Kind, Link, Op, Part, Raw, Set, Simple, Stmt};
+use super::{Link, Op, Raw, ScriptKind, Set, Simple, Stmt, TextPart};
 
-impl Reader<'_> {
-    pub(super) fn powershell(&mut self) -> Option<Kind> {
+impl ScriptReader<'_> {
+    pub(super) fn powershell(&mut self) -> Option<ScriptKind> {
         if self.take("if") {
             return Some(self.braced_if());
         }
@@ -18,7 +18,7 @@ impl Reader<'_> {
         if self.take("while") {
             let condition = self.condition();
             let body = self.braced();
-            return Some(Kind::While { condition, body, input: Simple::default() });
+            return Some(ScriptKind::While { condition, body, input: Simple::default() });
         }
         if ["try", "do", "finally", "catch", "process", "begin", "end", "else"]
             .iter()
@@ -27,7 +27,7 @@ impl Reader<'_> {
             while self.at < self.text.len() && !self.starts("{") && !self.starts("\n") {
                 self.bump(self.peek().map_or(1, char::len_utf8));
             }
-            return Some(Kind::Group(self.braced()));
+            return Some(ScriptKind::Group(self.braced()));
         }
         if self.take("function") {
             self.blanks();
@@ -36,26 +36,30 @@ impl Reader<'_> {
             let mut params = if self.starts("(") { self.params() } else { Vec::new() };
             self.lines();
             let body = self.braced();
-            let body = body.into_iter().filter_map(|it| match it.kind {
-                Kind::Function { name, params: own, .. } if name == "param" => {
+            let body = body.into_iter().filter_map(|statement| match statement.kind {
+                ScriptKind::Function { name, params: own, .. } if name == "param" => {
                     params.extend(own);
                     None
                 }
-                _ => Some(it),
+                _ => Some(statement),
             });
             let body = body.collect();
-            return Some(Kind::Function { name, params, body });
+            return Some(ScriptKind::Function { name, params, body });
         }
         if self.take("param") {
             self.lines();
             let params = self.params();
-            return Some(Kind::Function { name: "param".to_owned(), params, body: Vec::new() });
+            return Some(ScriptKind::Function {
+                name: "param".to_owned(),
+                params,
+                body: Vec::new(),
+            });
         }
         if self.take("return") {
             return None;
         }
         if self.starts("{") {
-            return Some(Kind::Group(self.braced()));
+            return Some(ScriptKind::Group(self.braced()));
         }
         if self.starts("[") {
             // `[CmdletBinding()]`, `[string]$x`.
@@ -65,12 +69,12 @@ impl Reader<'_> {
         if self.starts("$")
             && let Some(set) = self.powershell_set()
         {
-            return Some(Kind::Simple(Simple { sets: vec![set], ..Simple::default() }));
+            return Some(ScriptKind::Simple(Simple { sets: vec![set], ..Simple::default() }));
         }
         if self.starts("(") {
-            return Some(Kind::Group(self.parentheses(true).0));
+            return Some(ScriptKind::Group(self.parentheses(true).0));
         }
-        Some(Kind::Simple(self.simple()))
+        Some(ScriptKind::Simple(self.simple()))
     }
 
     /// `{ … }`, also on the next line.
@@ -90,7 +94,7 @@ impl Reader<'_> {
         if self.starts("(") { self.parentheses(true).0 } else { Vec::new() }
     }
 
-    pub(super) fn braced_if(&mut self) -> Kind {
+    pub(super) fn braced_if(&mut self) -> ScriptKind {
         let mut arms = vec![(self.condition(), self.braced())];
         loop {
             let at = self.at;
@@ -101,13 +105,13 @@ impl Reader<'_> {
                 arms.push((Vec::new(), self.braced()));
             } else {
                 self.at = at;
-                return Kind::If(arms);
+                return ScriptKind::If(arms);
             }
         }
     }
 
     /// `switch (word) { pattern { … } default { … } }`.
-    fn switch(&mut self) -> Kind {
+    fn switch(&mut self) -> ScriptKind {
         self.lines();
         self.eat("(");
         self.open.push(&["),"]);
@@ -123,7 +127,7 @@ impl Reader<'_> {
             self.space(&mut Vec::new());
             self.lines();
             if self.at >= self.text.len() || self.eat("}") || arms.len() > 200 {
-                return Kind::If(arms);
+                return ScriptKind::If(arms);
             }
             let at = self.at;
             let default = self.take("default");
@@ -134,22 +138,25 @@ impl Reader<'_> {
                 continue;
             }
             let body = self.braced();
-            let text = Raw { parts: vec![Part::Text("case".to_owned())], span: at..at };
-            let condition = pattern.map(|it| {
-                let words = vec![text, word.clone(), it];
-                let kind = Kind::Simple(Simple { words, ..Simple::default() });
+            let text = Raw { parts: vec![TextPart::Text("case".to_owned())], span: at..at };
+            let condition = pattern.map(|raw| {
+                let words = vec![text, word.clone(), raw];
+                let kind = ScriptKind::Simple(Simple { words, ..Simple::default() });
                 Stmt { link: Link::Next, span: self.span(at), kind }
             });
             arms.push((condition.into_iter().collect(), body));
         }
     }
 
-    pub(super) fn foreach(&mut self) -> Kind {
+    pub(super) fn foreach(&mut self) -> ScriptKind {
         self.lines();
         self.eat("(");
         self.lines();
-        let name = self.rest().strip_prefix('$').map(|it| {
-            it.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect::<String>()
+        let name = self.rest().strip_prefix('$').map(|strip_prefix| {
+            strip_prefix
+                .chars()
+                .take_while(|it| it.is_ascii_alphanumeric() || *it == '_')
+                .collect::<String>()
         });
         let name = name.unwrap_or_default();
         self.bump(1 + name.len());
@@ -162,7 +169,7 @@ impl Reader<'_> {
         while self.at < self.text.len() && !self.starts("{") {
             self.bump(self.peek().map_or(1, char::len_utf8));
         }
-        Kind::For { name, items, body: self.braced() }
+        ScriptKind::For { name, items, body: self.braced() }
     }
 
     /// `( [string]$Name = "x", … )`.
@@ -173,8 +180,8 @@ impl Reader<'_> {
         while self.at < self.text.len() && !self.eat(")") {
             if self.starts("[") {
                 let mut depth = 0_usize;
-                let end = self.rest().find(|it| {
-                    depth = match it {
+                let end = self.rest().find(|letter| {
+                    depth = match letter {
                         '[' | '(' => depth + 1,
                         ']' | ')' => depth.saturating_sub(1),
                         _ => depth,
@@ -191,7 +198,7 @@ impl Reader<'_> {
             let mut found = Vec::new();
             let at = self.at;
             self.dollar(false, &mut found);
-            let Some(Part::Var { name, .. }) = found.into_iter().next() else { continue };
+            let Some(TextPart::Var { name, .. }) = found.into_iter().next() else { continue };
             self.lines();
             let mut value = Vec::new();
             let mut list = false;
@@ -200,7 +207,8 @@ impl Reader<'_> {
                 list = self.values(&mut value, &mut Vec::new());
             }
             if value.is_empty() {
-                let parts = vec![Part::Var { name: "1".to_owned(), op: Op::Plain, quoted: true }];
+                let parts =
+                    vec![TextPart::Var { name: "1".to_owned(), op: Op::Plain, quoted: true }];
                 value.push(Raw { parts, span: self.span(at) });
             }
             let keys = Vec::new();
@@ -216,7 +224,7 @@ impl Reader<'_> {
         let mut found = Vec::new();
         self.dollar(false, &mut found);
         let name = match found.into_iter().next() {
-            Some(Part::Var { name, op: Op::Plain, .. }) => name,
+            Some(TextPart::Var { name, op: Op::Plain, .. }) => name,
             _ => String::new(),
         };
         let key = self.rest().strip_prefix('[').and_then(|it| it.split_once(']'));
@@ -236,7 +244,7 @@ impl Reader<'_> {
         let (mut value, mut keys) = (Vec::new(), Vec::new());
         let list = self.values(&mut value, &mut keys);
         let exported = self.text[at..].get(..5).is_some_and(|it| it.eq_ignore_ascii_case("$env:"));
-        let key = key.map(|it| Raw { parts: vec![Part::Text(it)], span: self.span(at) });
+        let key = key.map(|it| Raw { parts: vec![TextPart::Text(it)], span: self.span(at) });
         Some(Set { name, key, append, list, exported, value, keys })
     }
 
@@ -278,7 +286,7 @@ impl Reader<'_> {
                 "$({})",
                 self.text.get(from..self.at).unwrap_or_default().trim_matches(['(', ')'])
             );
-            let parts = vec![Part::Run { body, text, field, quoted: true }];
+            let parts = vec![TextPart::Run { body, text, field, quoted: true }];
             value.push(Raw { parts, span: self.span(start) });
             return false;
         }
@@ -323,10 +331,10 @@ impl Reader<'_> {
                 let end = inside.find(&close).unwrap_or(inside.len());
                 let text = inside[..end].trim_start_matches(['\r', '\n']).to_owned();
                 self.bump(end + open.len() + close.len());
-                let mut parts = vec![Part::Text(text.clone())];
+                let mut parts = vec![TextPart::Text(text.clone())];
                 if quote == '"' {
                     parts.clear();
-                    let mut inner = Reader::new(&text, self.shell);
+                    let mut inner = ScriptReader::new(&text, self.shell);
                     inner.depth = self.depth + 1;
                     inner.quoted(&[], &mut parts);
                 }
@@ -365,25 +373,25 @@ impl Reader<'_> {
 }
 
 /// `"{0}-{1}" -f a, b`.
-fn formatted(parts: Vec<Part>, given: &[Raw]) -> Vec<Part> {
+fn formatted(parts: Vec<TextPart>, given: &[Raw]) -> Vec<TextPart> {
     let mut out = Vec::new();
     for part in parts {
-        let Part::Text(text) = part else {
+        let TextPart::Text(text) = part else {
             out.push(part);
             continue;
         };
         let mut rest = text.as_str();
         while let Some((head, tail)) = rest.split_once('{') {
             let Some((number, after)) = tail.split_once('}') else { break };
-            out.push(Part::Text(head.to_owned()));
+            out.push(TextPart::Text(head.to_owned()));
             let index = number.split([':', ',']).next().and_then(|it| it.parse::<usize>().ok());
             match index.and_then(|it| given.get(it)) {
                 Some(raw) => out.extend(raw.parts.iter().cloned()),
-                None => out.push(Part::Text(format!("{{{number}}}"))),
+                None => out.push(TextPart::Text(format!("{{{number}}}"))),
             }
             rest = after;
         }
-        out.push(Part::Text(rest.to_owned()));
+        out.push(TextPart::Text(rest.to_owned()));
     }
     out
 }

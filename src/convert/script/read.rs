@@ -3,27 +3,27 @@
 
 use std::ops::Range;
 
-use super::{Note, Part, Raw, Shell, Stmt};
+use super::{Raw, ScriptNote, Shell, Stmt, TextPart};
 
 /// Nesting beyond this is no script.
 pub(super) const DEEPEST: usize = 40;
 
 /// Reads one text.
-pub(super) struct Reader<'a> {
+pub(super) struct ScriptReader<'a> {
     pub(super) text: &'a str,
     pub(super) at: usize,
     pub(super) shell: Shell,
     pub(super) depth: usize,
     /// Added to places: where this text stands in the piece.
     pub(super) base: usize,
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<ScriptNote>,
     /// A here-document behind the current line: where its line ends, and where it ends itself.
     pub(super) hole: Option<(usize, usize)>,
     /// What ends the lists that are open.
     pub(super) open: Vec<&'static [&'static str]>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ScriptReader<'a> {
     pub(super) fn new(text: &'a str, shell: Shell) -> Self {
         let (notes, open) = (Vec::new(), Vec::new());
         Self { text, at: 0, shell, depth: 0, base: 0, notes, hole: None, open }
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
     }
 
     fn slip(&mut self, start: usize, end: usize, message: String) {
-        self.notes.push(Note::Slip(self.base + start..self.base + end, message));
+        self.notes.push(ScriptNote::Slip(self.base + start..self.base + end, message));
     }
 
     /// Over blanks and continuation lines.
@@ -85,8 +85,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             match rest.chars().next() {
-                Some(it @ (' ' | '\t' | '\r' | '\u{a0}' | '\u{1}'..='\u{3}')) => {
-                    self.bump(it.len_utf8());
+                Some(letter @ (' ' | '\t' | '\r' | '\u{a0}' | '\u{1}'..='\u{3}')) => {
+                    self.bump(letter.len_utf8());
                 }
                 Some(_) | None => return,
             }
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         self.open.last().is_some_and(|it| *it == ["),"])
     }
 
-    fn piece(&mut self, next: char, parts: &mut Vec<Part>) {
+    fn piece(&mut self, next: char, parts: &mut Vec<TextPart>) {
         let bash = self.shell == Shell::Bash;
         match next {
             '\'' if self.shell != Shell::Cmd && self.opens_quote(parts) => {
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
                     break;
                 }
                 self.bump(inside.len() - rest.len());
-                parts.push(Part::Text(text));
+                parts.push(TextPart::Text(text));
             }
             '"' => {
                 self.bump(1);
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn here_string_word(&mut self, parts: &mut Vec<Part>) {
+    fn here_string_word(&mut self, parts: &mut Vec<TextPart>) {
         let text = (self.shell == Shell::Power).then(|| self.here_string()).flatten();
         match text {
             Some(text) => parts.extend(text.parts),
@@ -216,24 +216,23 @@ impl<'a> Reader<'a> {
     }
 
     /// An apostrophe inside a word opens a quotation only where the same line closes it.
-    fn opens_quote(&self, parts: &[Part]) -> bool {
-        let inside =
-            matches!(parts.last(), Some(Part::Text(it)) if it.ends_with(char::is_alphanumeric));
+    fn opens_quote(&self, parts: &[TextPart]) -> bool {
+        let inside = matches!(parts.last(), Some(TextPart::Text(text)) if text.ends_with(char::is_alphanumeric));
         let line = self.rest().split('\n').next().unwrap_or_default();
         let letter = line[1..].starts_with(char::is_alphabetic);
         !(inside && letter) || line[1..].contains('\'')
     }
 
     /// The inside of double quotes, up to and over the closing one.
-    pub(super) fn quoted(&mut self, close: &[char], parts: &mut Vec<Part>) {
+    pub(super) fn quoted(&mut self, close: &[char], parts: &mut Vec<TextPart>) {
         // Quotes make an empty word a word.
-        parts.push(Part::Text(String::new()));
+        parts.push(TextPart::Text(String::new()));
         while let Some(next) = self.peek() {
             let rest = self.rest();
             match next {
-                it if close.contains(&it) => {
-                    self.bump(it.len_utf8());
-                    let doubled = self.shell == Shell::Power && it == '"' && self.starts("\"");
+                letter if close.contains(&letter) => {
+                    self.bump(letter.len_utf8());
+                    let doubled = self.shell == Shell::Power && letter == '"' && self.starts("\"");
                     if !doubled {
                         return;
                     }
@@ -247,8 +246,8 @@ impl<'a> Reader<'a> {
                 '\\' if self.shell != Shell::Power => {
                     self.bump(1);
                     match self.peek() {
-                        Some(it) if "\"\\`$".contains(it) => {
-                            push(parts, it);
+                        Some(letter) if "\"\\`$".contains(letter) => {
+                            push(parts, letter);
                             self.bump(1);
                         }
                         Some(_) | None => push(parts, '\\'),
@@ -256,9 +255,9 @@ impl<'a> Reader<'a> {
                 }
                 '`' if self.shell == Shell::Power => {
                     self.bump(1);
-                    if let Some(it) = self.peek() {
-                        push(parts, if matches!(it, 'n' | 'r' | 't') { ' ' } else { it });
-                        self.bump(it.len_utf8());
+                    if let Some(letter) = self.peek() {
+                        push(parts, if matches!(letter, 'n' | 'r' | 't') { ' ' } else { letter });
+                        self.bump(letter.len_utf8());
                     }
                 }
                 '`' if self.shell == Shell::Bash => self.backquoted(true, parts),
@@ -271,13 +270,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `<name>` of documentation, `<(command)`, or a mere sign.
-    fn angle(&mut self, parts: &mut Vec<Part>) {
+    fn angle(&mut self, parts: &mut Vec<TextPart>) {
         let rest = self.rest();
         if rest.starts_with("<(") {
             self.bump(1);
             let (_, text) = self.parentheses(false);
             let text = format!("<{text}");
-            parts.push(Part::Run { body: Vec::new(), text, field: None, quoted: true });
+            parts.push(TextPart::Run { body: Vec::new(), text, field: None, quoted: true });
             return;
         }
         let Some(length) = placeholder(rest) else {
@@ -285,7 +284,7 @@ impl<'a> Reader<'a> {
             self.bump(1);
             return;
         };
-        parts.push(Part::Text(rest[..length].to_owned()));
+        parts.push(TextPart::Text(rest[..length].to_owned()));
         self.bump(length);
         if self.starts("--") {
             let option = self.rest().split_whitespace().next().unwrap_or_default();
@@ -295,7 +294,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `` `…` ``, where it closes before the paragraph ends.
-    fn backquoted(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+    fn backquoted(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
         let inside = self.rest().get(1..).unwrap_or_default();
         let end = inside.find('`').filter(|end| *end > 0 && !inside[..*end].contains("\n\n"));
         let Some(end) = end.filter(|_| self.depth < DEEPEST) else {
@@ -305,13 +304,13 @@ impl<'a> Reader<'a> {
         let text = &inside[..end];
         let body = self.inner(text, self.at + 1);
         let text = format!("$({text})");
-        parts.push(Part::Run { body, text, field: None, quoted });
+        parts.push(TextPart::Run { body, text, field: None, quoted });
         self.bump(end + 2);
     }
 
     /// The statements of a text that stands at this place.
     fn inner(&mut self, text: &str, at: usize) -> Vec<Stmt> {
-        let mut inner = Reader::new(text, self.shell);
+        let mut inner = ScriptReader::new(text, self.shell);
         inner.depth = self.depth + 1;
         inner.base = self.base + at;
         let body = inner.script();
@@ -330,8 +329,8 @@ impl<'a> Reader<'a> {
             body
         } else {
             let mut depth = 1_usize;
-            let end = self.rest().find(|it| {
-                depth = match it {
+            let end = self.rest().find(|letter| {
+                depth = match letter {
                     '(' => depth + 1,
                     ')' => depth - 1,
                     _ => depth,
@@ -367,10 +366,10 @@ impl<'a> Reader<'a> {
             body.push_str(if tabs { each.trim_start_matches('\t') } else { each });
         }
         self.hole = Some((line, end));
-        let mut parts = vec![Part::Text(body.clone())];
+        let mut parts = vec![TextPart::Text(body.clone())];
         if plain && self.depth < DEEPEST {
             parts.clear();
-            let mut inner = Reader::new(&body, self.shell);
+            let mut inner = ScriptReader::new(&body, self.shell);
             (inner.depth, inner.base) = (self.depth + 1, self.base + start);
             inner.quoted(&[], &mut parts);
         }
@@ -378,10 +377,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-pub(super) fn push(parts: &mut Vec<Part>, it: char) {
+pub(super) fn push(parts: &mut Vec<TextPart>, letter: char) {
     match parts.last_mut() {
-        Some(Part::Text(text)) => text.push(it),
-        _ => parts.push(Part::Text(it.to_string())),
+        Some(TextPart::Text(text)) => text.push(letter),
+        _ => parts.push(TextPart::Text(letter.to_string())),
     }
 }
 
@@ -406,8 +405,8 @@ pub(super) fn placeholder(rest: &str) -> Option<usize> {
 /// Where the brace of `${…` closes, from the dollar on.
 pub(super) fn closing_brace(rest: &str) -> Option<usize> {
     let mut depth = 0_usize;
-    for (at, it) in rest.char_indices().take(2_000) {
-        match it {
+    for (at, letter) in rest.char_indices().take(2_000) {
+        match letter {
             '{' => depth += 1,
             '}' if depth == 1 => return Some(at),
             '}' => depth -= 1,

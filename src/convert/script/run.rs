@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use super::answer::{filtered, spoken};
 use super::marks::named;
-use super::read::Reader;
+use super::read::ScriptReader;
 use super::{
-    Call, Item, Kind, Link, Note, Part, Piece, Raw, Set, Shell, Simple, Stmt, Value, Word, World,
+    Link, Piece, Raw, ScriptItem, ScriptKind, ScriptNote, ScriptValue, ScriptWorld, Set, Shell,
+    Simple, Stmt, TextPart, ToolCall, Word,
 };
 
 /// A script that goes on for longer is cut off, with a note.
@@ -37,18 +38,18 @@ pub(super) const TALK: [&str; 14] = [
 pub(super) type Function = (Rc<Vec<Set>>, Rc<Vec<Stmt>>);
 
 /// What a script does, as far as anybody can know without running it.
-pub(super) struct Run<'a> {
+pub(super) struct ScriptRun<'a> {
     pub(super) piece: &'a Piece,
-    pub(super) world: &'a World<'a>,
-    pub(super) vars: BTreeMap<String, Value>,
+    pub(super) world: &'a ScriptWorld<'a>,
+    pub(super) vars: BTreeMap<String, ScriptValue>,
     pub(super) exported: BTreeSet<String>,
     pub(super) functions: BTreeMap<String, Function>,
     pub(super) called: BTreeSet<String>,
     /// Files that the script writes itself.
     pub(super) files: BTreeMap<String, String>,
     pub(super) args: Option<Vec<String>>,
-    pub(super) out: Vec<Item>,
-    pub(super) notes: Vec<Note>,
+    pub(super) out: Vec<ScriptItem>,
+    pub(super) notes: Vec<ScriptNote>,
     pub(super) branch: Option<(usize, usize)>,
     pub(super) branches: usize,
     pub(super) steps: usize,
@@ -72,11 +73,14 @@ pub(super) struct Run<'a> {
 }
 
 /// The commands of a piece of a script, in their order, and what to say about it.
-pub(in super::super) fn run(piece: &Piece, world: &World<'_>) -> (Vec<Item>, Vec<Note>) {
-    let mut reader = Reader::new(&piece.text, piece.shell);
+pub(in super::super) fn run(
+    piece: &Piece,
+    world: &ScriptWorld<'_>,
+) -> (Vec<ScriptItem>, Vec<ScriptNote>) {
+    let mut reader = ScriptReader::new(&piece.text, piece.shell);
     let script = reader.script();
     let notes = std::mem::take(&mut reader.notes);
-    let mut run = Run {
+    let mut run = ScriptRun {
         piece,
         world,
         vars: BTreeMap::new(),
@@ -108,7 +112,7 @@ pub(in super::super) fn run(piece: &Piece, world: &World<'_>) -> (Vec<Item>, Vec
         .functions
         .iter()
         .filter(|(name, _)| !run.called.contains(*name))
-        .map(|(name, it)| (name.clone(), it.clone()))
+        .map(|(name, pair)| (name.clone(), pair.clone()))
         .collect();
     for (name, function) in uncalled {
         if !run.called.contains(&name) {
@@ -118,7 +122,7 @@ pub(in super::super) fn run(piece: &Piece, world: &World<'_>) -> (Vec<Item>, Vec
     }
     for note in notes {
         let note = match note {
-            Note::Slip(span, it) => Note::Slip(piece.place(&span), it),
+            ScriptNote::Slip(span, text) => ScriptNote::Slip(piece.place(&span), text),
             other => other,
         };
         run.notes.push(note);
@@ -126,27 +130,27 @@ pub(in super::super) fn run(piece: &Piece, world: &World<'_>) -> (Vec<Item>, Vec
     run.finish()
 }
 
-impl Run<'_> {
+impl ScriptRun<'_> {
     /// What was taken and what was not, for values that commands use.
-    fn finish(mut self) -> (Vec<Item>, Vec<Note>) {
+    fn finish(mut self) -> (Vec<ScriptItem>, Vec<ScriptNote>) {
         let mut used = std::mem::take(&mut self.used);
         let mut open: Vec<String> = used.iter().cloned().collect();
         while let Some(name) = open.pop() {
-            for it in self.made_of.get(&name).into_iter().flatten() {
-                if used.insert(it.clone()) {
-                    open.push(it.clone());
+            for text in self.made_of.get(&name).into_iter().flatten() {
+                if used.insert(text.clone()) {
+                    open.push(text.clone());
                 }
             }
         }
         for (name, span, text) in std::mem::take(&mut self.others) {
             if used.contains(&name) {
                 let why = format!("`{name}` has another value in another branch");
-                self.notes.push(Note::Branch(span, why, text));
+                self.notes.push(ScriptNote::Branch(span, why, text));
             }
         }
         if self.steps > MOST_STEPS {
             let why = "the script goes on for too long to be followed".to_owned();
-            self.notes.push(Note::Left(self.piece.place(&(0..0)), why));
+            self.notes.push(ScriptNote::Left(self.piece.place(&(0..0)), why));
         }
         (self.out, self.notes)
     }
@@ -157,8 +161,8 @@ impl Run<'_> {
 
     /// Functions may be called before they are defined further down.
     pub(super) fn functions(&mut self, list: &[Stmt]) {
-        for it in list {
-            if let Kind::Function { name, params, body } = &it.kind {
+        for statement in list {
+            if let ScriptKind::Function { name, params, body } = &statement.kind {
                 if name == "param" {
                     continue;
                 }
@@ -201,15 +205,15 @@ impl Run<'_> {
     pub(super) fn pipeline(&mut self, pipeline: &[Stmt]) -> Option<bool> {
         let mut input = None;
         let mut last = None;
-        for (at, it) in pipeline.iter().enumerate() {
-            if let (Kind::Simple(simple), true) = (&it.kind, at + 1 < pipeline.len()) {
+        for (at, statement) in pipeline.iter().enumerate() {
+            if let (ScriptKind::Simple(simple), true) = (&statement.kind, at + 1 < pipeline.len()) {
                 let before = input.take();
                 input = self.output(simple, before.as_deref());
                 if input.is_some() {
                     continue;
                 }
             }
-            last = self.statement(it, input.take());
+            last = self.statement(statement, input.take());
         }
         if pipeline.len() > 1 { None } else { last }
     }
@@ -219,7 +223,7 @@ impl Run<'_> {
         let words = self.words(&simple.words);
         // A text or a variable of PowerShell is a command that prints it.
         if let (Shell::Power, [raw], [word]) = (self.piece.shell, &simple.words[..], &words[..])
-            && (matches!(raw.parts.first(), Some(Part::Var { .. })) || word.text.contains('\n'))
+            && (matches!(raw.parts.first(), Some(TextPart::Var { .. })) || word.text.contains('\n'))
         {
             return Some(word.text.clone());
         }
@@ -247,40 +251,40 @@ impl Run<'_> {
         own.or_else(|| (self.world.files)(name))
     }
 
-    pub(super) fn statement(&mut self, it: &Stmt, input: Option<String>) -> Option<bool> {
-        match &it.kind {
-            Kind::Simple(simple) => self.simple(simple, input),
-            Kind::If(arms) => {
-                self.condition(arms, &it.span);
+    pub(super) fn statement(&mut self, statement: &Stmt, input: Option<String>) -> Option<bool> {
+        match &statement.kind {
+            ScriptKind::Simple(simple) => self.simple(simple, input),
+            ScriptKind::If(arms) => {
+                self.condition(arms, &statement.span);
                 None
             }
-            Kind::For { name, items, body } => {
+            ScriptKind::For { name, items, body } => {
                 self.repeat(name, items, body);
                 None
             }
-            Kind::While { condition, body, input: from } => {
+            ScriptKind::While { condition, body, input: from } => {
                 self.repeat_while(condition, body, from, input);
                 None
             }
-            Kind::Function { name, params, .. } if name == "param" => {
+            ScriptKind::Function { name, params, .. } if name == "param" => {
                 self.bind(params, &[]);
                 self.defaults(params);
                 None
             }
-            Kind::Function { .. } => None,
-            Kind::Group(body) => {
+            ScriptKind::Function { .. } => None,
+            ScriptKind::Group(body) => {
                 self.depth += 1;
                 let last = self.list(body);
                 self.depth -= 1;
                 last
             }
-            Kind::Aside(item) => {
+            ScriptKind::Aside(item) => {
                 let word = |it: &Word| Word { text: it.text.clone(), span: self.place(&it.span) };
                 let item = match item {
-                    Item::Directive(it) => Item::Directive(word(it)),
-                    Item::Account(it) => Item::Account(word(it)),
-                    Item::EditScc(it) => Item::EditScc(word(it)),
-                    Item::Call(it) => Item::Call(it.clone()),
+                    ScriptItem::Directive(one) => ScriptItem::Directive(word(one)),
+                    ScriptItem::Account(one) => ScriptItem::Account(word(one)),
+                    ScriptItem::EditScc(one) => ScriptItem::EditScc(word(one)),
+                    ScriptItem::Call(call) => ScriptItem::Call(call.clone()),
                 };
                 self.out.push(item);
                 None
@@ -298,32 +302,36 @@ impl Run<'_> {
                     "`{}` may be set by who runs the script; its default is taken",
                     param.name
                 );
-                self.notes.push(Note::Unknown(self.place(&raw.span), param.name.clone(), why));
+                self.notes.push(ScriptNote::Unknown(
+                    self.place(&raw.span),
+                    param.name.clone(),
+                    why,
+                ));
             }
         }
     }
 
-    pub(super) fn simple(&mut self, it: &Simple, input: Option<String>) -> Option<bool> {
+    pub(super) fn simple(&mut self, simple: &Simple, input: Option<String>) -> Option<bool> {
         self.seen.clear();
-        let words = self.words(&it.words);
+        let words = self.words(&simple.words);
         let before = (!words.is_empty()).then(|| self.vars.clone());
         let seen = std::mem::take(&mut self.seen);
-        for set in &it.sets {
+        for set in &simple.sets {
             self.set(set);
         }
         self.seen = seen;
-        let body = it.body.as_ref().map(|it| self.text(it)).or(input);
+        let body = simple.body.as_ref().map(|it| self.text(it)).or(input);
         let body = body.or_else(|| {
-            let name = it.from.as_ref().map(|it| self.text(it))?;
+            let name = simple.from.as_ref().map(|it| self.text(it))?;
             self.file(&name)
         });
-        if let Some(to) = it.to.as_ref().map(|it| self.text(it))
-            && let Some(text) = self.output(it, body.as_deref())
+        if let Some(to) = simple.to.as_ref().map(|it| self.text(it))
+            && let Some(text) = self.output(simple, body.as_deref())
         {
             self.files.insert(to.trim_start_matches("./").to_owned(), text);
         }
         let last = self.command(words, body);
-        if let Some(before) = before.filter(|_| !it.sets.is_empty()) {
+        if let Some(before) = before.filter(|_| !simple.sets.is_empty()) {
             self.vars = before;
         }
         last
@@ -343,7 +351,7 @@ impl Run<'_> {
                     entries.push((key.clone().unwrap_or(number), text));
                 }
             }
-            Value::List(entries)
+            ScriptValue::List(entries)
         } else {
             let text = set.value.first().map(|it| self.text(it)).unwrap_or_default();
             let own = if self.exported.contains(&set.name) || self.piece.shell == Shell::Cmd {
@@ -355,39 +363,43 @@ impl Run<'_> {
             if value != text {
                 self.answers.insert(own);
             }
-            Value::Text(value)
+            ScriptValue::Text(value)
         };
         let key = set.key.as_ref().map(|it| self.text(it));
         let seen = std::mem::take(&mut self.seen);
         self.made_of.entry(set.name.clone()).or_default().extend(seen);
-        if let (Some(what), Value::Text(text)) = (set.name.strip_prefix("AZURE_DEFAULTS_"), &fresh)
+        if let (Some(what), ScriptValue::Text(text)) =
+            (set.name.strip_prefix("AZURE_DEFAULTS_"), &fresh)
         {
             let setting = format!("{}={text}", what.to_lowercase());
-            let call = Call::new(["az", "configure", "--defaults", &setting], &self.place(&(0..0)));
+            let call =
+                ToolCall::new(["az", "configure", "--defaults", &setting], &self.place(&(0..0)));
             self.remember(&call.words);
-            self.out.push(Item::Call(call));
+            self.out.push(ScriptItem::Call(call));
         }
         let slot = self.slot(&set.name);
         let old = self.vars.get(&slot).cloned();
         let value = match (old, key, set.append, fresh) {
-            (Some(Value::List(mut list)), Some(key), _, Value::Text(it)) => {
+            (Some(ScriptValue::List(mut list)), Some(key), _, ScriptValue::Text(text)) => {
                 list.retain(|(own, _)| *own != key);
-                list.push((key, it));
-                Value::List(list)
+                list.push((key, text));
+                ScriptValue::List(list)
             }
-            (_, Some(key), _, Value::Text(it)) => Value::List(vec![(key, it)]),
-            (Some(Value::List(mut list)), None, true, fresh) => {
+            (_, Some(key), _, ScriptValue::Text(text)) => ScriptValue::List(vec![(key, text)]),
+            (Some(ScriptValue::List(mut list)), None, true, fresh) => {
                 let more = match fresh {
-                    Value::List(more) => more.into_iter().map(|it| it.1).collect(),
-                    Value::Text(it) => vec![it],
+                    ScriptValue::List(more) => more.into_iter().map(|it| it.1).collect(),
+                    ScriptValue::Text(text) => vec![text],
                 };
-                for it in more {
-                    list.push((list.len().to_string(), it));
+                for text in more {
+                    list.push((list.len().to_string(), text));
                 }
-                Value::List(list)
+                ScriptValue::List(list)
             }
-            (Some(Value::Text(old)), None, true, Value::Text(it)) if old.len() < 100_000 => {
-                Value::Text(old + &it)
+            (Some(ScriptValue::Text(old)), None, true, ScriptValue::Text(text))
+                if old.len() < 100_000 =>
+            {
+                ScriptValue::Text(old + &text)
             }
             (_, _, _, fresh) => fresh,
         };

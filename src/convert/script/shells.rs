@@ -1,8 +1,8 @@
 //! Words → statements of bash, PowerShell and cmd. Lenient: a keyword without its end takes what
 //! follows, a stray one is passed over, and prose between the lines does no harm.
 
-use super::read::{Reader, push};
-use super::{Kind, Link, Part, Raw, Set, Shell, Simple, Stmt};
+use super::read::{ScriptReader, push};
+use super::{Link, Raw, ScriptKind, Set, Shell, Simple, Stmt, TextPart};
 
 type Ends = &'static [&'static str];
 
@@ -11,7 +11,7 @@ const WORDS: [&str; 9] = ["then", "elif", "else", "fi", "do", "done", "esac", ";
 /// More than this in one text is no script.
 const MOST: usize = 60_000;
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     /// The whole text.
     pub(super) fn script(&mut self) -> Vec<Stmt> {
         let mut all = Vec::new();
@@ -148,7 +148,7 @@ impl Reader<'_> {
     pub(super) fn statement(&mut self, link: Link, all: &mut Vec<Stmt>) {
         let start = self.at;
         let kind = if self.depth > 60 {
-            Some(Kind::Simple(self.simple()))
+            Some(ScriptKind::Simple(self.simple()))
         } else {
             match self.shell {
                 Shell::Bash => self.bash(),
@@ -273,7 +273,7 @@ impl Reader<'_> {
                 return None;
             }
             let mut parts = Vec::new();
-            let mut inner = Reader::new(&inside[..end], self.shell);
+            let mut inner = ScriptReader::new(&inside[..end], self.shell);
             inner.depth = self.depth + 1;
             inner.quoted(&[], &mut parts);
             key = Some(Raw { parts, span: self.span(self.at) });
@@ -323,7 +323,7 @@ impl Reader<'_> {
                 let (mut values, mut names) = (Vec::new(), Vec::new());
                 self.table(&mut values, &mut names);
                 let entries = names.into_iter().map(Option::unwrap_or_default).zip(values);
-                let parts = vec![Part::Table(entries.collect())];
+                let parts = vec![TextPart::Table(entries.collect())];
                 value.push(Raw { parts, span: self.span(from) });
                 keys.push(None);
                 continue;
@@ -344,11 +344,11 @@ impl Reader<'_> {
 pub(super) fn plain(raw: &Raw) -> Option<String> {
     let mut parts = Vec::new();
     for part in &raw.parts {
-        let Part::Text(text) = part else { return None };
+        let TextPart::Text(text) = part else { return None };
         text.chars().for_each(|it| push(&mut parts, it));
     }
     match parts.into_iter().next() {
-        Some(Part::Text(text)) => Some(text),
+        Some(TextPart::Text(text)) => Some(text),
         _ => None,
     }
 }

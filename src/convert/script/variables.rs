@@ -1,24 +1,24 @@
 //! `$NAME`, `${NAME…}`, `$(…)`, `%NAME%` and what pipelines write.
 
-use super::read::{DEEPEST, Reader, closing_brace, push};
-use super::{Op, Part, Raw, Shell};
+use super::read::{DEEPEST, ScriptReader, closing_brace, push};
+use super::{Op, Raw, Shell, TextPart};
 
-impl Reader<'_> {
-    pub(super) fn dollar(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+impl ScriptReader<'_> {
+    pub(super) fn dollar(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
         let rest = self.rest();
         if rest.starts_with("${{") || rest.starts_with("$[[") {
             let close = if rest.starts_with("${{") { "}}" } else { "]]" };
             let length = rest.find(close).map_or(3, |it| it + 2);
             let inside = rest.get(3..length.saturating_sub(2).max(3)).unwrap_or_default();
             let name = format!("{{{}", inside.trim());
-            parts.push(Part::Var { name, op: Op::Plain, quoted: true });
+            parts.push(TextPart::Var { name, op: Op::Plain, quoted: true });
             self.bump(length);
         } else if self.shell == Shell::Cmd && !rest.starts_with("$(") {
             push(parts, '$');
             self.bump(1);
         } else if rest.starts_with("$((") {
             let length = rest.find("))").map_or(rest.len(), |it| it + 2);
-            parts.push(Part::Var { name: "COUNT".to_owned(), op: Op::Other, quoted });
+            parts.push(TextPart::Var { name: "COUNT".to_owned(), op: Op::Other, quoted });
             self.bump(length);
         } else if rest.starts_with("$(") {
             if self.depth >= DEEPEST {
@@ -28,7 +28,7 @@ impl Reader<'_> {
             self.bump(1);
             let (body, text) = self.parentheses(true);
             let field = self.field();
-            parts.push(Part::Run { body, text: format!("${text}"), field, quoted });
+            parts.push(TextPart::Run { body, text: format!("${text}"), field, quoted });
         } else if rest.starts_with("${") {
             self.braced_variable(quoted, parts);
         } else {
@@ -37,7 +37,7 @@ impl Reader<'_> {
     }
 
     /// `{{ name }}` of Ansible and other templates; whether it was one.
-    pub(super) fn template(&mut self, parts: &mut Vec<Part>) -> bool {
+    pub(super) fn template(&mut self, parts: &mut Vec<TextPart>) -> bool {
         let line = self.rest().split('\n').next().unwrap_or_default();
         let inside = line.strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
         let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
@@ -51,13 +51,13 @@ impl Reader<'_> {
         let name: String = name.chars().take_while(|it| letter(*it)).collect();
         let (name, op) =
             if plain { (format!("{{{}", inside.trim()), Op::Plain) } else { (name, Op::Other) };
-        parts.push(Part::Var { name, op, quoted: true });
+        parts.push(TextPart::Var { name, op, quoted: true });
         self.bump(inside.len() + 4);
         true
     }
 
     /// `@name` of PowerShell: the entries of a list as words of their own; whether it was one.
-    pub(super) fn splat(&mut self, parts: &mut Vec<Part>) -> bool {
+    pub(super) fn splat(&mut self, parts: &mut Vec<TextPart>) -> bool {
         let name: String = self.rest()[1..]
             .chars()
             .take_while(|it| it.is_ascii_alphanumeric() || *it == '_')
@@ -66,7 +66,7 @@ impl Reader<'_> {
             return false;
         }
         self.bump(1 + name.len());
-        parts.push(Part::Var { name, op: Op::All, quoted: false });
+        parts.push(TextPart::Var { name, op: Op::All, quoted: false });
         true
     }
 
@@ -81,11 +81,11 @@ impl Reader<'_> {
         Some(name)
     }
 
-    pub(super) fn named(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+    pub(super) fn named(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
         let after = self.rest().get(1..).unwrap_or_default();
-        let scope = after.find(':').filter(|it| {
+        let scope = after.find(':').filter(|number| {
             let scopes = ["env", "script", "global", "local", "using"];
-            scopes.iter().any(|scope| after[..*it].eq_ignore_ascii_case(scope))
+            scopes.iter().any(|scope| after[..*number].eq_ignore_ascii_case(scope))
         });
         let scope = scope.map_or(0, |it| it + 1);
         let name = &after[scope..];
@@ -114,11 +114,11 @@ impl Reader<'_> {
             name.push('.');
             name.push_str(&field);
         }
-        parts.push(Part::Var { name, op, quoted });
+        parts.push(TextPart::Var { name, op, quoted });
     }
 
     /// `${…}`.
-    pub(super) fn braced_variable(&mut self, quoted: bool, parts: &mut Vec<Part>) {
+    pub(super) fn braced_variable(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
         let start = self.at;
         let rest = self.rest();
         let Some(end) = closing_brace(rest) else {
@@ -142,13 +142,13 @@ impl Reader<'_> {
             () => self.operation(tail, at),
         };
         let name = if name.is_empty() { "VALUE" } else { name };
-        parts.push(Part::Var { name: name.to_owned(), op, quoted });
+        parts.push(TextPart::Var { name: name.to_owned(), op, quoted });
         self.bump(end + 1);
     }
 
     pub(super) fn operation(&mut self, tail: &str, at: usize) -> Op {
         let mut raw = |text: &str, skipped: usize| {
-            let mut inner = Reader::new(text, self.shell);
+            let mut inner = ScriptReader::new(text, self.shell);
             (inner.depth, inner.base) = (self.depth + 1, self.base + at + skipped);
             let mut parts = Vec::new();
             if inner.depth < DEEPEST {
@@ -167,35 +167,35 @@ impl Reader<'_> {
             return Op::Plain;
         }
         for sign in [":-", ":=", "-", "="] {
-            if let Some(it) = tail.strip_prefix(sign) {
-                return Op::Default(raw(it, sign.len()));
+            if let Some(text) = tail.strip_prefix(sign) {
+                return Op::Default(raw(text, sign.len()));
             }
         }
         for sign in [":+", "+"] {
-            if let Some(it) = tail.strip_prefix(sign) {
-                return Op::Instead(raw(it, sign.len()));
+            if let Some(text) = tail.strip_prefix(sign) {
+                return Op::Instead(raw(text, sign.len()));
             }
         }
         match tail {
             ",," => return Op::Lower,
             "^^" => return Op::Upper,
             "[@]" | "[*]" => return Op::All,
-            it if it.starts_with(":?") || it.starts_with('?') => return Op::Plain,
+            text if text.starts_with(":?") || text.starts_with('?') => return Op::Plain,
             _ => {}
         }
         if let Some(key) = tail.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
             return Op::Item(raw(key, 1));
         }
         for sign in ["%%", "%", "##", "#"] {
-            if let Some(it) = tail.strip_prefix(sign) {
-                return Op::Trim(sign, raw(it, sign.len()));
+            if let Some(text) = tail.strip_prefix(sign) {
+                return Op::Trim(sign, raw(text, sign.len()));
             }
         }
         match tail.strip_prefix('/') {
             Some(rest) => {
                 let every = rest.starts_with('/');
-                let it = rest.strip_prefix('/').unwrap_or(rest);
-                let (from, to) = it.split_once('/').unwrap_or((it, ""));
+                let text = rest.strip_prefix('/').unwrap_or(rest);
+                let (from, to) = text.split_once('/').unwrap_or((text, ""));
                 Op::Replace { from: raw(from, 1), to: raw(to, 2 + from.len()), every }
             }
             None => Op::Other,
@@ -203,7 +203,7 @@ impl Reader<'_> {
     }
 
     /// `%NAME%`, `%%i`, `%1`, `!NAME!`.
-    pub(super) fn percent(&mut self, sign: char, parts: &mut Vec<Part>) {
+    pub(super) fn percent(&mut self, sign: char, parts: &mut Vec<TextPart>) {
         let after = self.rest().get(1..).unwrap_or_default();
         let letter = |it: &char| it.is_ascii_alphanumeric() || *it == '_';
         let name: String = after.chars().take_while(letter).collect();
@@ -221,7 +221,7 @@ impl Reader<'_> {
             self.bump(1);
             return;
         };
-        parts.push(Part::Var { name, op: Op::Plain, quoted: true });
+        parts.push(TextPart::Var { name, op: Op::Plain, quoted: true });
         self.bump(length);
     }
 }

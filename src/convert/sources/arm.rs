@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::super::script::{Call, Note};
+use super::super::script::{ScriptNote, ToolCall};
 use super::expression::Template;
 use super::shapes::{COMPUTES, EXTENSIONS, after, compute_options, identities, renamed};
 use crate::catalog::{self, ProfileName};
@@ -14,20 +14,35 @@ use crate::resource::FINGERPRINT_PREFIX;
 const DEEPEST: usize = 40;
 
 /// The commands that make what a document holds.
-pub(super) fn document(it: &Json, text: &str, base: usize, notes: &mut Vec<Note>) -> Vec<Call> {
-    let mut reader = Reader { text, base, notes, calls: Vec::new(), template: Template::default() };
-    reader.any(it, 0);
+pub(super) fn document(
+    value: &Json,
+    text: &str,
+    base: usize,
+    notes: &mut Vec<ScriptNote>,
+) -> Vec<ToolCall> {
+    let mut reader =
+        TemplateReader { text, base, notes, calls: Vec::new(), template: Template::default() };
+    reader.any(value, 0);
     reader.calls
 }
 
 /// The commands that make a resource whose texts are in the manifest's notation already, and which
 /// stands at this place.
-pub(super) fn notated(it: &Json, place: &Range<usize>, notes: &mut Vec<Note>) -> Vec<Call> {
+pub(super) fn notated(
+    value: &Json,
+    place: &Range<usize>,
+    notes: &mut Vec<ScriptNote>,
+) -> Vec<ToolCall> {
     let template = Template::notated();
     let mut own = Vec::new();
-    let mut reader =
-        Reader { text: "", base: place.start, notes: &mut own, calls: Vec::new(), template };
-    reader.resource(it);
+    let mut reader = TemplateReader {
+        text: "",
+        base: place.start,
+        notes: &mut own,
+        calls: Vec::new(),
+        template,
+    };
+    reader.resource(value);
     let mut calls = reader.calls;
     notes.append(&mut own);
     for word in calls.iter_mut().flat_map(|it| &mut it.words) {
@@ -36,15 +51,15 @@ pub(super) fn notated(it: &Json, place: &Range<usize>, notes: &mut Vec<Note>) ->
     calls
 }
 
-struct Reader<'a> {
+struct TemplateReader<'a> {
     text: &'a str,
     base: usize,
-    notes: &'a mut Vec<Note>,
-    calls: Vec<Call>,
+    notes: &'a mut Vec<ScriptNote>,
+    calls: Vec<ToolCall>,
     template: Template,
 }
 
-impl Reader<'_> {
+impl TemplateReader<'_> {
     /// Where a text stands in the file.
     fn place(&self, text: &str) -> Range<usize> {
         let quoted = Json::from(text).to_string();
@@ -53,11 +68,11 @@ impl Reader<'_> {
         start..start + text.len().min(200)
     }
 
-    fn any(&mut self, it: &Json, depth: usize) {
+    fn any(&mut self, value: &Json, depth: usize) {
         if depth > DEEPEST {
             return;
         }
-        match it {
+        match value {
             Json::Array(list) => list.iter().for_each(|it| self.any(it, depth + 1)),
             Json::Object(map) => {
                 if map
@@ -65,9 +80,9 @@ impl Reader<'_> {
                     .and_then(Json::as_str)
                     .is_some_and(|it| it.contains("eploymentTemplate"))
                 {
-                    self.template = Template::new(it);
+                    self.template = Template::new(value);
                 }
-                if self.resource(it) {
+                if self.resource(value) {
                     return;
                 }
                 // Templates nest, and so do the modules of a Terraform state.
@@ -96,35 +111,35 @@ impl Reader<'_> {
     }
 
     /// Whether it is a resource, and was taken.
-    fn resource(&mut self, it: &Json) -> bool {
-        let text = |name: &str| it.get(name).and_then(Json::as_str);
+    fn resource(&mut self, value: &Json) -> bool {
+        let text = |name: &str| value.get(name).and_then(Json::as_str);
         let kind = text("type").unwrap_or_default().to_lowercase();
         let kind = kind.split('@').next().unwrap_or_default();
-        if let Some(values) = it.get("values").filter(|_| it.get("mode").is_some()) {
+        if let Some(values) = value.get("values").filter(|_| value.get("mode").is_some()) {
             return self.terraform(kind, values);
         }
         if let Some(instances) =
-            it.get("instances").and_then(Json::as_array).filter(|_| it.get("mode").is_some())
+            value.get("instances").and_then(Json::as_array).filter(|_| value.get("mode").is_some())
         {
             return instances
                 .iter()
                 .filter_map(|it| it.get("attributes"))
                 .map(|it| self.terraform(kind, it))
-                .fold(false, |all, it| all | it);
+                .fold(false, |all, flag| all | flag);
         }
-        let properties = it.get("properties").unwrap_or(it);
+        let properties = value.get("properties").unwrap_or(value);
         if kind == EXTENSIONS || properties.get("extensionType").is_some() {
-            self.extension(it, properties);
+            self.extension(value, properties);
         } else if kind == COMPUTES || properties.get("computeType").is_some() {
             let kubernetes = properties.get("computeType").and_then(Json::as_str);
             if kubernetes.is_none_or(|it| it.eq_ignore_ascii_case("kubernetes")) {
-                self.compute(it, properties);
+                self.compute(value, properties);
             }
-        } else if kind == "kubernetes" && it.get("resource_id").is_some() {
-            let words = compute_options(it);
+        } else if kind == "kubernetes" && value.get("resource_id").is_some() {
+            let words = compute_options(value);
             self.attach(words, text("name").unwrap_or_default());
         } else if kind.ends_with("authorization/roleassignments") {
-            self.role(it, properties);
+            self.role(value, properties);
         } else {
             return false;
         }
@@ -132,20 +147,21 @@ impl Reader<'_> {
     }
 
     /// A text of a template, evaluated.
-    fn value(&self, it: Option<&Json>) -> Option<String> {
-        let found = match it? {
-            Json::String(it) => self.template.text(it),
-            Json::Bool(it) => it.to_string(),
-            Json::Number(it) => it.to_string(),
+    fn value(&self, value: Option<&Json>) -> Option<String> {
+        let found = match value? {
+            Json::String(text) => self.template.text(text),
+            Json::Bool(flag) => flag.to_string(),
+            Json::Number(number) => number.to_string(),
             _ => return None,
         };
         Some(found).filter(|it| !it.is_empty())
     }
 
-    fn extension(&mut self, it: &Json, properties: &Json) {
+    fn extension(&mut self, resource: &Json, properties: &Json) {
         let get = |name: &str| properties.get(name);
-        let scope = self.value(it.get("scope")).or_else(|| self.value(it.get("cluster_id")));
-        let id = self.value(it.get("id")).unwrap_or_default();
+        let scope =
+            self.value(resource.get("scope")).or_else(|| self.value(resource.get("cluster_id")));
+        let id = self.value(resource.get("id")).unwrap_or_default();
         let cluster =
             id.split("/providers/Microsoft.KubernetesConfiguration").next().unwrap_or_default();
         let cluster = match scope {
@@ -153,9 +169,9 @@ impl Reader<'_> {
             _ if !cluster.is_empty() => cluster.to_owned(),
             _ => "${CLUSTER_ID}".to_owned(),
         };
-        let written = it.get("name").and_then(Json::as_str).unwrap_or_default();
+        let written = resource.get("name").and_then(Json::as_str).unwrap_or_default();
         let span = self.place(written);
-        let name = self.value(it.get("name")).unwrap_or_else(|| "azureml".to_owned());
+        let name = self.value(resource.get("name")).unwrap_or_else(|| "azureml".to_owned());
         let name = name.rsplit('/').next().unwrap_or_default().to_owned();
         let mut words: Vec<String> = ["az", "k8s-extension", "create"].map(str::to_owned).into();
         let mut put = |option: &str, value: Option<String>| {
@@ -169,7 +185,7 @@ impl Reader<'_> {
         put("--release-train", self.value(get("releaseTrain")));
         let auto = self.value(get("autoUpgradeMinorVersion"));
         let follows = auto.as_deref().is_none_or(|it| !it.eq_ignore_ascii_case("false"));
-        let live = it.get("systemData").is_some() || get("provisioningState").is_some();
+        let live = resource.get("systemData").is_some() || get("provisioningState").is_some();
         // What Azure prints names the version that is installed.
         put("--version", self.value(get("version")).filter(|_| !follows || !live));
         put("--auto-upgrade-minor-version", auto);
@@ -208,17 +224,17 @@ impl Reader<'_> {
         }
         if !derived.is_empty() {
             let why = format!("left out, amlplan derives them: {}", derived.join(", "));
-            self.notes.push(Note::Aside(span.clone(), why));
+            self.notes.push(ScriptNote::Aside(span.clone(), why));
         }
-        self.calls.push(Call::new(words, &span));
+        self.calls.push(ToolCall::new(words, &span));
     }
 
-    fn compute(&mut self, it: &Json, properties: &Json) {
-        let id = self.value(it.get("id")).or_else(|| {
-            let parent = self.value(it.get("parent_id"))?;
+    fn compute(&mut self, resource: &Json, properties: &Json) {
+        let id = self.value(resource.get("id")).or_else(|| {
+            let parent = self.value(resource.get("parent_id"))?;
             Some(format!("{parent}/computes/"))
         });
-        let name = self.value(it.get("name")).unwrap_or_default();
+        let name = self.value(resource.get("name")).unwrap_or_default();
         let mut parts = name.rsplit('/');
         let own = parts.next().unwrap_or_default().to_owned();
         let workspace = parts.next().map(str::to_owned);
@@ -236,7 +252,7 @@ impl Reader<'_> {
         put(
             "--resource-group",
             segment("resourceGroups")
-                .or_else(|| self.value(it.get("resourceGroup")))
+                .or_else(|| self.value(resource.get("resourceGroup")))
                 .or_else(|| self.template.group()),
         );
         put("--subscription", segment("subscriptions"));
@@ -246,7 +262,7 @@ impl Reader<'_> {
         put("--resource-id", cluster.map(|it| self.template.whole_id(&it)));
         put("--type", Some("Kubernetes".to_owned()));
         put("--namespace", self.value(inner.get("namespace")));
-        let identity = it.get("identity");
+        let identity = resource.get("identity");
         let identity = match identity {
             Some(Json::Array(list)) => list.first(),
             other => other,
@@ -256,30 +272,30 @@ impl Reader<'_> {
         let ids: Vec<String> =
             ids.iter().map(|it| self.template.whole_id(&self.template.text(it))).collect();
         put("--user-assigned-identities", Some(ids.join(",")));
-        let written = it.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let written = resource.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
         self.attach(words, &written);
     }
 
     fn attach(&mut self, words: Vec<String>, name: &str) {
         let span = self.place(name);
         let verb = ["az", "ml", "compute", "attach"].map(str::to_owned);
-        self.calls.push(Call::new(verb.into_iter().chain(words), &span));
+        self.calls.push(ToolCall::new(verb.into_iter().chain(words), &span));
     }
 
-    fn role(&mut self, it: &Json, properties: &Json) {
+    fn role(&mut self, value: &Json, properties: &Json) {
         let principal = properties.get("principalId").and_then(Json::as_str).unwrap_or_default();
         let role = self.value(properties.get("roleDefinitionId")).unwrap_or_default();
         let role = role.rsplit('/').next().unwrap_or_default().to_owned();
         let role =
             catalog::roles().iter().find(|(_, id)| **id == role).map_or(role, |it| it.0.clone());
-        let scope = self.value(it.get("scope")).or_else(|| self.value(properties.get("scope")));
+        let scope = self.value(value.get("scope")).or_else(|| self.value(properties.get("scope")));
         let scope =
             scope.map(|it| self.template.whole_id(&it)).unwrap_or_else(|| "${SCOPE}".to_owned());
         let compute = principal.contains("computes") && principal.contains("reference(");
-        let named = self.calls.iter().rev().find_map(|it| {
-            let at = it.words.iter().position(|it| it.text == "--name")?;
-            (it.words.get(1)?.text == "ml")
-                .then(|| it.words.get(at + 1).map(|it| it.text.clone()))?
+        let named = self.calls.iter().rev().find_map(|call| {
+            let at = call.words.iter().position(|it| it.text == "--name")?;
+            (call.words.get(1)?.text == "ml")
+                .then(|| call.words.get(at + 1).map(|it| it.text.clone()))?
         });
         let principal = match (compute, named) {
             (true, Some(name)) => format!("compute/{name}"),
@@ -298,14 +314,14 @@ impl Reader<'_> {
             "--scope",
             &scope,
         ];
-        let span = self.place(it.get("name").and_then(Json::as_str).unwrap_or_default());
-        self.calls.push(Call::new(words, &span));
+        let span = self.place(value.get("name").and_then(Json::as_str).unwrap_or_default());
+        self.calls.push(ToolCall::new(words, &span));
     }
 
     /// A resource of a Terraform state, by its provider's names.
     pub(super) fn terraform(&mut self, kind: &str, values: &Json) -> bool {
         match renamed(kind, values) {
-            Some(it) => self.resource(&it),
+            Some(value) => self.resource(&value),
             None => false,
         }
     }

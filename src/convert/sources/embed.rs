@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::Json;
 
-use super::super::script::{Note, Piece, Shell};
+use super::super::script::{Piece, ScriptNote, Shell};
 
 /// Whether a text may hold a command at all.
 fn holds_command(text: &str) -> bool {
@@ -13,7 +13,7 @@ fn holds_command(text: &str) -> bool {
 
 /// The fences of a page, and the lines outside of them that are commands, or list accounts. Of
 /// fences for several shells, those that hold the most commands.
-pub(super) fn markdown(text: &str, base: usize, notes: &mut Vec<Note>) -> Vec<Piece> {
+pub(super) fn markdown(text: &str, base: usize, notes: &mut Vec<ScriptNote>) -> Vec<Piece> {
     let shells = [Shell::Bash, Shell::Power, Shell::Cmd];
     let mut masked: Vec<String> = vec![String::with_capacity(text.len()); 3];
     let mut counts = [0_usize; 3];
@@ -44,7 +44,7 @@ pub(super) fn markdown(text: &str, base: usize, notes: &mut Vec<Note>) -> Vec<Pi
         let why = format!(
             "{left} lines for other shells are taken for the same commands again and left out"
         );
-        notes.push(Note::Left(base..base + 1, why));
+        notes.push(ScriptNote::Left(base..base + 1, why));
     }
     let piece = |index: usize| Piece::whole(shells[index], &masked[index], base);
     let mut out = vec![piece(best)];
@@ -92,9 +92,9 @@ pub(super) fn notebook(text: &str, base: usize) -> Vec<Piece> {
     for cell in cells.filter(|it| it.get("cell_type").and_then(Json::as_str) == Some("code")) {
         let source = cell.get("source");
         let lines: Vec<String> = match source {
-            Some(Json::String(it)) => it.split_inclusive('\n').map(str::to_owned).collect(),
-            Some(Json::Array(it)) => {
-                it.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+            Some(Json::String(text)) => text.split_inclusive('\n').map(str::to_owned).collect(),
+            Some(Json::Array(values)) => {
+                values.iter().filter_map(Json::as_str).map(str::to_owned).collect()
             }
             _ => continue,
         };
@@ -111,7 +111,7 @@ pub(super) fn notebook(text: &str, base: usize) -> Vec<Piece> {
             let command = trimmed.strip_prefix('!').or_else(|| trimmed.strip_prefix("%sx "));
             let set = python_set(trimmed);
             let kept = match (command, set) {
-                (Some(it), _) => it.to_owned(),
+                (Some(text), _) => text.to_owned(),
                 (None, _) if goes_on || shell_cell => line.clone(),
                 (None, Some(set)) => set,
                 (None, None) => continue,
@@ -162,9 +162,9 @@ fn braced(text: &str) -> String {
 
 /// Names that `variables:` and `env:` of a pipeline set, and defaults of its parameters.
 pub(super) fn variables(document: &Json, out: &mut BTreeMap<String, String>) {
-    let text = |it: &Json| match it {
-        Json::String(it) => Some(it.clone()),
-        Json::Bool(_) | Json::Number(_) => Some(it.to_string()),
+    let text = |value: &Json| match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Bool(_) | Json::Number(_) => Some(value.to_string()),
         _ => None,
     };
     let mut put = |name: &str, value: &Json| {
@@ -179,23 +179,23 @@ pub(super) fn variables(document: &Json, out: &mut BTreeMap<String, String>) {
             for (key, value) in map {
                 match (key.as_str(), value) {
                     ("variables" | "env" | "environment" | "vars", Json::Object(own)) => {
-                        own.iter().for_each(|(name, it)| {
+                        own.iter().for_each(|(name, one)| {
                             // GitLab: `{value: x, description: y}`.
-                            put(name, it.get("value").unwrap_or(it));
+                            put(name, one.get("value").unwrap_or(one));
                         });
                     }
                     ("variables" | "parameters", Json::Array(list)) => {
-                        for it in list {
-                            let name = it.get("name").and_then(Json::as_str);
-                            let value = it.get("value").or_else(|| it.get("default"));
+                        for one in list {
+                            let name = one.get("name").and_then(Json::as_str);
+                            let value = one.get("value").or_else(|| one.get("default"));
                             if let (Some(name), Some(value)) = (name, value) {
                                 put(name, value);
                             }
                         }
                     }
                     ("inputs", Json::Object(own)) => {
-                        for (name, it) in own {
-                            if let Some(value) = it.get("default") {
+                        for (name, one) in own {
+                            if let Some(value) = one.get("default") {
                                 put(name, value);
                             }
                         }
@@ -249,7 +249,7 @@ pub(super) fn yaml(text: &str, base: usize) -> Vec<Piece> {
         let from = start + line.len();
         let deeper = lines[index..]
             .iter()
-            .take_while(|(_, it)| it.trim().is_empty() || indent(it) > own)
+            .take_while(|(_, text)| text.trim().is_empty() || indent(text) > own)
             .count();
         let end = lines.get(index + deeper).map_or(text.len(), |it| it.0);
         if block {
@@ -265,7 +265,7 @@ pub(super) fn yaml(text: &str, base: usize) -> Vec<Piece> {
                 || body.trim_start().starts_with("- ");
             let more = lines[index..index + deeper]
                 .iter()
-                .take_while(|(_, it)| goes_on && !is_key(it))
+                .take_while(|(_, text)| goes_on && !is_key(text))
                 .count();
             let stop = lines.get(index + more).map_or(text.len(), |it| it.0);
             index += more;
@@ -307,7 +307,7 @@ pub(super) fn matrices(document: &Json, out: &mut Vec<Vec<BTreeMap<String, Strin
     for key in ["strategy", "parallel"] {
         let sets = match document.get(key).and_then(|it| it.get("matrix")) {
             Some(Json::Array(list)) => list.iter().collect(),
-            Some(it @ Json::Object(_)) => vec![it],
+            Some(value @ Json::Object(_)) => vec![value],
             _ => continue,
         };
         let rounds: Vec<_> = sets.into_iter().flat_map(rounds).collect();

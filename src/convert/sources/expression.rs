@@ -21,10 +21,10 @@ pub(super) struct Template {
 impl Template {
     pub(super) fn new(document: &Json) -> Self {
         let map = |name: &str| document.get(name).and_then(Json::as_object).into_iter().flatten();
-        let parameters = map("parameters").map(|(name, it)| {
-            (name.to_lowercase(), it.get("defaultValue").or_else(|| it.get("value")).cloned())
+        let parameters = map("parameters").map(|(name, value)| {
+            (name.to_lowercase(), value.get("defaultValue").or_else(|| value.get("value")).cloned())
         });
-        let variables = map("variables").map(|(name, it)| (name.to_lowercase(), it.clone()));
+        let variables = map("variables").map(|(name, value)| (name.to_lowercase(), value.clone()));
         Self {
             parameters: parameters.collect(),
             variables: variables.collect(),
@@ -46,8 +46,8 @@ impl Template {
     pub(super) fn text(&self, text: &str) -> String {
         let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
         match inside.filter(|it| self.is_template && !text.starts_with("[[") && !it.is_empty()) {
-            Some(it) => {
-                let mut parser = Parser { template: self, text: it, at: 0 };
+            Some(text) => {
+                let mut parser = Parser { template: self, text, at: 0 };
                 parser.expression(0)
             }
             None if self.notated => text.to_owned(),
@@ -55,9 +55,9 @@ impl Template {
         }
     }
 
-    fn value(&self, it: &Json) -> String {
-        match it {
-            Json::String(it) => self.text(it),
+    fn value(&self, value: &Json) -> String {
+        match value {
+            Json::String(text) => self.text(text),
             Json::Null => String::new(),
             other => other.to_string(),
         }
@@ -146,31 +146,33 @@ impl Parser<'_> {
         let template = self.template;
         match name {
             "parameters" => match template.parameters.get(&first.to_lowercase()) {
-                Some(Some(it))
-                    if depth < DEEPEST && !matches!(it, Json::Object(_) | Json::Array(_)) =>
+                Some(Some(value))
+                    if depth < DEEPEST && !matches!(value, Json::Object(_) | Json::Array(_)) =>
                 {
-                    let text = template.value(it);
+                    let text = template.value(value);
                     if text.is_empty() { format!("${{{}}}", variable_name(&first)) } else { text }
                 }
                 _ => format!("${{{}}}", variable_name(&first)),
             },
             "variables" => match template.variables.get(&first.to_lowercase()) {
                 // A variable may name itself by others; a circle ends at the depth.
-                Some(Json::String(it)) if depth < DEEPEST => {
-                    let inside = it.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+                Some(Json::String(text)) if depth < DEEPEST => {
+                    let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
                     match inside {
-                        Some(it) => Parser { template, text: it, at: 0 }.expression(depth + 1),
-                        None => it.replace('$', "$$"),
+                        Some(text) => Parser { template, text, at: 0 }.expression(depth + 1),
+                        None => text.replace('$', "$$"),
                     }
                 }
-                Some(it) if !matches!(it, Json::Object(_) | Json::Array(_)) => it.to_string(),
+                Some(value) if !matches!(value, Json::Object(_) | Json::Array(_)) => {
+                    value.to_string()
+                }
                 _ => format!("${{{}}}", variable_name(&first)),
             },
             "concat" => args.concat(),
             "format" => {
                 let mut out = first;
-                for (index, it) in args.iter().skip(1).enumerate() {
-                    out = out.replace(&format!("{{{index}}}"), it);
+                for (index, text) in args.iter().skip(1).enumerate() {
+                    out = out.replace(&format!("{{{index}}}"), text);
                 }
                 out
             }
@@ -193,7 +195,7 @@ impl Parser<'_> {
             "resourceid" | "extensionresourceid" | "subscriptionresourceid" => {
                 resource_id(name, args)
             }
-            it if it.parse::<f64>().is_ok() => it.to_owned(),
+            text if text.parse::<f64>().is_ok() => text.to_owned(),
             other => {
                 let hint =
                     path.rsplit(['.', '[']).next().filter(|it| it.len() > 1).unwrap_or(other);

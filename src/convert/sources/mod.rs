@@ -12,13 +12,13 @@ use std::sync::Arc;
 use crate::model::Json;
 use crate::source::Source;
 
-use super::script::{self, Call, Item, Note, Piece, Shell, World};
+use super::script::{self, Piece, ScriptItem, ScriptNote, ScriptWorld, Shell, ToolCall};
 
 pub(super) use shapes::{after, compute_words};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SourceKind {
     Script(Shell),
     Markdown,
     Notebook,
@@ -31,60 +31,64 @@ enum Kind {
 }
 
 /// By its name, and where that says nothing, by how it begins.
-fn kind(source: &Source) -> Kind {
+fn kind(source: &Source) -> SourceKind {
     let extension = source.path.extension().map(|it| it.to_string_lossy().to_lowercase());
     let text = source.text.trim_start_matches('\u{feff}').trim_start();
     let name = source.path.file_name().map(|it| it.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("ps1" | "psm1") => Kind::Script(Shell::Power),
-        Some("cmd" | "bat") => Kind::Script(Shell::Cmd),
-        Some("sh" | "bash" | "azcli" | "zsh") => Kind::Script(Shell::Bash),
-        Some("md" | "markdown" | "rst") => Kind::Markdown,
-        Some("ipynb") => Kind::Notebook,
-        Some("tf" | "tfvars" | "hcl") => Kind::Terraform,
-        Some("bicep") => Kind::Bicep,
-        Some("py" | "groovy") => Kind::Python,
-        Some("json" | "tfstate") => Kind::Json,
-        Some("yml" | "yaml") => Kind::Yaml,
-        _ if name.as_deref() == Some("jenkinsfile") => Kind::Python,
+        Some("ps1" | "psm1") => SourceKind::Script(Shell::Power),
+        Some("cmd" | "bat") => SourceKind::Script(Shell::Cmd),
+        Some("sh" | "bash" | "azcli" | "zsh") => SourceKind::Script(Shell::Bash),
+        Some("md" | "markdown" | "rst") => SourceKind::Markdown,
+        Some("ipynb") => SourceKind::Notebook,
+        Some("tf" | "tfvars" | "hcl") => SourceKind::Terraform,
+        Some("bicep") => SourceKind::Bicep,
+        Some("py" | "groovy") => SourceKind::Python,
+        Some("json" | "tfstate") => SourceKind::Json,
+        Some("yml" | "yaml") => SourceKind::Yaml,
+        _ if name.as_deref() == Some("jenkinsfile") => SourceKind::Python,
         _ => sniff(text),
     }
 }
 
-fn sniff(text: &str) -> Kind {
+fn sniff(text: &str) -> SourceKind {
     let lines = || text.lines().map(str::trim_start);
     let json = text.starts_with(['{', '[']) && serde_json::from_str::<Json>(text).is_ok();
     if json {
-        return if text.contains("\"cells\"") { Kind::Notebook } else { Kind::Json };
+        return if text.contains("\"cells\"") { SourceKind::Notebook } else { SourceKind::Json };
     }
     if lines().any(|it| it.starts_with("resource \"") || it.starts_with("provider \"")) {
-        return Kind::Terraform;
+        return SourceKind::Terraform;
     }
     if lines().any(|it| it.starts_with("```")) {
-        return Kind::Markdown;
+        return SourceKind::Markdown;
     }
     let yaml = text.starts_with("---") || text.starts_with("$schema:");
     if yaml
-        || lines().any(|it| {
-            it.starts_with("- script:") || it.starts_with("runs-on:") || it.starts_with("- task:")
+        || lines().any(|line| {
+            line.starts_with("- script:")
+                || line.starts_with("runs-on:")
+                || line.starts_with("- task:")
         })
     {
-        return Kind::Yaml;
+        return SourceKind::Yaml;
     }
-    let power = lines().any(|it| {
-        let set = it.starts_with('$') && it.split_whitespace().nth(1) == Some("=");
-        set || it.starts_with("$env:") || it.starts_with("Write-Host") || it.starts_with("param(")
+    let power = lines().any(|line| {
+        let set = line.starts_with('$') && line.split_whitespace().nth(1) == Some("=");
+        set || line.starts_with("$env:")
+            || line.starts_with("Write-Host")
+            || line.starts_with("param(")
     });
     if power {
-        return Kind::Script(Shell::Power);
+        return SourceKind::Script(Shell::Power);
     }
     let first = lines().next().unwrap_or_default().to_lowercase();
     if first.starts_with("@echo off")
         || lines().any(|it| it.starts_with("set \"") || it.starts_with("SET "))
     {
-        return Kind::Script(Shell::Cmd);
+        return SourceKind::Script(Shell::Cmd);
     }
-    Kind::Script(Shell::Bash)
+    SourceKind::Script(Shell::Bash)
 }
 
 /// Everything that the sources say, in their order, and what to tell about it. Each source comes
@@ -92,39 +96,41 @@ fn sniff(text: &str) -> Kind {
 pub(super) fn read(
     sources: &[(usize, Arc<Source>)],
     files: &dyn Fn(&Source, &str) -> Option<String>,
-) -> (Vec<Item>, Vec<Note>) {
-    let mut out = Found::default();
-    let is = |it: &&(usize, Arc<Source>)| kind(&it.1) == Kind::Terraform;
+) -> (Vec<ScriptItem>, Vec<ScriptNote>) {
+    let mut out = SourcesFound::default();
+    let is = |it: &&(usize, Arc<Source>)| kind(&it.1) == SourceKind::Terraform;
     let terraform: Vec<_> = sources.iter().filter(is).cloned().collect();
     let mut read_terraform = false;
     for (base, source) in sources {
         let files = |name: &str| files(source, name);
         let none = BTreeMap::new();
-        let world = World { variables: &none, files: &files };
+        let world = ScriptWorld { variables: &none, files: &files };
         match kind(source) {
-            Kind::Script(shell) => out.script(&Piece::whole(shell, &source.text, *base), &world),
-            Kind::Markdown => {
+            SourceKind::Script(shell) => {
+                out.script(&Piece::whole(shell, &source.text, *base), &world)
+            }
+            SourceKind::Markdown => {
                 for piece in embed::markdown(&source.text, *base, &mut out.notes) {
                     out.script(&piece, &world);
                 }
             }
-            Kind::Notebook => {
+            SourceKind::Notebook => {
                 for piece in embed::notebook(&source.text, *base) {
                     out.script(&piece, &world);
                 }
             }
-            Kind::Yaml => out.yaml(source, *base, &files),
-            Kind::Json => out.json(&source.text, *base),
-            Kind::Terraform if read_terraform => {}
-            Kind::Terraform => {
+            SourceKind::Yaml => out.yaml(source, *base, &files),
+            SourceKind::Json => out.json(&source.text, *base),
+            SourceKind::Terraform if read_terraform => {}
+            SourceKind::Terraform => {
                 // Variables of one file are used in another.
                 read_terraform = true;
                 terraform::read(&terraform, &world, &mut out);
             }
-            Kind::Python => out.script(&embed::python(&source.text, *base), &world),
-            Kind::Bicep => {
+            SourceKind::Python => out.script(&embed::python(&source.text, *base), &world),
+            SourceKind::Bicep => {
                 let why = "Bicep is not read; `az bicep build --file FILE` makes a template of it, import that";
-                out.notes.push(Note::Left(*base..*base, why.to_owned()));
+                out.notes.push(ScriptNote::Left(*base..*base, why.to_owned()));
             }
         }
     }
@@ -133,20 +139,20 @@ pub(super) fn read(
 
 /// What was found so far.
 #[derive(Default)]
-pub(super) struct Found {
-    items: Vec<Item>,
-    notes: Vec<Note>,
+pub(super) struct SourcesFound {
+    items: Vec<ScriptItem>,
+    notes: Vec<ScriptNote>,
 }
 
-impl Found {
-    fn script(&mut self, piece: &Piece, world: &World<'_>) {
+impl SourcesFound {
+    fn script(&mut self, piece: &Piece, world: &ScriptWorld<'_>) {
         let (items, notes) = script::run(piece, world);
         self.items.extend(items);
         self.notes.extend(notes);
     }
 
-    fn call(&mut self, call: Call) {
-        self.items.push(Item::Call(call));
+    fn call(&mut self, call: ToolCall) {
+        self.items.push(ScriptItem::Call(call));
     }
 
     /// A compute, instance types, what `az -o yaml` prints, or a pipeline.
@@ -159,12 +165,15 @@ impl Found {
         let has = |it: &Json, key: &str| it.get(key).is_some();
         if let Some(words) = compute_words(text) {
             let verb = ["az", "ml", "compute", "attach"].map(str::to_owned);
-            self.call(Call::new(verb.into_iter().chain(words), &(base..base + text.len().min(60))));
+            self.call(ToolCall::new(
+                verb.into_iter().chain(words),
+                &(base..base + text.len().min(60)),
+            ));
             return;
         }
         let kinds = |it: &Json| it.get("kind").and_then(Json::as_str).map(str::to_owned);
         if documents.iter().any(|it| kinds(it).as_deref() == Some("InstanceType")) {
-            let mut call = Call::new(["kubectl", "apply", "-f", "-"], &(base..base + 1));
+            let mut call = ToolCall::new(["kubectl", "apply", "-f", "-"], &(base..base + 1));
             call.body = Some(text.to_owned());
             self.call(call);
             return;
@@ -174,13 +183,13 @@ impl Found {
             .any(|it| it.get("apiVersion").and_then(Json::as_str) == Some("amlplan/v1"))
         {
             let why = "this is a manifest already; it is not imported";
-            self.notes.push(Note::Left(base..base + 1, why.to_owned()));
+            self.notes.push(ScriptNote::Left(base..base + 1, why.to_owned()));
             return;
         }
         if documents.iter().any(|it| has(it, "extensionType") || it.is_array()) {
             let calls =
                 documents.iter().flat_map(|it| arm::document(it, text, base, &mut self.notes));
-            let calls: Vec<Call> = calls.collect();
+            let calls: Vec<ToolCall> = calls.collect();
             if !calls.is_empty() {
                 calls.into_iter().for_each(|it| self.call(it));
                 return;
@@ -196,17 +205,17 @@ impl Found {
             for own in rounds.map_or(&once[..], Vec::as_slice) {
                 let mut variables = variables.clone();
                 variables.extend(own.clone());
-                self.script(&piece, &World { variables: &variables, files });
+                self.script(&piece, &ScriptWorld { variables: &variables, files });
             }
         }
     }
 
     fn json(&mut self, text: &str, base: usize) {
         let document: Json = match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
-            Ok(it) => it,
+            Ok(value) => value,
             Err(error) => {
                 let why = format!("this is not JSON: {error}");
-                self.notes.push(Note::Left(base..base + 1, why));
+                self.notes.push(ScriptNote::Left(base..base + 1, why));
                 return;
             }
         };

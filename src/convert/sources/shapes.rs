@@ -15,10 +15,10 @@ pub(in super::super) fn compute_words(text: &str) -> Option<Vec<String>> {
     .then(|| compute_options(&document))
 }
 
-pub(super) fn compute_options(it: &Json) -> Vec<String> {
+pub(super) fn compute_options(given: &Json) -> Vec<String> {
     let mut words = Vec::new();
     let text = |names: &[&str]| {
-        names.iter().find_map(|name| it.get(*name)?.as_str().map(|it| it.replace('$', "$$")))
+        names.iter().find_map(|name| given.get(*name)?.as_str().map(|it| it.replace('$', "$$")))
     };
     let id = text(&["id"]).unwrap_or_default();
     let segment = |name: &str| after(&id, name);
@@ -37,7 +37,7 @@ pub(super) fn compute_options(it: &Json) -> Vec<String> {
     put("--resource-id", text(&["resource_id", "resourceId"]));
     put("--namespace", text(&["namespace"]));
     put("--type", Some("Kubernetes".to_owned()));
-    let identity = it.get("identity");
+    let identity = given.get("identity");
     let kind = identity.and_then(|it| it.get("type")).and_then(Json::as_str);
     put("--identity-type", kind.map(str::to_owned));
     let ids = identity.map(identities).unwrap_or_default();
@@ -55,8 +55,9 @@ pub(super) fn identities(identity: &Json) -> Vec<String> {
     match found {
         Some(Json::Object(map)) => map.keys().cloned().collect(),
         Some(Json::Array(list)) => {
-            let id = |it: &Json| {
-                let own = it.get("resource_id").or_else(|| it.get("resourceId")).unwrap_or(it);
+            let id = |value: &Json| {
+                let own =
+                    value.get("resource_id").or_else(|| value.get("resourceId")).unwrap_or(value);
                 own.as_str().map(str::to_owned)
             };
             list.iter().filter_map(id).collect()
@@ -93,7 +94,7 @@ pub(super) fn renamed(kind: &str, values: &Json) -> Option<Json> {
         }
         "azapi_resource" => {
             let mut body = match get("body")? {
-                Json::String(it) => serde_json::from_str(&it).ok()?,
+                Json::String(text) => serde_json::from_str(&text).ok()?,
                 other => other,
             };
             let own = body.as_object_mut()?;
@@ -101,8 +102,8 @@ pub(super) fn renamed(kind: &str, values: &Json) -> Option<Json> {
             let parent = if kind == COMPUTES { "parent_id" } else { "scope" };
             own.insert(parent.to_owned(), get("parent_id").unwrap_or(Json::Null));
             for name in ["name", "identity"] {
-                if let Some(it) = get(name) {
-                    own.insert(name.to_owned(), it);
+                if let Some(value) = get(name) {
+                    own.insert(name.to_owned(), value);
                 }
             }
             own.insert("type".to_owned(), Json::from(kind));

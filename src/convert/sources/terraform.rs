@@ -10,8 +10,10 @@ use hcl_edit::expr::{Expression, FuncCall, ObjectKey, TraversalOperator};
 use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::{Element, StringTemplate};
 
-use super::super::script::{Note, Piece, Shell, World, answer::NO_SUBSCRIPTION, variable_name};
-use super::{Found, arm, shapes};
+use super::super::script::{
+    Piece, ScriptNote, ScriptWorld, Shell, answer::NO_SUBSCRIPTION, variable_name,
+};
+use super::{SourcesFound, arm, shapes};
 use crate::model::Json;
 use crate::source::Source;
 
@@ -30,7 +32,11 @@ const TYPES: [(&str, &str); 8] = [
 ];
 
 /// Reads files that belong together.
-pub(super) fn read(files: &[(usize, Arc<Source>)], world: &World<'_>, out: &mut Found) {
+pub(super) fn read(
+    files: &[(usize, Arc<Source>)],
+    world: &ScriptWorld<'_>,
+    out: &mut SourcesFound,
+) {
     let mut bodies = Vec::new();
     for (base, source) in files {
         let parsed = if nesting(&source.text) > DEEPEST {
@@ -42,11 +48,11 @@ pub(super) fn read(files: &[(usize, Arc<Source>)], world: &World<'_>, out: &mut 
             Ok(body) => bodies.push((*base, source, body)),
             Err(error) => {
                 let why = format!("this is not Terraform that can be read: {error}");
-                out.notes.push(Note::Left(*base..*base + 1, why));
+                out.notes.push(ScriptNote::Left(*base..*base + 1, why));
             }
         }
     }
-    let mut scope = Scope::default();
+    let mut scope = NameScope::default();
     for (_, source, body) in &bodies {
         scope.define(body, source.path.extension().is_some_and(|it| it == "tfvars"));
     }
@@ -63,8 +69,8 @@ pub(super) fn read(files: &[(usize, Arc<Source>)], world: &World<'_>, out: &mut 
 /// How deep brackets nest.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut most) = (0_usize, 0);
-    for it in text.bytes() {
-        match it {
+    for byte in text.bytes() {
+        match byte {
             b'{' | b'[' | b'(' => depth += 1,
             b'}' | b']' | b')' => depth = depth.saturating_sub(1),
             // Signs before an operand nest as well.
@@ -79,7 +85,7 @@ fn nesting(text: &str) -> usize {
 
 /// What names stand for.
 #[derive(Default)]
-struct Scope {
+struct NameScope {
     variables: BTreeMap<String, Json>,
     locals: BTreeMap<String, Expression>,
     /// `TYPE.NAME` → attributes, as far as they are expressions.
@@ -89,13 +95,13 @@ struct Scope {
     undecided: std::cell::Cell<bool>,
 }
 
-impl Scope {
+impl NameScope {
     fn define(&mut self, body: &Body, values: bool) {
         for structure in body {
             match structure {
-                Structure::Attribute(it) if values => {
-                    let value = self.json(&it.value, 0);
-                    self.variables.insert(it.key.to_string(), value);
+                Structure::Attribute(attribute) if values => {
+                    let value = self.json(&attribute.value, 0);
+                    self.variables.insert(attribute.key.to_string(), value);
                 }
                 Structure::Attribute(_) => {}
                 Structure::Block(block) => self.define_block(block),
@@ -107,14 +113,14 @@ impl Scope {
         let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
         match (block.ident.as_str(), labels.as_slice()) {
             ("variable", [name]) => {
-                if let Some(it) = block.body.get_attribute("default") {
-                    let value = self.json(&it.value, 0);
+                if let Some(attribute) = block.body.get_attribute("default") {
+                    let value = self.json(&attribute.value, 0);
                     self.variables.entry((*name).to_owned()).or_insert(value);
                 }
             }
             ("locals", []) => {
-                for it in block.body.attributes() {
-                    self.locals.insert(it.key.to_string(), it.value.clone());
+                for attribute in block.body.attributes() {
+                    self.locals.insert(attribute.key.to_string(), attribute.value.clone());
                 }
             }
             ("resource" | "data", [kind, name]) => {
@@ -126,7 +132,13 @@ impl Scope {
         }
     }
 
-    fn block(&mut self, block: &Block, place: &Range<usize>, world: &World<'_>, out: &mut Found) {
+    fn block(
+        &mut self,
+        block: &Block,
+        place: &Range<usize>,
+        world: &ScriptWorld<'_>,
+        out: &mut SourcesFound,
+    ) {
         let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
         if let ("module", [name]) = (block.ident.as_str(), labels.as_slice()) {
             let from = block.body.get_attribute("source").map(|it| self.json(&it.value, 0));
@@ -135,7 +147,7 @@ impl Scope {
                 "module `{name}` is not followed into `{from}`; what `terraform show -json` \
                  prints holds what it makes"
             );
-            out.notes.push(Note::Left(place.clone(), why));
+            out.notes.push(ScriptNote::Left(place.clone(), why));
         }
         let ("resource", [kind, _]) = (block.ident.as_str(), labels.as_slice()) else { return };
         let each = block.body.get_attribute("for_each").map(|it| self.json(&it.value, 0));
@@ -168,8 +180,8 @@ impl Scope {
         kind: &str,
         block: &Block,
         place: &Range<usize>,
-        world: &World<'_>,
-        out: &mut Found,
+        world: &ScriptWorld<'_>,
+        out: &mut SourcesFound,
     ) {
         for provisioner in block.body.get_blocks("provisioner") {
             let command =
@@ -184,11 +196,11 @@ impl Scope {
                 let shell = if power { Shell::Power } else { Shell::Bash };
                 let text = text.replace("$$", "\\$");
                 let piece = Piece { shell, anchors: vec![(0, place.start)], text };
-                let mut own = Found::default();
+                let mut own = SourcesFound::default();
                 own.script(&piece, world);
                 // The places are those of the whole resource.
                 for item in &mut own.items {
-                    if let super::Item::Call(call) = item {
+                    if let super::ScriptItem::Call(call) = item {
                         call.words.iter_mut().for_each(|it| it.span = place.clone());
                     }
                 }
@@ -201,11 +213,11 @@ impl Scope {
         if self.undecided.get() {
             let why = "a condition that only Terraform can decide: the first of its two values is \
                        taken";
-            out.notes.push(Note::Slip(place.clone(), why.to_owned()));
+            out.notes.push(ScriptNote::Slip(place.clone(), why.to_owned()));
         }
         if kind == "azurerm_resource_provider_registration" {
             if let Some(name) = values.get("name").and_then(Json::as_str) {
-                out.call(super::Call::new(
+                out.call(super::ToolCall::new(
                     ["az", "provider", "register", "--namespace", name],
                     place,
                 ));
@@ -214,7 +226,7 @@ impl Scope {
         }
         if kind == "kubernetes_manifest" || kind == "kubectl_manifest" {
             let body = values.get("manifest").or_else(|| values.get("yaml_body"));
-            let mut call = super::Call::new(["kubectl", "apply", "-f", "-"], place);
+            let mut call = super::ToolCall::new(["kubectl", "apply", "-f", "-"], place);
             call.body = body.map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
             if call.body.as_deref().is_some_and(|it| it.contains("InstanceType")) {
                 out.call(call);
@@ -234,11 +246,11 @@ impl Scope {
         }
         for structure in body {
             match structure {
-                Structure::Attribute(it) => {
-                    map.insert(it.key.to_string(), self.json(&it.value, depth + 1));
+                Structure::Attribute(attribute) => {
+                    map.insert(attribute.key.to_string(), self.json(&attribute.value, depth + 1));
                 }
-                Structure::Block(it) => {
-                    map.insert(it.ident.to_string(), self.body(&it.body, depth + 1));
+                Structure::Block(block) => {
+                    map.insert(block.ident.to_string(), self.body(&block.body, depth + 1));
                 }
             }
         }
@@ -246,55 +258,57 @@ impl Scope {
     }
 
     /// An expression as far as it is known; texts are in the manifest's notation.
-    fn json(&self, it: &Expression, depth: usize) -> Json {
+    fn json(&self, expression: &Expression, depth: usize) -> Json {
         if depth > DEEPEST {
             return Json::from("${VALUE}");
         }
-        match it {
+        match expression {
             Expression::Null(_) => Json::Null,
-            Expression::Bool(it) => Json::from(*it.value()),
-            Expression::Number(it) => {
-                serde_json::from_str(&it.value().to_string()).unwrap_or(Json::Null)
+            Expression::Bool(decorated) => Json::from(*decorated.value()),
+            Expression::Number(formatted) => {
+                serde_json::from_str(&formatted.value().to_string()).unwrap_or(Json::Null)
             }
-            Expression::String(it) => Json::from(it.value().replace('$', "$$")),
-            Expression::Array(it) => {
-                Json::Array(it.iter().map(|it| self.json(it, depth + 1)).collect())
+            Expression::String(decorated) => Json::from(decorated.value().replace('$', "$$")),
+            Expression::Array(array) => {
+                Json::Array(array.iter().map(|it| self.json(it, depth + 1)).collect())
             }
-            Expression::Object(it) => {
-                let entries = it.iter().map(|(key, value)| {
+            Expression::Object(object) => {
+                let entries = object.iter().map(|(key, value)| {
                     let key = match key {
-                        ObjectKey::Ident(it) => it.to_string(),
-                        ObjectKey::Expression(it) => self.text(it, depth + 1),
+                        ObjectKey::Ident(decorated) => decorated.to_string(),
+                        ObjectKey::Expression(expression) => self.text(expression, depth + 1),
                     };
                     (key, self.json(value.expr(), depth + 1))
                 });
                 Json::Object(entries.collect())
             }
-            Expression::StringTemplate(it) => self.template(it, depth),
-            Expression::HeredocTemplate(it) => {
-                let texts = it.template.iter().map(|it| self.element(it, depth));
+            Expression::StringTemplate(template) => self.template(template, depth),
+            Expression::HeredocTemplate(heredoc_template) => {
+                let texts = heredoc_template.template.iter().map(|it| self.element(it, depth));
                 Json::from(texts.collect::<String>())
             }
-            Expression::Parenthesis(it) => self.json(it.inner(), depth + 1),
-            Expression::Conditional(it) => match self.json(&it.cond_expr, depth + 1) {
-                Json::Bool(false) => self.json(&it.false_expr, depth + 1),
-                known => {
-                    self.undecided.set(self.undecided.get() || !known.is_boolean());
-                    self.json(&it.true_expr, depth + 1)
+            Expression::Parenthesis(parenthesis) => self.json(parenthesis.inner(), depth + 1),
+            Expression::Conditional(conditional) => {
+                match self.json(&conditional.cond_expr, depth + 1) {
+                    Json::Bool(false) => self.json(&conditional.false_expr, depth + 1),
+                    known => {
+                        self.undecided.set(self.undecided.get() || !known.is_boolean());
+                        self.json(&conditional.true_expr, depth + 1)
+                    }
                 }
-            },
-            Expression::FuncCall(it) => self.call(it, depth),
-            Expression::Variable(_) | Expression::Traversal(_) => self.reference(it, depth),
+            }
+            Expression::FuncCall(func_call) => self.call(func_call, depth),
+            Expression::Variable(_) | Expression::Traversal(_) => self.reference(expression, depth),
             Expression::UnaryOp(_) | Expression::BinaryOp(_) | Expression::ForExpr(_) => {
                 Json::from("${VALUE}")
             }
         }
     }
 
-    fn call(&self, it: &FuncCall, depth: usize) -> Json {
-        let args: Vec<Json> = it.args.iter().map(|it| self.json(it, depth + 1)).collect();
+    fn call(&self, func_call: &FuncCall, depth: usize) -> Json {
+        let args: Vec<Json> = func_call.args.iter().map(|it| self.json(it, depth + 1)).collect();
         let first = args.first().cloned().unwrap_or(Json::Null);
-        match it.name.name.as_str() {
+        match func_call.name.name.as_str() {
             "jsonencode" | "tostring" | "toset" | "tolist" | "tomap" | "trimspace"
             | "yamlencode" => first,
             "length" => match first {
@@ -303,7 +317,7 @@ impl Scope {
                 _ => Json::from("${LENGTH}"),
             },
             "lower" => match first {
-                Json::String(it) if !it.contains("${") => Json::from(it.to_lowercase()),
+                Json::String(text) if !text.contains("${") => Json::from(text.to_lowercase()),
                 other => other,
             },
             "coalesce" | "try" => args.into_iter().find(|it| !it.is_null()).unwrap_or(Json::Null),
@@ -316,9 +330,9 @@ impl Scope {
             }
             "format" => {
                 let mut text = first.as_str().unwrap_or_default().to_owned();
-                for it in args.iter().skip(1) {
-                    let it = it.as_str().map_or_else(|| it.to_string(), str::to_owned);
-                    text = text.replacen("%s", &it, 1);
+                for value in args.iter().skip(1) {
+                    let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    text = text.replacen("%s", &word, 1);
                 }
                 Json::from(text)
             }
@@ -326,37 +340,37 @@ impl Scope {
         }
     }
 
-    fn text(&self, it: &Expression, depth: usize) -> String {
-        match self.json(it, depth) {
-            Json::String(it) => it,
+    fn text(&self, expression: &Expression, depth: usize) -> String {
+        match self.json(expression, depth) {
+            Json::String(text) => text,
             Json::Null => String::new(),
             other => other.to_string(),
         }
     }
 
-    fn template(&self, it: &StringTemplate, depth: usize) -> Json {
-        Json::from(it.iter().map(|it| self.element(it, depth)).collect::<String>())
+    fn template(&self, template: &StringTemplate, depth: usize) -> Json {
+        Json::from(template.iter().map(|it| self.element(it, depth)).collect::<String>())
     }
 
-    fn element(&self, it: &Element, depth: usize) -> String {
-        match it {
-            Element::Literal(it) => it.value().replace('$', "$$"),
-            Element::Interpolation(it) => self.text(&it.expr, depth + 1),
+    fn element(&self, element: &Element, depth: usize) -> String {
+        match element {
+            Element::Literal(spanned) => spanned.value().replace('$', "$$"),
+            Element::Interpolation(interpolation) => self.text(&interpolation.expr, depth + 1),
             Element::Directive(_) => "${VALUE}".to_owned(),
         }
     }
 
     /// `var.x`, `local.x`, `each.value.x`, `azurerm_….name.id`.
-    fn reference(&self, it: &Expression, depth: usize) -> Json {
+    fn reference(&self, expression: &Expression, depth: usize) -> Json {
         let mut path: Vec<String> = Vec::new();
-        match it {
-            Expression::Variable(it) => path.push(it.to_string()),
-            Expression::Traversal(it) => {
-                path.push(self.root(&it.expr));
-                path.extend(it.operators.iter().filter_map(|it| match it.value() {
-                    TraversalOperator::GetAttr(it) => Some(it.to_string()),
-                    TraversalOperator::Index(it) => match it {
-                        Expression::String(it) => Some(it.value().clone()),
+        match expression {
+            Expression::Variable(decorated) => path.push(decorated.to_string()),
+            Expression::Traversal(traversal) => {
+                path.push(self.root(&traversal.expr));
+                path.extend(traversal.operators.iter().filter_map(|it| match it.value() {
+                    TraversalOperator::GetAttr(decorated) => Some(decorated.to_string()),
+                    TraversalOperator::Index(expression) => match expression {
+                        Expression::String(decorated) => Some(decorated.value().clone()),
                         other => Some(self.text(other, depth + 1)),
                     },
                     _ => None,
@@ -384,11 +398,13 @@ impl Scope {
         };
         match names.as_slice() {
             ["var", name, rest @ ..] => match self.variables.get(*name) {
-                Some(it) if !it.is_null() && it.as_str() != Some("") => inside(it, rest),
+                Some(value) if !value.is_null() && value.as_str() != Some("") => {
+                    inside(value, rest)
+                }
                 _ => unknown(),
             },
             ["local", name, rest @ ..] => match self.locals.get(*name) {
-                Some(it) => inside(&self.json(it, depth + 1), rest),
+                Some(expression) => inside(&self.json(expression, depth + 1), rest),
                 None => unknown(),
             },
             ["each", "key"] | ["count", "index"] => {
@@ -407,9 +423,9 @@ impl Scope {
         }
     }
 
-    fn root(&self, it: &Expression) -> String {
-        match it {
-            Expression::Variable(it) => it.to_string(),
+    fn root(&self, expression: &Expression) -> String {
+        match expression {
+            Expression::Variable(decorated) => decorated.to_string(),
             _ => "value".to_owned(),
         }
     }
@@ -431,15 +447,15 @@ impl Scope {
         if kind.ends_with("_cluster_extension") && names.last() == Some(&"principal_id") {
             return Some(Json::from("extension"));
         }
-        if let Some(it) = found.and_then(|it| it.get(field)) {
-            return Some(self.json(it, depth + 1));
+        if let Some(expression) = found.and_then(|it| it.get(field)) {
+            return Some(self.json(expression, depth + 1));
         }
         if field != "id" {
             return None;
         }
         let azure = TYPES.iter().find(|it| it.0 == kind)?.1;
         let get = |field: &str, own: &str| match found.and_then(|it| it.get(field)) {
-            Some(it) => self.text(it, depth + 1),
+            Some(expression) => self.text(expression, depth + 1),
             None => format!("${{{}}}", variable_name(own)),
         };
         let (group, name) =

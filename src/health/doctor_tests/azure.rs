@@ -8,7 +8,7 @@ use crate::model::KindName;
 
 #[test]
 pub(in crate::health) fn the_state_of_an_arc_cluster() {
-    let arc = |pointer, value| World::good(false).live(CLUSTER, pointer, value);
+    let arc = |pointer, value| DoctorWorld::good(false).live(CLUSTER, pointer, value);
     for (world, code, expected, part) in [
         (
             arc("/properties/connectivityStatus", json!("Offline")),
@@ -62,14 +62,14 @@ pub(in crate::health) fn the_state_of_an_arc_cluster() {
     };
     expect(&told("Sweden Central"), "region-not-listed", Status::Pass, "as Azure says");
     expect(&told("West Europe"), "region-not-listed", Status::Warning, "no cluster extensions in");
-    let mut gone = World::good(false);
+    let mut gone = DoctorWorld::good(false);
     gone.live.retain(|it| it.0 != CLUSTER);
     expect(&gone, "cluster-unreachable", Status::Fail, "there is no cluster");
 }
 
 #[test]
 pub(in crate::health) fn the_state_of_an_aks_cluster() {
-    let aks = |pointer, value| World::good(true).live(CLUSTER, pointer, value);
+    let aks = |pointer, value| DoctorWorld::good(true).live(CLUSTER, pointer, value);
     let mut principal = aks("/identity", Json::Null);
     principal =
         principal.live(CLUSTER, "/properties/servicePrincipalProfile/clientId", json!("1234"));
@@ -77,14 +77,14 @@ pub(in crate::health) fn the_state_of_an_aks_cluster() {
     let ranges = json!(["192.0.2.0/24"]);
     let offered = |found: &[&str]| {
         let found = found.iter().map(|it| json!({"properties": {"version": it}}));
-        World::good(true)
+        DoctorWorld::good(true)
             .declare("/extension/version", json!("1.1.88"))
             .declare("/extension/autoUpgradeMinorVersion", json!(false))
             .answer("extension-versions", found.collect::<Vec<_>>().into())
     };
     let supported = |found: &[&str]| {
         let found = found.iter().map(|it| json!({"version": it})).collect::<Vec<_>>();
-        World::good(true).answer("kubernetes-versions", found.into())
+        DoctorWorld::good(true).answer("kubernetes-versions", found.into())
     };
     for (world, code, expected, part) in [
         (offered(&["1.1.9", "1.1.88"]), "version-not-offered", Status::Pass, "as Azure says"),
@@ -121,7 +121,7 @@ pub(in crate::health) fn the_state_of_an_aks_cluster() {
     let binding = json!([{"properties": {"sourceResourceId": workspace,
         "roles": ["Microsoft.MachineLearningServices/workspaces/mlworkload"]}}]);
     expect(&attached.answer("trusted-access", binding), "trusted-access-missing", Status::Pass, "");
-    let installed = World::good(true).live(
+    let installed = DoctorWorld::good(true).live(
         "edge/extension/ext",
         "/properties/provisioningState",
         json!("Succeeded"),
@@ -133,7 +133,7 @@ pub(in crate::health) fn the_state_of_an_aks_cluster() {
 
 #[test]
 pub(in crate::health) fn workspaces_and_their_identities() {
-    let good = || World::good(true);
+    let good = || DoctorWorld::good(true);
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
     let mut gone = good();
     gone.live.retain(|it| it.0 != key);
@@ -163,14 +163,14 @@ pub(in crate::health) fn workspaces_and_their_identities() {
     expect(&good().answer(&probe, old), "legacy-compute", Status::Warning, "v1");
     let other = json!([{"name": "c", "workspace": {"name": "ws", "subscription": "00000000-0000-0000-0000-000000000002"}}]);
     let moved = |aks| {
-        let world = World::good(aks).declare("/computes", other.clone());
+        let world = DoctorWorld::good(aks).declare("/computes", other.clone());
         world.live(
             "00000000-0000-0000-0000-000000000002/workspace/rg/ws",
             "/location",
             json!("westeurope"),
         )
     };
-    let drop = |mut world: World| {
+    let drop = |mut world: DoctorWorld| {
         world.live.retain(|it| it.0 != key);
         world
     };
@@ -181,12 +181,12 @@ pub(in crate::health) fn workspaces_and_their_identities() {
 #[test]
 pub(in crate::health) fn rights_and_registrations() {
     let group = format!("permissions /subscriptions/{SUBSCRIPTION}/resourcegroups/rg");
-    let reader = World::good(false).answer(&group, json!([{"actions": ["*/read"]}]));
+    let reader = DoctorWorld::good(false).answer(&group, json!([{"actions": ["*/read"]}]));
     expect(&reader, "rights-missing", Status::Fail, "may not Microsoft.");
-    let unknown = World::good(false).answer(&group, Json::Null);
+    let unknown = DoctorWorld::good(false).answer(&group, Json::Null);
     expect(&unknown, "rights-missing", Status::Unknown, "does not tell");
     let feature = format!("{SUBSCRIPTION}/feature/Microsoft.X/Flag");
-    let pending = World::good(false).declare("/features", json!(["Microsoft.X/Flag"])).live(
+    let pending = DoctorWorld::good(false).declare("/features", json!(["Microsoft.X/Flag"])).live(
         &feature,
         "/properties/state",
         json!("Pending"),
@@ -194,12 +194,12 @@ pub(in crate::health) fn rights_and_registrations() {
     let found = pending.run();
     assert_eq!(status(&found, "not-registered"), Status::Fail);
     assert_eq!(blocking(&found).len(), 1);
-    let narrow = World::good(false).declare("/providers", json!(["Microsoft.Kubernetes"]));
+    let narrow = DoctorWorld::good(false).declare("/providers", json!(["Microsoft.Kubernetes"]));
     expect(&narrow, "provider-not-declared", Status::Warning, "Microsoft.Relay");
     let identity = format!(
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1"
     );
-    let world = World::good(false).declare("/computes", json!([{"name": "c",
+    let world = DoctorWorld::good(false).declare("/computes", json!([{"name": "c",
         "workspace": {"name": "ws"}, "identity": {"type": "UserAssigned", "userAssignedIdentities": [identity]}}]));
     expect(&world, "identity-missing", Status::Fail, "id1");
     let there = world.live(
@@ -220,10 +220,10 @@ const VAULT: &str = "Microsoft.KeyVault/vaults";
 const REGISTRY: &str = "Microsoft.ContainerRegistry/registries";
 
 /// A world whose workspace has a store in this state.
-fn stored(member: &str, kind: &str, document: Json) -> World {
+fn stored(member: &str, kind: &str, document: Json) -> DoctorWorld {
     let id = store(kind);
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
-    World::good(true)
+    DoctorWorld::good(true)
         .live(&key, &format!("/properties/{member}"), json!(id))
         .answer(&format!("{member} {id}"), document)
         .answer(&format!("roles {id}"), json!([]))
@@ -243,7 +243,7 @@ pub(in crate::health) fn what_the_workspace_keeps_its_data_in() {
     let user =
         json!({"type": "UserAssigned", "userAssignedIdentities": {"/x": {"principalId": "P1"}}});
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
-    let bare = |world: World| {
+    let bare = |world: DoctorWorld| {
         world.declare("/computes", json!([{"name": "c", "workspace": {"name": "ws"}}]))
     };
     for (world, code, expected, part) in [
@@ -276,6 +276,21 @@ pub(in crate::health) fn what_the_workspace_keeps_its_data_in() {
 }
 
 #[test]
+pub(in crate::health) fn credentials_need_an_issuer() {
+    let identity = store("Microsoft.ManagedIdentity/userAssignedIdentities");
+    let credential = json!([{"name": "train", "identity": identity,
+        "serviceAccount": {"namespace": "ml-jobs", "name": "default"}}]);
+    let trusts = DoctorWorld::good(true).declare("/federatedIdentityCredentials", credential);
+    expect(&trusts, "oidc-issuer-missing", Status::Fail, "no OIDC issuer");
+    let issues = trusts.live(
+        "edge/cluster/edge",
+        "/properties/oidcIssuerProfile",
+        json!({"issuerURL": "https://oidc.example.com/"}),
+    );
+    expect(&issues, "oidc-issuer-missing", Status::Pass, "");
+}
+
+#[test]
 pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
     let world = || stored("containerRegistry", REGISTRY, json!({"properties": {}}));
     expect(&world(), "compute-roles-missing", Status::Warning, "lacks AcrPull");
@@ -286,17 +301,6 @@ pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
         Status::Pass,
         "",
     );
-    let identity = store("Microsoft.ManagedIdentity/userAssignedIdentities");
-    let credential = json!([{"name": "train", "identity": identity,
-        "serviceAccount": {"namespace": "ml-jobs", "name": "default"}}]);
-    let trusts = World::good(true).declare("/federatedIdentityCredentials", credential);
-    expect(&trusts, "oidc-issuer-missing", Status::Fail, "no OIDC issuer");
-    let issues = trusts.live(
-        "edge/cluster/edge",
-        "/properties/oidcIssuerProfile",
-        json!({"issuerURL": "https://oidc.example.com/"}),
-    );
-    expect(&issues, "oidc-issuer-missing", Status::Pass, "");
     let held = |role: &str| json!([{"properties": {"principalId": "P9", "roleDefinitionId": format!("/x/{}", crate::catalog::role(role).unwrap())}}]);
     let roles = format!("roles {}", store(REGISTRY));
     let made = world().live("edge/compute/c", "/identity/principalId", json!("p9"));
@@ -304,7 +308,7 @@ pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
     let user =
         json!({"type": "UserAssigned", "userAssignedIdentities": {"/x": {"principalId": "P9"}}});
-    let relay = World::good(false);
+    let relay = DoctorWorld::good(false);
     let relay_key = desired(relay.manifest.clone())
         .nodes
         .keys()
@@ -323,14 +327,15 @@ pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
         Status::Pass,
         "",
     );
-    let keys =
-        |off: bool| World::good(false).live(&relay_key, "/properties/disableLocalAuth", json!(off));
+    let keys = |off: bool| {
+        DoctorWorld::good(false).live(&relay_key, "/properties/disableLocalAuth", json!(off))
+    };
     expect(&keys(true), "companion-local-auth", Status::Fail, "disableLocalAuth");
     expect(&keys(false), "companion-local-auth", Status::Pass, "");
     let policy = |name: &str, mode: &str, effect: &str| {
         let said = json!({"displayName": name, "enforcementMode": mode,
             "parameters": {"effect": {"value": effect}}});
-        World::good(false).answer("policies", json!([{"name": "p", "properties": said}]))
+        DoctorWorld::good(false).answer("policies", json!([{"name": "p", "properties": said}]))
     };
     let off = "Configure Azure Relay namespaces to disable local authentication";
     for (name, mode, effect, expected) in [
@@ -356,17 +361,17 @@ pub(in crate::health) fn what_goes_out_of_support() {
     );
     let old =
         json!([{"name": "v1", "properties": {"computeType": "AKS", "resourceId": "/elsewhere"}}]);
-    let world = World::good(true).answer(&format!("computes {workspace}"), old);
+    let world = DoctorWorld::good(true).answer(&format!("computes {workspace}"), old);
     expect(&world, "v1-computes", Status::Warning, "ends on 2026-06-30: v1");
-    expect(&World::good(true), "ingress-retired", Status::Info, "March 2026");
+    expect(&DoctorWorld::good(true), "ingress-retired", Status::Info, "March 2026");
     expect(
-        &World::good(true).setting("nginxIngress.enabled", json!(false)),
+        &DoctorWorld::good(true).setting("nginxIngress.enabled", json!(false)),
         "ingress-retired",
         Status::Pass,
         "",
     );
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
     let private =
-        World::good(false).live(&key, "/properties/publicNetworkAccess", json!("Disabled"));
+        DoctorWorld::good(false).live(&key, "/properties/publicNetworkAccess", json!("Disabled"));
     expect(&private, "private-workspace", Status::Warning, "private endpoint");
 }

@@ -13,11 +13,11 @@ pub(in crate::health) fn nodes_have_to_be_enough_open_and_selected() {
     let mut cordoned = node("n1");
     cordoned["spec"]["unschedulable"] = json!(true);
     for bad in [&tainted, &arm, &cordoned] {
-        let world = World::good(false).answer("nodes", json!([bad]));
+        let world = DoctorWorld::good(false).answer("nodes", json!([bad]));
         expect(&world, "no-linux-node", Status::Fail, "none of 1 nodes");
     }
     let ha = |nodes: Json| {
-        World::good(false).setting("inferenceRouterHA", json!(true)).answer("nodes", nodes)
+        DoctorWorld::good(false).setting("inferenceRouterHA", json!(true)).answer("nodes", nodes)
     };
     expect(
         &ha(json!([node("n1"), node("n2"), tainted.clone()])),
@@ -33,10 +33,10 @@ pub(in crate::health) fn nodes_have_to_be_enough_open_and_selected() {
         Status::Pass,
         "3 replicas",
     );
-    let selected = |value| World::good(false).setting("nodeSelector.disk", json!(value));
+    let selected = |value| DoctorWorld::good(false).setting("nodeSelector.disk", json!(value));
     expect(&selected("ssd"), "node-selector-matches-nothing", Status::Pass, "3 nodes");
     expect(&selected("tape"), "node-selector-matches-nothing", Status::Fail, "disk=tape");
-    let preview = World::good(false)
+    let preview = DoctorWorld::good(false)
         .declare("/extension/profile", json!("2021-11-preview"))
         .answer("nodes", json!([node("n1")]));
     let found = preview.run();
@@ -56,8 +56,8 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
         json!({"metadata": {"labels": labels}, "spec": {"nodeName": "n1", "containers": [{"resources": {"requests": {"cpu": cpu}}}]},
             "status": {"phase": phase}})
     };
-    let with = |pods: Json| World::good(false).answer("all-pods", pods);
-    expect(&World::good(false), "capacity", Status::Pass, "23.4 CPU");
+    let with = |pods: Json| DoctorWorld::good(false).answer("all-pods", pods);
+    expect(&DoctorWorld::good(false), "capacity", Status::Pass, "23.4 CPU");
     // On each node.
     let everywhere = |cpu: &str| {
         let pods = ["n1", "n2", "n3"].map(|name| {
@@ -73,25 +73,25 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
     let world = everywhere("7").setting("inferenceRouterHA", json!(false));
     let wanted = "no room for azureml-fe-v2; azureml-fe-v2 asks for 0.9 CPU";
     expect(&world, "capacity", Status::Fail, wanted);
-    let rows = World::good(true).run().into_iter().filter(|it| it.code == "capacity");
+    let rows = DoctorWorld::good(true).run().into_iter().filter(|it| it.code == "capacity");
     assert_eq!(rows.count(), 1 + 15, "a line for each component");
     let done = pod("21", json!({}), "Succeeded");
     let own = pod("21", json!({"ml.azure.com/amlarc-system": "true"}), "Running");
     expect(&with(json!([done, own])), "capacity", Status::Pass, "23.4 CPU");
     let mut small = node("n1");
     small["status"]["allocatable"] = json!({"cpu": "3", "memory": "8Gi"});
-    let world = World::good(false)
+    let world = DoctorWorld::good(false)
         .setting("inferenceRouterHA", json!(false))
         .answer("nodes", json!([small]));
     expect(&world, "cluster-small", Status::Warning, "3.0 CPU");
     let mut huge = node("n1");
     huge["status"]["allocatable"] = json!({"cpu": "96", "memory": "400Gi"});
-    let world = World::good(true).answer("nodes", json!([node("n2"), node("n3"), huge]));
+    let world = DoctorWorld::good(true).answer("nodes", json!([node("n2"), node("n3"), huge]));
     expect(&world, "ingress-many-processes", Status::Warning, "96 CPUs");
     let mut blank = node("n1");
     blank["status"]["allocatable"] = Json::Null;
     expect(
-        &World::good(false).answer("nodes", json!([blank])),
+        &DoctorWorld::good(false).answer("nodes", json!([blank])),
         "capacity",
         Status::Unknown,
         "allocatable",
@@ -101,7 +101,7 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
 #[test]
 pub(in crate::health) fn instance_types_have_to_fit_a_node() {
     let with = |cpu: &str, selector: Json, limits: Json| {
-        World::good(false).declare(
+        DoctorWorld::good(false).declare(
             "/instanceTypes",
             json!([{"name": "it", "nodeSelector": selector,
             "resources": {"requests": {"cpu": cpu, "memory": "4Gi"}, "limits": limits}}]),
@@ -134,8 +134,9 @@ pub(in crate::health) fn instance_types_have_to_fit_a_node() {
 #[test]
 pub(in crate::health) fn software_that_is_there_already_collides_while_its_setting_is_on() {
     let named = |name: &str| json!([{"metadata": {"name": name, "namespace": "other"}}]);
-    let preview = |world: World| world.declare("/extension/profile", json!("2021-11-preview"));
-    let good = || World::good(false);
+    let preview =
+        |world: DoctorWorld| world.declare("/extension/profile", json!("2021-11-preview"));
+    let good = || DoctorWorld::good(false);
     for (world, code, expected) in [
         (
             good().answer("daemonsets", named("nvidia-device-plugin")),
@@ -198,16 +199,16 @@ pub(in crate::health) fn a_conflict_can_be_resolved_belong_to_us_or_only_warn() 
     let named = |name: &str| json!([{"metadata": {"name": name, "namespace": "other"}}]);
     let class =
         json!([{"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}}]);
-    let good = || World::good(false);
+    let good = || DoctorWorld::good(false);
     for (world, code, expected) in [
         (good().answer("ingress-classes", class.clone()), "ingress-class-conflict", Status::Pass),
         (
-            World::good(true).answer("ingress-classes", class.clone()),
+            DoctorWorld::good(true).answer("ingress-classes", class.clone()),
             "ingress-class-conflict",
             Status::Fail,
         ),
         (
-            World::good(true)
+            DoctorWorld::good(true)
                 .answer("ingress-classes", class)
                 .setting("nginxIngress.controller", json!("k8s.io/amlarc-ingress-nginx")),
             "ingress-class-conflict",
@@ -236,7 +237,7 @@ pub(in crate::health) fn a_conflict_can_be_resolved_belong_to_us_or_only_warn() 
 #[test]
 pub(in crate::health) fn leftovers_of_other_installations_are_found() {
     let old = json!({"metadata": {"name": "azureml-fe", "annotations": {"azureml-fe-enable-upgrade": "true"}}});
-    let world = World::good(false).answer("legacy 5", old);
+    let world = DoctorWorld::good(false).answer("legacy 5", old);
     expect(&world, "legacy-router", Status::Fail, "deployment/azureml-fe");
     expect(
         &world.setting("scoringFe.enableUpgrade", json!(true)),
@@ -245,11 +246,11 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
         "",
     );
     let gateway = json!([{"metadata": {"name": "gateway", "namespace": "azureml", "annotations": {"meta.helm.sh/release-name": "ext"}}}]);
-    let world = World::good(false).answer("deployments", gateway.clone());
+    let world = DoctorWorld::good(false).answer("deployments", gateway.clone());
     expect(&world, "installed-another-way", Status::Fail, "named ext");
     let mut young = gateway.clone();
     young[0]["metadata"]["creationTimestamp"] = json!("2026-06-01T11:58:00Z");
-    let at_work = World::good(false).answer("deployments", young);
+    let at_work = DoctorWorld::good(false).answer("deployments", young);
     expect(&at_work, "installed-another-way", Status::Warning, "just now");
     let known =
         world.live("edge/extension/ext", "/properties/provisioningState", json!("Succeeded"));
@@ -257,7 +258,7 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
     let other =
         json!([{"name": "old", "properties": {"extensionType": "microsoft.azureml.kubernetes"}}]);
     expect(
-        &World::good(false).answer("extensions", other),
+        &DoctorWorld::good(false).answer("extensions", other),
         "other-extension",
         Status::Fail,
         "under the name old",
@@ -265,14 +266,14 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
     let stuck: Vec<Json> = (0..11)
         .map(|it| json!({"metadata": {"name": format!("sh.helm.release.v1.ext.v{it}"), "labels": {"status": "pending-upgrade"}}}))
         .collect();
-    let updating = World::good(false).answer("secrets", json!(stuck)).live(
+    let updating = DoctorWorld::good(false).answer("secrets", json!(stuck)).live(
         "edge/extension/ext",
         "/properties/provisioningState",
         json!("Updating"),
     );
     expect(&updating, "helm-revisions-pending", Status::Warning, "it is Updating");
     expect(
-        &World::good(false).answer("secrets", json!(stuck)),
+        &DoctorWorld::good(false).answer("secrets", json!(stuck)),
         "helm-revisions-pending",
         Status::Warning,
         "11 revisions",
@@ -281,14 +282,14 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
         json!([{"metadata": {"name": "config-agent", "namespace": "azure-arc"}, "spec": {"template": {"spec": {"containers": [
         {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}, {"name": "NO_PROXY", "value": skipped}]}]}}}}])
     };
-    let proxied = |skipped: &str| World::good(false).answer("deployments", agent(skipped));
+    let proxied = |skipped: &str| DoctorWorld::good(false).answer("deployments", agent(skipped));
     expect(&proxied("localhost,.svc"), "proxy-skip-range", Status::Warning, "lacks 127.0.0.1");
     expect(&proxied("localhost,127.0.0.1"), "proxy-skip-range", Status::Pass, "");
 }
 
 #[test]
 pub(in crate::health) fn namespaces_secrets_balancers_and_constraints() {
-    let good = || World::good(false);
+    let good = || DoctorWorld::good(false);
     let namespace = "edge/namespace/azureml";
     expect(
         &good().live(namespace, "/status/phase", json!("Terminating")),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{served, starting, upgrading};
 use crate::catalog::{self, Component};
-use crate::health::healthcheck::{self, Finding};
+use crate::health::healthcheck::{self, CheckerFinding};
 use crate::health::outputs::router_address;
 use crate::health::site::{AZUREML, Found, Site, condition, number, some, text};
 use crate::model::{Json, KindName};
@@ -91,7 +91,9 @@ pub(in crate::health) fn components(site: &mut Site<'_>) {
             Ok(all) => {
                 let live = all.into_iter().find(|it| text(it, "/metadata/name") == component.name);
                 match workload(&component, live, &refused) {
-                    Found::Wrong(it, Some(help)) if soon && live.is_some() => Found::Soon(it, help),
+                    Found::Wrong(text, Some(help)) if soon && live.is_some() => {
+                        Found::Soon(text, help)
+                    }
                     found => found,
                 }
             }
@@ -185,8 +187,8 @@ fn refused(site: &Site<'_>) -> Vec<Refusal> {
         }
         // The event stands at the ReplicaSet, whose name is its Deployment's and a hash.
         let about = text(event, "/involvedObject/name");
-        let of = |it: &&Json| {
-            let name = text(it, "/metadata/name");
+        let of = |value: &&Json| {
+            let name = text(value, "/metadata/name");
             about == name || about.rsplit_once('-').is_some_and(|(head, _)| head == name)
         };
         let Some(workload) = workloads.iter().copied().find(of) else { continue };
@@ -200,7 +202,7 @@ fn refused(site: &Site<'_>) -> Vec<Refusal> {
         });
         let own = match text(workload, "/spec/template/spec/serviceAccountName") {
             "" => "default",
-            it => it,
+            text => text,
         };
         let account = named.unwrap_or_else(|| format!("{AZUREML}:{own}"));
         found.insert(text(workload, "/metadata/name").to_owned(), account);
@@ -218,8 +220,8 @@ pub(in crate::health) fn constraints(site: &mut Site<'_>) {
     }
     let known = site.known_accounts();
     let mut accounts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for it in &refused {
-        accounts.entry(&it.account).or_default().push(it.workload.clone());
+    for refusal in &refused {
+        accounts.entry(&refusal.account).or_default().push(refusal.workload.clone());
     }
     for (account, workloads) in accounts {
         let grant = site.grant().map(|it| it.key.clone()).unwrap_or_else(|| key.clone());
@@ -252,7 +254,7 @@ pub(in crate::health) fn report(site: &mut Site<'_>) {
         (Err(why), _) | (_, Err(why)) => return site.add(&key, Found::Unknown(why)),
     };
     let failed = failed(site, extension);
-    let mut findings: Vec<Finding> =
+    let mut findings: Vec<CheckerFinding> =
         healthcheck::current(map, failed).into_iter().flat_map(|it| it.findings).collect();
     if findings.is_empty() {
         return site.add(&key, Found::pass());

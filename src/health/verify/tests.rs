@@ -89,7 +89,8 @@ fn run(answers: &Probed) -> Vec<Finding> {
         live.push((key.to_string(), active.clone()));
     }
     live.push(("edge/namespace/azureml".to_owned(), json!({"status": {"phase": "Active"}})));
-    let live: Vec<(&str, Json)> = live.iter().map(|(key, it)| (key.as_str(), it.clone())).collect();
+    let live: Vec<(&str, Json)> =
+        live.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     checks(&desired, &snapshot(&desired, &live), answers, Timestamp::UNIX_EPOCH)
 }
 

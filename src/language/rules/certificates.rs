@@ -22,12 +22,17 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// Pairs of certificate and key that were looked at already, with the host name.
 #[derive(Default)]
-pub(super) struct Known(BTreeSet<(Option<SecretSource>, Option<SecretSource>, String)>);
+pub(super) struct KnownPairs(BTreeSet<(Option<SecretSource>, Option<SecretSource>, String)>);
 
 const CERT: &str = "sslCertPemFile";
 const KEY: &str = "sslKeyPemFile";
 
-pub(super) fn check(view: View<'_>, now: Timestamp, known: &mut Known, found: &mut Diagnostics) {
+pub(super) fn check(
+    view: View<'_>,
+    now: Timestamp,
+    known: &mut KnownPairs,
+    found: &mut Diagnostics,
+) {
     let Some(settings) = view.settings() else { return };
     let secrets = &view.cluster.secrets;
     let (cert, key) = (secrets.get(CERT), secrets.get(KEY));
@@ -40,8 +45,10 @@ pub(super) fn check(view: View<'_>, now: Timestamp, known: &mut Known, found: &m
     let has_key = public.is_some();
     let Some(text) = cert.and_then(Secret::expose) else { return };
     let Some(ders) = certificates(settings, &text, found) else { return };
-    let parsed: Vec<X509Certificate<'_>> =
-        ders.iter().filter_map(|it| X509Certificate::from_der(it).ok().map(|(_, it)| it)).collect();
+    let parsed: Vec<X509Certificate<'_>> = ders
+        .iter()
+        .filter_map(|it| X509Certificate::from_der(it).ok().map(|(_, certificate)| certificate))
+        .collect();
     if parsed.len() != ders.len() || parsed.is_empty() {
         found.push(unparsable(CERT, "certificate").at(settings.place(CERT), "this file"));
         return;
@@ -127,7 +134,7 @@ fn private_key(settings: Settings<'_>, text: &str, found: &mut Diagnostics) -> O
 /// Whether this is a key at all: PKCS #1, PKCS #8 and SEC 1 are a sequence that begins with a number.
 fn is_key(der: &PrivateKeyDer<'_>) -> bool {
     let whole = Sequence::from_der(der.secret_der());
-    whole.is_ok_and(|(rest, it)| rest.is_empty() && Integer::from_der(&it.content).is_ok())
+    whole.is_ok_and(|(rest, pair)| rest.is_empty() && Integer::from_der(&pair.content).is_ok())
 }
 
 fn certificates(
@@ -217,9 +224,11 @@ impl Chain<'_> {
     }
 
     fn dates(&self, now: Timestamp, found: &mut Diagnostics) {
-        for (index, it) in self.certificates.iter().enumerate() {
-            let (start, end) =
-                (it.validity().not_before.timestamp(), it.validity().not_after.timestamp());
+        for (index, certificate) in self.certificates.iter().enumerate() {
+            let (start, end) = (
+                certificate.validity().not_before.timestamp(),
+                certificate.validity().not_after.timestamp(),
+            );
             let which = if index == self.server {
                 "the certificate".to_owned()
             } else {
@@ -255,8 +264,12 @@ fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let names: Vec<String> = alternative
         .iter()
         .flat_map(|it| &it.value.general_names)
-        .filter_map(|it| {
-            if let GeneralName::DNSName(name) = it { Some((*name).to_owned()) } else { None }
+        .filter_map(|general_name| {
+            if let GeneralName::DNSName(name) = general_name {
+                Some((*name).to_owned())
+            } else {
+                None
+            }
         })
         .collect();
     if !names.is_empty() {

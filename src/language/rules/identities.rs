@@ -1,7 +1,7 @@
 //! Whose identity is used: managed identities and workspaces of computes (AML docs: attach a
 //! Kubernetes cluster), and who signs in to the cluster.
 
-use crate::language::{Access, ClusterType, Compute, CredentialsFrom, IdentityType};
+use crate::language::{Access, ClusterType, ComputeSpec, CredentialsFrom, IdentityType};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::View;
@@ -49,7 +49,7 @@ fn credentials(view: View<'_>, found: &mut Diagnostics) {
     }
 }
 
-fn identity(view: View<'_>, compute: &Compute, at: &str, found: &mut Diagnostics) {
+fn identity(view: View<'_>, compute: &ComputeSpec, at: &str, found: &mut Diagnostics) {
     let ids = &compute.identity.user_assigned_identities;
     let list = format!("{at}/identity/userAssignedIdentities");
     let kind = format!("{at}/identity/type");
@@ -102,7 +102,7 @@ fn identity(view: View<'_>, compute: &Compute, at: &str, found: &mut Diagnostics
 }
 
 /// A cluster is attached to workspaces of its own subscription.
-fn subscription(view: View<'_>, compute: &Compute, at: &str, found: &mut Diagnostics) {
+fn subscription(view: View<'_>, compute: &ComputeSpec, at: &str, found: &mut Diagnostics) {
     let own = &view.cluster.azure.subscription;
     let Some(other) =
         compute.workspace.subscription.as_ref().filter(|it| !it.eq_ignore_ascii_case(own))

@@ -1,7 +1,7 @@
 //! Resource ids, roles and principals.
 
 use crate::catalog;
-use crate::language::{Compute, NoPrincipal, RoleAssignment, suggest};
+use crate::language::{ComputeSpec, NoPrincipal, RoleAssignmentSpec, suggest};
 use crate::model::ArmId;
 use crate::source::{Diagnostic, Diagnostics};
 
@@ -14,9 +14,9 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             typed(view, &at, id, "Microsoft.ManagedIdentity/userAssignedIdentities", found);
         }
     }
-    for (index, it) in view.cluster.federated_identity_credentials.iter().enumerate() {
+    for (index, spec) in view.cluster.federated_identity_credentials.iter().enumerate() {
         let at = format!("/federatedIdentityCredentials/{index}/identity");
-        typed(view, &at, &it.identity, catalog::ArmType::IDENTITIES.name, found);
+        typed(view, &at, &spec.identity, catalog::ArmType::IDENTITIES.name, found);
     }
     for (index, assignment) in view.cluster.role_assignments.iter().enumerate() {
         let at = format!("/roleAssignments/{index}");
@@ -183,7 +183,7 @@ fn role(view: View<'_>, at: &str, text: &str, found: &mut Diagnostics) {
     );
 }
 
-fn principal(view: View<'_>, at: &str, assignment: &RoleAssignment, found: &mut Diagnostics) {
+fn principal(view: View<'_>, at: &str, assignment: &RoleAssignmentSpec, found: &mut Diagnostics) {
     let text = assignment.principal.as_str();
     let cluster = &view.cluster.spec;
     let Err(why) = cluster.principal(text) else { return };
@@ -201,7 +201,7 @@ fn principal(view: View<'_>, at: &str, assignment: &RoleAssignment, found: &mut 
     let nobody = |message: String, help: String| {
         Diagnostic::error("unknown-principal", message).with_help(help).at(view.value(at), "nobody")
     };
-    let declared = |of: fn(&Compute) -> &str| cluster.computes.iter().map(of).collect();
+    let declared = |of: fn(&ComputeSpec) -> &str| cluster.computes.iter().map(of).collect();
     found.push(match why {
         NoPrincipal::Unknown("compute") => nobody(
             format!("no compute `{name}` is declared"),

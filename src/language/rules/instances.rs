@@ -3,30 +3,33 @@
 use std::collections::BTreeMap;
 
 use crate::catalog;
-use crate::language::{InstanceType, Quantity};
+use crate::language::{InstanceTypeSpec, Quantity};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::quantity;
 use super::view::View;
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
-    for (index, it) in view.cluster.instance_types.iter().enumerate() {
+    for (index, instance_type) in view.cluster.instance_types.iter().enumerate() {
         let at = format!("/instanceTypes/{index}");
-        let lists = [("requests", &it.resources.requests), ("limits", &it.resources.limits)];
+        let lists = [
+            ("requests", &instance_type.resources.requests),
+            ("limits", &instance_type.resources.limits),
+        ];
         for (list, quantities) in lists {
-            required(view, it, &at, list, quantities, found);
+            required(view, instance_type, &at, list, quantities, found);
             for (resource, quantity) in quantities {
                 quantity_of(view, &at, list, resource, quantity, found);
             }
         }
-        order(view, it, &at, found);
-        selectors(view, it, &at, found);
+        order(view, instance_type, &at, found);
+        selectors(view, instance_type, &at, found);
     }
 }
 
 fn required(
     view: View<'_>,
-    kind: &InstanceType,
+    kind: &InstanceTypeSpec,
     at: &str,
     list: &str,
     quantities: &BTreeMap<String, Quantity>,
@@ -89,7 +92,7 @@ fn quantity_of(
 }
 
 /// A limit below its request is refused by Kubernetes.
-fn order(view: View<'_>, kind: &InstanceType, at: &str, found: &mut Diagnostics) {
+fn order(view: View<'_>, kind: &InstanceTypeSpec, at: &str, found: &mut Diagnostics) {
     for (resource, request) in &kind.resources.requests {
         let Some(limit) = kind.resources.limits.get(resource) else { continue };
         let (Some(least), Some(most)) =
@@ -113,12 +116,12 @@ fn order(view: View<'_>, kind: &InstanceType, at: &str, found: &mut Diagnostics)
 }
 
 /// Pods must match the selector of the type and that of the extension.
-fn selectors(view: View<'_>, kind: &InstanceType, at: &str, found: &mut Diagnostics) {
+fn selectors(view: View<'_>, kind: &InstanceTypeSpec, at: &str, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     for (label, value) in &kind.node_selector {
         let all = &settings.extension.configuration_settings;
         let same = all.iter().find(|it| catalog::node_label(it.0).as_ref() == Some(label));
-        let Some((key, other)) = same.map(|(key, it)| (key, it.wire())) else { continue };
+        let Some((key, other)) = same.map(|(key, setting)| (key, setting.wire())) else { continue };
         if other != *value {
             let message = format!("no node can be both {label}={value} and {label}={other}");
             found.push(

@@ -37,7 +37,7 @@ pub(crate) use quantity::Amount;
 pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics {
     let mut all = Diagnostics::new();
     let mut seen = HashSet::new();
-    let mut certificates = certificates::Known::default();
+    let mut certificates = certificates::KnownPairs::default();
     let doubtful = manifest.doubtful.iter().map(|it| (&it.declared, Some(it)));
     for (cluster, doubtful) in manifest.clusters.iter().map(|it| (it, None)).chain(doubtful) {
         let view = view::View { cluster };
@@ -63,10 +63,10 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
     credentials::across(manifest.clusters.iter().chain(doubtful), &mut found);
     found.retain(|it| manifest.doubtful.iter().all(|own| own.is_sound(it)));
     all.extend(found);
-    all.retain(|it| {
-        let place = it.labels.first().map(|it| &it.place);
+    all.retain(|finding| {
+        let place = finding.labels.first().map(|it| &it.place);
         let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));
-        place.is_none() || seen.insert((it.code, it.message.clone(), place))
+        place.is_none() || seen.insert((finding.code, finding.message.clone(), place))
     });
     all
 }

@@ -2,7 +2,7 @@
 //! Sources: Azure docs: resource name rules; Kubernetes docs: names; AML docs: troubleshooting.
 
 use crate::catalog;
-use crate::language::{Cloud, ClusterType, Profile};
+use crate::language::{CloudSpec, ClusterType, Profile};
 use crate::model::{KindName, Trust};
 use crate::source::{Diagnostic, Diagnostics};
 
@@ -108,7 +108,7 @@ fn azure(view: View<'_>, found: &mut Diagnostics) {
 
 /// The endpoints of a cloud of one's own.
 fn cloud(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
-    let Cloud::Custom(cloud) = &view.cluster.azure.cloud else { return };
+    let CloudSpec::Custom(cloud) = &view.cluster.azure.cloud else { return };
     let manager = ("resourceManager", Some(&cloud.resource_manager));
     for (key, address) in [manager, ("authority", cloud.authority.as_ref())] {
         if let Some(Err(error)) = address.map(|it| trust.origin(it)) {
@@ -158,20 +158,20 @@ fn kubernetes(view: View<'_>, found: &mut Diagnostics) {
             help,
         );
     }
-    for (index, it) in cluster.instance_types.iter().enumerate() {
-        let message = format!("`{}` cannot name an instance type", it.name);
+    for (index, instance_type) in cluster.instance_types.iter().enumerate() {
+        let message = format!("`{}` cannot name an instance type", instance_type.name);
         report(
-            is_subdomain(&it.name),
+            is_subdomain(&instance_type.name),
             "bad-instance-type-name",
             &format!("/instanceTypes/{index}/name"),
             message,
             LABEL_HELP,
         );
     }
-    for (index, it) in cluster.computes.iter().enumerate() {
-        let message = format!("`{}` cannot be a Kubernetes namespace", it.namespace);
+    for (index, compute) in cluster.computes.iter().enumerate() {
+        let message = format!("`{}` cannot be a Kubernetes namespace", compute.namespace);
         report(
-            is_label(&it.namespace),
+            is_label(&compute.namespace),
             "bad-namespace",
             &format!("/computes/{index}/namespace"),
             message,
@@ -341,9 +341,9 @@ fn companions(view: View<'_>, found: &mut Diagnostics) {
 }
 
 fn registrations(view: View<'_>, found: &mut Diagnostics) {
-    let namespace = |it: &str| {
-        it.split('.').count() >= 2
-            && it
+    let namespace = |text: &str| {
+        text.split('.').count() >= 2
+            && text
                 .split('.')
                 .all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric()))
     };
@@ -389,7 +389,7 @@ fn registrations(view: View<'_>, found: &mut Diagnostics) {
 
 /// What a path of the manifest may begin with.
 fn parts() -> Vec<String> {
-    let schema = schemars::schema_for!(crate::language::Cluster);
+    let schema = schemars::schema_for!(crate::language::ClusterSpec);
     let all = schema.get("properties").and_then(|it| it.as_object()).into_iter().flatten();
     all.map(|it| it.0.clone()).filter(|it| it != "name").collect()
 }
@@ -416,22 +416,22 @@ fn path(path: &str, at: &str, view: View<'_>, found: &mut Diagnostics) {
 
 /// Accepted drift: each path is one, each date is one, and nothing is accepted without a reason.
 fn accepted(view: View<'_>, found: &mut Diagnostics) {
-    for (index, it) in view.cluster.drift.ignore.iter().enumerate() {
+    for (index, ignored) in view.cluster.drift.ignore.iter().enumerate() {
         let at = format!("/drift/ignore/{index}");
-        let own = it.path.split('/').next().unwrap_or_default();
+        let own = ignored.path.split('/').next().unwrap_or_default();
         let address =
             own == view.cluster.name || own.eq_ignore_ascii_case(&view.cluster.azure.subscription);
         if !address {
-            path(&it.path, &format!("{at}/path"), view, found);
+            path(&ignored.path, &format!("{at}/path"), view, found);
         }
-        let until = it.until.as_deref();
+        let until = ignored.until.as_deref();
         if let Some(text) = until.filter(|it| it.parse::<jiff::civil::Date>().is_err()) {
             let message = format!("`{text}` is not a day");
             let finding = Diagnostic::error("bad-drift-ignore", message);
             let finding = finding.with_help("write it like 2027-01-31");
             found.push(finding.at(view.value(&format!("{at}/until")), "here"));
         }
-        if it.reason.trim().is_empty() {
+        if ignored.reason.trim().is_empty() {
             let finding = Diagnostic::error("bad-drift-ignore", "the reason is empty");
             let finding = finding.with_help("say why this drift is accepted");
             found.push(finding.at(view.value(&format!("{at}/reason")), "here"));
@@ -441,8 +441,8 @@ fn accepted(view: View<'_>, found: &mut Diagnostics) {
 
 fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
     let lifecycle = &view.cluster.lifecycle;
-    for (index, it) in lifecycle.ignore_changes.iter().enumerate() {
-        path(it, &format!("/lifecycle/ignoreChanges/{index}"), view, found);
+    for (index, text) in lifecycle.ignore_changes.iter().enumerate() {
+        path(text, &format!("/lifecycle/ignoreChanges/{index}"), view, found);
     }
     for (index, target) in lifecycle.prevent_destroy.iter().enumerate() {
         let mut parts = target.split('/');

@@ -4,7 +4,7 @@
 use crate::language::{Access, ClusterType};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 
-use super::view::{Family, View};
+use super::view::{DistributionFamily, View};
 
 /// Namespaces in which OpenShift applies no constraint (OpenShift docs: SCC and RBAC).
 const UNGUARDED: [&str; 6] =
@@ -20,7 +20,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
 fn constraint(view: View<'_>, found: &mut Diagnostics) {
     let cluster = &view.cluster.spec;
     let Some(scc) = &cluster.scc else {
-        if view.family() == Family::OpenShift && cluster.extension.is_some() {
+        if view.family() == DistributionFamily::OpenShift && cluster.extension.is_some() {
             found.push(
                 Diagnostic::warning("scc-missing", "on OpenShift the extension's pods need a security context constraint; none is named, so `privileged` is granted")
                     .with_help("add `scc: {}` to say that you want it, or name another")
@@ -32,7 +32,7 @@ fn constraint(view: View<'_>, found: &mut Diagnostics) {
     let finding = if cluster.cluster.kind == ClusterType::ManagedClusters {
         Some(("AKS has no security context constraints", "/cluster/type"))
     } else {
-        let other = matches!(view.family(), Family::Aks | Family::Other);
+        let other = matches!(view.family(), DistributionFamily::Aks | DistributionFamily::Other);
         other
             .then_some(("only OpenShift has security context constraints", "/cluster/distribution"))
     };
@@ -65,28 +65,28 @@ fn setting(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     let on = settings.is_true("openshift");
     match view.family() {
-        Family::OpenShift if !on && !settings.is_ga() => found.push(
+        DistributionFamily::OpenShift if !on && !settings.is_ga() => found.push(
             Diagnostic::error("openshift-setting-missing", "this profile does not notice OpenShift by itself")
                 .with_help("add openshift: true to configurationSettings; it loads the SELinux policy on the nodes")
                 .at(settings.place("openshift"), "not true in here")
                 .at(view.value("/cluster/distribution"), "OpenShift"),
         ),
-        Family::OpenShift if settings.get("openshift").is_some() && !on => found.push(
+        DistributionFamily::OpenShift if settings.get("openshift").is_some() && !on => found.push(
             Diagnostic::warning("setting-overwritten", "`openshift` is set to true on OpenShift, whatever is written here")
                 .with_help("leave it out")
                 .at(settings.place("openshift"), "has no effect"),
         ),
-        Family::Aks | Family::Other if on => found.push(
+        DistributionFamily::Aks | DistributionFamily::Other if on => found.push(
             Diagnostic::error("openshift-setting-elsewhere", "`openshift: true` loads an SELinux policy that only OpenShift nodes take")
                 .with_help("remove it")
                 .at(settings.place("openshift"), "given here"),
         ),
-        Family::OpenShift | Family::Aks | Family::Other | Family::Unknown => {}
+        DistributionFamily::OpenShift | DistributionFamily::Aks | DistributionFamily::Other | DistributionFamily::Unknown => {}
     }
 }
 
 fn namespaces(view: View<'_>, found: &mut Diagnostics) {
-    if view.family() != Family::OpenShift {
+    if view.family() != DistributionFamily::OpenShift {
         return;
     }
     for (index, compute) in view.cluster.computes.iter().enumerate() {

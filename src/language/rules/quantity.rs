@@ -48,7 +48,7 @@ impl Amount {
     pub(crate) fn read(map: Option<&Json>) -> Self {
         let text = |it: &Json| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
         let all = map.and_then(Json::as_object).into_iter().flatten();
-        Self::of(all.map(|(key, it)| (key.as_str(), text(it))))
+        Self::of(all.map(|(key, value)| (key.as_str(), text(value))))
     }
 
     /// The same from names and texts.
@@ -90,7 +90,10 @@ impl Amount {
     pub(crate) fn fits(&self, room: &Self) -> bool {
         self.cpu_m <= room.cpu_m
             && self.memory_mi <= room.memory_mi
-            && self.devices.iter().all(|(name, it)| room.devices.get(name).unwrap_or(&0) >= it)
+            && self
+                .devices
+                .iter()
+                .all(|(name, number)| room.devices.get(name).unwrap_or(&0) >= number)
     }
 }
 
@@ -101,7 +104,7 @@ impl std::fmt::Display for Amount {
             format!("{}.{}", tenths / 10, (tenths % 10).abs())
         };
         write!(f, "{} CPU and {} GiB", tenths(self.cpu_m, 1000), tenths(self.memory_mi, 1024))?;
-        self.devices.iter().try_for_each(|(name, it)| write!(f, " and {it} {name}"))
+        self.devices.iter().try_for_each(|(name, number)| write!(f, " and {number} {name}"))
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::catalog::{self, Need};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 
-use super::view::{Family, Settings, View};
+use super::view::{DistributionFamily, Settings, View};
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
@@ -176,13 +176,13 @@ fn internal(settings: Settings<'_>, key: &str, found: &mut Diagnostics) {
     let distribution =
         view.value("/cluster/distribution").filter(|_| view.written("/cluster/distribution"));
     let finding = match view.family() {
-        Family::Aks => return,
-        Family::Unknown => Diagnostic::warning(
+        DistributionFamily::Aks => return,
+        DistributionFamily::Unknown => Diagnostic::warning(
             "internal-load-balancer",
             "an internal load balancer works on AKS only, and the manifest does not say what this Arc cluster is",
         )
         .with_help("add cluster.distribution; where it is not of the AKS family, the installation fails with E40003"),
-        Family::OpenShift | Family::Other => Diagnostic::error(
+        DistributionFamily::OpenShift | DistributionFamily::Other => Diagnostic::error(
             "internal-load-balancer",
             "an internal load balancer works on AKS only: the installation would fail with E40003",
         )
@@ -201,8 +201,9 @@ fn without_effect(settings: Settings<'_>, found: &mut Diagnostics) {
         .chain(extension.configuration_protected_settings.keys());
     for key in keys.filter(|it| *it != "enableInference") {
         let fact = catalog::setting(key);
-        if fact.is_some_and(|it| {
-            it.scenarios.training == Need::None && it.in_profile(settings.profile())
+        if fact.is_some_and(|setting_fact| {
+            setting_fact.scenarios.training == Need::None
+                && setting_fact.in_profile(settings.profile())
         }) {
             let message = format!("`{key}` has no effect without enableInference");
             found.push(

@@ -12,7 +12,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     for (key, setting) in &settings.extension.configuration_protected_settings {
         let (source, parts) = parts(setting);
-        for Part { field, text, .. } in parts.iter().filter(|it| !it.fits) {
+        for SecretPart { field, text, .. } in parts.iter().filter(|it| !it.fits) {
             let help = help(field);
             let at = ["extension", "configurationProtectedSettings", key, source, field];
             let at = view.cluster.origin.value(&at.into_iter().collect());
@@ -37,34 +37,54 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
 const SECRET: &str = "fromSecret";
 
 /// A part of a reference, and whether it can be one.
-struct Part<'a> {
+struct SecretPart<'a> {
     field: &'static str,
     text: &'a str,
     fits: bool,
 }
 
-fn parts(setting: &ProtectedSetting) -> (&'static str, Vec<Part<'_>>) {
+fn parts(setting: &ProtectedSetting) -> (&'static str, Vec<SecretPart<'_>>) {
     let made_of = |text: &str, more: &[u8], most: usize| {
         let allowed = |it: u8| it.is_ascii_alphanumeric() || more.contains(&it);
         (1..=most).contains(&text.len()) && text.bytes().all(allowed)
     };
     match setting {
-        ProtectedSetting::FromKeyVault { from_key_vault: it } => {
+        ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
             let mut parts = vec![
-                Part { field: "vault", text: &it.vault, fits: is_vault_name(&it.vault) },
-                Part { field: "secret", text: &it.secret, fits: made_of(&it.secret, b"-", 127) },
+                SecretPart {
+                    field: "vault",
+                    text: &vault_secret.vault,
+                    fits: is_vault_name(&vault_secret.vault),
+                },
+                SecretPart {
+                    field: "secret",
+                    text: &vault_secret.secret,
+                    fits: made_of(&vault_secret.secret, b"-", 127),
+                },
             ];
-            parts.extend(it.version.as_ref().map(|text| {
+            parts.extend(vault_secret.version.as_ref().map(|text| {
                 let fits = made_of(text, b"", 127);
-                Part { field: "version", text, fits }
+                SecretPart { field: "version", text, fits }
             }));
             ("fromKeyVault", parts)
         }
-        ProtectedSetting::FromSecret { from_secret: it } => {
+        ProtectedSetting::FromSecret { from_secret: secret_key } => {
             let parts = vec![
-                Part { field: "namespace", text: &it.namespace, fits: is_label(&it.namespace) },
-                Part { field: "name", text: &it.name, fits: is_subdomain(&it.name) },
-                Part { field: "key", text: &it.key, fits: made_of(&it.key, b"-_.", 253) },
+                SecretPart {
+                    field: "namespace",
+                    text: &secret_key.namespace,
+                    fits: is_label(&secret_key.namespace),
+                },
+                SecretPart {
+                    field: "name",
+                    text: &secret_key.name,
+                    fits: is_subdomain(&secret_key.name),
+                },
+                SecretPart {
+                    field: "key",
+                    text: &secret_key.key,
+                    fits: made_of(&secret_key.key, b"-_.", 253),
+                },
             ];
             (SECRET, parts)
         }

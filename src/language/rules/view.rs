@@ -1,7 +1,7 @@
 //! A declared cluster as the rules look at it: places by path, settings by key.
 
 use crate::catalog::{self, ProfileName};
-use crate::language::{ClusterType, Declared, Extension, Profile, Setting, suggest};
+use crate::language::{ClusterType, Declared, ExtensionSpec, Profile, Setting, suggest};
 use crate::model::Pointer;
 use crate::source::Place;
 
@@ -28,15 +28,15 @@ impl<'a> View<'a> {
     }
 
     /// Whether Kubernetes says it is OpenShift, as far as the manifest tells.
-    pub(super) fn family(self) -> Family {
+    pub(super) fn family(self) -> DistributionFamily {
         if self.cluster.cluster.kind == ClusterType::ManagedClusters {
-            return Family::Aks;
+            return DistributionFamily::Aks;
         }
         match self.cluster.cluster.distribution.as_deref().map(str::to_ascii_lowercase) {
-            None => Family::Unknown,
-            Some(it) if it == "openshift" => Family::OpenShift,
-            Some(it) if it.starts_with("aks") => Family::Aks,
-            Some(_) => Family::Other,
+            None => DistributionFamily::Unknown,
+            Some(text) if text == "openshift" => DistributionFamily::OpenShift,
+            Some(text) if text.starts_with("aks") => DistributionFamily::Aks,
+            Some(_) => DistributionFamily::Other,
         }
     }
 
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
 
 /// What kind of Kubernetes a cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum DistributionFamily {
     /// AKS in one of its forms, in Azure or through Arc.
     Aks,
     /// ARO or OCP.
@@ -64,7 +64,7 @@ pub(super) enum Family {
 #[derive(Clone, Copy)]
 pub(super) struct Settings<'a> {
     pub view: View<'a>,
-    pub extension: &'a Extension,
+    pub extension: &'a ExtensionSpec,
 }
 
 impl<'a> Settings<'a> {

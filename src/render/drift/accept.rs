@@ -18,10 +18,10 @@ pub fn accept(report: &mut Report, desired: &Desired, today: Date) {
         let until = entry.entry.until.as_deref().and_then(|it| it.parse::<Date>().ok());
         let expired = until.is_some_and(|it| it < today);
         let mut hit = 0;
-        for it in report.findings.iter_mut().filter(|it| matches(entry, it)) {
+        for finding in report.findings.iter_mut().filter(|it| matches(entry, it)) {
             hit += 1;
-            if !expired && it.counts() {
-                quiet(it, entry);
+            if !expired && finding.counts() {
+                quiet(finding, entry);
             }
         }
         let place = || {
@@ -67,10 +67,10 @@ fn matches(entry: &Accepted, finding: &Finding) -> bool {
 }
 
 fn quiet(finding: &mut Finding, entry: &Accepted) {
-    let it = &entry.entry;
-    let until = it.until.as_deref().map(|it| format!(" until {it}")).unwrap_or_default();
-    let owner = it.owner.as_deref().map(|it| format!(" by {it}")).unwrap_or_default();
-    finding.message = format!("{} (accepted{owner}{until}: {})", finding.problem(), it.reason);
+    let ignored = &entry.entry;
+    let until = ignored.until.as_deref().map(|it| format!(" until {it}")).unwrap_or_default();
+    let owner = ignored.owner.as_deref().map(|it| format!(" by {it}")).unwrap_or_default();
+    finding.message = format!("{} (accepted{owner}{until}: {})", finding.problem(), ignored.reason);
     finding.sides = None;
     finding.status = Status::Skipped;
     finding.members.extend(finding_members(entry));
@@ -97,8 +97,8 @@ pub fn since(
     upgrades(report, earlier);
     let looked_at: BTreeSet<String> =
         report.findings.iter().map(|it| it.address.scope.clone()).collect();
-    let scope = |it: &Json| {
-        let address = it["address"].as_str().unwrap_or_default();
+    let scope = |value: &Json| {
+        let address = value["address"].as_str().unwrap_or_default();
         address.split('/').next().unwrap_or_default().to_owned()
     };
     let elsewhere = list.iter().filter(|it| !looked_at.contains(&scope(it))).count();
@@ -106,13 +106,13 @@ pub fn since(
     let before: BTreeMap<String, &Json> = list.iter().map(|it| (print(it), it)).collect();
     let mut now = BTreeSet::new();
     let (mut new, mut still) = (0u64, 0u64);
-    for it in report.findings.iter_mut().filter(|it| it.class.is_some()) {
-        let print = it.fingerprint();
+    for finding in report.findings.iter_mut().filter(|it| it.class.is_some()) {
+        let print = finding.fingerprint();
         let known = before.contains_key(&print);
         now.insert(print);
-        if it.counts() {
+        if finding.counts() {
             *(if known { &mut still } else { &mut new }) += 1;
-            it.members.insert("since", json!(if known { "still" } else { "new" }));
+            finding.members.insert("since", json!(if known { "still" } else { "new" }));
         }
     }
     let unread: BTreeSet<&str> = report.members["unread"]
@@ -123,16 +123,16 @@ pub fn since(
         .collect();
     let gone: Vec<Json> = before
         .iter()
-        .filter(|(print, it)| {
-            let key = it["address"].as_str().and_then(|it| it.parse().ok());
+        .filter(|(print, value)| {
+            let key = value["address"].as_str().and_then(|it| it.parse().ok());
             !now.contains(*print)
-                && looked_at.contains(&scope(it))
-                && !unread.contains(scope(it).as_str())
+                && looked_at.contains(&scope(value))
+                && !unread.contains(scope(value).as_str())
                 && key.is_none_or(|it| own(&it))
         })
-        .map(|(print, it)| {
-            json!({"fingerprint": print, "address": it["address"], "class": it["class"],
-                "path": it["path"], "message": it["message"]})
+        .map(|(print, value)| {
+            json!({"fingerprint": print, "address": value["address"], "class": value["class"],
+                "path": value["path"], "message": value["message"]})
         })
         .collect();
     let told = since_last_time(new, still, gone.len() as u64);

@@ -97,14 +97,14 @@ fn side(value: &Json) -> String {
 
 /// The sides of a changed field; what is secret or known later is said in words.
 fn sides(change: &FieldChange) -> (Json, Json) {
-    let words = |it: &Value| match it {
-        Value::Secret(_) | Value::Later(_) => Json::from(values::inline(it)),
+    let words = |value: &Value| match value {
+        Value::Secret(_) | Value::Later(_) => Json::from(values::inline(value)),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)
         | Value::String(_)
         | Value::Array(_)
-        | Value::Object(_) => values::shown(it),
+        | Value::Object(_) => values::shown(value),
     };
     let live = match &change.before {
         Some(_) if values::is_secret_change(change) => Json::from(values::SENSITIVE),
@@ -247,8 +247,8 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         if step.key.kind == KindName::Extension {
             found.extend(outside_pin(step, live));
         }
-        for it in found.iter_mut().filter(|_| step.action != Action::Create) {
-            who::changed(it, live.document(&step.key));
+        for finding in found.iter_mut().filter(|_| step.action != Action::Create) {
+            who::changed(finding, live.document(&step.key));
         }
         if let Some(Note::TakesOver(others)) = &step.note {
             let others = format!("also written by {}", others.join(", "));
@@ -263,41 +263,40 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         .map(|it| it.address.clone())
         .collect();
     // What the plan says already is not said twice.
-    let said = |it: &Finding| {
-        gone.contains(&it.address)
-            || it.code == "extension-wrong-type"
-            || SIZE.contains(&it.code)
-            || (it.address.kind != KindName::Extension && drifted.contains(&it.address))
+    let said = |finding: &Finding| {
+        gone.contains(&finding.address)
+            || finding.code == "extension-wrong-type"
+            || SIZE.contains(&finding.code)
+            || (finding.address.kind != KindName::Extension && drifted.contains(&finding.address))
     };
     let unread = unread_scopes(plan);
-    for mut it in health {
-        let unasked = it.status == Status::Unknown && unread.contains(it.address.scope.as_str());
-        if it.counts() && !said(&it) && !unasked {
-            let health = (it.status != Status::Unknown).then(|| DriftClass::Health.as_str());
-            it.class = it.class.or(health);
-            if it.detail.is_empty() {
-                it.detail.clone_from(&it.title);
+    for mut finding in health {
+        let unasked =
+            finding.status == Status::Unknown && unread.contains(finding.address.scope.as_str());
+        if finding.counts() && !said(&finding) && !unasked {
+            let health = (finding.status != Status::Unknown).then(|| DriftClass::Health.as_str());
+            finding.class = finding.class.or(health);
+            if finding.detail.is_empty() {
+                finding.detail.clone_from(&finding.title);
             }
             // An upgrade by Azure or a pod that just moved is nobody's drift.
-            if it.soon {
-                it.status = Status::Info;
+            if finding.soon {
+                finding.status = Status::Info;
             }
-            findings.push(it);
+            findings.push(finding);
         }
     }
-    for it in &mut findings {
-        it.place = it.place.take().or_else(|| place(plan, places, &it.address, &it.path));
-    }
-    // A finding without a place is shown nowhere in GitHub, so it borrows one.
-    let fallback = findings.iter().find_map(|it| it.place.clone());
-    for it in &mut findings {
-        it.place = it.place.take().or_else(|| fallback.clone());
-    }
+    placed(&mut findings, plan, places);
     let ill: BTreeSet<Key> = findings.iter().map(|it| it.address.clone()).collect();
     let fine = plan.steps.iter().filter(|it| !it.key.kind.read_only() && !ill.contains(&it.key));
-    findings.extend(fine.map(|it| Finding {
+    findings.extend(fine.map(|step| Finding {
         title: "as declared".to_owned(),
-        ..Finding::new(about(it.key.kind).class.code(), Status::Pass, it.key.clone(), String::new())
+        ..Finding::new(
+            about(step.key.kind).class.code(),
+            Status::Pass,
+            step.key.clone(),
+            String::new(),
+        )
     }));
     let mut report = Report {
         command: "drift",
@@ -311,6 +310,19 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
     report.members.insert("unread", super::json::unread(plan).into());
     summed(&mut report, plan);
     report
+}
+
+/// Gives every finding the place that declares what it is about.
+fn placed(findings: &mut [Finding], plan: &Plan, places: Places<'_>) {
+    for finding in findings.iter_mut() {
+        finding.place =
+            finding.place.take().or_else(|| place(plan, places, &finding.address, &finding.path));
+    }
+    // A finding without a place is shown nowhere in GitHub, so it borrows one.
+    let fallback = findings.iter().find_map(|it| it.place.clone());
+    for finding in findings.iter_mut() {
+        finding.place = finding.place.take().or_else(|| fallback.clone());
+    }
 }
 
 /// What an entry of `drift.ignore` says, for the document.
@@ -327,9 +339,9 @@ fn unread_scopes(plan: &Plan) -> BTreeSet<&str> {
 /// What every extension runs, so that the next night sees an upgrade.
 fn versions(plan: &Plan, live: &Snapshot) -> Json {
     let extensions = plan.steps.iter().filter(|it| it.key.kind == KindName::Extension);
-    let version = |it: &Step| {
-        let current = live.text(&it.key, "/properties/currentVersion")?;
-        Some((it.key.to_string(), Json::from(current)))
+    let version = |step: &Step| {
+        let current = live.text(&step.key, "/properties/currentVersion")?;
+        Some((step.key.to_string(), Json::from(current)))
     };
     extensions.filter_map(version).collect::<serde_json::Map<_, _>>().into()
 }

@@ -26,8 +26,8 @@ fn a_finding_has_one_id_in_every_format_whatever_its_values_are() {
     for change in later.steps.iter_mut().flat_map(|it| &mut it.changes) {
         change.before = Some(json!("something else"));
     }
-    let prints = |it: &Plan| -> BTreeSet<String> {
-        of(it).bad().iter().map(|it| it.fingerprint()).collect()
+    let prints = |plan: &Plan| -> BTreeSet<String> {
+        of(plan).bad().iter().map(|it| it.fingerprint()).collect()
     };
     assert_eq!(prints(&plan), prints(&later));
     let report = of(&plan);
@@ -54,9 +54,9 @@ fn a_baseline_tells_new_from_old_and_what_is_gone() {
     let mut now = of(&plan);
     since(&mut now, &earlier, &|_| true).expect("a report");
     let document = crate::render::report::json(&now);
-    for it in document["findings"].as_array().expect("a list") {
-        let wanted = if it["fingerprint"] == dropped["fingerprint"] { "new" } else { "still" };
-        assert_eq!(it["since"], wanted, "{it}");
+    for value in document["findings"].as_array().expect("a list") {
+        let wanted = if value["fingerprint"] == dropped["fingerprint"] { "new" } else { "still" };
+        assert_eq!(value["since"], wanted, "{value}");
     }
     // Of a cluster that was not read nobody knows what is gone.
     assert_eq!(document["gone"].as_array().map(Vec::len), Some(1), "{}", document["gone"]);

@@ -15,7 +15,7 @@ pub(super) fn changed(finding: &mut Finding, live: Option<&Json>) {
     let text = |at: &str| live.pointer(at).and_then(Json::as_str).unwrap_or_default();
     let (by, at) = match (text("/systemData/lastModifiedBy"), text("/systemData/lastModifiedAt")) {
         ("", "") => match manager(finding, live) {
-            Some(it) => it,
+            Some(pair) => pair,
             None => return,
         },
         (by, at) => (by.to_owned(), at.to_owned()),
@@ -30,8 +30,8 @@ fn manager(finding: &Finding, live: &Json) -> Option<(String, String)> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let text = |it: &Json, key: &str| it[key].as_str().unwrap_or_default().to_owned();
     let others = entries.iter().filter(|it| it["manager"].as_str() != Some("amlplan"));
-    let owns = |it: &Json| {
-        let mut fields = Some(&it["fieldsV1"]);
+    let owns = |value: &Json| {
+        let mut fields = Some(&value["fieldsV1"]);
         for token in finding.path.tokens() {
             fields = fields.and_then(|it| it.get(format!("f:{token}")));
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::style::text;
 use crate::model::{Json, Key, KindName};
-use crate::resource::graph::{Desired, Node, essential};
+use crate::resource::graph::{Desired, ResourceNode, essential};
 use crate::resource::{Family, about};
 
 pub use svg::svg;
@@ -17,7 +17,7 @@ pub use svg::svg;
 /// `{"nodes": [{address, kind, reason}], "edges": [{from, to}]}`, both in address order. All edges.
 #[must_use]
 pub fn json(desired: &Desired) -> Json {
-    let node = |(key, node): (&Key, &Node)| json!({"address": key, "kind": key.kind, "reason": node.reason});
+    let node = |(key, node): (&Key, &ResourceNode)| json!({"address": key, "kind": key.kind, "reason": node.reason});
     let edges = desired.nodes.iter().flat_map(|(key, node)| {
         let there = node.needs.iter().filter(|need| desired.nodes.contains_key(need));
         there.map(move |need| json!({"from": need, "to": key}))
@@ -61,8 +61,8 @@ fn label(key: &Key) -> String {
 }
 
 /// Resources by scope; scopes and resources in address order.
-fn scopes(desired: &Desired) -> BTreeMap<&str, Vec<(&Key, &Node)>> {
-    let mut scopes: BTreeMap<&str, Vec<(&Key, &Node)>> = BTreeMap::new();
+fn scopes(desired: &Desired) -> BTreeMap<&str, Vec<(&Key, &ResourceNode)>> {
+    let mut scopes: BTreeMap<&str, Vec<(&Key, &ResourceNode)>> = BTreeMap::new();
     for (key, node) in &desired.nodes {
         scopes.entry(key.scope.as_str()).or_default().push((key, node));
     }
@@ -140,7 +140,7 @@ mod tests {
         let mut desired = Desired::default();
         let cluster = key("edge-01/cluster/edge-01");
         let namespace = key("edge-01/namespace/azureml");
-        let node = |resource, needs, reason: Option<&str>| Node {
+        let node = |resource, needs, reason: Option<&str>| ResourceNode {
             resource,
             needs,
             reason: reason.map(str::to_owned),

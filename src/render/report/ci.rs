@@ -9,7 +9,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
-use super::{Site, severity, verdict};
+use super::{FindingSite, severity, verdict};
 use crate::catalog;
 use crate::health::{Finding, Report, Status, fingerprint};
 use crate::model::Json;
@@ -82,7 +82,7 @@ fn result(finding: &Finding, codes: &[&str]) -> Json {
     let logical =
         json!([{"fullyQualifiedName": format!("{address}{}", finding.path), "kind": "resource"}]);
     let mut location = json!({ "logicalLocations": logical });
-    if let Some(Site { file, start, end }) = Site::of_finding(finding) {
+    if let Some(FindingSite { file, start, end }) = FindingSite::of_finding(finding) {
         location["physicalLocation"] = json!({
             "artifactLocation": {"uri": utf8_percent_encode(&file, URI).to_string()},
             "region": {
@@ -107,15 +107,21 @@ fn result(finding: &Finding, codes: &[&str]) -> Json {
 /// shows ten of a kind, so a last notice counts the rest.
 pub(super) fn github(report: &Report) -> String {
     let mut commands: Vec<(Severity, String)> = Vec::new();
-    for it in &report.diagnostics {
-        let site = it.labels.first().map(|it| Site::of(&it.place));
-        commands.push((it.severity, command(it.severity, it.code, site, &it.message)));
+    for finding in &report.diagnostics {
+        let site = finding.labels.first().map(|it| FindingSite::of(&it.place));
+        commands.push((
+            finding.severity,
+            command(finding.severity, finding.code, site, &finding.message),
+        ));
     }
-    for it in report.bad() {
-        let severity = grade(it.status);
-        let help = it.closing();
-        let message = format!("{}: {}{help}", it.address, it.problem());
-        commands.push((severity, command(severity, it.code, Site::of_finding(it), &message)));
+    for finding in report.bad() {
+        let severity = grade(finding.status);
+        let help = finding.closing();
+        let message = format!("{}: {}{help}", finding.address, finding.problem());
+        commands.push((
+            severity,
+            command(severity, finding.code, FindingSite::of_finding(finding), &message),
+        ));
     }
     commands.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     // What does not fit stands in the log as a line that is no command, and in the step's summary.
@@ -143,14 +149,14 @@ pub(super) fn github(report: &Report) -> String {
     out
 }
 
-fn command(severity: Severity, title: &str, site: Option<Site>, message: &str) -> String {
+fn command(severity: Severity, title: &str, site: Option<FindingSite>, message: &str) -> String {
     let word = match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Advice => "notice",
     };
     let mut properties = Vec::new();
-    if let Some(Site { file, start, end }) = site {
+    if let Some(FindingSite { file, start, end }) = site {
         properties.push(format!("file={}", property(&file)));
         properties.push(format!("line={},endLine={}", start.0, end.0));
         // Columns of a region over several lines are refused.
@@ -176,7 +182,7 @@ fn property(text: &str) -> String {
 /// issues; what is only to know stands in the log.
 pub(super) fn azure_pipelines(report: &Report) -> String {
     let mut out = String::new();
-    let mut issue = |severity: Severity, code: &str, site: Option<Site>, message: &str| {
+    let mut issue = |severity: Severity, code: &str, site: Option<FindingSite>, message: &str| {
         let kind = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -185,21 +191,24 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
                 return;
             }
         };
-        let place = site.map_or_else(String::new, |it| {
-            let file = vso(&it.file);
-            format!("sourcepath={file};linenumber={};columnnumber={};", it.start.0, it.start.1)
+        let place = site.map_or_else(String::new, |finding_site| {
+            let file = vso(&finding_site.file);
+            format!(
+                "sourcepath={file};linenumber={};columnnumber={};",
+                finding_site.start.0, finding_site.start.1
+            )
         });
         let (code, message) = (vso(code), vso(message));
         let _ = writeln!(out, "##vso[task.logissue type={kind};{place}code={code}]{message}");
     };
-    for it in &report.diagnostics {
-        let site = it.labels.first().map(|it| Site::of(&it.place));
-        issue(it.severity, it.code, site, &it.message);
+    for finding in &report.diagnostics {
+        let site = finding.labels.first().map(|it| FindingSite::of(&it.place));
+        issue(finding.severity, finding.code, site, &finding.message);
     }
-    for it in report.bad() {
-        let help = it.closing();
-        let message = format!("{}: {}{help}", it.address, it.problem());
-        issue(grade(it.status), it.code, Site::of_finding(it), &message);
+    for finding in report.bad() {
+        let help = finding.closing();
+        let message = format!("{}: {}{help}", finding.address, finding.problem());
+        issue(grade(finding.status), finding.code, FindingSite::of_finding(finding), &message);
     }
     if report.bad().iter().any(|it| grade(it.status) == Severity::Warning) {
         out.push_str("##vso[task.complete result=SucceededWithIssues]\n");
@@ -218,7 +227,7 @@ fn vso(text: &str) -> String {
 }
 
 /// GitLab takes nothing without a place.
-fn location(site: Option<&Site>) -> Json {
+fn location(site: Option<&FindingSite>) -> Json {
     json!({
         "path": site.map_or("cluster.yaml", |it| &it.file),
         "lines": {"begin": site.map_or(1, |it| it.start.0)},
@@ -227,13 +236,13 @@ fn location(site: Option<&Site>) -> Json {
 
 /// The report as GitLab's code quality (GitLab docs: Code Quality, report format).
 pub(super) fn gitlab(report: &Report) -> Json {
-    let issue = |it: &&Finding| {
-        let site = Site::of_finding(it);
+    let issue = |finding: &&Finding| {
+        let site = FindingSite::of_finding(finding);
         json!({
-            "description": format!("{}: {}", it.address, it.problem()),
-            "check_name": it.code,
-            "fingerprint": it.fingerprint(),
-            "severity": match it.status {
+            "description": format!("{}: {}", finding.address, finding.problem()),
+            "check_name": finding.code,
+            "fingerprint": finding.fingerprint(),
+            "severity": match finding.status {
                 Status::Fail => "critical",
                 Status::Warning | Status::Unknown => "minor",
                 Status::Info | Status::Pass | Status::Skipped => "info",
@@ -242,16 +251,17 @@ pub(super) fn gitlab(report: &Report) -> Json {
         })
     };
     // What kept a part from being looked at must not read as if all were well.
-    let broken = report.diagnostics.iter().filter(|it| it.severity == Severity::Error).map(|it| {
-        let site = it.labels.first().map(|it| Site::of(&it.place));
-        json!({
-            "description": it.message,
-            "check_name": it.code,
-            "fingerprint": fingerprint(&[it.code, &it.message]),
-            "severity": "critical",
-            "location": location(site.as_ref()),
-        })
-    });
+    let broken =
+        report.diagnostics.iter().filter(|it| it.severity == Severity::Error).map(|finding| {
+            let site = finding.labels.first().map(|it| FindingSite::of(&it.place));
+            json!({
+                "description": finding.message,
+                "check_name": finding.code,
+                "fingerprint": fingerprint(&[finding.code, &finding.message]),
+                "severity": "critical",
+                "location": location(site.as_ref()),
+            })
+        });
     report.bad().iter().map(issue).chain(broken).collect::<Vec<_>>().into()
 }
 
@@ -263,9 +273,9 @@ pub(super) fn prometheus(report: &Report) -> String {
     let _ = writeln!(out, "# HELP amlplan_findings Findings of amlplan {command}.");
     let _ = writeln!(out, "# TYPE amlplan_findings gauge");
     let mut counts: BTreeMap<(&str, &str, &str, &str), usize> = BTreeMap::new();
-    for it in report.bad() {
-        let class = it.class.unwrap_or_default();
-        let key = (it.address.scope.as_str(), it.code, class, severity(it.status));
+    for finding in report.bad() {
+        let class = finding.class.unwrap_or_default();
+        let key = (finding.address.scope.as_str(), finding.code, class, severity(finding.status));
         *counts.entry(key).or_default() += 1;
     }
     for ((scope, code, class, severity), number) in counts {
@@ -314,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_command_cannot_be_broken_out_of() {
-        let site = Site { file: "a,b:c%.yaml".to_owned(), start: (2, 3), end: (2, 9) };
+        let site = FindingSite { file: "a,b:c%.yaml".to_owned(), start: (2, 3), end: (2, 9) };
         let line = command(Severity::Error, "x", Some(site), "50%\r\n::warning::x");
         let wanted = "::error file=a%2Cb%3Ac%25.yaml,line=2,endLine=2,col=3,endColumn=9,title=x::50%25%0D%0A::warning::x\n";
         assert_eq!(line, wanted);

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{Site, severity, verdict};
+use super::{FindingSite, severity, verdict};
 use crate::health::{Finding, Report};
 use crate::model::Json;
 use crate::render::json::diagnostic;
 
 /// `{command, message, complete, errored, summary, findings[], checks[], skipped[], diagnostics[]}`.
-/// `findings` is what somebody has to read, `checks` everything that was looked at. [`super::read`]
+/// `findings` is what somebody has to read, `checks` everything that was looked at. [`super::read()`]
 /// reads it back.
 #[must_use]
 pub fn json(report: &Report) -> Json {
@@ -34,34 +34,34 @@ pub fn json(report: &Report) -> Json {
     whole
 }
 
-fn finding(it: &Finding) -> Json {
-    let place = Site::of_finding(it).map(|it| {
+fn finding(finding: &Finding) -> Json {
+    let place = FindingSite::of_finding(finding).map(|finding_site| {
         json!({
-            "file": it.file, "line": it.start.0, "column": it.start.1,
-            "end_line": it.end.0, "end_column": it.end.1,
+            "file": finding_site.file, "line": finding_site.start.0, "column": finding_site.start.1,
+            "end_line": finding_site.end.0, "end_column": finding_site.end.1,
         })
     });
     let mut whole = json!({
-        "code": it.code,
-        "address": it.address,
-        "class": it.class,
-        "severity": severity(it.status),
-        "status": it.status,
-        "path": it.path,
-        "title": it.title,
-        "message": if it.counts() { it.problem() } else { it.message.clone() },
-        "evidence": it.evidence,
-        "help": it.help,
+        "code": finding.code,
+        "address": finding.address,
+        "class": finding.class,
+        "severity": severity(finding.status),
+        "status": finding.status,
+        "path": finding.path,
+        "title": finding.title,
+        "message": if finding.counts() { finding.problem() } else { finding.message.clone() },
+        "evidence": finding.evidence,
+        "help": finding.help,
         "place": place,
-        "fingerprint": it.fingerprint(),
+        "fingerprint": finding.fingerprint(),
     });
-    if let Some((declared, live)) = &it.sides {
+    if let Some((declared, live)) = &finding.sides {
         whole["sides"] = json!({"declared": declared, "live": live});
     }
-    if !it.detail.is_empty() {
-        whole["detail"] = json!(it.detail);
+    if !finding.detail.is_empty() {
+        whole["detail"] = json!(finding.detail);
     }
-    for (name, value) in &it.members {
+    for (name, value) in &finding.members {
         whole[*name] = value.clone();
     }
     whole

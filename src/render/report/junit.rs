@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Site;
+use super::FindingSite;
 use crate::health::{Report, Status};
 use crate::source::Severity;
 
 /// What became of a case.
-pub(in crate::render) enum Verdict {
+pub(in crate::render) enum CaseVerdict {
     Pass,
     /// It passes, and there is something to know.
     Told(String),
@@ -32,44 +32,50 @@ pub(in crate::render) struct Case {
     pub(in crate::render) name: String,
     /// File and line.
     pub(in crate::render) site: Option<(String, usize)>,
-    pub(in crate::render) verdict: Verdict,
+    pub(in crate::render) verdict: CaseVerdict,
 }
 
 /// The report; warnings pass, since JUnit has no word for them, and say what they are.
 pub(super) fn junit(report: &Report) -> String {
-    let flat = |it: Site| (it.file, it.start.0);
+    let flat = |it: FindingSite| (it.file, it.start.0);
     let broken = report.diagnostics.iter().filter(|it| it.severity == Severity::Error);
     let mut cases: Vec<Case> = broken
-        .map(|it| Case {
+        .map(|finding| Case {
             suite: "amlplan".to_owned(),
-            class: it.code.to_owned(),
-            name: it.message.clone(),
-            site: it.labels.first().map(|it| Site::of(&it.place)).map(flat),
-            verdict: Verdict::Error { kind: it.code.to_owned(), text: it.message.clone() },
+            class: finding.code.to_owned(),
+            name: finding.message.clone(),
+            site: finding.labels.first().map(|it| FindingSite::of(&it.place)).map(flat),
+            verdict: CaseVerdict::Error {
+                kind: finding.code.to_owned(),
+                text: finding.message.clone(),
+            },
         })
         .collect();
-    for it in &report.findings {
-        let word = super::severity(it.status);
-        let text = format!("{word}: {}{}", it.problem(), it.closing());
-        let kind = it.code.to_owned();
+    for finding in &report.findings {
+        let word = super::severity(finding.status);
+        let text = format!("{word}: {}{}", finding.problem(), finding.closing());
+        let kind = finding.code.to_owned();
         // Drift is a failure however mild it is: that is what the command asks.
-        let fails =
-            it.status == Status::Fail || (it.class.is_some() && it.status == Status::Warning);
-        let verdict = match it.status {
-            Status::Pass => Verdict::Pass,
-            Status::Info => Verdict::Told(text),
-            Status::Warning if !fails => Verdict::Told(text),
-            Status::Warning | Status::Fail => Verdict::Failure { kind, text },
-            Status::Skipped => Verdict::Skipped(it.message.clone()),
-            Status::Unknown => Verdict::Error { kind, text },
+        let fails = finding.status == Status::Fail
+            || (finding.class.is_some() && finding.status == Status::Warning);
+        let verdict = match finding.status {
+            Status::Pass => CaseVerdict::Pass,
+            Status::Info => CaseVerdict::Told(text),
+            Status::Warning if !fails => CaseVerdict::Told(text),
+            Status::Warning | Status::Fail => CaseVerdict::Failure { kind, text },
+            Status::Skipped => CaseVerdict::Skipped(finding.message.clone()),
+            Status::Unknown => CaseVerdict::Error { kind, text },
         };
-        let about =
-            if it.title.is_empty() { it.path.to_string() } else { format!(": {}", it.title) };
+        let about = if finding.title.is_empty() {
+            finding.path.to_string()
+        } else {
+            format!(": {}", finding.title)
+        };
         cases.push(Case {
-            suite: it.address.scope.clone(),
-            class: it.code.to_owned(),
-            name: format!("{}{about}", it.address),
-            site: Site::of_finding(it).map(flat),
+            suite: finding.address.scope.clone(),
+            class: finding.code.to_owned(),
+            name: format!("{}{about}", finding.address),
+            site: FindingSite::of_finding(finding).map(flat),
             verdict,
         });
     }
@@ -95,10 +101,10 @@ pub(in crate::render) fn document(name: &str, cases: &[Case]) -> String {
 }
 
 fn totals(name: &str, cases: &[&Case]) -> String {
-    let count = |has: fn(&Verdict) -> bool| cases.iter().filter(|it| has(&it.verdict)).count();
-    let failures = count(|it| matches!(it, Verdict::Failure { .. }));
-    let errors = count(|it| matches!(it, Verdict::Error { .. }));
-    let skipped = count(|it| matches!(it, Verdict::Skipped(_)));
+    let count = |has: fn(&CaseVerdict) -> bool| cases.iter().filter(|it| has(&it.verdict)).count();
+    let failures = count(|it| matches!(it, CaseVerdict::Failure { .. }));
+    let errors = count(|it| matches!(it, CaseVerdict::Error { .. }));
+    let skipped = count(|it| matches!(it, CaseVerdict::Skipped(_)));
     let (name, tests) = (escaped(name), cases.len());
     format!(
         " name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"0\""
@@ -123,11 +129,11 @@ fn case(case: &Case) -> String {
         format!("<{tag} type=\"{kind}\" message=\"{first}\">{text}</{tag}>")
     };
     let inner = match verdict {
-        Verdict::Pass => return format!("{head}/>"),
-        Verdict::Told(text) => format!("<system-out>{}</system-out>", escaped(text)),
-        Verdict::Failure { kind, text } => problem("failure", kind, text),
-        Verdict::Error { kind, text } => problem("error", kind, text),
-        Verdict::Skipped(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
+        CaseVerdict::Pass => return format!("{head}/>"),
+        CaseVerdict::Told(text) => format!("<system-out>{}</system-out>", escaped(text)),
+        CaseVerdict::Failure { kind, text } => problem("failure", kind, text),
+        CaseVerdict::Error { kind, text } => problem("error", kind, text),
+        CaseVerdict::Skipped(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
     };
     format!("{head}>{inner}</testcase>")
 }
@@ -135,8 +141,8 @@ fn case(case: &Case) -> String {
 /// Text for XML; characters that XML 1.0 cannot hold are left out.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for it in text.chars() {
-        match it {
+    for letter in text.chars() {
+        match letter {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -144,8 +150,8 @@ fn escaped(text: &str) -> String {
             '\'' => out.push_str("&apos;"),
             '\n' => out.push_str("&#10;"),
             '\u{fffe}' | '\u{ffff}' => {}
-            it if it.is_control() && it != '\t' => {}
-            it => out.push(it),
+            letter if letter.is_control() && letter != '\t' => {}
+            letter => out.push(letter),
         }
     }
     out

@@ -20,7 +20,7 @@ pub fn merge(parts: Vec<(String, Report)>) -> Result<Report, Diagnostic> {
     let mut known: BTreeMap<(u64, u64), String> = BTreeMap::new();
     let mut whole = Report::default();
     let mut sums = Sums::default();
-    let mut found: BTreeMap<Same, usize> = BTreeMap::new();
+    let mut found: BTreeMap<SameFinding, usize> = BTreeMap::new();
     for (name, part) in parts {
         let Some(shard) = shard(&part) else {
             let message = format!("`{name}` is the report of a whole run");
@@ -84,25 +84,31 @@ fn shard(part: &Report) -> Option<(u64, u64)> {
 }
 
 /// What makes a finding of one part the same as that of another.
-type Same = (Key, &'static str, String, String);
+type SameFinding = (Key, &'static str, String, String);
 
-fn add(whole: &mut Report, sums: &mut Sums, found: &mut BTreeMap<Same, usize>, part: Report) {
+fn add(
+    whole: &mut Report,
+    sums: &mut Sums,
+    found: &mut BTreeMap<SameFinding, usize>,
+    part: Report,
+) {
     whole.command = part.command;
     let mut own = Vec::new();
-    for it in part.findings {
-        let same = (it.address.clone(), it.code, it.fingerprint(), it.title.clone());
+    for finding in part.findings {
+        let same =
+            (finding.address.clone(), finding.code, finding.fingerprint(), finding.title.clone());
         match found.get(&same).map(|at| &mut whole.findings[*at]) {
             Some(known) => {
-                if it.status > known.status {
-                    *known = it;
+                if finding.status > known.status {
+                    *known = finding;
                 }
             }
-            None => own.push((same, it)),
+            None => own.push((same, finding)),
         }
     }
-    for (same, it) in own {
+    for (same, finding) in own {
         found.entry(same).or_insert(whole.findings.len());
-        whole.findings.push(it);
+        whole.findings.push(finding);
     }
     let told = part.diagnostics.into_iter().filter(|it| !whole.diagnostics.contains(it));
     let told: Vec<Diagnostic> = told.collect();
@@ -134,9 +140,9 @@ fn unread(whole: &Report) -> BTreeSet<Key> {
 fn join(known: &mut Json, other: Json) {
     match (known, other) {
         (Json::Array(known), Json::Array(other)) => {
-            for it in other {
-                if !known.contains(&it) {
-                    known.push(it);
+            for value in other {
+                if !known.contains(&value) {
+                    known.push(value);
                 }
             }
         }
@@ -184,11 +190,11 @@ impl Report {
                     Some("warning") => 1,
                     _ => 2,
                 };
-                let key = |it: &Json| {
+                let key = |value: &Json| {
                     let text = |it: &Json| it.as_str().unwrap_or_default().to_owned();
-                    let code = text(&it["amlplan"]["code"]);
-                    let print = text(&it["fingerprint"]);
-                    (severity(it), code, text(&it["summary"]), text(&it["address"]), print)
+                    let code = text(&value["amlplan"]["code"]);
+                    let print = text(&value["fingerprint"]);
+                    (severity(value), code, text(&value["summary"]), text(&value["address"]), print)
                 };
                 items.sort_by_cached_key(key);
             }

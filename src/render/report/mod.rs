@@ -102,9 +102,9 @@ pub fn verdict(report: &Report) -> String {
     }
     let parts: Vec<String> = people::ORDER
         .iter()
-        .filter_map(|it| match report.number(*it) {
+        .filter_map(|status| match report.number(*status) {
             0 => None,
-            number => Some(format!("{number} {}", people::said(*it).1)),
+            number => Some(format!("{number} {}", people::said(*status).1)),
         })
         .collect();
     if parts.is_empty() {
@@ -118,13 +118,13 @@ fn line(document: &Json) -> String {
 }
 
 /// Where a finding is shown: file as the user named it, lines and columns from one.
-pub(in crate::render) struct Site {
+pub(in crate::render) struct FindingSite {
     pub(in crate::render) file: String,
     pub(in crate::render) start: (usize, usize),
     pub(in crate::render) end: (usize, usize),
 }
 
-impl Site {
+impl FindingSite {
     pub(in crate::render) fn of(place: &Place) -> Self {
         let file = place.source.path.display().to_string().replace('\\', "/");
         let file = file.trim_start_matches("./").to_owned();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Site, people, verdict};
+use super::{FindingSite, people, verdict};
 use crate::health::{Finding, Report, Status};
 use crate::render::fleet::Fleet;
 use crate::render::style::{Style, count};
@@ -108,7 +108,7 @@ fn resource(finding: &Finding) -> String {
 }
 
 fn row(finding: &Finding, alone: bool) -> String {
-    let site = Site::of_finding(finding).map(|it| code(&it.line())).unwrap_or_default();
+    let site = FindingSite::of_finding(finding).map(|it| code(&it.line())).unwrap_or_default();
     let symbol = people::said(finding.status).0;
     let what = match &finding.sides {
         Some((declared, live)) => {
@@ -119,10 +119,10 @@ fn row(finding: &Finding, alone: bool) -> String {
     };
     let help = plain(finding.help.as_deref().unwrap_or_default());
     let since = finding.members.get("since").and_then(|it| it.as_str());
-    let id = finding.class.map(|it| {
+    let id = finding.class.map(|class| {
         let since = since.map(|it| format!(", {it}")).unwrap_or_default();
         let print = if alone { format!(", id {}", finding.fingerprint()) } else { String::new() };
-        format!("<br>{it}{since}, {}{print}", finding.code)
+        format!("<br>{class}{since}, {}{print}", finding.code)
     });
     let (resource, id) = (code(&resource(finding)), id.unwrap_or_default());
     format!("| {symbol} | {resource}{id} | {what} | {help} | {site} |\n")
@@ -139,11 +139,11 @@ fn cut(text: &str) -> String {
 /// Text in which markdown finds nothing to format.
 fn plain(text: &str) -> String {
     let special = |it: char| "\\`*_{}[]<>()#+-!|@~&".contains(it);
-    cut(text).chars().fold(String::new(), |mut out, it| {
-        if special(it) {
+    cut(text).chars().fold(String::new(), |mut out, letter| {
+        if special(letter) {
             out.push('\\');
         }
-        out.push(it);
+        out.push(letter);
         out
     })
 }
@@ -199,11 +199,11 @@ pub(super) fn html(report: &Report) -> String {
         }
         out.push_str("</section>\n");
     }
-    for it in &report.diagnostics {
-        let _ = writeln!(out, "<p>{}: {}</p>", markup(it.code), markup(&it.message));
+    for finding in &report.diagnostics {
+        let _ = writeln!(out, "<p>{}: {}</p>", markup(finding.code), markup(&finding.message));
     }
-    for it in &report.skipped {
-        let _ = writeln!(out, "<p>skipped: {}</p>", markup(it));
+    for text in &report.skipped {
+        let _ = writeln!(out, "<p>skipped: {}</p>", markup(text));
     }
     if !report.picture.is_empty() {
         let _ = writeln!(
@@ -215,9 +215,9 @@ pub(super) fn html(report: &Report) -> String {
     let fine: Vec<&Finding> = report.findings.iter().filter(|it| !it.counts()).collect();
     if !fine.is_empty() {
         let _ = writeln!(out, "<details><summary>{} ok or skipped</summary><ul>", fine.len());
-        for it in fine {
-            let word = people::said(it.status).1;
-            let (address, title) = (it.address.to_string(), it.title.as_str());
+        for finding in fine {
+            let word = people::said(finding.status).1;
+            let (address, title) = (finding.address.to_string(), finding.title.as_str());
             let _ = writeln!(
                 out,
                 "<li>{word}: <code>{}</code> {}</li>",
@@ -261,16 +261,16 @@ fn overview(report: &Report, scopes: &[&str], out: &mut String) {
     let bad = report.bad();
     if !bad.is_empty() {
         out.push_str("<table class=\"counts\"><tr><th>cluster</th>");
-        for it in severities {
-            let _ = write!(out, "<th>{it}</th>");
+        for text in severities {
+            let _ = write!(out, "<th>{text}</th>");
         }
         out.push_str("</tr>\n");
     }
     for scope in scopes {
         let _ = write!(out, "<tr><td>{}</td>", markup(scope));
         for severity in severities {
-            let of = |it: &&&Finding| {
-                it.address.scope == *scope && super::severity(it.status) == severity
+            let of = |finding: &&&Finding| {
+                finding.address.scope == *scope && super::severity(finding.status) == severity
             };
             let _ = write!(out, "<td>{}</td>", bad.iter().filter(of).count());
         }
@@ -321,10 +321,10 @@ fn article(finding: &Finding, sort: &str, out: &mut String) {
     if let Some(help) = &finding.help {
         let _ = write!(out, "<p class=\"help\">{}</p>", markup(help));
     }
-    for it in &finding.evidence {
-        let _ = write!(out, "<p class=\"small\">{}</p>", markup(it));
+    for text in &finding.evidence {
+        let _ = write!(out, "<p class=\"small\">{}</p>", markup(text));
     }
-    let site = Site::of_finding(finding).map(|it| format!(" · {}", markup(&it.line())));
+    let site = FindingSite::of_finding(finding).map(|it| format!(" · {}", markup(&it.line())));
     let kind = finding.class.map(|it| format!(" · {it}")).unwrap_or_default();
     let _ = writeln!(
         out,
@@ -337,16 +337,16 @@ fn article(finding: &Finding, sort: &str, out: &mut String) {
 
 /// Text for HTML, in an element or a quoted attribute.
 fn markup(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, it| {
-        match it {
+    text.chars().fold(String::new(), |mut out, letter| {
+        match letter {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' => out.push_str("&#10;"),
-            it if it.is_control() && it != '\t' => {}
-            it => out.push(it),
+            letter if letter.is_control() && letter != '\t' => {}
+            letter => out.push(letter),
         }
         out
     })

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Site, verdict};
+use super::{FindingSite, verdict};
 use crate::health::{Finding, Report, Status};
 use crate::render::diagnostics;
 use crate::render::fleet::{self, Fleet};
@@ -33,8 +33,8 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
         lines.extend(fleet::columns(&overview(&bad, fleet), style));
         lines.push(String::new());
     }
-    for it in told(&bad, fleet.as_ref(), style) {
-        lines.extend(it);
+    for text in told(&bad, fleet.as_ref(), style) {
+        lines.extend(text);
         lines.push(String::new());
     }
     for status in [Status::Skipped, Status::Pass] {
@@ -67,8 +67,8 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
 /// How many findings of which sort each cluster has.
 pub(super) fn overview(bad: &[&Finding], fleet: &Fleet<'_>) -> Vec<[String; 3]> {
     let mut sums: BTreeMap<&str, BTreeMap<Status, usize>> = BTreeMap::new();
-    for it in bad {
-        *sums.entry(&it.address.scope).or_default().entry(it.status).or_default() += 1;
+    for finding in bad {
+        *sums.entry(&finding.address.scope).or_default().entry(finding.status).or_default() += 1;
     }
     fleet.table(|scope| {
         let sum = |it: &Status| Some((*it, *sums.get(scope)?.get(it)?));
@@ -123,7 +123,7 @@ fn whole(finding: &Finding, alone: bool, style: &Style) -> Vec<String> {
         lines.extend(style.hang("    live:     ", &tame(live)));
     }
     lines.extend(evidence.iter().flat_map(|it| style.hang("      · ", &tame(it))));
-    if let (Some(site), false) = (Site::of_finding(finding), quiet) {
+    if let (Some(site), false) = (FindingSite::of_finding(finding), quiet) {
         lines.push(format!("{below}at {}", site.line()));
     }
     if let (Some(help), false) = (help, quiet) {

@@ -122,7 +122,7 @@ fn finding(whole: &Json, sheets: &Sheets) -> Result<Finding, String> {
     let status = super::people::ORDER.into_iter().find(|it| it.as_str() == word);
     let status = status.ok_or_else(|| other(&word))?;
     let class = match whole["class"].as_str() {
-        Some(it) => Some(DriftClass::named(it).ok_or_else(|| other(it))?.as_str()),
+        Some(text) => Some(DriftClass::named(text).ok_or_else(|| other(text))?.as_str()),
         None => None,
     };
     let address = text(&whole["address"]).parse().map_err(|it| format!("{it}"))?;
@@ -191,15 +191,15 @@ impl Sheets {
     fn of(document: &Json) -> Result<Self, String> {
         let mut sheets = Self::default();
         let mut bytes = 0;
-        for it in list(&document["checks"]) {
-            let place = &it["place"];
+        for value in list(&document["checks"]) {
+            let place = &value["place"];
             for (line, column) in [("line", "column"), ("end_line", "end_column")] {
                 let at = (number(&place[line]), number(&place[column]));
                 bytes += sheets.note(&place["file"], at, "")?;
             }
         }
-        for it in list(&document["diagnostics"]) {
-            let (range, quoted) = (&it["range"], text(&it["snippet"]["code"]));
+        for value in list(&document["diagnostics"]) {
+            let (range, quoted) = (&value["range"], text(&value["snippet"]["code"]));
             for (end, quoted) in [("start", quoted.as_str()), ("end", "")] {
                 let at = (number(&range[end]["line"]), number(&range[end]["column"]));
                 bytes += sheets.note(&range["filename"], at, quoted)?;

@@ -105,14 +105,14 @@ fn the_page_is_whole_and_needs_nothing_from_elsewhere() {
     report.picture = "<svg xmlns=\"http://www.w3.org/2000/svg\"><g></g></svg>".to_owned();
     let page = render(&report, Format::Html, &Style::default(), true);
     let names = elements(&page);
-    for it in ["script", "img", "link", "iframe", "object", "base"] {
-        assert!(!names.contains(&it), "{it} in\n{page}");
+    for text in ["script", "img", "link", "iframe", "object", "base"] {
+        assert!(!names.contains(&text), "{text} in\n{page}");
     }
     assert!(page.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"));
     assert!(page.contains("name=\"viewport\""));
     let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
-    for it in ["http:", "https:", "url(", "@import", "src=", " onload", " onerror"] {
-        assert!(!page.contains(it), "{it} in\n{page}");
+    for text in ["http:", "https:", "url(", "@import", "src=", " onload", " onerror"] {
+        assert!(!page.contains(text), "{text} in\n{page}");
     }
     // What is worst stands first, with what to do about it.
     let at = |it: &str| page.find(it).unwrap_or_else(|| panic!("{it} is in the page"));
@@ -128,10 +128,10 @@ fn a_report_is_read_back_as_it_was() {
     let nowhere = |_: &_, _: &_| None;
     let mut plan = samples::plan();
     // The codes of samples are nobody's.
-    for it in &mut plan.findings {
-        it.code = "no-baseline";
+    for finding in &mut plan.findings {
+        finding.code = "no-baseline";
         // What a label says stands in no document.
-        it.labels.iter_mut().for_each(|it| it.text.clear());
+        finding.labels.iter_mut().for_each(|it| it.text.clear());
     }
     plan.unread.iter_mut().for_each(|it| it.finding.code = "orphans-unknown");
     let live = crate::resource::Snapshot::default();
@@ -147,8 +147,8 @@ fn a_report_is_read_back_as_it_was() {
         {
             let text = |it: &Report| render(it, format, &style, false);
             // A line that is quoted from a file is there only where it was quoted.
-            let own = |it: &Report| {
-                let text = text(it);
+            let own = |report: &Report| {
+                let text = text(report);
                 let lines = text.lines().filter(|it| !it.contains('│')).map(str::to_owned);
                 lines.collect::<Vec<_>>()
             };

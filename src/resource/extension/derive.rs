@@ -23,18 +23,18 @@ const PEM: [(&str, &str); 2] =
 
 /// The key under which a declared protected setting travels.
 pub(super) fn protected_key(declared: &str) -> String {
-    let pem = PEM.iter().find(|(it, _)| *it == declared);
+    let pem = PEM.iter().find(|(text, _)| *text == declared);
     pem.map_or(declared, |(_, chart)| chart).to_owned()
 }
 
 /// The declared key of a key that travels.
 pub(super) fn declared_key(wire: &str) -> &str {
-    PEM.iter().find(|(_, it)| *it == wire).map_or(wire, |(declared, _)| declared)
+    PEM.iter().find(|(_, text)| *text == wire).map_or(wire, |(declared, _)| declared)
 }
 
 /// The value under which a declared protected setting travels.
 pub(super) fn protected_value(declared: &str, secret: &Secret) -> Value {
-    let encoding = match PEM.iter().position(|(it, _)| *it == declared) {
+    let encoding = match PEM.iter().position(|(text, _)| *text == declared) {
         // Vaults, and often Secrets, hold certificate and key in one text.
         Some(0) if secret.source.is_remote() => Encoding::Certificates,
         Some(_) if secret.source.is_remote() => Encoding::PrivateKey,
@@ -45,7 +45,7 @@ pub(super) fn protected_value(declared: &str, secret: &Secret) -> Value {
 }
 
 /// What a fact of the cluster makes of a setting; `None` where it makes none.
-type Outcome = (&'static str, Option<String>);
+type Derivation = (&'static str, Option<String>);
 
 struct Deriver<'a> {
     extension: &'a Extension,
@@ -58,10 +58,10 @@ impl Deriver<'_> {
     /// What was decided when the extension was made, told by its settings; without one, what is
     /// true now. A fact of the cluster that changes later decides nothing any more, as with `az`,
     /// which derives in `create` only.
-    fn decided<T>(&self, now: T, others: Vec<T>, gives: &dyn Fn(&T) -> Vec<Outcome>) -> T {
+    fn decided<T>(&self, now: T, others: Vec<T>, gives: &dyn Fn(&T) -> Vec<Derivation>) -> T {
         let Some(live) = self.live else { return now };
-        let score = |it: &T| {
-            let told = gives(it).into_iter().filter(|(key, value)| {
+        let score = |item: &T| {
+            let told = gives(item).into_iter().filter(|(key, value)| {
                 let found = live.get(*key).and_then(Json::as_str);
                 let profile = self.extension.profile();
                 !self.is_declared(key)
@@ -145,11 +145,11 @@ fn region(deriver: &Deriver<'_>, world: &Snapshot) -> Option<String> {
         Some(text.strip_suffix(DOMAIN).unwrap_or(text).to_owned())
     });
     let told = told.filter(|it| !it.is_empty()).collect();
-    Some(deriver.decided(now, told, &|it| {
+    Some(deriver.decided(now, told, &|text| {
         vec![
-            ("location", Some(it.clone())),
-            ("jobSchedulerLocation", Some(it.clone())),
-            ("domain", Some(format!("{it}{DOMAIN}"))),
+            ("location", Some(text.clone())),
+            ("jobSchedulerLocation", Some(text.clone())),
+            ("domain", Some(format!("{text}{DOMAIN}"))),
         ]
     }))
 }
@@ -277,7 +277,7 @@ fn companions(deriver: &mut Deriver<'_>) {
         }
         for (topic, subscription) in catalog::TOPIC_SUBSCRIPTIONS {
             let key = match topic {
-                it if it.starts_with("computestate") => {
+                text if text.starts_with("computestate") => {
                     "servicebus.topicSubMapping.computestate-updatedby-computeprovider"
                 }
                 _ => "servicebus.topicSubMapping.jobstate-updatedby-computeprovider",

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{CloudRef, ClusterAccess, Desired, Node, Scope};
+use super::{CloudRef, ClusterAccess, Desired, ResourceNode, Scope};
 use crate::catalog::{self, ArmType, ProfileName, RegistrationQuery};
 use crate::language::{
-    Access, Cloud, Cluster, ClusterType, CredentialsFrom, Declared, Manifest, Profile, SccMethod,
+    Access, CloudSpec, ClusterSpec, ClusterType, CredentialsFrom, Declared, Manifest, Profile,
+    SccMethod,
 };
 use crate::model::{ArmId, Key, KindName, Pointer};
 use crate::resource::{self, GrantMethod, PARTS, Resource};
@@ -24,14 +25,14 @@ pub fn build(manifest: &Manifest) -> Result<Desired, Diagnostics> {
     stages.for_each(|it| it.clusters.retain(|it| here.contains(it)));
     let mut wrong = Diagnostics::new();
     for declared in &manifest.clusters {
-        Builder::new(declared, &mut desired, &mut wrong).build();
+        GraphBuilder::new(declared, &mut desired, &mut wrong).build();
     }
     if wrong.is_empty() { Ok(desired) } else { Err(wrong) }
 }
 
 /// The graph of one cluster in the making.
-pub struct Builder<'a> {
-    pub(in crate::resource) spec: &'a Cluster,
+pub struct GraphBuilder<'a> {
+    pub(in crate::resource) spec: &'a ClusterSpec,
     declared: &'a Declared,
     pub(in crate::resource) desired: &'a mut Desired,
     wrong: &'a mut Diagnostics,
@@ -44,14 +45,14 @@ pub struct Builder<'a> {
     pub(super) brought: BTreeSet<Key>,
 }
 
-pub(super) fn profile(spec: &Cluster) -> ProfileName {
+pub(super) fn profile(spec: &ClusterSpec) -> ProfileName {
     match spec.extension.as_ref().map(|it| it.profile) {
         Some(Profile::Preview) => ProfileName::Preview,
         Some(Profile::Ga) | None => ProfileName::Ga,
     }
 }
 
-impl<'a> Builder<'a> {
+impl<'a> GraphBuilder<'a> {
     fn new(declared: &'a Declared, desired: &'a mut Desired, wrong: &'a mut Diagnostics) -> Self {
         let spec = &declared.spec;
         let cluster_id = spec.resource_id();
@@ -91,9 +92,10 @@ impl<'a> Builder<'a> {
         }
         let declared = Some((self.spec.name.clone(), at));
         let needs = needs.iter().cloned().collect();
-        self.desired
-            .nodes
-            .insert(key.clone(), Node { resource, needs, reason: None, declared, orphan: None });
+        self.desired.nodes.insert(
+            key.clone(),
+            ResourceNode { resource, needs, reason: None, declared, orphan: None },
+        );
         self.brought.insert(key.clone());
         key
     }
@@ -154,17 +156,17 @@ impl<'a> Builder<'a> {
     fn scopes(&mut self) {
         let azure = &self.spec.azure;
         let cloud = match &azure.cloud {
-            Cloud::Named(name) => CloudRef {
+            CloudSpec::Named(name) => CloudRef {
                 name: name.as_str().to_owned(),
                 resource_manager: None,
                 authority: None,
                 audience: None,
             },
-            Cloud::Custom(it) => CloudRef {
-                name: it.name.clone(),
-                resource_manager: Some(it.resource_manager.clone()),
-                authority: it.authority.clone(),
-                audience: it.audience.clone(),
+            CloudSpec::Custom(custom_cloud) => CloudRef {
+                name: custom_cloud.name.clone(),
+                resource_manager: Some(custom_cloud.resource_manager.clone()),
+                authority: custom_cloud.authority.clone(),
+                audience: custom_cloud.audience.clone(),
             },
         };
         let folder = &self.declared.origin.folder;
@@ -240,9 +242,9 @@ impl<'a> Builder<'a> {
 
     pub(super) fn brings(&self, key: &str) -> bool {
         let extension = self.spec.extension.as_ref();
-        extension.is_some_and(|it| {
-            it.configuration_protected_settings.contains_key(key)
-                || it.configuration_settings.contains_key(key)
+        extension.is_some_and(|declared| {
+            declared.configuration_protected_settings.contains_key(key)
+                || declared.configuration_settings.contains_key(key)
         })
     }
 
@@ -293,7 +295,7 @@ impl<'a> Builder<'a> {
             let features: Vec<Key> = keys.iter().filter(of_provider).cloned().collect();
             let key = Key::new(&subscription, KindName::Provider, provider);
             let mut all: BTreeSet<Key> = features.iter().cloned().collect();
-            if let Some(Node { resource: Resource::Provider(known), .. }) =
+            if let Some(ResourceNode { resource: Resource::Provider(known), .. }) =
                 self.desired.nodes.get_mut(&key)
             {
                 // Another cluster may need further features of the same provider.
@@ -315,8 +317,10 @@ impl<'a> Builder<'a> {
         let own = |it: &str| it != "default" && !it.starts_with("kube-");
         let computes = self.spec.computes.iter().enumerate();
         let mut wanted: Vec<(String, String)> = computes
-            .filter(|(_, it)| own(&it.namespace))
-            .map(|(index, it)| (it.namespace.clone(), format!("/computes/{index}/namespace")))
+            .filter(|(_, compute)| own(&compute.namespace))
+            .map(|(index, compute)| {
+                (compute.namespace.clone(), format!("/computes/{index}/namespace"))
+            })
             .collect();
         if self.spec.extension.is_some() {
             wanted.push(("azureml".to_owned(), "/extension".to_owned()));
@@ -387,7 +391,7 @@ impl<'a> Builder<'a> {
             auto_upgrade_minor_version: spec.auto_upgrade_minor_version,
             settings: settings
                 .iter()
-                .map(|(key, it)| (catalog::wire_key(key), it.wire()))
+                .map(|(key, setting)| (catalog::wire_key(key), setting.wire()))
                 .collect(),
             protected: self.declared.secrets.clone(),
             companions,

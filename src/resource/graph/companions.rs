@@ -1,13 +1,13 @@
 //! The companions of an extension: Relay, Service Bus and Log Analytics, with exactly the names
 //! that `az` gives them.
 
-use super::build::{Builder, profile};
+use super::build::{GraphBuilder, profile};
 use crate::catalog::{self, ArmType, ProfileName};
 use crate::language::ClusterType;
 use crate::model::{ArmId, Key, KindName};
 use crate::resource;
 
-impl Builder<'_> {
+impl GraphBuilder<'_> {
     /// Which companions `az` would make: Relay, Service Bus, Log Analytics.
     pub(super) fn companions_wanted(&self) -> (bool, bool, bool) {
         if self.spec.extension.is_none() {
@@ -42,9 +42,9 @@ impl Builder<'_> {
         let mut needs = Vec::new();
         // A companion waits for its own provider and for the cluster's location, for nothing else.
         let of = |namespace: &str| -> Vec<Key> {
-            let own = |it: &&Key| {
-                it.kind == KindName::Cluster
-                    || (it.kind == KindName::Provider && it.name == namespace)
+            let own = |address: &&Key| {
+                address.kind == KindName::Cluster
+                    || (address.kind == KindName::Provider && address.name == namespace)
             };
             before.iter().filter(own).cloned().collect()
         };

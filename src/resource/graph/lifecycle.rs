@@ -1,11 +1,11 @@
 //! What `lifecycle` in a manifest means: which addresses and which paths of the wire.
 
 use super::Accepted;
-use super::build::Builder;
+use super::build::GraphBuilder;
 use crate::model::{Key, Pointer};
 use crate::resource::about;
 
-impl Builder<'_> {
+impl GraphBuilder<'_> {
     /// Which addresses and wire paths the lifecycle section means.
     pub(super) fn lifecycle(&mut self) {
         let place = |key: &Key| {
@@ -24,15 +24,15 @@ impl Builder<'_> {
             };
             self.desired.protected.extend(own.iter().filter(matches).map(|it| it.0.clone()));
         }
-        for (index, it) in self.spec.drift.ignore.iter().enumerate() {
+        for (index, ignored) in self.spec.drift.ignore.iter().enumerate() {
             let meant = |(key, base): &(Key, Pointer)| {
-                Some((key.clone(), ignored_path(&it.path, key, base)?))
+                Some((key.clone(), ignored_path(&ignored.path, key, base)?))
             };
             self.desired.accepted.push(Accepted {
                 scope: self.spec.name.clone(),
                 index,
                 fields: own.iter().filter_map(meant).collect(),
-                entry: it.clone(),
+                entry: ignored.clone(),
             });
         }
         for text in &self.spec.lifecycle.ignore_changes {

@@ -14,18 +14,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use build::shared_key;
-pub use build::{Builder, build};
+pub use build::{GraphBuilder, build};
 pub use order::{essential, order};
 
 pub use crate::language::Rollout;
-use crate::language::{DriftClass, DriftIgnore, Origin};
+use crate::language::{ClusterOrigin, DriftClass, DriftIgnore};
 use crate::model::{ArmId, Key, KindName, Pointer};
 use crate::resource::Resource;
 use crate::resource::mark::Mark;
 
 /// One resource, what has to be there before it, and where it was declared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Node {
+pub struct ResourceNode {
     /// The resource.
     pub resource: Resource,
     /// What must be ready before it starts.
@@ -124,10 +124,10 @@ impl Accepted {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Desired {
     /// The resources.
-    pub nodes: BTreeMap<Key, Node>,
+    pub nodes: BTreeMap<Key, ResourceNode>,
     /// What carries the mark of a manifest of the run and is not declared any more.
     #[serde(default)]
-    pub orphans: BTreeMap<Key, Node>,
+    pub orphans: BTreeMap<Key, ResourceNode>,
     /// What is on the clusters of the run and nobody of the run declares or made: address, and what
     /// to say of it. Only reported.
     #[serde(skip)]
@@ -154,7 +154,7 @@ pub struct Desired {
     pub accepted: Vec<Accepted>,
     /// Where each cluster was declared, by name; not part of a saved plan.
     #[serde(skip)]
-    pub origins: BTreeMap<String, Origin>,
+    pub origins: BTreeMap<String, ClusterOrigin>,
 }
 
 impl Desired {
@@ -178,7 +178,10 @@ impl Desired {
     }
 
     /// What stands in a scope. Addresses are ordered by scope, so a fleet is not searched as a whole.
-    pub fn in_scope<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = (&'a Key, &'a Node)> {
+    pub fn in_scope<'a>(
+        &'a self,
+        scope: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a ResourceNode)> {
         let first = Key::new(scope, KindName::ALL[0], "");
         self.nodes.range(first..).take_while(move |(key, _)| key.scope == scope)
     }
@@ -191,7 +194,7 @@ impl Desired {
         part.nodes.retain(|key, _| holds(key));
         part.orphans.retain(|key, _| holds(key));
         part.nodes.values_mut().for_each(|it| it.needs.retain(|key| holds(key)));
-        part.scopes.retain(|name, it| it.cluster.is_none() || clusters.contains(name));
+        part.scopes.retain(|name, scope| scope.cluster.is_none() || clusters.contains(name));
         part
     }
 
@@ -243,7 +246,9 @@ impl Desired {
             if reverse {
                 // To remove something, what stands on it has to go first.
                 let above = self.nodes.iter().filter(|(_, node)| node.needs.contains(&key));
-                open.extend(above.map(|(it, _)| it.clone()).filter(|it| !keep.contains(it)));
+                open.extend(
+                    above.map(|(address, _)| address.clone()).filter(|it| !keep.contains(it)),
+                );
             } else if let Some(node) = self.nodes.get(&key) {
                 open.extend(node.needs.iter().filter(|it| !keep.contains(*it)).cloned());
             }

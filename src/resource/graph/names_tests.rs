@@ -8,13 +8,13 @@ use proptest::sample::select;
 use serde_json::json;
 
 use super::{Desired, build};
-use crate::language::{Cluster, Declared, Manifest, Origin};
+use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
 use crate::model::{ArmId, Json};
 use crate::resource::{Principal, Resource, RoleAssignment, Target};
 
 fn declared(spec: Json) -> Declared {
-    let spec: Cluster = serde_json::from_value(spec).unwrap();
-    Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() }
+    let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
+    Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() }
 }
 
 fn subscription(number: usize) -> String {
@@ -45,7 +45,7 @@ fn cluster(name: &str, home: usize, computes: &[(usize, &str, &str)], roles: &[J
 
 fn roles(desired: &Desired) -> impl Iterator<Item = &RoleAssignment> {
     desired.nodes.values().filter_map(|it| match &it.resource {
-        Resource::RoleAssignment(it) => Some(it),
+        Resource::RoleAssignment(role_assignment) => Some(role_assignment),
         _ => None,
     })
 }

@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::model::KindName;
-    use crate::resource::graph::Node;
+    use crate::resource::graph::ResourceNode;
     use crate::resource::{Namespace, Resource};
 
     fn desired(edges: &[(usize, usize)], size: usize) -> (Desired, Vec<Key>) {
@@ -82,7 +82,7 @@ mod tests {
             let needs = edges.iter().filter(|(_, to)| *to == index);
             desired.nodes.insert(
                 key.clone(),
-                Node {
+                ResourceNode {
                     resource: Resource::from(Namespace { key: key.clone() }),
                     needs: needs.map(|(from, _)| keys[*from].clone()).collect(),
                     reason: None,

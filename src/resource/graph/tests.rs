@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::build;
-use crate::language::{Cluster, Declared, Manifest, Origin};
+use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
 use crate::model::{Encoding, Json, KindName, Pointer, Secret, SecretSource, Value};
 use crate::resource::{
     Change, Document, Extension, FieldChange, Kind as _, Live, Request, Resource, Snapshot, Verb,
@@ -16,22 +16,22 @@ const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The extension of a cluster with these settings, and the world around it.
 fn extension(cluster: &Json, profile: &str, settings: &Json, live: Json) -> (Extension, Snapshot) {
-    let spec: Cluster = serde_json::from_value(json!({
+    let spec: ClusterSpec = serde_json::from_value(json!({
         "name": "edge",
         "azure": {"subscription": SUBSCRIPTION, "resourceGroup": "rg-ml"},
         "cluster": cluster,
         "extension": {"name": "ext", "profile": profile, "configurationSettings": settings},
     }))
     .unwrap();
-    let declared = Declared { spec, origin: Origin::default(), secrets: BTreeMap::new() };
+    let declared = Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() };
     let desired = build(&Manifest::from(vec![declared])).unwrap();
     let mut world = Snapshot::default();
     for key in desired.nodes.keys().filter(|it| it.kind == KindName::Cluster) {
         world.live.insert(key.clone(), Live(vec![Some(live.clone())]));
     }
     for node in desired.nodes.into_values() {
-        if let Resource::Extension(it) = node.resource {
-            return (it, world);
+        if let Resource::Extension(extension) = node.resource {
+            return (extension, world);
         }
     }
     panic!("the manifest declares an extension");
@@ -58,7 +58,7 @@ fn derived(cluster: Json, profile: &str, settings: Json, live: Json) -> BTreeMap
 
 #[track_caller]
 fn check(found: &BTreeMap<String, String>, want: &[(&str, &str)]) {
-    let want = want.iter().map(|(key, it)| ((*key).to_owned(), (*it).to_owned())).collect();
+    let want = want.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
     assert_eq!(*found, want);
 }
 
@@ -130,8 +130,8 @@ fn an_identity_is_sent_under_connected_clusters_only() {
     for (kind, identity) in [("connectedClusters", true), ("managedClusters", false)] {
         let cluster = json!({"type": kind, "name": "c"});
         let settings = json!({"enableTraining": true});
-        let (it, world) = extension(&cluster, "ga", &settings, json!({"location": "x"}));
-        let found = it.want(&world).body.get(&Pointer::parse("/identity")).is_some();
+        let (one, world) = extension(&cluster, "ga", &settings, json!({"location": "x"}));
+        let found = one.want(&world).body.get(&Pointer::parse("/identity")).is_some();
         assert_eq!(found, identity, "{kind}");
     }
 }
@@ -139,29 +139,30 @@ fn an_identity_is_sent_under_connected_clusters_only() {
 #[test]
 fn a_rotated_secret_is_one_change_and_sends_every_secret_again() {
     let cluster = json!({"type": "managedClusters", "name": "c"});
-    let (mut it, world) =
+    let (mut one, world) =
         extension(&cluster, "ga", &json!({"enableTraining": true}), json!({"location": "x"}));
     let secret =
         |text: &str| Secret::new(SecretSource::Env("X".into()), Encoding::Plain, text.into());
-    it.protected = [("a", "one"), ("b", "two")].map(|(k, v)| (k.to_owned(), secret(v))).into();
-    let change = |verb, want: &Document, live: &Live, changes: &[FieldChange], it: &Extension| {
-        let requests = it.requests(&Change { verb, want, live, changes });
-        let [Request::Arm { body: Some(body), .. }] = &requests[..] else { panic!() };
-        body.clone()
-    };
-    let want = it.want(&world);
-    let put = change(Verb::Create, &want, &Live::default(), &[], &it);
+    one.protected = [("a", "one"), ("b", "two")].map(|(k, v)| (k.to_owned(), secret(v))).into();
+    let change =
+        |verb, want: &Document, live: &Live, changes: &[FieldChange], extension: &Extension| {
+            let requests = extension.requests(&Change { verb, want, live, changes });
+            let [Request::Arm { body: Some(body), .. }] = &requests[..] else { panic!() };
+            body.clone()
+        };
+    let want = one.want(&world);
+    let put = change(Verb::Create, &want, &Live::default(), &[], &one);
     let mut document = put.to_stored();
     document["properties"]["configurationProtectedSettings"] = json!({});
     let live = Live(vec![Some(document)]);
-    assert_eq!(it.differences(&want, &live), Vec::new());
+    assert_eq!(one.differences(&want, &live), Vec::new());
 
-    it.protected.insert("b".to_owned(), secret("three"));
-    let want = it.want(&world);
-    let changes = it.differences(&want, &live);
+    one.protected.insert("b".to_owned(), secret("three"));
+    let want = one.want(&world);
+    let changes = one.differences(&want, &live);
     let paths: Vec<String> = changes.iter().map(|it| it.path.to_string()).collect();
     assert_eq!(paths, ["/properties/configurationProtectedSettings/b"]);
-    let patch = change(Verb::Update, &want, &live, &changes, &it);
+    let patch = change(Verb::Update, &want, &live, &changes, &one);
     let sent = patch.get(&Pointer::parse(PROTECTED)).unwrap();
     let Value::Object(sent) = sent else { panic!() };
     assert_eq!(sent.keys().collect::<Vec<_>>(), ["a", "b"]);

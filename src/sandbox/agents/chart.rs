@@ -10,12 +10,12 @@ use super::release::{Generation, NAMESPACE, Release};
 use crate::state::cluster::Cluster;
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Catalog {
+pub(crate) struct ChartCatalog {
     pub(crate) workload: Vec<Workload>,
-    pub(crate) service: Vec<Service>,
-    pub(crate) account: Vec<Item>,
+    pub(crate) service: Vec<ChartService>,
+    pub(crate) account: Vec<ChartItem>,
     pub(crate) crd: Vec<Crd>,
-    pub(crate) configmap: Vec<Item>,
+    pub(crate) configmap: Vec<ChartItem>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +37,7 @@ pub(crate) struct Workload {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Service {
+pub(crate) struct ChartService {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) headless: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Service {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Item {
+pub(crate) struct ChartItem {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) generation: Option<String>,
@@ -74,7 +74,7 @@ pub(crate) struct Crd {
     pub(crate) when: Vec<String>,
 }
 
-pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+pub(crate) static CATALOG: LazyLock<ChartCatalog> = LazyLock::new(|| {
     toml::from_str(include_str!("components.toml"))
         .expect("the embedded catalog of components parses")
 });

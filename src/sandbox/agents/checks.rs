@@ -12,14 +12,14 @@ use crate::state::world_file::WorldFile;
 
 /// One line of a health report that is not `Passed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct ReportLine {
     pub(crate) checker: &'static str,
     /// `E40002` without its letter.
     pub(crate) code: u32,
     pub(crate) message: String,
 }
 
-impl Finding {
+impl ReportLine {
     /// Codes below E45000 stop the installation.
     pub(crate) fn is_critical(&self) -> bool {
         self.code < 45_000 || [45_002, 45_004, 45_005].contains(&self.code)
@@ -28,7 +28,7 @@ impl Finding {
 
 /// What a checker says for a code, where nothing in the world makes it say so ("AML docs: troubleshoot the Kubernetes
 /// extension"; "Azure/AML-Kubernetes: troubleshooting").
-pub(crate) fn told(code: &str) -> Option<Finding> {
+pub(crate) fn told(code: &str) -> Option<ReportLine> {
     let (checker, message) = match code {
         "E40000" => ("info", "Unknown error."),
         "E40001" => ("service", NO_BALANCER),
@@ -65,7 +65,7 @@ pub(crate) fn told(code: &str) -> Option<Finding> {
         _ => return None,
     };
     let code = code.get(1..)?.parse().ok()?;
-    Some(Finding { checker, code, message: message.to_owned() })
+    Some(ReportLine { checker, code, message: message.to_owned() })
 }
 
 /// Refuses codes of a world file that no checker has.
@@ -83,7 +83,7 @@ const NO_BALANCER: &str =
 
 /// What Helm meets after the health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum HookVerdict {
     Fine,
     /// Helm stops at once, with this text.
     Refused(String),
@@ -92,7 +92,7 @@ pub(crate) enum Verdict {
 }
 
 /// Runs the checkers of the `healthcheck` pod.
-pub(crate) fn health(world: &World, release: &Release) -> Vec<Finding> {
+pub(crate) fn health(world: &World, release: &Release) -> Vec<ReportLine> {
     let Some(cluster) = world.cluster(&release.cluster) else { return Vec::new() };
     let nodes = ready_nodes(cluster, release);
     let file = world.file.cluster(&cluster.name);
@@ -102,7 +102,7 @@ pub(crate) fn health(world: &World, release: &Release) -> Vec<Finding> {
     let v1 = "/apis/apps/v1/namespaces/default/deployments/azureml-fe";
     let operators = "/apis/apps/v1/deployments";
     let tls = tls_problem(cluster, release).filter(|_| inference);
-    let mut findings: Vec<Finding> = [
+    let mut findings: Vec<ReportLine> = [
         ("E40002", release.is_ha() && nodes < 3),
         ("E40001", inference && chart::router_kind(release) == "LoadBalancer" && no_balancer),
         (
@@ -136,16 +136,16 @@ pub(crate) fn health(world: &World, release: &Release) -> Vec<Finding> {
         }
     }
     let told = file.into_iter().flat_map(|file| &file.health).filter_map(|code| told(code));
-    let news: Vec<Finding> =
+    let news: Vec<ReportLine> =
         told.filter(|it| findings.iter().all(|found| found.code != it.code)).collect();
     findings.extend(news);
     findings
 }
 
 /// What Helm and the admission of the cluster say to the chart.
-pub(crate) fn helm(world: &World, release: &Release) -> Verdict {
+pub(crate) fn helm(world: &World, release: &Release) -> HookVerdict {
     let Some(cluster) = world.cluster(&release.cluster) else {
-        return Verdict::Refused("Kubernetes cluster unreachable".to_owned());
+        return HookVerdict::Refused("Kubernetes cluster unreachable".to_owned());
     };
     let namespace = format!("/api/v1/namespaces/{NAMESPACE}");
     if cluster
@@ -153,20 +153,20 @@ pub(crate) fn helm(world: &World, release: &Release) -> Verdict {
         .get(&namespace)
         .is_some_and(|ns| ns["metadata"]["deletionTimestamp"].is_string())
     {
-        return Verdict::Refused(format!(
+        return HookVerdict::Refused(format!(
             "unable to create new content in namespace {NAMESPACE} because it is being terminated"
         ));
     }
     if let Some(text) = nested_label(release) {
-        return Verdict::Refused(text);
+        return HookVerdict::Refused(text);
     }
     if let Some(other) = chart::other_release(cluster, &release.name) {
-        return Verdict::Refused(format!(
+        return HookVerdict::Refused(format!(
             "cannot re-use a name that is still in use: release {other} is installed in namespace {NAMESPACE}"
         ));
     }
     if let Some(text) = conflict(cluster, release) {
-        return Verdict::Refused(text);
+        return HookVerdict::Refused(text);
     }
     if cluster.distribution().eq_ignore_ascii_case("openshift") {
         let mut blocked = blocked_accounts(cluster, release);
@@ -174,10 +174,10 @@ pub(crate) fn helm(world: &World, release: &Release) -> Verdict {
             blocked.push("load-amlarc-selinux-policy-sa".to_owned());
         }
         if !blocked.is_empty() {
-            return Verdict::NeverReady(blocked);
+            return HookVerdict::NeverReady(blocked);
         }
     }
-    Verdict::Fine
+    HookVerdict::Fine
 }
 
 /// A dot in a key makes a level of the chart's values unless it is escaped, and a selector with levels is none

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::chart::{
-    CATALOG, Crd, Service, accounts, applies, crd_name, crds, ensure_namespace, helm_release,
+    CATALOG, ChartService, Crd, accounts, applies, crd_name, crds, ensure_namespace, helm_release,
     metadata, named, owned, ready_nodes, router_kind, workloads,
 };
 use super::pods;
@@ -67,7 +67,7 @@ fn put_helm_secret(cluster: &mut Cluster, release: &Release, revision: u32, now:
     }
 }
 
-fn put_service(cluster: &mut Cluster, release: &Release, service: &Service, now: &str) {
+fn put_service(cluster: &mut Cluster, release: &Release, service: &ChartService, now: &str) {
     let name = named(&service.name, release);
     let path = format!("/api/v1/namespaces/{NAMESPACE}/services/{name}");
     let number = 10 + name.bytes().fold(0u32, |sum, b| (sum * 31 + u32::from(b)) % 200);

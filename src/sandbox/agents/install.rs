@@ -5,50 +5,51 @@
 
 use serde_json::json;
 
-use super::checks::{self, Finding, Verdict};
+use super::checks::{self, HookVerdict, ReportLine};
 use super::release::{Release, generation, release, strings};
 use super::{chart, components, report};
 use crate::state::clock::{Pace, Work};
-use crate::state::event::{Event, Step};
+use crate::state::event::{AgentStep, Occurrence};
 use crate::state::id::{self, parent_id};
 use crate::state::world::World;
 
 /// Takes one step.
-pub(crate) fn step(world: &mut World, extension: &str, operation: &str, step: Step) {
+pub(crate) fn step(world: &mut World, extension: &str, operation: &str, step: AgentStep) {
     let Some(release) = release(world, extension) else { return };
-    let later = |step: Step| Event::Extension {
+    let later = |step: AgentStep| Occurrence::Extension {
         id: extension.to_owned(),
         operation: operation.to_owned(),
         step,
     };
     // The agents take away the chart of that name, whatever the resource says it is by now.
-    let leaves = matches!(step, Step::Uninstall | Step::Gone) && is_installed(world, &release);
+    let leaves =
+        matches!(step, AgentStep::Uninstall | AgentStep::Gone) && is_installed(world, &release);
     if !release.is_azureml && !leaves {
         // Other extension types are only kept: they succeed without leaving anything in the cluster.
         return finish_other(world, &release, operation, step);
     }
     match step {
-        Step::InstallCheck | Step::UpgradeCheck | Step::Uninstall
+        AgentStep::InstallCheck | AgentStep::UpgradeCheck | AgentStep::Uninstall
             if !agents_reachable(world, &release) =>
         {
             wait_for_agents(world, &release, operation, later(step));
         }
-        Step::InstallCheck => {
-            check(world, &release, operation, "pre-install", later(Step::Install))
+        AgentStep::InstallCheck => {
+            check(world, &release, operation, "pre-install", later(AgentStep::Install))
         }
-        Step::UpgradeCheck if !is_installed(world, &release) => {
-            check(world, &release, operation, "pre-install", later(Step::Install));
+        AgentStep::UpgradeCheck if !is_installed(world, &release) => {
+            check(world, &release, operation, "pre-install", later(AgentStep::Install));
         }
-        Step::UpgradeCheck => {
-            check(world, &release, operation, "pre-upgrade", later(Step::Upgrade))
+        AgentStep::UpgradeCheck => {
+            check(world, &release, operation, "pre-upgrade", later(AgentStep::Upgrade))
         }
-        Step::Install | Step::Upgrade => helm(world, &release, operation, step),
-        Step::Done => {
+        AgentStep::Install | AgentStep::Upgrade => helm(world, &release, operation, step),
+        AgentStep::Done => {
             components::make_ready(world, &release);
             report::write(world, &release, "test", &[]);
             succeed(world, &release, operation);
         }
-        Step::TimedOut => {
+        AgentStep::TimedOut => {
             let after = if was_applied(world, &release) {
                 Aftermath::RollBack
             } else {
@@ -56,11 +57,11 @@ pub(crate) fn step(world: &mut World, extension: &str, operation: &str, step: St
             };
             fail(world, &release, operation, "timed out waiting for the condition", after);
         }
-        Step::Uninstall => {
+        AgentStep::Uninstall => {
             report::write(world, &release, "pre-delete", &[]);
-            world.after(Work::HelmUninstall, later(Step::Gone));
+            world.after(Work::HelmUninstall, later(AgentStep::Gone));
         }
-        Step::Gone => {
+        AgentStep::Gone => {
             components::remove(world, &release);
             world.end(operation, None);
             world.remove_tree(extension);
@@ -68,18 +69,18 @@ pub(crate) fn step(world: &mut World, extension: &str, operation: &str, step: St
     }
 }
 
-fn finish_other(world: &mut World, release: &Release, operation: &str, step: Step) {
+fn finish_other(world: &mut World, release: &Release, operation: &str, step: AgentStep) {
     match step {
-        Step::Uninstall | Step::Gone => {
+        AgentStep::Uninstall | AgentStep::Gone => {
             world.end(operation, None);
             world.remove_tree(&release.id);
         }
-        Step::InstallCheck
-        | Step::UpgradeCheck
-        | Step::Install
-        | Step::Upgrade
-        | Step::Done
-        | Step::TimedOut => {
+        AgentStep::InstallCheck
+        | AgentStep::UpgradeCheck
+        | AgentStep::Install
+        | AgentStep::Upgrade
+        | AgentStep::Done
+        | AgentStep::TimedOut => {
             succeed(world, release, operation);
         }
     }
@@ -104,7 +105,7 @@ pub(crate) fn agents_reachable(world: &World, release: &Release) -> bool {
 
 /// Looks again a minute later; after 48 hours the protected settings are gone and the operation fails
 /// ("Azure Arc docs: cluster extensions").
-fn wait_for_agents(world: &mut World, release: &Release, operation: &str, again: Event) {
+fn wait_for_agents(world: &mut World, release: &Release, operation: &str, again: Occurrence) {
     let since = world.operations.get(operation).map(|operation| operation.started);
     let hours = since.map_or(0, |since| world.now().duration_since(since).as_hours());
     if hours >= 48 {
@@ -149,7 +150,7 @@ enum Aftermath {
 }
 
 /// Runs the health check and goes on, or fails on a critical finding.
-fn check(world: &mut World, release: &Release, operation: &str, hook: &str, next: Event) {
+fn check(world: &mut World, release: &Release, operation: &str, hook: &str, next: Occurrence) {
     if world.faults.fails_operation(&release.id) {
         return fail(world, release, operation, "pod healthcheck failed", Aftermath::Nothing);
     }
@@ -160,7 +161,7 @@ fn check(world: &mut World, release: &Release, operation: &str, hook: &str, next
     let findings = checks::health(world, release);
     report::write(world, release, hook, &findings);
     components::put_healthcheck_pod(world, release, hook);
-    if findings.iter().any(Finding::is_critical) {
+    if findings.iter().any(ReportLine::is_critical) {
         let back = if hook == "pre-install" { "pre-delete" } else { "pre-rollback" };
         report::write(world, release, back, &findings);
         let text = format!("failed {hook}: pod healthcheck failed");
@@ -169,27 +170,28 @@ fn check(world: &mut World, release: &Release, operation: &str, hook: &str, next
     world.after(Work::HealthCheck, next);
 }
 
-fn helm(world: &mut World, release: &Release, operation: &str, step: Step) {
-    let later = |step: Step| Event::Extension {
+fn helm(world: &mut World, release: &Release, operation: &str, step: AgentStep) {
+    let later = |step: AgentStep| Occurrence::Extension {
         id: release.id.clone(),
         operation: operation.to_owned(),
         step,
     };
-    if step == Step::Install && !was_applied(world, release) && is_installed(world, release) {
+    if step == AgentStep::Install && !was_applied(world, release) && is_installed(world, release) {
         // A forced delete left the chart behind.
         let text = "cannot re-use a name that is still in use";
         return fail(world, release, operation, text, Aftermath::Nothing);
     }
     match checks::helm(world, release) {
-        Verdict::Refused(text) => fail(world, release, operation, &text, Aftermath::Nothing),
-        Verdict::NeverReady(accounts) => {
+        HookVerdict::Refused(text) => fail(world, release, operation, &text, Aftermath::Nothing),
+        HookVerdict::NeverReady(accounts) => {
             components::put_all(world, release, &accounts);
-            world.after(Work::HelmTimeout, later(Step::TimedOut));
+            world.after(Work::HelmTimeout, later(AgentStep::TimedOut));
         }
-        Verdict::Fine => {
+        HookVerdict::Fine => {
             components::put_all(world, release, &[]);
-            let work = if step == Step::Install { Work::HelmInstall } else { Work::HelmUpgrade };
-            world.after(work, later(Step::Done));
+            let work =
+                if step == AgentStep::Install { Work::HelmInstall } else { Work::HelmUpgrade };
+            world.after(work, later(AgentStep::Done));
         }
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::chart::ensure_namespace;
-use super::checks::Finding;
+use super::checks::ReportLine;
 use super::release::{NAMESPACE, Release};
 use crate::state::world::World;
 
@@ -12,7 +12,7 @@ const CHECKERS: [&str; 6] =
     ["service", "helmchart", "instancetype", "clusterresource", "info", "inferencev1"];
 
 /// Writes the report of a hook (`pre-install`, `pre-upgrade`, `pre-rollback`, `pre-delete`, `test`).
-pub(crate) fn write(world: &mut World, release: &Release, hook: &str, findings: &[Finding]) {
+pub(crate) fn write(world: &mut World, release: &Release, hook: &str, findings: &[ReportLine]) {
     let stamp = world.kube_stamp();
     let correlation = world.guid(&format!("report {} {hook} {stamp}", release.id));
     let date = world.now().strftime("%Y-%m-%d %H:%M:%S%.9f +0000 UTC m=+0.148712345");

@@ -5,18 +5,19 @@ use http::Method;
 use serde_json::{Value as Json, json};
 
 use super::answer::{canonical_id, matches, refuse};
-use super::roles::{self, Rights};
+use super::roles::{self, RoleRights};
 use crate::login;
-use crate::state::id::{self, Target};
+use crate::state::id::{self, ResourcePath};
 use crate::state::world::World;
-use crate::wire::{Call, Reply};
+use crate::wire::{HttpCall, Reply};
 
 /// The grants that hold for a caller: where, and what. `None` when the world restricts nobody.
-fn grants(world: &World, caller: &str) -> Option<Vec<(String, Rights)>> {
+fn grants(world: &World, caller: &str) -> Option<Vec<(String, RoleRights)>> {
     let given = world.file.access.azure.as_ref()?;
     let of_file = given.iter().map(|grant| {
         let role = grant.role.as_deref().and_then(roles::role_named);
-        let own = Rights { actions: grant.actions.clone(), not_actions: grant.not_actions.clone() };
+        let own =
+            RoleRights { actions: grant.actions.clone(), not_actions: grant.not_actions.clone() };
         (id::key(&grant.scope), role.unwrap_or(own))
     });
     let assigned =
@@ -37,13 +38,13 @@ fn covers(scope: &str, key: &str) -> bool {
     scope == "/" || scope == key || key.starts_with(&format!("{scope}/"))
 }
 
-fn allows(rights: &Rights, action: &str) -> bool {
+fn allows(rights: &RoleRights, action: &str) -> bool {
     let has = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, action));
     has(&rights.actions) && !has(&rights.not_actions)
 }
 
 /// What a request does, as a role names it.
-fn action_of(call: &Call, target: &Target) -> String {
+fn action_of(call: &HttpCall, target: &ResourcePath) -> String {
     let verb = match call.method {
         Method::GET | Method::HEAD => "read",
         Method::PUT | Method::PATCH => "write",
@@ -62,7 +63,7 @@ fn action_of(call: &Call, target: &Target) -> String {
 }
 
 /// Refuses what the caller may not do, as ARM words it.
-pub(crate) fn check(world: &World, call: &Call, target: &Target) -> Result<(), Reply> {
+pub(crate) fn check(world: &World, call: &HttpCall, target: &ResourcePath) -> Result<(), Reply> {
     let caller = login::caller(world, call);
     let Some(grants) = grants(world, &caller.object) else { return Ok(()) };
     let asks_for_rights = target.namespace() == "microsoft.authorization"
@@ -95,13 +96,13 @@ pub(crate) fn allows_data(world: &World, caller: &str, id: &str, action: &str) -
     grants(world, caller).is_none_or(|grants| {
         grants.iter().filter(|(at, _)| covers(at, &key)).any(|(_, rights)| {
             let actions = rights.actions.iter().filter(|it| names(it)).cloned().collect();
-            allows(&Rights { actions, not_actions: rights.not_actions.clone() }, action)
+            allows(&RoleRights { actions, not_actions: rights.not_actions.clone() }, action)
         })
     })
 }
 
 /// A test for what lists and the index may show the caller.
-pub(crate) fn reader<'a>(world: &'a World, call: &Call) -> impl Fn(&str) -> bool + use<'a> {
+pub(crate) fn reader<'a>(world: &'a World, call: &HttpCall) -> impl Fn(&str) -> bool + use<'a> {
     let grants = grants(world, &login::caller(world, call).object);
     move |id: &str| {
         let key = &id::key(id);
@@ -118,9 +119,11 @@ pub(crate) fn reader<'a>(world: &'a World, call: &Call) -> impl Fn(&str) -> bool
 }
 
 /// The rights of the caller at a scope, one entry for each grant.
-pub(crate) fn permissions(world: &World, call: &Call, scope: &str) -> Json {
-    let all =
-        vec![("/".to_owned(), Rights { actions: vec!["*".to_owned()], not_actions: Vec::new() })];
+pub(crate) fn permissions(world: &World, call: &HttpCall, scope: &str) -> Json {
+    let all = vec![(
+        "/".to_owned(),
+        RoleRights { actions: vec!["*".to_owned()], not_actions: Vec::new() },
+    )];
     let grants = grants(world, &login::caller(world, call).object).unwrap_or(all);
     let key = id::key(scope);
     let entries: Vec<Json> = grants

@@ -8,15 +8,15 @@ use serde_json::{Value as Json, json};
 
 use crate::json::copy;
 use crate::state::clock::Pace;
-use crate::state::event::Event;
-use crate::state::id::{self, Level, Target};
+use crate::state::event::Occurrence;
+use crate::state::id::{self, Level, ResourcePath};
 use crate::state::world::World;
-use crate::wire::{Call, Reply, fail};
+use crate::wire::{HttpCall, Reply, fail};
 
 /// A request to a resource or a collection.
 pub(crate) struct Ask<'a> {
-    pub(crate) call: &'a Call,
-    pub(crate) target: &'a Target,
+    pub(crate) call: &'a HttpCall,
+    pub(crate) target: &'a ResourcePath,
     /// The path as an id: canonical `resourceGroups`, names as the caller wrote them.
     pub(crate) id: String,
     /// `namespace/type/type` in lower case.
@@ -24,7 +24,7 @@ pub(crate) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn new(call: &'a Call, target: &'a Target) -> Ask<'a> {
+    pub(crate) fn new(call: &'a HttpCall, target: &'a ResourcePath) -> Ask<'a> {
         let kind = target.last().map(Level::full_type).unwrap_or_default().to_ascii_lowercase();
         Ask { call, target, id: canonical_id(call), kind }
     }
@@ -72,7 +72,7 @@ pub(crate) fn refuse(error: &str, values: &[&str]) -> Reply {
 }
 
 /// ARM's 404 for a resource.
-pub(crate) fn not_found(target: &Target) -> Reply {
+pub(crate) fn not_found(target: &ResourcePath) -> Reply {
     let named = |level: &Level| format!("{}/{}", level.full_type(), level.last_name());
     let what = target.last().map(named).unwrap_or_default();
     refuse("resource", &[&what, target.group.as_deref().unwrap_or("<null>")])
@@ -83,7 +83,7 @@ pub(crate) fn parent_not_found(parent: &str) -> Reply {
     refuse("parent", &[id::last_segment(parent)])
 }
 
-pub(crate) fn method_not_allowed(call: &Call) -> Reply {
+pub(crate) fn method_not_allowed(call: &HttpCall) -> Reply {
     refuse("method", &[call.method.as_str()])
 }
 
@@ -116,7 +116,7 @@ const PAGE: usize = 100;
 /// `$skipToken`.
 pub(crate) fn page<T>(
     world: &World,
-    call: &Call,
+    call: &HttpCall,
     items: impl IntoIterator<Item = T>,
     show: impl FnMut(T) -> Json,
 ) -> Reply {
@@ -126,7 +126,7 @@ pub(crate) fn page<T>(
 /// [`page`] by the parameter that the service counts with.
 pub(crate) fn pages<T>(
     world: &World,
-    call: &Call,
+    call: &HttpCall,
     skip: &str,
     items: impl IntoIterator<Item = T>,
     show: impl FnMut(T) -> Json,
@@ -154,8 +154,8 @@ pub(crate) fn retry_later(world: &World, reply: Reply, seconds: u32) -> Reply {
 }
 
 /// The event that changes a value of a resource.
-pub(crate) fn set(id: &str, pointer: &str, value: &str) -> Event {
-    Event::Set { id: id.to_owned(), pointer: pointer.to_owned(), value: json!(value) }
+pub(crate) fn set(id: &str, pointer: &str, value: &str) -> Occurrence {
+    Occurrence::Set { id: id.to_owned(), pointer: pointer.to_owned(), value: json!(value) }
 }
 
 /// Marks a resource as being removed.
@@ -166,7 +166,7 @@ pub(crate) fn mark_deleting(world: &mut World, id: &str) {
 }
 
 /// The path of the request as an id: canonical `resourceGroups`, names as the caller wrote them.
-pub(crate) fn canonical_id(call: &Call) -> String {
+pub(crate) fn canonical_id(call: &HttpCall) -> String {
     let mut segments = call.segments.clone();
     for (at, word) in [(0, "subscriptions"), (2, "resourceGroups")] {
         if let Some(segment) = segments.get_mut(at).filter(|it| it.eq_ignore_ascii_case(word)) {
@@ -228,7 +228,7 @@ pub(crate) fn identity_of(world: &World, id: &str) -> Json {
 }
 
 /// Whether a request may change something.
-pub(crate) fn reads(call: &Call) -> bool {
+pub(crate) fn reads(call: &HttpCall) -> bool {
     matches!(call.method, Method::GET | Method::HEAD)
 }
 

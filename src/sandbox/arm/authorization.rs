@@ -10,16 +10,16 @@ use super::answer::{
 use super::roles::{ROLES, Role};
 use super::{access, services};
 use crate::json::{says, text};
-use crate::state::id::{self, Target};
+use crate::state::id::{self, ResourcePath};
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply};
+use crate::wire::{HttpAnswer, HttpCall, Reply};
 
 const ASSIGNMENTS: &str = "microsoft.authorization/roleassignments";
 const LOCKS: &str = "microsoft.authorization/locks";
 const MARK: &str = "/providers/microsoft.authorization/";
 
 /// Answers under `{scope}/providers/Microsoft.Authorization`.
-pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(level) = ask.target.last() else { return Err(method_not_allowed(ask.call)) };
     let scope = scope_of(&ask.id);
     require_scope(world, &scope, ask.call)?;
@@ -63,21 +63,21 @@ fn scope_of(path: &str) -> String {
     path.to_ascii_lowercase().rfind(MARK).map_or_else(String::new, |at| path[..at].to_owned())
 }
 
-fn require_scope(world: &World, scope: &str, call: &Call) -> Result<(), Reply> {
+fn require_scope(world: &World, scope: &str, call: &HttpCall) -> Result<(), Reply> {
     let target = id::parse(scope);
     let free = call.method == Method::GET || scope.is_empty() || target.levels.is_empty();
     if free || world.get(scope).is_some() { Ok(()) } else { Err(not_found(&target)) }
 }
 
 /// The text in quotes of a filter that begins with one of these words.
-fn filtered(call: &Call, words: &[&str]) -> Option<String> {
+fn filtered(call: &HttpCall, words: &[&str]) -> Option<String> {
     let filter = call.param("$filter")?;
     let lower = filter.to_ascii_lowercase();
     let asks = words.iter().any(|word| lower.contains(word));
     filter.split('\'').nth(1).filter(|_| asks).map(ToOwned::to_owned)
 }
 
-fn list_assignments(world: &World, call: &Call, scope: &str) -> Reply {
+fn list_assignments(world: &World, call: &HttpCall, scope: &str) -> Reply {
     let principal = filtered(call, &["principalid eq", "assignedto("]);
     let filter = call.param("$filter").unwrap_or_default().to_ascii_lowercase();
     let scope = id::key(scope);
@@ -115,7 +115,12 @@ fn subscription_of(scope: &str) -> String {
     id::parse(scope).subscription.map_or_else(String::new, |id| format!("/subscriptions/{id}"))
 }
 
-fn put_assignment(world: &mut World, ask: &Ask<'_>, scope: &str, existing: Option<Json>) -> Answer {
+fn put_assignment(
+    world: &mut World,
+    ask: &Ask<'_>,
+    scope: &str,
+    existing: Option<Json>,
+) -> HttpAnswer {
     let request = ask.call.json()?;
     let wanted = &request["properties"];
     let (principal, role) = checked_pair(world, wanted, ask.name())?;
@@ -156,7 +161,7 @@ fn role_body(scope: &str, role: &Role) -> Json {
         "id": id, "type": "Microsoft.Authorization/roleDefinitions", "name": role.id})
 }
 
-fn definitions(world: &World, call: &Call, scope: &str) -> Reply {
+fn definitions(world: &World, call: &HttpCall, scope: &str) -> Reply {
     let wanted = filtered(call, &["rolename eq"]);
     let fits =
         |role: &&Role| wanted.as_ref().is_none_or(|name| role.name.eq_ignore_ascii_case(name));
@@ -175,19 +180,19 @@ fn locks_over<'a>(
 }
 
 /// Locks at a scope, with those inherited from above; at a subscription also those below.
-fn list_locks(world: &World, call: &Call, scope: &str) -> Reply {
+fn list_locks(world: &World, call: &HttpCall, scope: &str) -> Reply {
     let prefix = format!("{}/", id::key(scope));
     let mut items: Vec<&Json> = locks_over(world, scope).map(|(_, body)| body).collect();
     if id::parse(scope).levels.is_empty() {
         let below = world.keyed("", LOCKS).filter(|(key, _)| key.starts_with(&prefix));
         let new: Vec<&Json> =
-            below.map(|(_, it)| &it.body).filter(|body| !items.contains(body)).collect();
+            below.map(|(_, stored)| &stored.body).filter(|body| !items.contains(body)).collect();
         items.extend(new);
     }
     page(world, call, items, Json::clone)
 }
 
-fn put_lock(world: &mut World, ask: &Ask<'_>, existing: Option<Json>) -> Answer {
+fn put_lock(world: &mut World, ask: &Ask<'_>, existing: Option<Json>) -> HttpAnswer {
     let request = ask.call.json()?;
     let level = &request["properties"]["level"];
     if level != "CanNotDelete" && level != "ReadOnly" {
@@ -200,7 +205,11 @@ fn put_lock(world: &mut World, ask: &Ask<'_>, existing: Option<Json>) -> Answer 
 }
 
 /// Refuses what a lock on the resource, its group or its subscription forbids.
-pub(crate) fn check_locks(world: &World, call: &Call, target: &Target) -> Result<(), Reply> {
+pub(crate) fn check_locks(
+    world: &World,
+    call: &HttpCall,
+    target: &ResourcePath,
+) -> Result<(), Reply> {
     let is_lock = target.last().is_some_and(|level| level.full_type().eq_ignore_ascii_case(LOCKS));
     if reads(call) || is_lock {
         return Ok(());

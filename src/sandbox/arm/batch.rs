@@ -9,14 +9,14 @@ use serde_json::{Value as Json, json};
 use super::answer::{refuse, retry_later};
 use super::front;
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply, decode_path};
+use crate::wire::{HttpAnswer, HttpCall, Reply, decode_path};
 
 const AT_ONCE: usize = 20;
 const MOST: usize = 500;
 /// Batches whose answers are kept to be fetched.
 const KEPT: usize = 100;
 
-pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &HttpCall) -> HttpAnswer {
     if call.method == Method::GET {
         let found = call.segments.get(1).and_then(|id| world.batches.get(id)).cloned();
         return found
@@ -42,7 +42,7 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
     Ok(retry_later(world, Reply::empty(202).with("Location", location), 1))
 }
 
-fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
+fn answer(world: &mut World, around: &HttpCall, request: &Json) -> Json {
     let text = |name: &str| request[name].as_str().filter(|it| !it.is_empty());
     let url = text("url").or_else(|| text("relativeUrl")).unwrap_or_default();
     let relative = url.strip_prefix(around.origin.as_str()).unwrap_or(url);
@@ -52,7 +52,7 @@ fn answer(world: &mut World, around: &Call, request: &Json) -> Json {
     let token = around.headers.get(http::header::AUTHORIZATION).cloned();
     headers.extend(token.map(|it| (http::header::AUTHORIZATION, it)));
     let content = request.get("content").filter(|it| !it.is_null());
-    let own = Call {
+    let own = HttpCall {
         method,
         segments: decode_path(path),
         query: url::form_urlencoded::parse(query.as_bytes())

@@ -11,7 +11,7 @@ use crate::state::cluster::{Beginning, Cluster, kubeconfig};
 use crate::state::id;
 use crate::state::world::World;
 use crate::state::world_file::SccEdit;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
 /// The version of Kubernetes when nobody says which.
 pub(crate) const DEFAULT_VERSION: &str = "1.33.4";
@@ -21,7 +21,7 @@ pub(crate) fn is_aks(id: &str) -> bool {
     id::type_of(id) == "microsoft.containerservice/managedclusters"
 }
 
-pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let is_new = world.get(&ask.id).is_none();
     if !is_aks(&ask.id) && !ask.call.json()?["identity"]["type"].is_string() {
         return Err(refuse("cluster-identity", &[]));
@@ -34,7 +34,7 @@ pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
     Ok(reply)
 }
 
-pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     generic::patch(world, ask)?;
     if let Some(mut body) = world.body(&ask.id).cloned() {
         issue(world, &ask.id, &mut body);
@@ -43,7 +43,7 @@ pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
     Ok(Reply::ok(turn_etag(world, &ask.id)))
 }
 
-pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     if world.get(&ask.id).is_none() {
         return Ok(Reply::empty(204));
     }
@@ -53,7 +53,7 @@ pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
 
 /// The kubeconfig of the cluster's user or admin. A cluster with Entra gives its user one that signs in through
 /// kubelogin; with local accounts disabled there is no other ("Azure REST: Managed Clusters"; "AKS docs: kubelogin").
-pub(crate) fn credentials(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn credentials(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     if world.cluster(ask.subject()).is_none() {
         return Err(not_found(ask.target));
     }
@@ -166,7 +166,7 @@ pub(crate) fn materialise(world: &mut World, id: &str) {
 
 /// Versions of Kubernetes that AKS offers in a region ("Azure REST: AKS, List Kubernetes Versions"). The list is called
 /// `values`.
-pub(crate) fn versions(_: &mut World, _: &Ask<'_>) -> Answer {
+pub(crate) fn versions(_: &mut World, _: &Ask<'_>) -> HttpAnswer {
     let version = |minor: u32| {
         let patch = format!("1.{minor}.4");
         json!({"version": format!("1.{minor}"), "isDefault": minor == 33, "isPreview": null,

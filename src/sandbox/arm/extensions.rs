@@ -12,12 +12,12 @@ use crate::agents::install;
 use crate::agents::release::kinds_of;
 use crate::json::{fill, remove_key, text};
 use crate::state::clock::Work;
-use crate::state::event::{Event, Step};
+use crate::state::event::{AgentStep, Occurrence};
 use crate::state::id::{self, cluster_of};
 use crate::state::world::World;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
-pub(crate) fn missing(_: &World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn missing(_: &World, ask: &Ask<'_>) -> HttpAnswer {
     Err(refuse("extension", &[ask.name()]))
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn require_cluster(world: &World, ask: &Ask<'_>) -> Result<(), Reply>
 }
 
 /// This service says that there is no next page.
-pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let mut reply = generic::list(world, ask)?;
     if let Some(body) = reply.body.as_mut() {
         fill(body, &json!({"nextLink": null}));
@@ -84,7 +84,7 @@ fn require_idle(world: &World, ask: &Ask<'_>) -> Result<(), Reply> {
     if world.is_busy(&ask.id) { Err(refuse("extension-busy", &[ask.name()])) } else { Ok(()) }
 }
 
-pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     providers::require(world, ask.target)?;
     let request = ask.call.json()?;
     let aks = is_aks(&cluster_of(&ask.id));
@@ -102,8 +102,8 @@ pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
     require_idle(world, ask)?;
     let existing = world.body(&ask.id).cloned();
     let (status, step) = match existing {
-        Some(_) => ("Updating", Step::UpgradeCheck),
-        None => ("Creating", Step::InstallCheck),
+        Some(_) => ("Updating", AgentStep::UpgradeCheck),
+        None => ("Creating", AgentStep::InstallCheck),
     };
     let mut body = fresh(world, &ask.id, wanted, settings, status);
     if let Some(existing) = &existing {
@@ -172,9 +172,9 @@ fn fresh(world: &World, path: &str, wanted: &Json, settings: Json, state: &str) 
 
 /// Hands a change to the agents. The operation's address is as the service writes it: `ConnectedClusters`, signed, and a
 /// Location nobody may call.
-fn start(world: &mut World, ask: &Ask<'_>, status: &str, step: Step, reply: Reply) -> Reply {
+fn start(world: &mut World, ask: &Ask<'_>, status: &str, step: AgentStep, reply: Reply) -> Reply {
     let operation = world.begin(&ask.id, status);
-    let event = Event::Extension { id: ask.id.clone(), operation: operation.clone(), step };
+    let event = Occurrence::Extension { id: ask.id.clone(), operation: operation.clone(), step };
     world.after(Work::AgentPickup, event);
     let drifted = ask
         .id
@@ -194,7 +194,7 @@ fn start(world: &mut World, ask: &Ask<'_>, status: &str, step: Step, reply: Repl
     retry_later(world, reply, 10)
 }
 
-pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     providers::require(world, ask.target)?;
     let request = ask.call.json()?;
     let Some(mut body) = world.body(&ask.id).cloned() else { return missing(world, ask) };
@@ -219,10 +219,10 @@ pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
     if protected.is_object() {
         keep_kinds(world, &ask.id, &protected);
     }
-    Ok(start(world, ask, "Updating", Step::UpgradeCheck, Reply::json(202, body)))
+    Ok(start(world, ask, "Updating", AgentStep::UpgradeCheck, Reply::json(202, body)))
 }
 
-pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(body) = world.body(&ask.id) else { return Ok(Reply::empty(204)) };
     let forced = ask.call.param("forcedelete").is_some_and(|it| it.eq_ignore_ascii_case("true"));
     if !forced && body["properties"]["provisioningState"] == "Deleting" {
@@ -240,10 +240,10 @@ pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
         ));
     }
     mark_deleting(world, &ask.id);
-    Ok(start(world, ask, "Deleting", Step::Uninstall, Reply::empty(202)))
+    Ok(start(world, ask, "Deleting", AgentStep::Uninstall, Reply::empty(202)))
 }
 
-pub(crate) fn operation(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn operation(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let name = ask.name();
     let Some(found) = world.operations.get(&name.to_ascii_lowercase()) else {
         return Err(refuse("operation", &[name]));
@@ -255,18 +255,18 @@ pub(crate) fn operation(world: &mut World, ask: &Ask<'_>) -> Answer {
 }
 
 /// The operations that run on a cluster.
-pub(crate) fn operations(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn operations(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let cluster = cluster_of(&ask.id);
     let running = world.running_below(&cluster);
     let found = running.filter_map(|(_, name)| Some((name, world.operations.get(name)?)));
     let value: Vec<Json> = found
-        .map(|(name, it)| json!({"id": format!("{}/operations/{name}", it.resource), "name": name, "status": it.status}))
+        .map(|(name, async_operation)| json!({"id": format!("{}/operations/{name}", async_operation.resource), "name": name, "status": async_operation.status}))
         .collect();
     Ok(Reply::ok(json!({"value": value, "nextLink": null})))
 }
 
 /// Versions of an extension that a cluster may have ("Azure REST: extension types, Cluster List Versions").
-pub(crate) fn versions(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn versions(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     require_cluster(world, ask)?;
     let preview = ask
         .call

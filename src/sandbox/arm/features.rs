@@ -12,24 +12,24 @@ use crate::json::{says, text};
 use crate::state::clock::Work;
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
 /// What a world file calls a feature that Azure no longer lists.
 const RETIRED: &str = "Retired";
 
 /// A feature of a subscription.
 #[derive(Clone, Copy)]
-struct Feature<'a> {
+struct FeatureRow<'a> {
     subscription: &'a str,
     namespace: &'a str,
     name: &'a str,
 }
 
 /// Answers under `Microsoft.Features`.
-pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(level) = ask.target.last() else { return Err(method_not_allowed(ask.call)) };
     let (subscription, namespace, name) = (ask.subscription(), level.name(0), level.name(1));
-    let feature = Feature { subscription, namespace, name };
+    let feature = FeatureRow { subscription, namespace, name };
     let types = level.types();
     let newer = types.contains("subscriptionfeatureregistrations");
     if ask.call.method == Method::GET && name.is_empty() {
@@ -66,9 +66,9 @@ pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> Answer {
     }))
 }
 
-impl Feature<'_> {
+impl FeatureRow<'_> {
     fn id(self) -> String {
-        let Feature { subscription, namespace, name } = self;
+        let FeatureRow { subscription, namespace, name } = self;
         format!(
             "/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{name}"
         )
@@ -87,7 +87,7 @@ impl Feature<'_> {
 
     /// The same feature in the newer form.
     fn registration(self, world: &World) -> Json {
-        let Feature { subscription, namespace, name } = self;
+        let FeatureRow { subscription, namespace, name } = self;
         json!({
             "id": format!("/subscriptions/{subscription}/providers/Microsoft.Features/featureProviders/{namespace}/subscriptionFeatureRegistrations/{name}"),
             "name": name, "type": "Microsoft.Features/featureProviders/subscriptionFeatureRegistrations",
@@ -122,7 +122,7 @@ pub(crate) fn set_state(
     name: &str,
     state: &str,
 ) {
-    let feature = Feature { subscription, namespace, name };
+    let feature = FeatureRow { subscription, namespace, name };
     world.put(&feature.id(), feature.body(state));
 }
 
@@ -145,7 +145,7 @@ fn list(world: &World, subscription: &str, of: Option<&str>, newer: bool) -> Vec
         let (namespace, name) = text(&body["name"]).split_once('/')?;
         let wanted = of.is_none_or(|of| of.eq_ignore_ascii_case(namespace));
         let retired = says(&body["properties"]["state"], RETIRED);
-        let feature = Feature { subscription, namespace, name };
+        let feature = FeatureRow { subscription, namespace, name };
         let form = || if newer { feature.registration(world) } else { body.clone() };
         (wanted && !retired).then(form)
     };

@@ -10,14 +10,14 @@ use super::answer::{Ask, refuse, too_many};
 use super::{access, authorization, batch, features, graph, groups, providers, services};
 use crate::login;
 use crate::state::clock::Pace;
-use crate::state::id::Target;
+use crate::state::id::ResourcePath;
 use crate::state::throttle::Taken;
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply};
+use crate::wire::{HttpAnswer, HttpCall, Reply};
 
 /// Answers a request to ARM.
-pub(crate) fn handle(world: &mut World, call: &Call) -> Reply {
-    let target = Target::parse(&call.segments);
+pub(crate) fn handle(world: &mut World, call: &HttpCall) -> Reply {
+    let target = ResourcePath::parse(&call.segments);
     let mut limits = Vec::new();
     let answer =
         admit(world, call, &target, &mut limits).and_then(|()| dispatch(world, call, &target));
@@ -30,8 +30,8 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Reply {
 
 fn admit(
     world: &mut World,
-    call: &Call,
-    target: &Target,
+    call: &HttpCall,
+    target: &ResourcePath,
     limits: &mut Vec<(&'static str, String)>,
 ) -> Result<(), Reply> {
     login::check_bearer(world, call, target.subscription.as_deref())?;
@@ -56,7 +56,7 @@ fn admit(
     authorization::check_locks(world, call, target)
 }
 
-fn check_api_version(call: &Call) -> Result<(), Reply> {
+fn check_api_version(call: &HttpCall) -> Result<(), Reply> {
     let version = call.api_version();
     if version.is_empty() {
         return Err(refuse("missing-api-version", &[]));
@@ -87,7 +87,7 @@ const LEFT: [&str; 6] = [
 /// Takes a token of the caller's bucket; the numbers are those seen on the wire in 2026.
 fn throttle(
     world: &mut World,
-    call: &Call,
+    call: &HttpCall,
     subscription: &str,
     limits: &mut Vec<(&'static str, String)>,
 ) -> Result<(), Reply> {
@@ -115,7 +115,7 @@ fn throttle(
     }
 }
 
-fn dispatch(world: &mut World, call: &Call, target: &Target) -> Answer {
+fn dispatch(world: &mut World, call: &HttpCall, target: &ResourcePath) -> HttpAnswer {
     let ask = Ask::new(call, target);
     let has_types = target.last().is_some_and(|level| !level.pairs.is_empty());
     match (&target.subscription, target.namespace().as_str()) {
@@ -134,7 +134,7 @@ fn dispatch(world: &mut World, call: &Call, target: &Target) -> Answer {
 }
 
 /// The headers every answer of ARM carries ("ARM RPC: common response headers").
-fn decorate(world: &World, call: &Call, reply: Reply) -> Reply {
+fn decorate(world: &World, call: &HttpCall, reply: Reply) -> Reply {
     let request_id = Uuid::new_v4().to_string();
     let correlation = call
         .header("x-ms-correlation-request-id")

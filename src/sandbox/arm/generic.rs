@@ -10,7 +10,7 @@ use super::providers;
 use crate::json::text;
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
 /// What the services of common types add to a resource.
 pub(crate) fn complete(world: &World, id: &str, body: &mut Json) {
@@ -38,7 +38,7 @@ pub(crate) fn put(
     world: &mut World,
     ask: &Ask<'_>,
     finish: impl FnOnce(&World, &mut Json),
-) -> Answer {
+) -> HttpAnswer {
     let (request, existing) = begin(world, ask)?;
     let kind = match &existing {
         Some(existing) => text(&existing["type"]).to_owned(),
@@ -82,7 +82,7 @@ fn check_name_and_place(ask: &Ask<'_>, request: &Json, old: Option<&Json>) -> Re
 }
 
 /// A PATCH: JSON merge patch over tags, identity and properties ("ARM RPC: PATCH").
-pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     providers::require(world, ask.target)?;
     let request = ask.call.json()?;
     let mut body = world.body(&ask.id).cloned().ok_or_else(|| not_found(ask.target))?;
@@ -102,14 +102,14 @@ pub(crate) fn patch(world: &mut World, ask: &Ask<'_>) -> Answer {
 }
 
 /// A DELETE that completes at once.
-pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn delete(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let existed = world.get(&ask.id).is_some();
     world.remove_tree(&ask.id);
     Ok(Reply::gone(existed))
 }
 
 /// A collection: below a parent, in a resource group, or in a whole subscription.
-pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let depth = ask.target.last().map_or(0, |level| level.pairs.len());
     let items = if ask.target.group.is_none() && ask.target.levels.len() == 1 && depth == 1 {
         world.of_type(ask.target.subscription.as_deref(), &ask.kind)
@@ -123,7 +123,7 @@ pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> Answer {
 }
 
 /// `{scope}/providers/Microsoft.ManagedIdentity/identities/default`: the scope's system-assigned identity.
-pub(crate) fn system_identity(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn system_identity(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let at = ask.id.to_ascii_lowercase().find("/providers/microsoft.managedidentity/");
     let scope = &ask.id[..at.unwrap_or(0)];
     let identity = world.body(scope).map(|body| body["identity"].clone()).unwrap_or_default();

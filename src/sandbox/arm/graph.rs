@@ -12,10 +12,10 @@ use crate::state::clock::Pace;
 use crate::state::id;
 use crate::state::throttle::Taken;
 use crate::state::world::{Stored, World};
-use crate::wire::{Answer, Call, Reply};
+use crate::wire::{HttpAnswer, HttpCall, Reply};
 
 /// Answers `POST /providers/Microsoft.ResourceGraph/resources`.
-pub(crate) fn handle(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &HttpCall) -> HttpAnswer {
     if call.method != http::Method::POST
         || !call.segments.last().is_some_and(|s| s.eq_ignore_ascii_case("resources"))
     {
@@ -102,7 +102,7 @@ fn tabular(rows: &[Json]) -> Json {
 /// world says, and only what the caller may read. `None` for a table that does not exist.
 fn table(
     world: &mut World,
-    call: &Call,
+    call: &HttpCall,
     name: &str,
     subscriptions: &[String],
 ) -> Option<Vec<Json>> {
@@ -126,15 +126,18 @@ fn table(
     };
     let may_see = access::reader(world, call);
     let live: Vec<(&str, &Stored)> = match kinds {
-        [] => world.resources.iter().map(|(key, it)| (key.as_str(), it)).collect(),
+        [] => world.resources.iter().map(|(key, stored)| (key.as_str(), stored)).collect(),
         kinds => kinds.iter().flat_map(|kind| world.keyed("", kind)).collect(),
     };
     let current = live.into_iter().filter(|(key, _)| !world.lagging.contains_key(*key));
     let mut found: Vec<(String, Json, bool)> = current
-        .filter(|(key, it)| wanted(key) && belongs(key, &it.body) && may_see(key))
-        .map(|(key, it)| (key.to_owned(), row(world, key, &it.body), world.is_young(it.created)))
+        .filter(|(key, stored)| wanted(key) && belongs(key, &stored.body) && may_see(key))
+        .map(|(key, stored)| {
+            (key.to_owned(), row(world, key, &stored.body), world.is_young(stored.created))
+        })
         .collect();
-    let before = world.lagging.iter().filter_map(|(key, it)| Some((key, it.body.as_ref()?)));
+    let before =
+        world.lagging.iter().filter_map(|(key, lagging)| Some((key, lagging.body.as_ref()?)));
     let before = before.filter(|(key, body)| wanted(key) && belongs(key, body) && may_see(key));
     found.extend(before.map(|(key, body)| (key.clone(), row(world, key, body), false)));
     drop(may_see);

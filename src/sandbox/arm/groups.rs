@@ -9,13 +9,13 @@ use super::answer::{
 use super::{access, providers};
 use crate::json::copy;
 use crate::state::clock::Work;
-use crate::state::event::Event;
-use crate::state::id::{self, Target};
+use crate::state::event::Occurrence;
+use crate::state::id::{self, ResourcePath};
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply};
+use crate::wire::{HttpAnswer, HttpCall, Reply};
 
 /// `/tenants` and `/subscriptions`.
-pub(crate) fn tenant_level(world: &World, call: &Call) -> Answer {
+pub(crate) fn tenant_level(world: &World, call: &HttpCall) -> HttpAnswer {
     let known = ["tenants", "providers", "subscriptions"].iter().any(|word| call.is(0, word));
     if known && call.segments.len() == 1 && call.method != Method::GET {
         return Err(method_not_allowed(call));
@@ -41,7 +41,7 @@ pub(crate) fn tenant_level(world: &World, call: &Call) -> Answer {
 }
 
 /// What lies directly in a subscription or a resource group.
-pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &HttpCall, target: &ResourcePath) -> HttpAnswer {
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let rest: Vec<String> = target.rest.iter().map(|s| s.to_ascii_lowercase()).collect();
     let lists = ["resourcegroups", "providers", "locations", "resources", "operationresults"];
@@ -70,7 +70,7 @@ pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
     }
 }
 
-fn subscription_itself(world: &World, call: &Call, subscription: &str) -> Answer {
+fn subscription_itself(world: &World, call: &HttpCall, subscription: &str) -> HttpAnswer {
     if call.method == Method::GET
         && let Some(body) = world.body(&format!("/subscriptions/{subscription}"))
     {
@@ -89,7 +89,7 @@ fn locations(subscription: &str) -> Vec<Json> {
         .collect()
 }
 
-fn group_itself(world: &mut World, call: &Call) -> Answer {
+fn group_itself(world: &mut World, call: &HttpCall) -> HttpAnswer {
     let id = canonical_id(call);
     let existing = world.body(&id).cloned();
     match call.method {
@@ -134,10 +134,10 @@ fn group_itself(world: &mut World, call: &Call) -> Answer {
 }
 
 /// 202 for a removal that takes its time, with the address where it is followed.
-pub(crate) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Work) -> Reply {
+pub(crate) fn accept_removal(world: &mut World, call: &HttpCall, id: &str, work: Work) -> Reply {
     let operation = world.begin(id, "Deleting");
-    world.after(work, Event::Remove { id: id.to_owned() });
-    world.after(work, Event::End { operation: operation.clone(), error: None });
+    world.after(work, Occurrence::Remove { id: id.to_owned() });
+    world.after(work, Occurrence::End { operation: operation.clone(), error: None });
     let subscription = id::parse(id).subscription.unwrap_or_default();
     let location = format!(
         "{}/subscriptions/{subscription}/operationresults/{operation}?api-version={}",
@@ -148,7 +148,7 @@ pub(crate) fn accept_removal(world: &mut World, call: &Call, id: &str, work: Wor
 }
 
 /// Where a removal is followed: 202 with the same address while it runs, then 200 without a body.
-fn operation_result(world: &World, call: &Call, operation: &str) -> Answer {
+fn operation_result(world: &World, call: &HttpCall, operation: &str) -> HttpAnswer {
     let Some(found) = world.operations.get(operation) else {
         return Err(refuse("operation", &[operation]));
     };
@@ -189,7 +189,7 @@ pub(crate) fn subscription_body(subscription: &str, tenant: &str) -> Json {
 }
 
 /// The tracked resources below a scope; `$filter=resourceType eq '…'` is understood.
-fn resources(world: &World, call: &Call, scope: &str) -> Reply {
+fn resources(world: &World, call: &HttpCall, scope: &str) -> Reply {
     let prefix = format!("{}/", id::key(scope));
     let wanted = call.param("$filter").and_then(|filter| {
         let (name, value) = filter.split_once(" eq ")?;

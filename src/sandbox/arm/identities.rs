@@ -6,7 +6,7 @@ use super::generic;
 use crate::json::{items, text};
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
 /// So many credentials an identity may have.
 const MOST: usize = 20;
@@ -20,7 +20,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-pub(crate) fn put_credential(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put_credential(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let (request, existing) = generic::begin(world, ask)?;
     if !is_name(ask.name()) {
         return Err(refuse("credential-name", &[ask.name()]));
@@ -41,10 +41,9 @@ pub(crate) fn put_credential(world: &mut World, ask: &Ask<'_>) -> Answer {
     let same = |name: &str, value: &str, body: &serde_json::Value| {
         text(&body["properties"][name]) == value
     };
-    if others
-        .iter()
-        .any(|(_, it)| same("issuer", issuer, &it.body) && same("subject", subject, &it.body))
-    {
+    if others.iter().any(|(_, stored)| {
+        same("issuer", issuer, &stored.body) && same("subject", subject, &stored.body)
+    }) {
         return Err(refuse("credential-taken", &[]));
     }
     if others.len() >= MOST {

@@ -136,7 +136,7 @@ fn filter(rows: Vec<Json>, condition: &str) -> Result<Vec<Json>, String> {
     let all = tokens(condition);
     let mut kept = Vec::new();
     for row in rows {
-        let mut reader = Reader { tokens: &all, at: 0, depth: 0 };
+        let mut reader = RowReader { tokens: &all, at: 0, depth: 0 };
         let holds = reader.any(&row)?;
         if reader.at != all.len() {
             return Err(format!("unexpected text in condition '{condition}'"));
@@ -156,7 +156,7 @@ fn project(row: &Json, list: &str, keep: bool) -> Result<Json, String> {
             None => (item.rsplit('.').next().unwrap_or(&item).to_owned(), item.clone()),
         };
         let all = tokens(&expression);
-        let mut reader = Reader { tokens: &all, at: 0, depth: 0 };
+        let mut reader = RowReader { tokens: &all, at: 0, depth: 0 };
         result[name.as_str()] = reader.value(row)?;
     }
     Ok(result)
@@ -182,13 +182,13 @@ fn order(mut rows: Vec<Json>, rest: &str) -> Result<Vec<Json>, String> {
 const DEEPEST: usize = 64;
 
 /// Evaluates tokens against a row.
-struct Reader<'a> {
+struct RowReader<'a> {
     tokens: &'a [Token],
     at: usize,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl RowReader<'_> {
     fn peek_word(&self, word: &str) -> bool {
         matches!(self.tokens.get(self.at), Some(Token::Word(w)) if w.eq_ignore_ascii_case(word))
     }

@@ -9,9 +9,9 @@ use crate::json::fill;
 use crate::state::clock::Work;
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
-pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let fresh = world.get(&ask.id).is_none();
     if fresh && !ask.call.json()?["location"].is_string() {
         return Err(refuse("location", &[]));
@@ -36,7 +36,7 @@ pub(crate) fn put(world: &mut World, ask: &Ask<'_>) -> Answer {
     Ok(reply)
 }
 
-pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let workspace = ask.subject();
     if world.get(workspace).is_none() {
         return Err(not_found(&id::parse(workspace)));
@@ -50,6 +50,6 @@ pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> Answer {
 }
 
 /// Workspaces that could be recovered; nothing here is.
-pub(crate) fn deleted(_: &mut World, _: &Ask<'_>) -> Answer {
+pub(crate) fn deleted(_: &mut World, _: &Ask<'_>) -> HttpAnswer {
     Ok(Reply::ok(json!({"value": []})))
 }

@@ -9,10 +9,10 @@ use super::answer::{Ask, envelope, lower_group, not_found, refuse, region, retry
 use super::{generic, providers};
 use crate::json::{copy, fill, items, says, text};
 use crate::state::clock::Work;
-use crate::state::event::Event;
+use crate::state::event::Occurrence;
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
 /// The namespace of the provider as the service writes it.
 fn provider(ask: &Ask<'_>) -> &'static str {
@@ -39,7 +39,7 @@ fn is_taken(world: &World, name: &str) -> bool {
         .any(|(key, _)| id::last_segment(key).eq_ignore_ascii_case(name))
 }
 
-pub(crate) fn check_name(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn check_name(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let request = ask.call.json()?;
     let name = text(&request["name"]);
     let (available, reason, message) = if !is_name(name) {
@@ -56,7 +56,7 @@ fn stamp(world: &World) -> Json {
     json!(world.now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
-pub(crate) fn put_namespace(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put_namespace(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let (request, existing) = generic::begin(world, ask)?;
     if !is_name(ask.name()) {
         return Err(refuse("namespace-name", &[ask.name()]));
@@ -123,7 +123,7 @@ fn namespace_body(
     body
 }
 
-pub(crate) fn delete_namespace(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn delete_namespace(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     if world.get(&ask.id).is_none() {
         return Ok(Reply::empty(204));
     }
@@ -132,21 +132,21 @@ pub(crate) fn delete_namespace(world: &mut World, ask: &Ask<'_>) -> Answer {
         stored.body["properties"]["status"] = json!("Removing");
         stored.body["properties"]["provisioningState"] = json!("Succeeded");
     }
-    world.after(Work::NamespaceRemoval, Event::Remove { id: ask.id.clone() });
+    world.after(Work::NamespaceRemoval, Occurrence::Remove { id: ask.id.clone() });
     let (origin, version) = (&ask.call.origin, ask.call.api_version());
     let url = format!("{origin}{}/operationresults/{}?api-version={version}", ask.id, ask.name());
     Ok(retry_later(world, Reply::empty(202).with("Location", url), 10))
 }
 
 /// While it is being removed: 202 with the whole namespace, whose `provisioningState` misleadingly says `Succeeded`.
-pub(crate) fn operation_result(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn operation_result(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(body) = world.body(&ask.parent()).cloned() else { return Ok(Reply::empty(200)) };
     let url = format!("{}{}?{}", ask.call.origin, ask.call.path(), ask.call.raw_query);
     Ok(retry_later(world, Reply::json(202, body).with("Location", url), 10))
 }
 
 /// Every namespace has rules for its network, which nobody needs to have written.
-pub(crate) fn network_rules(world: &World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn network_rules(world: &World, ask: &Ask<'_>) -> HttpAnswer {
     if world.get(&ask.parent()).is_none() {
         return Err(not_found(ask.target));
     }
@@ -157,7 +157,7 @@ pub(crate) fn network_rules(world: &World, ask: &Ask<'_>) -> Answer {
 }
 
 /// Hybrid connections, topics, subscriptions and rules: 200 always, at once.
-pub(crate) fn put_child(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put_child(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let (request, existing) = generic::begin(world, ask)?;
     if ask.kind.ends_with("authorizationrules") {
         let rights = &request["properties"]["rights"];
@@ -250,7 +250,7 @@ fn key_text(world: &World, rule: &str, which: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let rule = ask.subject();
     if world.get(rule).is_none() {
         return Err(not_found(ask.target));
@@ -274,7 +274,7 @@ pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> Answer {
     ))
 }
 
-pub(crate) fn regenerate(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn regenerate(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let request = ask.call.json()?;
     let wanted = |(name, _): &&(&str, &str)| says(&request["keyType"], name);
     let known = [("primarykey", "primary"), ("secondarykey", "secondary")];

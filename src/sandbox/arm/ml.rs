@@ -9,10 +9,10 @@ use super::answer::{
 use super::{generic, providers};
 use crate::json::{fill, says, text};
 use crate::state::clock::Work;
-use crate::state::event::Event;
+use crate::state::event::Occurrence;
 use crate::state::id;
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply};
+use crate::wire::{HttpAnswer, HttpCall, Reply};
 
 /// An error in the envelope of the ML service, which says more than ARM's.
 fn refuse_compute(world: &World, error: &str, values: &[&str]) -> Reply {
@@ -32,7 +32,7 @@ fn refuse_compute(world: &World, error: &str, values: &[&str]) -> Reply {
     reply
 }
 
-pub(crate) fn no_compute(world: &World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn no_compute(world: &World, ask: &Ask<'_>) -> HttpAnswer {
     Err(refuse_compute(world, "compute", &[ask.name()]))
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn show_discovery(_: &World, ask: &Ask<'_>, body: &mut Json) {
 }
 
 /// The document behind `discoveryUrl`.
-pub(crate) fn discovery(call: &Call) -> Reply {
+pub(crate) fn discovery(call: &HttpCall) -> Reply {
     let api = &call.origin;
     Reply::ok(
         json!({"api": api, "experimentation": api, "history": api, "hyperdrive": api, "modelmanagement": api,
@@ -88,7 +88,7 @@ pub(crate) fn complete_workspace(world: &World, id: &str, body: &mut Json) {
     fill(properties, providers::defaults(&id::type_of(id)));
 }
 
-pub(crate) fn put_workspace(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn put_workspace(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     generic::put(world, ask, |world, body| complete_workspace(world, &ask.id, body))
 }
 
@@ -98,23 +98,23 @@ pub(crate) fn require_workspace(world: &World, ask: &Ask<'_>) -> Result<(), Repl
 }
 
 /// This service counts with `$skip`.
-pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn list(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let items = world.collection(&ask.id);
     Ok(pages(world, ask.call, "$skip", items, |stored| stored.body.clone()))
 }
 
-pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn keys(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(body) = world.body(ask.subject()) else {
         return Err(refuse_compute(world, "compute", &[id::last_segment(ask.subject())]));
     };
     Ok(Reply::ok(json!({"computeType": body["properties"]["computeType"]})))
 }
 
-pub(crate) fn refuse_patch(world: &mut World, _: &Ask<'_>) -> Answer {
+pub(crate) fn refuse_patch(world: &mut World, _: &Ask<'_>) -> HttpAnswer {
     Err(refuse_compute(world, "compute-patch", &[]))
 }
 
-pub(crate) fn attach(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn attach(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     providers::require(world, ask.target)?;
     let request = ask.call.json()?;
     let wanted = &request["properties"];
@@ -141,7 +141,7 @@ pub(crate) fn attach(world: &mut World, ask: &Ask<'_>) -> Answer {
     world.forget(&ask.id);
     world.put(&ask.id, body.clone());
     let operation = world.begin(&ask.id, "InProgress");
-    let ends = Event::Attach { id: ask.id.clone(), operation: operation.clone() };
+    let ends = Occurrence::Attach { id: ask.id.clone(), operation: operation.clone() };
     world.after(Work::Attach, ends);
     Ok(with_operation(world, ask, &operation, Reply::json(201, body)))
 }
@@ -193,7 +193,7 @@ fn with_operation(world: &World, ask: &Ask<'_>, operation: &str, reply: Reply) -
         .with("x-request-time", "0.214")
 }
 
-pub(crate) fn operation(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn operation(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(found) = world.operations.get(&ask.name().to_ascii_lowercase()) else {
         return Err(refuse_compute(world, "compute-operation", &[]));
     };
@@ -215,7 +215,7 @@ fn is_kubernetes(body: &Json) -> bool {
     says(&body["properties"]["computeType"], "kubernetes")
 }
 
-pub(crate) fn detach(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn detach(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let Some(action) = ask.call.param("underlyingresourceaction") else {
         return Err(refuse_compute(world, "compute-action", &[]));
     };
@@ -230,8 +230,8 @@ pub(crate) fn detach(world: &mut World, ask: &Ask<'_>) -> Answer {
     world.forget(&ask.id);
     mark_deleting(world, &ask.id);
     let operation = world.begin(&ask.id, "InProgress");
-    world.after(Work::Detach, Event::Remove { id: ask.id.clone() });
-    world.after(Work::Detach, Event::End { operation: operation.clone(), error: None });
+    world.after(Work::Detach, Occurrence::Remove { id: ask.id.clone() });
+    world.after(Work::Detach, Occurrence::End { operation: operation.clone(), error: None });
     Ok(with_operation(world, ask, &operation, Reply::empty(202)))
 }
 

@@ -13,9 +13,9 @@ use serde_json::{Value as Json, json};
 
 use super::answer::{method_not_allowed, not_found, page, refuse, set};
 use crate::state::clock::Work;
-use crate::state::id::{self, Target};
+use crate::state::id::{self, ResourcePath};
 use crate::state::world::World;
-use crate::wire::{Answer, Call, Reply};
+use crate::wire::{HttpAnswer, HttpCall, Reply};
 
 /// Regions the simulated providers are in: name and display name.
 pub(crate) const LOCATIONS: &[(&str, &str)] = &[
@@ -53,7 +53,7 @@ pub(crate) const LOCATIONS: &[(&str, &str)] = &[
 ];
 
 #[derive(Debug, Deserialize)]
-struct Provider {
+struct ProviderRow {
     namespace: String,
     #[serde(default)]
     free: bool,
@@ -62,7 +62,7 @@ struct Provider {
     types: BTreeMap<String, Json>,
 }
 
-static CATALOG: LazyLock<Vec<Provider>> = LazyLock::new(|| {
+static CATALOG: LazyLock<Vec<ProviderRow>> = LazyLock::new(|| {
     serde_yaml::from_str(include_str!("types.yaml")).expect("the embedded list of types parses")
 });
 
@@ -74,12 +74,12 @@ pub(crate) fn defaults(kind: &str) -> &'static Json {
     found.map_or(&Json::Null, |(_, defaults)| defaults)
 }
 
-fn known(namespace: &str) -> Option<&'static Provider> {
+fn known(namespace: &str) -> Option<&'static ProviderRow> {
     CATALOG.iter().find(|provider| provider.namespace.eq_ignore_ascii_case(namespace))
 }
 
 /// Whether the path is `…/providers/{ns}/register` or `/unregister`.
-pub(crate) fn is_action(target: &Target) -> bool {
+pub(crate) fn is_action(target: &ResourcePath) -> bool {
     let action = target.last().filter(|level| level.pairs.len() == 1 && !level.is_named());
     target.group.is_none()
         && target.levels.len() == 1
@@ -87,7 +87,7 @@ pub(crate) fn is_action(target: &Target) -> bool {
 }
 
 /// `/providers`, `/providers/{ns}` and `/providers/{ns}/operations`, without a subscription.
-pub(crate) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn tenant_level(world: &World, call: &HttpCall, target: &ResourcePath) -> HttpAnswer {
     let Some(level) = target.last() else {
         return Ok(list_all(world, call));
     };
@@ -100,12 +100,12 @@ pub(crate) fn tenant_level(world: &World, call: &Call, target: &Target) -> Answe
 }
 
 /// All providers, without the state they have in a subscription.
-pub(crate) fn list_all(world: &World, call: &Call) -> Reply {
+pub(crate) fn list_all(world: &World, call: &HttpCall) -> Reply {
     page(world, call, CATALOG.iter(), |provider| body(world, None, provider))
 }
 
 /// Providers of a subscription.
-pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer {
+pub(crate) fn handle(world: &mut World, call: &HttpCall, target: &ResourcePath) -> HttpAnswer {
     let subscription = target.subscription.as_deref().unwrap_or_default();
     let Some(level) = target.last() else {
         return Err(method_not_allowed(call));
@@ -129,7 +129,7 @@ pub(crate) fn handle(world: &mut World, call: &Call, target: &Target) -> Answer 
 }
 
 /// The list of all providers of a subscription.
-pub(crate) fn list(world: &World, call: &Call, subscription: &str) -> Reply {
+pub(crate) fn list(world: &World, call: &HttpCall, subscription: &str) -> Reply {
     page(world, call, CATALOG.iter(), |provider| body(world, Some(subscription), provider))
 }
 
@@ -168,11 +168,11 @@ pub(crate) fn materialise(world: &mut World, id: &str) {
     }
 }
 
-fn policy(provider: &Provider) -> &'static str {
+fn policy(provider: &ProviderRow) -> &'static str {
     if provider.free { "RegistrationFree" } else { "RegistrationRequired" }
 }
 
-fn register(world: &mut World, subscription: &str, provider: &Provider) {
+fn register(world: &mut World, subscription: &str, provider: &ProviderRow) {
     if provider.free
         || state(world, subscription, &provider.namespace)
             .to_ascii_lowercase()
@@ -194,7 +194,7 @@ fn register(world: &mut World, subscription: &str, provider: &Provider) {
     world.at(first + flap * 2, set(&id, "/registrationState", "Registered"));
 }
 
-fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Result<(), Reply> {
+fn unregister(world: &mut World, subscription: &str, provider: &ProviderRow) -> Result<(), Reply> {
     let prefix = id::key(&format!("/subscriptions/{subscription}")) + "/resourcegroups/";
     let part = format!("/providers/{}/", provider.namespace.to_ascii_lowercase());
     let mut below = world.resources.range(prefix.clone()..).map(|(key, _)| key);
@@ -211,7 +211,7 @@ fn unregister(world: &mut World, subscription: &str, provider: &Provider) -> Res
     Ok(())
 }
 
-fn body(world: &World, subscription: Option<&str>, provider: &Provider) -> Json {
+fn body(world: &World, subscription: Option<&str>, provider: &ProviderRow) -> Json {
     let locations: Vec<&str> = LOCATIONS.iter().map(|(_, display)| *display).collect();
     let types: Vec<Json> = provider
         .types
@@ -230,7 +230,7 @@ fn body(world: &World, subscription: Option<&str>, provider: &Provider) -> Json 
     body
 }
 
-fn known_or_refuse(namespace: &str) -> Result<&'static Provider, Reply> {
+fn known_or_refuse(namespace: &str) -> Result<&'static ProviderRow, Reply> {
     known(namespace).ok_or_else(|| refuse("namespace", &[namespace]))
 }
 
@@ -241,7 +241,7 @@ pub(crate) fn require_namespace(namespace: &str) -> Result<(), Reply> {
 
 /// Refuses writes to a provider that is not registered. A provider that was `Registered` once goes on serving while
 /// its registration is still spreading.
-pub(crate) fn require(world: &World, target: &Target) -> Result<(), Reply> {
+pub(crate) fn require(world: &World, target: &ResourcePath) -> Result<(), Reply> {
     let Some(level) = target.last() else { return Ok(()) };
     let provider = known_or_refuse(&level.namespace)?;
     let subscription = target.subscription.as_deref().unwrap_or_default();
@@ -265,7 +265,7 @@ pub(crate) fn require(world: &World, target: &Target) -> Result<(), Reply> {
 }
 
 /// Refuses types that the provider does not have.
-pub(crate) fn require_type(target: &Target) -> Result<(), Reply> {
+pub(crate) fn require_type(target: &ResourcePath) -> Result<(), Reply> {
     let Some(level) = target.last() else { return Ok(()) };
     let (provider, types) = (known_or_refuse(&level.namespace)?, level.types());
     if provider.types.keys().any(|known| known.eq_ignore_ascii_case(&types)) {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
-struct Catalog {
+struct RoleCatalog {
     role: Vec<Role>,
 }
 
@@ -20,27 +20,27 @@ pub(crate) struct Role {
 
 /// What a role allows.
 #[derive(Clone, Debug)]
-pub(crate) struct Rights {
+pub(crate) struct RoleRights {
     pub(crate) actions: Vec<String>,
     pub(crate) not_actions: Vec<String>,
 }
 
-fn rights(role: &Role) -> Rights {
-    Rights { actions: role.actions.clone(), not_actions: role.not_actions.clone() }
+fn rights(role: &Role) -> RoleRights {
+    RoleRights { actions: role.actions.clone(), not_actions: role.not_actions.clone() }
 }
 
 /// The rights of a built-in role.
-pub(crate) fn role_named(name: &str) -> Option<Rights> {
+pub(crate) fn role_named(name: &str) -> Option<RoleRights> {
     ROLES.iter().find(|role| role.name.eq_ignore_ascii_case(name)).map(rights)
 }
 
 /// The rights of a built-in role by the GUID of its definition.
-pub(crate) fn role_of_id(id: &str) -> Option<Rights> {
+pub(crate) fn role_of_id(id: &str) -> Option<RoleRights> {
     ROLES.iter().find(|role| role.id.eq_ignore_ascii_case(id)).map(rights)
 }
 
 pub(crate) static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
-    toml::from_str::<Catalog>(include_str!("roles.toml"))
+    toml::from_str::<RoleCatalog>(include_str!("roles.toml"))
         .expect("the embedded list of roles parses")
         .role
 });

@@ -8,18 +8,18 @@ use super::heartbeat::heard;
 use super::{clusters, extensions, generic, identities, log_analytics, messaging, ml, providers};
 use crate::state::world::World;
 use crate::vault;
-use crate::wire::{Answer, Reply};
+use crate::wire::{HttpAnswer, Reply};
 
-type Act = fn(&mut World, &Ask<'_>) -> Answer;
+type Act = fn(&mut World, &Ask<'_>) -> HttpAnswer;
 
 /// What a type does in its own way. Everything has a default in [`PLAIN`].
-struct Service {
+struct TypeHooks {
     /// `namespace/type`, where `*` stands for anything.
     kind: &'static str,
     /// What is refused whatever the verb is.
     admit: fn(&World, &Ask<'_>) -> Result<(), Reply>,
     /// What a GET of one that is not there answers.
-    missing: fn(&World, &Ask<'_>) -> Answer,
+    missing: fn(&World, &Ask<'_>) -> HttpAnswer,
     /// How a stored body is shown.
     show: fn(&World, &Ask<'_>, &mut Json),
     list: Act,
@@ -28,7 +28,7 @@ struct Service {
     delete: Act,
 }
 
-const PLAIN: Service = Service {
+const PLAIN: TypeHooks = TypeHooks {
     kind: "*",
     admit: |_, _| Ok(()),
     missing: |_, ask| Err(not_found(ask.target)),
@@ -42,15 +42,15 @@ const PLAIN: Service = Service {
 };
 
 /// The first that fits counts.
-const SERVICES: &[Service] = &[
-    Service {
+const SERVICES: &[TypeHooks] = &[
+    TypeHooks {
         kind: "microsoft.kubernetes/connectedclusters",
         put: clusters::put,
         patch: clusters::patch,
         delete: clusters::delete,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.containerservice/managedclusters",
         admit: clusters::check_etag,
         put: clusters::put,
@@ -58,7 +58,7 @@ const SERVICES: &[Service] = &[
         delete: clusters::delete,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.kubernetesconfiguration/extensions",
         admit: extensions::require_cluster,
         missing: extensions::missing,
@@ -68,13 +68,13 @@ const SERVICES: &[Service] = &[
         patch: extensions::patch,
         delete: extensions::delete,
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.machinelearningservices/workspaces",
         show: ml::show_discovery,
         put: ml::put_workspace,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.machinelearningservices/workspaces/computes",
         admit: ml::require_workspace,
         missing: ml::no_compute,
@@ -84,7 +84,7 @@ const SERVICES: &[Service] = &[
         delete: ml::detach,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: vault::SECRETS,
         put: |world, ask| {
             generic::put(world, ask, |_, _| {})?;
@@ -93,36 +93,40 @@ const SERVICES: &[Service] = &[
         },
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials",
         put: identities::put_credential,
         ..PLAIN
     },
-    Service { kind: "microsoft.operationalinsights/workspaces", put: log_analytics::put, ..PLAIN },
-    Service {
+    TypeHooks {
+        kind: "microsoft.operationalinsights/workspaces",
+        put: log_analytics::put,
+        ..PLAIN
+    },
+    TypeHooks {
         kind: "microsoft.*/namespaces/networkrulesets",
         missing: messaging::network_rules,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.relay/namespaces",
         put: messaging::put_namespace,
         delete: messaging::delete_namespace,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.servicebus/namespaces",
         put: messaging::put_namespace,
         delete: messaging::delete_namespace,
         ..PLAIN
     },
-    Service {
+    TypeHooks {
         kind: "microsoft.servicebus/namespaces/*",
         show: messaging::show_child,
         put: messaging::put_child,
         ..PLAIN
     },
-    Service { kind: "microsoft.relay/namespaces/*", put: messaging::put_child, ..PLAIN },
+    TypeHooks { kind: "microsoft.relay/namespaces/*", put: messaging::put_child, ..PLAIN },
     PLAIN,
 ];
 
@@ -168,7 +172,7 @@ const ACTIONS: &[(Method, &str, Act)] = &[
 ];
 
 /// Answers for a resource, a collection or an action of any known type.
-pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> Answer {
+pub(crate) fn handle(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     if let Some((method, _, act)) = ACTIONS.iter().find(|(_, kind, _)| matches(kind, &ask.kind)) {
         let fits = ask.call.method == *method;
         return if fits { act(world, ask) } else { Err(method_not_allowed(ask.call)) };

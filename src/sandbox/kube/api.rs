@@ -2,8 +2,8 @@
 //! server-side apply, RBAC and watches over a [`Store`]. It is part of the sandbox, which shares
 //! no code with the clients it is the oracle of. Facts: kubernetes.io, "Kubernetes API Concepts".
 
-use super::rbac::{self, Deed};
-use super::request::{Answer, Call, Caller, ClusterFacts, Request};
+use super::rbac::{self, AuthorizerAttributes};
+use super::request::{ApiCall, ApiRequest, Caller, ClusterFacts, KubeReply};
 use super::status::Failure;
 use super::store::Store;
 use super::types::ApiPath;
@@ -14,24 +14,24 @@ pub(crate) fn handle(
     store: &mut Store,
     facts: &ClusterFacts,
     caller: &Caller,
-    request: &Request<'_>,
-) -> Answer {
+    request: &ApiRequest<'_>,
+) -> KubeReply {
     let answer = if request.dry_run() {
         route(&mut store.clone(), facts, caller, request)
     } else {
         route(store, facts, caller, request)
     };
-    answer.unwrap_or_else(|failure| Answer::Json { status: failure.code, body: failure.body() })
+    answer.unwrap_or_else(|failure| KubeReply::Json { status: failure.code, body: failure.body() })
 }
 
 fn route(
     store: &mut Store,
     facts: &ClusterFacts,
     caller: &Caller,
-    request: &Request<'_>,
-) -> Result<Answer, Failure> {
+    request: &ApiRequest<'_>,
+) -> Result<KubeReply, Failure> {
     if matches!(request.path, "/healthz" | "/livez" | "/readyz") {
-        return Ok(Answer::text(200, "ok"));
+        return Ok(KubeReply::text(200, "ok"));
     }
     if *caller == Caller::Anonymous {
         return Err(Failure::unauthorized());
@@ -48,7 +48,7 @@ fn route(
     if misplaced || at.subresource.as_ref().is_some_and(|sub| !kind.has(sub)) {
         return Err(Failure::unknown_path());
     }
-    let call = Call { facts, caller, request, kind, at };
+    let call = ApiCall { facts, caller, request, kind, at };
     let verb = verb_of(&call).ok_or_else(Failure::method_not_allowed)?;
     authorize(store, &call, verb)?;
     match verb {
@@ -58,7 +58,7 @@ fn route(
         "create" if call.kind.review => {
             let object = body::body_object(&call)?;
             let reviewed = rbac::review(store, caller, &call.kind.plural, object)?;
-            Ok(Answer::Json { status: 201, body: reviewed })
+            Ok(KubeReply::Json { status: 201, body: reviewed })
         }
         "create" if call.at.name.is_some() => write::create_sub(store, &call),
         "create" => write::create(store, &call),
@@ -70,7 +70,7 @@ fn route(
 }
 
 /// The API verb of a request; `None` when the resource has no such verb.
-fn verb_of(call: &Call<'_>) -> Option<&'static str> {
+fn verb_of(call: &ApiCall<'_>) -> Option<&'static str> {
     let named = call.at.name.is_some();
     let everywhere = !call.kind.cluster && call.at.namespace.is_none();
     let verb = match (call.request.method.as_str(), named) {
@@ -91,7 +91,7 @@ fn verb_of(call: &Call<'_>) -> Option<&'static str> {
     known.then_some(verb)
 }
 
-fn authorize(store: &Store, call: &Call<'_>, verb: &str) -> Result<(), Failure> {
+fn authorize(store: &Store, call: &ApiCall<'_>, verb: &str) -> Result<(), Failure> {
     let resource = match call.sub() {
         Some(sub) => format!("{}/{sub}", call.kind.plural),
         None => call.kind.plural.clone(),
@@ -99,7 +99,7 @@ fn authorize(store: &Store, call: &Call<'_>, verb: &str) -> Result<(), Failure> 
     // rights inside a namespace include reading the namespace itself
     let own = call.kind.plural == "namespaces";
     let namespace = if own { call.at.name.as_deref() } else { call.namespace() };
-    let deed = Deed {
+    let deed = AuthorizerAttributes {
         verb: verb.to_owned(),
         group: call.kind.group.clone(),
         resource,

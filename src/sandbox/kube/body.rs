@@ -3,11 +3,11 @@
 use serde_json::Value as Json;
 
 use super::protobuf;
-use super::request::Call;
+use super::request::ApiCall;
 use super::status::Failure;
 
 /// The body of a POST or PUT as an object.
-pub(crate) fn body_object(call: &Call<'_>) -> Result<Json, Failure> {
+pub(crate) fn body_object(call: &ApiCall<'_>) -> Result<Json, Failure> {
     let media = media_type(call);
     match media.as_str() {
         "" | "application/json" | "application/yaml" => parse(call.request.body),
@@ -23,7 +23,7 @@ pub(crate) fn body_object(call: &Call<'_>) -> Result<Json, Failure> {
     }
 }
 
-pub(crate) fn media_type(call: &Call<'_>) -> String {
+pub(crate) fn media_type(call: &ApiCall<'_>) -> String {
     let header = call.request.header(http::header::CONTENT_TYPE);
     let media = header.split(';').next().unwrap_or_default();
     media.trim().to_ascii_lowercase()

@@ -3,7 +3,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::request::{Answer, Call};
+use super::request::{ApiCall, KubeReply};
 use super::status::Failure;
 use super::store::Store;
 use super::types::ApiPath;
@@ -11,7 +11,7 @@ use super::{admission, body, crd, read};
 use crate::state::clock::seconds;
 
 /// DELETE of one object.
-pub(crate) fn delete(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn delete(store: &mut Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let options: Json =
         if call.request.body.is_empty() { json!({}) } else { body::body_object(call)? };
     let live = call.live(store)?;
@@ -27,18 +27,18 @@ pub(crate) fn delete(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
         }
     }
     if options["dryRun"] == json!(["All"]) {
-        return Ok(Answer::ok(success(call, &live)));
+        return Ok(KubeReply::ok(success(call, &live)));
     }
     let policy =
         options["propagationPolicy"].as_str().or_else(|| call.request.value("propagationPolicy"));
     let left = remove(store, &call.path(), call.request.now, policy == Some("Orphan"));
-    Ok(Answer::ok(match left {
+    Ok(KubeReply::ok(match left {
         Some(waiting) => call.present(waiting),
         None => success(call, &live),
     }))
 }
 
-pub(crate) fn success(call: &Call<'_>, live: &Json) -> Json {
+pub(crate) fn success(call: &ApiCall<'_>, live: &Json) -> Json {
     let mut details = json!({
         "name": live["metadata"]["name"],
         "kind": call.kind.plural,
@@ -51,7 +51,10 @@ pub(crate) fn success(call: &Call<'_>, live: &Json) -> Json {
 }
 
 /// DELETE of a collection.
-pub(crate) fn delete_collection(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn delete_collection(
+    store: &mut Store,
+    call: &ApiCall<'_>,
+) -> Result<KubeReply, Failure> {
     let selectors = read::selectors(call)?;
     let found = read::selected(store, call, &selectors);
     let items: Vec<Json> = found.iter().map(|(_, object)| object.clone()).collect();
@@ -60,7 +63,7 @@ pub(crate) fn delete_collection(store: &mut Store, call: &Call<'_>) -> Result<An
         admission::protect(call.facts, &call.kind, name, "delete")?;
         remove(store, path, call.request.now, false);
     }
-    Ok(Answer::ok(json!({
+    Ok(KubeReply::ok(json!({
         "kind": format!("{}List", call.kind.kind),
         "apiVersion": call.kind.api_version(),
         "metadata": {"resourceVersion": store.revision().to_string()},

@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::openapi;
-use super::request::{Answer, ClusterFacts, Request};
+use super::request::{ApiRequest, ClusterFacts, KubeReply};
 use super::store::Store;
 use super::types::{ResourceType, group_version};
 
 /// Answers the paths that are not resources; `None` when the path is none of them.
-pub(crate) fn serve(store: &Store, facts: &ClusterFacts, request: &Request<'_>) -> Option<Answer> {
+pub(crate) fn serve(
+    store: &Store,
+    facts: &ClusterFacts,
+    request: &ApiRequest<'_>,
+) -> Option<KubeReply> {
     if request.method != http::Method::GET {
         return None;
     }
@@ -19,22 +23,24 @@ pub(crate) fn serve(store: &Store, facts: &ClusterFacts, request: &Request<'_>) 
     let accept = request.header(http::header::ACCEPT);
     let aggregated = accept.contains("as=APIGroupDiscoveryList") && accept.contains("v=v2");
     match parts.as_slice() {
-        ["version"] => Some(Answer::ok(version(facts))),
+        ["version"] => Some(KubeReply::ok(version(facts))),
         ["api" | "apis"] if aggregated => Some(aggregate(store, parts == ["api"], accept)),
-        ["api"] => Some(Answer::ok(json!({
+        ["api"] => Some(KubeReply::ok(json!({
             "kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "sandbox"}],
         }))),
         ["apis"] => {
             let groups: Vec<Json> =
                 groups(store).iter().map(|(name, found)| group(name, found)).collect();
-            Some(Answer::ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})))
+            Some(KubeReply::ok(
+                json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
+            ))
         }
         ["apis", name] => groups(store).get(*name).map(|found| {
             let mut body = group(name, found);
             body["kind"] = json!("APIGroup");
             body["apiVersion"] = json!("v1");
-            Answer::ok(body)
+            KubeReply::ok(body)
         }),
         ["api", version] => resources(store, "", version),
         ["apis", group, version] => resources(store, group, version),
@@ -91,7 +97,7 @@ fn group(name: &str, types: &[ResourceType]) -> Json {
     json!({"name": name, "versions": versions, "preferredVersion": versions[0]})
 }
 
-fn resources(store: &Store, group: &str, version: &str) -> Option<Answer> {
+fn resources(store: &Store, group: &str, version: &str) -> Option<KubeReply> {
     let types: Vec<ResourceType> = store
         .types()
         .into_iter()
@@ -122,7 +128,7 @@ fn resources(store: &Store, group: &str, version: &str) -> Option<Answer> {
             }));
         }
     }
-    Some(Answer::ok(json!({
+    Some(KubeReply::ok(json!({
         "kind": "APIResourceList",
         "apiVersion": "v1",
         "groupVersion": group_version(group, version),
@@ -142,7 +148,7 @@ fn subresource<'a>(kind: &'a ResourceType, sub: &str) -> (&'a str, &'static [&'s
 }
 
 /// `APIGroupDiscoveryList` of the core group or of all named groups.
-fn aggregate(store: &Store, core: bool, accept: &str) -> Answer {
+fn aggregate(store: &Store, core: bool, accept: &str) -> KubeReply {
     let word =
         if accept.contains("v=v2beta1") && !accept.contains("v=v2;") && !accept.contains("v=v2,") {
             "v2beta1"
@@ -180,7 +186,7 @@ fn aggregate(store: &Store, core: bool, accept: &str) -> Answer {
         "metadata": {},
         "items": items,
     });
-    Answer::Text {
+    KubeReply::Text {
         status: 200,
         body: body.to_string(),
         content_type: if word == "v2" {

@@ -3,8 +3,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::rbac::{self, Deed};
-use super::request::Call;
+use super::rbac::{self, AuthorizerAttributes};
+use super::request::ApiCall;
 use super::status::Failure;
 use super::store::Store;
 
@@ -13,7 +13,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Refuses a role or binding that grants more than the caller has.
 pub(crate) fn check(
     store: &Store,
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     live: Option<&Json>,
     object: &Json,
 ) -> Result<(), Failure> {
@@ -32,7 +32,11 @@ pub(crate) fn check(
     let may = |verb: &str, resource: &str, name: &str| {
         let (verb, resource) = (verb.to_owned(), resource.to_owned());
         let (group, name, namespace) = (RBAC.to_owned(), name.to_owned(), namespace.clone());
-        rbac::allowed(store, call.caller, &Deed { verb, group, resource, name, namespace })
+        rbac::allowed(
+            store,
+            call.caller,
+            &AuthorizerAttributes { verb, group, resource, name, namespace },
+        )
     };
     let (leave, rules) = if binds {
         let role = &object["roleRef"];
@@ -50,7 +54,7 @@ pub(crate) fn check(
         return Ok(());
     }
     let lacking = rules.iter().flat_map(deeds).find(|(deed, _)| {
-        let deed = Deed { namespace: namespace.clone(), ..deed.clone() };
+        let deed = AuthorizerAttributes { namespace: namespace.clone(), ..deed.clone() };
         !rbac::allowed(store, call.caller, &deed)
     });
     let Some((_, rule)) = lacking else { return Ok(()) };
@@ -67,7 +71,7 @@ pub(crate) fn check(
 }
 
 /// Everything that a rule allows, one by one, each with the rule. `*` is a right of its own.
-fn deeds(rule: &Json) -> Vec<(Deed, &Json)> {
+fn deeds(rule: &Json) -> Vec<(AuthorizerAttributes, &Json)> {
     let words = |field: &str| -> Vec<String> {
         let all = rule[field].as_array().into_iter().flatten();
         all.filter_map(|it| it.as_str().map(ToOwned::to_owned)).collect()
@@ -82,7 +86,16 @@ fn deeds(rule: &Json) -> Vec<(Deed, &Json)> {
             for verb in words("verbs") {
                 all.extend(names.iter().map(|name| {
                     let (verb, group, resource) = (verb.clone(), group.clone(), resource.clone());
-                    (Deed { verb, group, resource, name: name.clone(), namespace: None }, rule)
+                    (
+                        AuthorizerAttributes {
+                            verb,
+                            group,
+                            resource,
+                            name: name.clone(),
+                            namespace: None,
+                        },
+                        rule,
+                    )
                 }));
             }
         }

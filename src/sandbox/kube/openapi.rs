@@ -4,15 +4,15 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::request::Answer;
+use super::request::KubeReply;
 use super::store::Store;
 use super::types::{ResourceType, group_version};
 
 /// Answers `/openapi/…`.
-pub(crate) fn serve(store: &Store, rest: &[&str]) -> Option<Answer> {
+pub(crate) fn serve(store: &Store, rest: &[&str]) -> Option<KubeReply> {
     match rest {
-        ["v2"] => Some(Answer::ok(document_v2(store))),
-        ["v3"] => Some(Answer::ok(root(store))),
+        ["v2"] => Some(KubeReply::ok(document_v2(store))),
+        ["v3"] => Some(KubeReply::ok(root(store))),
         ["v3", "api", version] => document(store, "", version),
         ["v3", "apis", group, version] => document(store, group, version),
         _ => None,
@@ -57,7 +57,7 @@ fn schema(kind: &ResourceType) -> Json {
     schema
 }
 
-fn document(store: &Store, group: &str, version: &str) -> Option<Answer> {
+fn document(store: &Store, group: &str, version: &str) -> Option<KubeReply> {
     let types = store.types();
     let types: Vec<&ResourceType> =
         types.iter().filter(|kind| kind.group == group && kind.version == version).collect();
@@ -102,7 +102,7 @@ fn document(store: &Store, group: &str, version: &str) -> Option<Answer> {
             );
         }
     }
-    Some(Answer::ok(json!({
+    Some(KubeReply::ok(json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": group_version(group, version)},
         "paths": paths,

@@ -4,7 +4,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::request::{Caller, Request};
+use super::request::{ApiRequest, Caller};
 use super::status::Failure;
 use super::store::Store;
 use super::types::ResourceType;
@@ -51,7 +51,7 @@ fn service_account_groups(namespace: &str) -> Vec<String> {
 
 /// What a request wants to do, as an authorizer sees it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Deed {
+pub(crate) struct AuthorizerAttributes {
     pub(crate) verb: String,
     pub(crate) group: String,
     /// `pods` or `pods/log`.
@@ -63,7 +63,7 @@ pub(crate) struct Deed {
 }
 
 /// Whether RBAC lets a user (with these groups) do this. Members of `system:masters` may do everything.
-fn may(store: &Store, user: &str, groups: &[String], deed: &Deed) -> bool {
+fn may(store: &Store, user: &str, groups: &[String], deed: &AuthorizerAttributes) -> bool {
     let namespace = deed.namespace.as_deref();
     groups.iter().any(|each| each == "system:masters")
         || rules_for(store, user, groups, namespace).iter().any(|rule| covers(rule, deed))
@@ -85,7 +85,7 @@ pub(crate) fn scc_allows(store: &Store, scc: &str, namespace: &str, service_acco
             .flatten()
             .any(|entry| wanted.iter().any(|wanted| entry == wanted))
     };
-    let deed = Deed {
+    let deed = AuthorizerAttributes {
         verb: "use".to_owned(),
         group: "security.openshift.io".to_owned(),
         resource: "securitycontextconstraints".to_owned(),
@@ -98,7 +98,7 @@ pub(crate) fn scc_allows(store: &Store, scc: &str, namespace: &str, service_acco
 }
 
 /// Whether the caller may do this; the reader may look at everything and review its own access.
-pub(crate) fn allowed(store: &Store, caller: &Caller, deed: &Deed) -> bool {
+pub(crate) fn allowed(store: &Store, caller: &Caller, deed: &AuthorizerAttributes) -> bool {
     let looks = matches!(deed.verb.as_str(), "get" | "list" | "watch");
     match caller {
         Caller::Admin => true,
@@ -115,7 +115,7 @@ pub(crate) fn allowed(store: &Store, caller: &Caller, deed: &Deed) -> bool {
 pub(crate) fn impersonated(
     store: &Store,
     caller: &Caller,
-    request: &Request<'_>,
+    request: &ApiRequest<'_>,
 ) -> Result<Caller, Failure> {
     let values = |name: &str| -> Vec<String> {
         let all = request.headers.get_all(name).iter();
@@ -124,11 +124,11 @@ pub(crate) fn impersonated(
     let Some(user) = values("impersonate-user").into_iter().next() else {
         return Ok(caller.clone());
     };
-    let deed = Deed {
+    let deed = AuthorizerAttributes {
         verb: "impersonate".to_owned(),
         resource: "users".to_owned(),
         name: user.clone(),
-        ..Deed::default()
+        ..AuthorizerAttributes::default()
     };
     if !allowed(store, caller, &deed) {
         let users = ResourceType { plural: "users".to_owned(), ..ResourceType::default() };
@@ -205,7 +205,7 @@ pub(crate) fn role_rules(store: &Store, binding: &Json) -> Vec<Json> {
         .collect()
 }
 
-fn covers(rule: &Json, deed: &Deed) -> bool {
+fn covers(rule: &Json, deed: &AuthorizerAttributes) -> bool {
     let has = |field: &str, wanted: &str| {
         rule[field].as_array().into_iter().flatten().any(|entry| entry == "*" || entry == wanted)
     };
@@ -229,12 +229,12 @@ pub(crate) fn review(
 ) -> Result<Json, Failure> {
     match plural {
         "selfsubjectaccessreviews" => {
-            let deed = Deed::read(&object["spec"])?;
+            let deed = AuthorizerAttributes::read(&object["spec"])?;
             let allowed = allowed(store, caller, &deed);
             object["status"] = verdict(allowed);
         }
         "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            let deed = Deed::read(&object["spec"])?;
+            let deed = AuthorizerAttributes::read(&object["spec"])?;
             let user = object["spec"]["user"].as_str().unwrap_or_default();
             let groups: Vec<String> = object["spec"]["groups"]
                 .as_array()
@@ -275,14 +275,14 @@ fn verdict(allowed: bool) -> Json {
     if allowed { json!({"allowed": true}) } else { json!({"allowed": false, "reason": ""}) }
 }
 
-impl Deed {
+impl AuthorizerAttributes {
     /// The attributes of an access review.
-    fn read(spec: &Json) -> Result<Deed, Failure> {
+    fn read(spec: &Json) -> Result<AuthorizerAttributes, Failure> {
         let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
         let (attributes, other) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
         if other["path"].is_string() {
             let (verb, resource) = (text(&other["verb"]), text(&other["path"]));
-            return Ok(Deed { verb, resource, ..Deed::default() });
+            return Ok(AuthorizerAttributes { verb, resource, ..AuthorizerAttributes::default() });
         }
         if !attributes.is_object() {
             return Err(Failure::unprocessable(
@@ -290,7 +290,7 @@ impl Deed {
             ));
         }
         let (resource, sub) = (text(&attributes["resource"]), text(&attributes["subresource"]));
-        Ok(Deed {
+        Ok(AuthorizerAttributes {
             verb: text(&attributes["verb"]),
             group: text(&attributes["group"]),
             resource: if sub.is_empty() { resource } else { format!("{resource}/{sub}") },

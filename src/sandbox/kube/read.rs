@@ -3,26 +3,26 @@
 use base64::Engine as _;
 use serde_json::{Value as Json, json};
 
-use super::request::{Answer, Call};
+use super::request::{ApiCall, KubeReply};
 use super::selectors::Selectors;
 use super::status::Failure;
 use super::store::Store;
 use super::table;
 
 /// GET of one object or subresource.
-pub(crate) fn get(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn get(store: &Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let live = call.live(store)?;
     match call.sub() {
         Some("log") => {
             let first = live["spec"]["containers"][0]["name"].as_str();
             let container = call.request.value("container").or(first).unwrap_or("main");
             let line = format!("{} {container}: started\n", call.name());
-            Ok(Answer::text(200, line))
+            Ok(KubeReply::text(200, line))
         }
-        Some("scale") => Ok(Answer::ok(scale(&live))),
+        Some("scale") => Ok(KubeReply::ok(scale(&live))),
         Some("status") | None => {
             let object = call.present(live);
-            Ok(Answer::ok(table::negotiate(call, object)))
+            Ok(KubeReply::ok(table::negotiate(call, object)))
         }
         Some(_) => Err(Failure::method_not_allowed()),
     }
@@ -51,7 +51,7 @@ pub(crate) fn scale(object: &Json) -> Json {
 }
 
 /// The selectors of a collection request.
-pub(crate) fn selectors(call: &Call<'_>) -> Result<Selectors, Failure> {
+pub(crate) fn selectors(call: &ApiCall<'_>) -> Result<Selectors, Failure> {
     let mut selectors =
         Selectors::parse(call.request.value("labelSelector"), call.request.value("fieldSelector"))?;
     selectors.name.clone_from(&call.at.name);
@@ -61,7 +61,7 @@ pub(crate) fn selectors(call: &Call<'_>) -> Result<Selectors, Failure> {
 /// Paths and objects a collection request selects, in path order.
 pub(crate) fn selected(
     store: &Store,
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     selectors: &Selectors,
 ) -> Vec<(String, Json)> {
     let mut wanted = call.at.clone();
@@ -77,7 +77,7 @@ pub(crate) fn selected(
 }
 
 /// GET of a collection.
-pub(crate) fn list(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn list(store: &Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let selectors = selectors(call)?;
     let mut found = selected(store, call, &selectors);
     let token = base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -111,5 +111,5 @@ pub(crate) fn list(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
         "metadata": metadata,
         "items": items,
     });
-    Ok(Answer::ok(table::negotiate(call, list)))
+    Ok(KubeReply::ok(table::negotiate(call, list)))
 }

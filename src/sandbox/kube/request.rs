@@ -43,7 +43,7 @@ pub(crate) enum Caller {
 
 /// One HTTP request to the API server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Request<'a> {
+pub(crate) struct ApiRequest<'a> {
     /// The HTTP method.
     pub(crate) method: &'a http::Method,
     /// The API path without the query; starts with `/api`, `/apis`, `/version`, `/openapi`, ….
@@ -60,7 +60,7 @@ pub(crate) struct Request<'a> {
 
 /// What to send back.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum KubeReply {
     /// A JSON body.
     Json {
         /// HTTP status code.
@@ -82,17 +82,17 @@ pub(crate) enum Answer {
     Watch(Box<WatchSpec>),
 }
 
-impl Answer {
+impl KubeReply {
     pub(crate) fn ok(body: Json) -> Self {
-        Answer::Json { status: 200, body }
+        KubeReply::Json { status: 200, body }
     }
 
     pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
-        Answer::Text { status, body: body.into(), content_type: "text/plain" }
+        KubeReply::Text { status, body: body.into(), content_type: "text/plain" }
     }
 }
 
-impl Request<'_> {
+impl ApiRequest<'_> {
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -111,15 +111,15 @@ impl Request<'_> {
 }
 
 /// One request for a known resource.
-pub(crate) struct Call<'a> {
+pub(crate) struct ApiCall<'a> {
     pub(crate) facts: &'a ClusterFacts,
     pub(crate) caller: &'a Caller,
-    pub(crate) request: &'a Request<'a>,
+    pub(crate) request: &'a ApiRequest<'a>,
     pub(crate) kind: ResourceType,
     pub(crate) at: ApiPath,
 }
 
-impl Call<'_> {
+impl ApiCall<'_> {
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.at.namespace.as_deref()
     }
@@ -162,12 +162,12 @@ pub(crate) struct WatchSpec {
     pub(crate) kind: ResourceType,
     pub(crate) at: ApiPath,
     pub(crate) selectors: Selectors,
-    pub(crate) view: View,
+    pub(crate) view: Representation,
 }
 
 /// The representation a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum View {
+pub(crate) enum Representation {
     Whole,
     Table {
         /// `includeObject=Object`: rows carry whole objects instead of their metadata.

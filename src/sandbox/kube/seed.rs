@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 #[derive(Deserialize)]
-struct Seed {
+struct KubeSeed {
     every: Vec<Placed>,
     openshift: Vec<Placed>,
     #[serde(rename = "sccDefaults")]
@@ -20,7 +20,7 @@ struct Placed {
     object: Json,
 }
 
-static SEED: LazyLock<Seed> = LazyLock::new(|| {
+static SEED: LazyLock<KubeSeed> = LazyLock::new(|| {
     serde_yaml::from_str(include_str!("seed.yaml")).expect("seed.yaml is well formed")
 });
 

@@ -16,7 +16,7 @@ const HISTORY: usize = 2_000;
 
 /// What happened to an object (Kubernetes API concepts, "Efficient detection of changes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum WatchChange {
     Added,
     Modified,
     Deleted,
@@ -24,9 +24,9 @@ pub(crate) enum Change {
 
 /// One entry of the watch history.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct HistoryEntry {
     pub(crate) revision: u64,
-    pub(crate) change: Change,
+    pub(crate) change: WatchChange,
     pub(crate) path: String,
     pub(crate) object: Arc<Json>,
     /// The object before the change: a selector may have matched it and no longer do.
@@ -44,7 +44,7 @@ pub(crate) struct Store {
     changed: BTreeSet<String>,
     /// Those of them that are not written yet.
     unsaved: BTreeSet<String>,
-    history: VecDeque<Entry>,
+    history: VecDeque<HistoryEntry>,
 }
 
 impl Store {
@@ -160,10 +160,12 @@ impl Store {
         let (kind, group) =
             kind.split_once('.').map_or((kind, None), |(kind, group)| (kind, Some(group)));
         let same = |name: &str| name.eq_ignore_ascii_case(kind);
-        let found = self.types().into_iter().find(|it| {
-            let named = same(&it.kind) || same(&it.plural) || same(&it.singular);
-            (named || it.short.iter().any(|name| same(name)))
-                && group.is_none_or(|group| group == it.group)
+        let found = self.types().into_iter().find(|resource_type| {
+            let named = same(&resource_type.kind)
+                || same(&resource_type.plural)
+                || same(&resource_type.singular);
+            (named || resource_type.short.iter().any(|name| same(name)))
+                && group.is_none_or(|group| group == resource_type.group)
         })?;
         let (namespace, name) = match rest.split_once('/') {
             Some((namespace, name)) => (namespace, name),
@@ -302,7 +304,7 @@ impl Store {
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         let shared = Arc::new(object.clone());
         let before = self.objects.insert(path.to_owned(), Arc::clone(&shared));
-        let change = if before.is_some() { Change::Modified } else { Change::Added };
+        let change = if before.is_some() { WatchChange::Modified } else { WatchChange::Added };
         self.remember(path, change, shared, before);
         object
     }
@@ -313,19 +315,19 @@ impl Store {
         self.revision += 1;
         let mut object = before.as_ref().clone();
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        self.remember(path, Change::Deleted, Arc::new(object.clone()), Some(before));
+        self.remember(path, WatchChange::Deleted, Arc::new(object.clone()), Some(before));
         Some(object)
     }
 
     fn remember(
         &mut self,
         path: &str,
-        change: Change,
+        change: WatchChange,
         object: Arc<Json>,
         before: Option<Arc<Json>>,
     ) {
         self.note(path);
-        self.history.push_back(Entry {
+        self.history.push_back(HistoryEntry {
             revision: self.revision,
             change,
             path: path.to_owned(),
@@ -338,7 +340,10 @@ impl Store {
     }
 
     /// The changes after a revision; `None` when the history no longer reaches back that far.
-    pub(crate) fn changes_since(&self, revision: u64) -> Option<impl Iterator<Item = &Entry>> {
+    pub(crate) fn changes_since(
+        &self,
+        revision: u64,
+    ) -> Option<impl Iterator<Item = &HistoryEntry>> {
         let oldest = self.history.front().map_or(self.revision, |first| first.revision - 1);
         (revision >= oldest)
             .then(|| self.history.iter().filter(move |entry| entry.revision > revision))

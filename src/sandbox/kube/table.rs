@@ -3,40 +3,40 @@
 
 use serde_json::{Value as Json, json};
 
-use super::request::{Call, Request, View};
+use super::request::{ApiCall, ApiRequest, Representation};
 use super::types::ResourceType;
 
 /// Reads the Accept header; the first representation listed wins.
-pub(crate) fn view(request: &Request<'_>) -> View {
+pub(crate) fn view(request: &ApiRequest<'_>) -> Representation {
     let accept = request.header(http::header::ACCEPT).replace(' ', "");
     for media in accept.split(',') {
         if media.contains("as=Table") {
-            return View::Table {
+            return Representation::Table {
                 objects: request.value("includeObject") == Some("Object"),
                 now: request.now.to_owned(),
             };
         }
         if media.contains("as=PartialObjectMetadata") {
-            return View::Metadata;
+            return Representation::Metadata;
         }
         if media == "application/json" {
             break;
         }
     }
-    View::Whole
+    Representation::Whole
 }
 
 /// The object or list in the representation the request asked for.
-pub(crate) fn negotiate(call: &Call<'_>, object: Json) -> Json {
+pub(crate) fn negotiate(call: &ApiCall<'_>, object: Json) -> Json {
     show(&call.kind, &view(call.request), object)
 }
 
 /// The object or list in a representation.
-pub(crate) fn show(kind: &ResourceType, view: &View, object: Json) -> Json {
+pub(crate) fn show(kind: &ResourceType, view: &Representation, object: Json) -> Json {
     match view {
-        View::Whole => object,
-        View::Metadata => metadata(&object),
-        View::Table { objects, now } => table(kind, &object, *objects, now),
+        Representation::Whole => object,
+        Representation::Metadata => metadata(&object),
+        Representation::Table { objects, now } => table(kind, &object, *objects, now),
     }
 }
 

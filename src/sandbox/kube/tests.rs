@@ -6,20 +6,20 @@ use serde_json::{Value as Json, json};
 use super::api::handle;
 use super::crd;
 use super::rbac::scc_allows;
-use super::request::{Answer, Caller, ClusterFacts, Request};
+use super::request::{ApiRequest, Caller, ClusterFacts, KubeReply};
 use super::store::Store;
 use super::watch::events_since;
 
 const NOW: &str = "2026-03-01T10:00:00Z";
 
 /// A cluster and somebody who talks to it.
-struct World {
+struct TestCluster {
     store: Store,
     facts: ClusterFacts,
     caller: Caller,
 }
 
-impl World {
+impl TestCluster {
     fn new(distribution: &str) -> Self {
         Self {
             store: Store::new(distribution, "2026-01-01T00:00:00Z"),
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, method: &Method, url: &str, media: &str, body: &[u8]) -> Answer {
+    fn send(&mut self, method: &Method, url: &str, media: &str, body: &[u8]) -> KubeReply {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let query: Vec<(String, String)> =
             url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -37,7 +37,7 @@ impl World {
         headers.insert("content-type", content.parse().expect("media type"));
         headers.insert("accept", accept.parse().expect("accept"));
         headers.insert("user-agent", "story/1.0".parse().expect("agent"));
-        let request = Request { method, path, query: &query, headers: &headers, body, now: NOW };
+        let request = ApiRequest { method, path, query: &query, headers: &headers, body, now: NOW };
         handle(&mut self.store, &self.facts, &self.caller, &request)
     }
 
@@ -45,7 +45,7 @@ impl World {
         let body =
             if body.is_null() { Vec::new() } else { serde_json::to_vec(body).expect("serializes") };
         match self.send(method, url, media, &body) {
-            Answer::Json { status, body } => (status, body),
+            KubeReply::Json { status, body } => (status, body),
             other => panic!("no JSON: {other:?}"),
         }
     }
@@ -73,7 +73,7 @@ fn namespace(name: &str) -> Json {
 
 #[test]
 fn an_object_is_created_read_replaced_under_optimistic_locking_and_deleted() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let (status, made) = world.post("/api/v1/namespaces", &namespace("azureml"));
     assert_eq!(status, 201);
     assert_eq!(made["status"]["phase"], "Active");
@@ -98,7 +98,7 @@ fn an_object_is_created_read_replaced_under_optimistic_locking_and_deleted() {
 
 #[test]
 fn server_side_apply_creates_conflicts_yields_to_force_and_removes_what_is_no_longer_applied() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let url = "/api/v1/namespaces/default/configmaps/c";
     let config = |data: Json| json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data});
     let (status, _) = world.apply(url, &config(json!({"a": "1"})));
@@ -125,7 +125,7 @@ fn server_side_apply_creates_conflicts_yields_to_force_and_removes_what_is_no_lo
 
 #[test]
 fn keyed_lists_have_owners_per_item_and_atomic_lists_one_owner() {
-    let mut world = World::new("openshift");
+    let mut world = TestCluster::new("openshift");
     let url = "/apis/apps/v1/namespaces/default/deployments/d?force=true&fieldManager=";
     let deployment = |containers: Json| {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {
@@ -152,7 +152,7 @@ fn keyed_lists_have_owners_per_item_and_atomic_lists_one_owner() {
 
 #[test]
 fn an_update_takes_over_the_fields_it_changes_so_a_later_apply_conflicts() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let url = "/api/v1/namespaces/default/configmaps/c";
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}});
     let applied = format!("{url}?fieldManager=tool");
@@ -174,7 +174,7 @@ fn an_update_takes_over_the_fields_it_changes_so_a_later_apply_conflicts() {
 
 #[test]
 fn each_patch_format_works_on_the_types_that_have_it() {
-    let mut world = World::new("openshift");
+    let mut world = TestCluster::new("openshift");
     let scc = "/apis/security.openshift.io/v1/securitycontextconstraints/privileged";
     let namespace = "/api/v1/namespaces/default";
     let add = json!([{"op": "add", "path": "/users/-", "value": "u"}]);
@@ -202,7 +202,7 @@ fn each_patch_format_works_on_the_types_that_have_it() {
 
 #[test]
 fn refusals_carry_the_status_clients_look_at() {
-    let mut world = World::new("openshift");
+    let mut world = TestCluster::new("openshift");
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
     let binding = |role: &str| {
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -240,7 +240,7 @@ fn refusals_carry_the_status_clients_look_at() {
 
 #[test]
 fn default_security_context_constraints_are_protected_where_the_platform_does_so() {
-    let mut world = World::new("openshift");
+    let mut world = TestCluster::new("openshift");
     world.facts.scc_edit_denied = true;
     let url = "/apis/security.openshift.io/v1/securitycontextconstraints/privileged";
     let patch = json!({"users": ["x"]});
@@ -269,7 +269,7 @@ fn a_service_account_may_use_a_constraint_through_users_groups_or_a_role_binding
         (rbac, json!({"roleRef": role, "subjects": [account]})),
         (rbac, json!({"roleRef": role, "subjects": [group]})),
     ] {
-        let mut world = World::new("openshift");
+        let mut world = TestCluster::new("openshift");
         assert!(!scc_allows(&world.store, "privileged", "azureml", "default"));
         assert!(scc_allows(&world.store, "restricted-v2", "azureml", "default"));
         world.store.put(path, object, NOW);
@@ -280,7 +280,7 @@ fn a_service_account_may_use_a_constraint_through_users_groups_or_a_role_binding
 
 #[test]
 fn callers_get_the_rights_they_have() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let review = |verb: &str| json!({"spec": {"resourceAttributes": {"verb": verb, "resource": "pods", "namespace": "default"}}});
     let url = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     let account =
@@ -311,7 +311,7 @@ fn callers_get_the_rights_they_have() {
 
 #[test]
 fn a_definition_serves_its_resources_until_it_is_deleted_with_them() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "jobs.batch.volcano.sh"},
         "spec": {"group": "batch.volcano.sh", "scope": "Namespaced",
@@ -340,7 +340,7 @@ fn a_definition_serves_its_resources_until_it_is_deleted_with_them() {
 
 #[test]
 fn a_namespace_waits_for_finalizers_and_takes_its_content_along() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     world.post("/api/v1/namespaces", &namespace("n"));
     let maps = "/api/v1/namespaces/n/configmaps";
     world.post(maps, &json!({"metadata": {"name": "plain"}}));
@@ -358,12 +358,12 @@ fn a_namespace_waits_for_finalizers_and_takes_its_content_along() {
 
 #[test]
 fn watches_see_what_their_selectors_match_from_the_version_they_ask_for() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let collection = "/api/v1/namespaces/default/configmaps";
     let path = format!("{collection}/c");
     let from = world.store.revision();
     let url = format!("{collection}?watch=true&resourceVersion={from}&labelSelector=app%3Dfe");
-    let Answer::Watch(spec) = world.send(&Method::GET, &url, "application/json", b"") else {
+    let KubeReply::Watch(spec) = world.send(&Method::GET, &url, "application/json", b"") else {
         panic!("no watch");
     };
     world.post(collection, &json!({"metadata": {"name": "c"}}));
@@ -378,7 +378,7 @@ fn watches_see_what_their_selectors_match_from_the_version_they_ask_for() {
     let next = events.last().map_or(0, |(revision, _)| *revision);
     assert!(events_since(&world.store, &spec, next).is_empty());
     let url = "/api/v1/namespaces?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
-    let Answer::Watch(spec) = world.send(&Method::GET, url, "application/json", b"") else {
+    let KubeReply::Watch(spec) = world.send(&Method::GET, url, "application/json", b"") else {
         panic!("no watch");
     };
     assert_eq!(spec.initial.first().map(|event| &event["type"]), Some(&json!("ADDED")));
@@ -388,7 +388,7 @@ fn watches_see_what_their_selectors_match_from_the_version_they_ask_for() {
 
 #[test]
 fn lists_page_and_print_as_tables() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let (_, first) = world.get("/api/v1/namespaces?limit=3");
     assert_eq!(first["metadata"]["remainingItemCount"], 1);
     let token = first["metadata"]["continue"].as_str().unwrap_or_default();
@@ -412,7 +412,7 @@ fn lists_page_and_print_as_tables() {
 /// What kubectl prints: a pod that has done its work is `Completed`, whatever its phase is called.
 #[test]
 fn the_table_of_pods_says_what_their_containers_do() {
-    let mut world = World::new("aks");
+    let mut world = TestCluster::new("aks");
     let ended =
         |reason: &str, code: i64| json!({"terminated": {"reason": reason, "exitCode": code}});
     let running = json!({"running": {}});
@@ -447,7 +447,7 @@ fn the_table_of_pods_says_what_their_containers_do() {
 #[test]
 fn deleting_an_owner_deletes_what_only_it_owns_unless_told_to_orphan() {
     for (policy, left) in [("Background", 404), ("Foreground", 404), ("Orphan", 200)] {
-        let mut world = World::new("aks");
+        let mut world = TestCluster::new("aks");
         let owner = "/apis/apps/v1/namespaces/default/deployments/d";
         let owned = "/api/v1/namespaces/default/pods/p";
         world.store.put(owner, json!({"spec": {}}), NOW);
@@ -479,7 +479,7 @@ fn no_body_makes_the_server_panic() {
         "[{\"op\": \"replace\", \"path\": \"/metadata\", \"value\": null}]",
         "[{\"op\": \"add\", \"path\": \"/status\", \"value\": \"s\"}]",
     ];
-    let mut world = World::new("openshift");
+    let mut world = TestCluster::new("openshift");
     let kinds = world.store.types();
     for kind in &kinds {
         let namespace = (!kind.cluster).then_some("default");
@@ -513,7 +513,7 @@ fn no_body_makes_the_server_panic() {
 
 #[test]
 fn nobody_grants_more_than_he_has_unless_he_may_escalate_or_bind() {
-    let mut world = World::new("generic");
+    let mut world = TestCluster::new("generic");
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let rule = |group: &str, resource: &str, verbs: &[&str], names: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs, "resourceNames": names});
     let own = |more: Vec<Json>| {

@@ -54,14 +54,14 @@ fn v1() -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Catalog {
+struct TypeCatalog {
     resource: Vec<ResourceType>,
     lists: BTreeMap<String, Vec<String>>,
     maps: BTreeMap<String, Vec<String>>,
 }
 
-static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
-    let mut catalog: Catalog =
+static CATALOG: LazyLock<TypeCatalog> = LazyLock::new(|| {
+    let mut catalog: TypeCatalog =
         toml::from_str(include_str!("types.toml")).expect("types.toml is well formed");
     for kind in &mut catalog.resource {
         if kind.singular.is_empty() {

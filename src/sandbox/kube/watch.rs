@@ -3,14 +3,14 @@
 
 use serde_json::{Value as Json, json};
 
-use super::request::{Answer, Call, WatchSpec};
+use super::request::{ApiCall, KubeReply, WatchSpec};
 use super::status::Failure;
-use super::store::{Change, Entry, Store};
+use super::store::{HistoryEntry, Store, WatchChange};
 use super::types::ApiPath;
 use super::{read, table};
 
 /// Begins a watch.
-pub(crate) fn start(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn start(store: &Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let request = call.request;
     let selectors = read::selectors(call)?;
     let mut spec = WatchSpec {
@@ -45,7 +45,7 @@ pub(crate) fn start(store: &Store, call: &Call<'_>) -> Result<Answer, Failure> {
             return Err(too_old(store, spec.resource_version));
         }
     }
-    Ok(Answer::Watch(Box::new(spec)))
+    Ok(KubeReply::Watch(Box::new(spec)))
 }
 
 /// The events a watcher who has seen `resource_version` gets next, each with the
@@ -76,7 +76,7 @@ fn too_old(store: &Store, asked: u64) -> Failure {
     Failure::expired(format!("too old resource version: {asked} ({})", store.revision()))
 }
 
-fn event(spec: &WatchSpec, entry: &Entry) -> Option<Json> {
+fn event(spec: &WatchSpec, entry: &HistoryEntry) -> Option<Json> {
     let at = ApiPath::parse(&entry.path)?;
     let same = at.group == spec.at.group
         && at.version == spec.at.version
@@ -86,7 +86,7 @@ fn event(spec: &WatchSpec, entry: &Entry) -> Option<Json> {
         return None;
     }
     let was = entry.before.as_ref().is_some_and(|before| spec.selectors.match_object(before));
-    let is = entry.change != Change::Deleted && spec.selectors.match_object(&entry.object);
+    let is = entry.change != WatchChange::Deleted && spec.selectors.match_object(&entry.object);
     let word = match (was, is) {
         (false, false) => return None,
         (false, true) => "ADDED",

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::apply::{self, Applier};
-use super::request::{Answer, Call};
+use super::request::{ApiCall, KubeReply};
 use super::status::Failure;
 use super::store::{Store, stamp};
 use super::types::{ResourceType, group_version};
@@ -17,7 +17,7 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
 /// Kind, version, name and namespace of the body must be those of the path.
-fn check_identity(call: &Call<'_>, object: &mut Json) -> Result<(), Failure> {
+fn check_identity(call: &ApiCall<'_>, object: &mut Json) -> Result<(), Failure> {
     admission::well_formed(object)?;
     let (kind, version) = (&call.kind.kind, call.kind.api_version());
     if object["kind"].is_null() {
@@ -61,7 +61,7 @@ fn check_identity(call: &Call<'_>, object: &mut Json) -> Result<(), Failure> {
 }
 
 /// The field manager: given, or the part of the user agent before the slash.
-fn manager(call: &Call<'_>) -> String {
+fn manager(call: &ApiCall<'_>) -> String {
     let given = call.request.value("fieldManager").unwrap_or_default();
     if !given.is_empty() {
         return given.to_owned();
@@ -72,7 +72,7 @@ fn manager(call: &Call<'_>) -> String {
 }
 
 /// POST to a collection.
-pub(crate) fn create(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn create(store: &mut Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let mut object = body::body_object(call)?;
     check_identity(call, &mut object)?;
     let prefix = object["metadata"]["generateName"].as_str();
@@ -99,10 +99,10 @@ pub(crate) fn create(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
 /// Stores an object that does not exist yet.
 fn insert(
     store: &mut Store,
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     mut object: Json,
     record: bool,
-) -> Result<Answer, Failure> {
+) -> Result<KubeReply, Failure> {
     let kind = &call.kind;
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     admission::default_fields(kind, &mut object);
@@ -126,10 +126,10 @@ fn insert(
         let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
         store.put(&account, json!({}), call.request.now);
     }
-    Ok(Answer::Json { status: 201, body: call.present(stored) })
+    Ok(KubeReply::Json { status: 201, body: call.present(stored) })
 }
 
-fn commit(store: &mut Store, call: &Call<'_>, path: &str, mut object: Json) -> Json {
+fn commit(store: &mut Store, call: &ApiCall<'_>, path: &str, mut object: Json) -> Json {
     if path.starts_with(crd::COLLECTION) {
         crd::establish(&mut object, &seconds(call.request.now));
     }
@@ -140,13 +140,13 @@ fn commit(store: &mut Store, call: &Call<'_>, path: &str, mut object: Json) -> J
 }
 
 /// POST to a subresource: tokens of service accounts, evictions of pods.
-pub(crate) fn create_sub(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn create_sub(store: &mut Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let live = call.live(store)?;
     let mut object = body::body_object(call)?;
     if call.sub() == Some("eviction") {
         delete::remove(store, &call.path(), call.request.now, false);
         let body = delete::success(call, &live);
-        return Ok(Answer::Json { status: 201, body });
+        return Ok(KubeReply::Json { status: 201, body });
     }
     // the token names its account; whoever maps bearer tokens to callers can read it back
     let seconds = object["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
@@ -157,17 +157,17 @@ pub(crate) fn create_sub(store: &mut Store, call: &Call<'_>) -> Result<Answer, F
         "token": format!("system:serviceaccount:{}:{}", call.namespace().unwrap_or_default(), call.name()),
         "expirationTimestamp": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     });
-    Ok(Answer::Json { status: 201, body: object })
+    Ok(KubeReply::Json { status: 201, body: object })
 }
 
 /// PUT.
-pub(crate) fn update(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn update(store: &mut Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let live = call.live(store)?;
     let mut object = body::body_object(call)?;
     if call.sub() == Some("scale") {
         let next = with_replicas(&live, &object);
         let stored = replace(store, call, &live, next, true)?;
-        return Ok(Answer::ok(read::scale(&stored)));
+        return Ok(KubeReply::ok(read::scale(&stored)));
     }
     check_identity(call, &mut object)?;
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
@@ -181,7 +181,7 @@ pub(crate) fn update(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
         ));
     }
     let stored = replace(store, call, &live, object, true)?;
-    Ok(Answer::ok(call.present(stored)))
+    Ok(KubeReply::ok(call.present(stored)))
 }
 
 fn with_replicas(live: &Json, scale: &Json) -> Json {
@@ -196,7 +196,7 @@ fn with_replicas(live: &Json, scale: &Json) -> Json {
 /// Checks and stores the next state of an existing object; gives back what is stored.
 fn replace(
     store: &mut Store,
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     live: &Json,
     mut next: Json,
     record: bool,
@@ -263,7 +263,7 @@ fn unchanged(live: &Json, next: &Json) -> bool {
 }
 
 /// PATCH.
-pub(crate) fn patch(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+pub(crate) fn patch(store: &mut Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let media = body::media_type(call);
     let supported = if call.kind.custom {
         vec![JSON_PATCH, MERGE, APPLY]
@@ -287,14 +287,14 @@ pub(crate) fn patch(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failur
     };
     if call.sub() == Some("scale") {
         let stored = replace(store, call, &live, with_replicas(&live, &next), true)?;
-        return Ok(Answer::ok(read::scale(&stored)));
+        return Ok(KubeReply::ok(read::scale(&stored)));
     }
     check_identity(call, &mut next)?;
     let stored = replace(store, call, &live, next, true)?;
-    Ok(Answer::ok(call.present(stored)))
+    Ok(KubeReply::ok(call.present(stored)))
 }
 
-fn server_side_apply(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failure> {
+fn server_side_apply(store: &mut Store, call: &ApiCall<'_>) -> Result<KubeReply, Failure> {
     let manager = call.request.value("fieldManager").unwrap_or_default();
     if manager.is_empty() {
         return Err(Failure::invalid_options(
@@ -342,7 +342,7 @@ fn server_side_apply(store: &mut Store, call: &Call<'_>) -> Result<Answer, Failu
     }
     let next = apply::apply(&call.kind, &live, &config, &by)?;
     let stored = replace(store, call, &live, next, false)?;
-    Ok(Answer::ok(call.present(stored)))
+    Ok(KubeReply::ok(call.present(stored)))
 }
 
 /// Refuses to create in a namespace that is missing or going away.

@@ -36,7 +36,7 @@ pub(crate) struct Beginning {
 pub(crate) const CALLER: &str = "sandbox-caller";
 
 /// An object of a cluster as it is saved: its API path, and `null` when it was deleted.
-type Saved = (String, Box<RawValue>);
+type SavedObject = (String, Box<RawValue>);
 
 /// A Kubernetes cluster behind an ARM resource.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub(crate) struct Cluster {
     #[serde(skip)]
     store: OnceCell<Store>,
     #[serde(skip)]
-    saved: RefCell<(u64, Vec<Saved>)>,
+    saved: RefCell<(u64, Vec<SavedObject>)>,
 }
 
 impl Cluster {

@@ -27,11 +27,11 @@ const FORMAT: u32 = 2;
 const SLACK: u64 = 1 << 20;
 
 /// A line under construction.
-struct Line(String);
+struct LineBuffer(String);
 
-impl Line {
-    fn new() -> Line {
-        Line("[".to_owned())
+impl LineBuffer {
+    fn new() -> LineBuffer {
+        LineBuffer("[".to_owned())
     }
 
     /// Adds an entry whose value is JSON already.
@@ -52,14 +52,14 @@ impl Line {
     }
 }
 
-fn words(world: &World, line: &mut Line) {
+fn words(world: &World, line: &mut LineBuffer) {
     line.entry("clock", "", Some(&world.clock.rebased()));
     line.entry("words", "", Some(&world.words));
 }
 
 /// The line of what changed; `None` when nothing did. What was drawn counts as a change.
 fn changes(world: &World) -> Option<String> {
-    let mut line = Line::new();
+    let mut line = LineBuffer::new();
     if world.file_changed {
         line.entry("file", "", Some(&world.file));
     }
@@ -84,7 +84,7 @@ fn changes(world: &World) -> Option<String> {
     Some(line.end())
 }
 
-fn objects(key: &str, cluster: &Cluster, unsaved: bool, line: &mut Line) {
+fn objects(key: &str, cluster: &Cluster, unsaved: bool, line: &mut LineBuffer) {
     let revision = cluster.changes(unsaved, |path, object| {
         line.raw("object", &format!("{key} {path}"), object);
     });
@@ -95,19 +95,19 @@ fn objects(key: &str, cluster: &Cluster, unsaved: bool, line: &mut Line) {
 
 /// The whole world, one entry a line behind the line that counts them.
 fn whole(world: &World) -> String {
-    let mut first = Line::new();
+    let mut first = LineBuffer::new();
     first.entry("file", "", Some(&world.file));
     words(world, &mut first);
     let mut lines = vec![first.end()];
     for (name, shelf) in world.shelves() {
         shelf.all_entries(&mut |key, value| {
-            let mut line = Line::new();
+            let mut line = LineBuffer::new();
             line.raw(name, key, &value);
             lines.push(line.end());
         });
     }
     for (key, cluster) in world.clusters() {
-        let mut line = Line::new();
+        let mut line = LineBuffer::new();
         line.entry("cluster", key, Some(cluster));
         objects(key, cluster, false, &mut line);
         lines.push(line.end());

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 /// The next thing the agents do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Step {
+pub(crate) enum AgentStep {
     InstallCheck,
     UpgradeCheck,
     /// Helm puts the objects in place; pods start.
@@ -22,7 +22,7 @@ pub(crate) enum Step {
 
 /// What will happen at a point in time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Event {
+pub(crate) enum Occurrence {
     /// A value of a resource changes.
     Set { id: String, pointer: String, value: Json },
     /// A resource goes away.
@@ -30,29 +30,29 @@ pub(crate) enum Event {
     /// An operation ends.
     End { operation: String, error: Option<Json> },
     /// The extension agents of a cluster take their next step.
-    Extension { id: String, operation: String, step: Step },
+    Extension { id: String, operation: String, step: AgentStep },
     /// An attach ends.
     Attach { id: String, operation: String },
 }
 
-impl Event {
+impl Occurrence {
     /// The resource an event is about; the end of an operation is about none, so that it comes even after a delete.
     pub(crate) fn resource(&self) -> Option<&str> {
         match self {
-            Event::Set { id, .. }
-            | Event::Remove { id }
-            | Event::Extension { id, .. }
-            | Event::Attach { id, .. } => Some(id),
-            Event::End { .. } => None,
+            Occurrence::Set { id, .. }
+            | Occurrence::Remove { id }
+            | Occurrence::Extension { id, .. }
+            | Occurrence::Attach { id, .. } => Some(id),
+            Occurrence::End { .. } => None,
         }
     }
 }
 
 /// An event with its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Task {
+pub(crate) struct Scheduled {
     pub(crate) due: Timestamp,
-    pub(crate) event: Event,
+    pub(crate) event: Occurrence,
     /// Key of the resource it is about.
     pub(crate) about: Option<String>,
 }

@@ -10,7 +10,7 @@ pub(crate) struct Level {
 
 /// A path under `/subscriptions` or `/providers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct ResourcePath {
     pub(crate) subscription: Option<String>,
     pub(crate) group: Option<String>,
     pub(crate) levels: Vec<Level>,
@@ -18,9 +18,9 @@ pub(crate) struct Target {
     pub(crate) rest: Vec<String>,
 }
 
-impl Target {
-    pub(crate) fn parse(segments: &[String]) -> Target {
-        let mut target = Target::default();
+impl ResourcePath {
+    pub(crate) fn parse(segments: &[String]) -> ResourcePath {
+        let mut target = ResourcePath::default();
         let mut at = 0;
         let word =
             |at: usize, word: &str| segments.get(at).is_some_and(|s| s.eq_ignore_ascii_case(word));
@@ -96,10 +96,10 @@ pub(crate) fn key(id: &str) -> String {
 }
 
 /// Takes an id given as text apart.
-pub(crate) fn parse(id: &str) -> Target {
+pub(crate) fn parse(id: &str) -> ResourcePath {
     let segments: Vec<String> =
         id.split('/').filter(|s| !s.is_empty()).map(ToOwned::to_owned).collect();
-    Target::parse(&segments)
+    ResourcePath::parse(&segments)
 }
 
 /// The last segment of an id.

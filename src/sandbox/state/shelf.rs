@@ -64,8 +64,8 @@ impl<T> Shelf<T> {
 }
 
 /// A shelf as the state file sees it: entries as JSON.
-pub(crate) trait Saved {
-    /// What changed since [`Saved::settle`]; `null` is an entry that is gone.
+pub(crate) trait SavedShelf {
+    /// What changed since [`SavedShelf::settle`]; `null` is an entry that is gone.
     fn changed_entries(&self, write: &mut dyn FnMut(&str, String));
     fn all_entries(&self, write: &mut dyn FnMut(&str, String));
     /// Puts an entry back as it was written: no change.
@@ -79,7 +79,7 @@ fn json<T: Serialize>(value: Option<&T>) -> String {
     text.unwrap_or_else(|| "null".to_owned())
 }
 
-impl<T: Serialize + DeserializeOwned> Saved for Shelf<T> {
+impl<T: Serialize + DeserializeOwned> SavedShelf for Shelf<T> {
     fn changed_entries(&self, write: &mut dyn FnMut(&str, String)) {
         self.changed.iter().for_each(|key| write(key, json(self.entries.get(key))));
     }

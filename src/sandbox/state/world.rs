@@ -1,6 +1,6 @@
 //! The simulated world: resources, clusters, running operations, and what happens next and when.
 //!
-//! Progress is made by time alone: every request first calls [`World::advance`], which completes what is due, in the
+//! Progress is made by time alone: every request first calls [`crate::progress::advance`], which completes what is due, in the
 //! order in which it was due. Nothing waits for somebody to poll.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::clock::{Pace, Work, WorldClock, arm_time, kube_time};
 use super::cluster::Cluster;
-use super::event::{Event, Task};
+use super::event::{Occurrence, Scheduled};
 use super::faults::Faults;
 use super::id;
-use super::shelf::{Saved, Shelf};
+use super::shelf::{SavedShelf, Shelf};
 use super::throttle::Buckets;
 use super::world_file::WorldFile;
 use crate::json::set_pointer;
@@ -36,7 +36,7 @@ pub(crate) struct Stored {
 
 /// An asynchronous operation with a status address of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Operation {
+pub(crate) struct AsyncOperation {
     pub(crate) resource: String,
     /// `Creating`, `Updating`, `Deleting`, `InProgress` while it runs; then `Succeeded` or `Failed`.
     pub(crate) status: String,
@@ -74,9 +74,9 @@ pub(crate) struct World {
     pub(crate) clock: WorldClock,
     pub(crate) words: Words,
     pub(crate) resources: Shelf<Stored>,
-    pub(crate) operations: Shelf<Operation>,
+    pub(crate) operations: Shelf<AsyncOperation>,
     /// By time, then by number.
-    pub(crate) tasks: Shelf<Task>,
+    pub(crate) tasks: Shelf<Scheduled>,
     /// Ids that were seeded once, so that what a user deleted stays deleted.
     pub(crate) seeded: Shelf<bool>,
     pub(crate) faults: Faults,
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// The shelves under their names in the state file.
-    pub(crate) fn shelves(&self) -> [(&'static str, &dyn Saved); 6] {
+    pub(crate) fn shelves(&self) -> [(&'static str, &dyn SavedShelf); 6] {
         [
             ("resource", &self.resources),
             ("operation", &self.operations),
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// [`World::shelves`], to put entries back.
-    pub(crate) fn shelves_mut(&mut self) -> [(&'static str, &mut dyn Saved); 6] {
+    pub(crate) fn shelves_mut(&mut self) -> [(&'static str, &mut dyn SavedShelf); 6] {
         [
             ("resource", &mut self.resources),
             ("operation", &mut self.operations),
@@ -174,7 +174,9 @@ impl World {
         for key in self.resources.keys() {
             self.kinds.entry(id::type_of(key)).or_default().insert(key.clone());
         }
-        for (name, operation) in self.operations.iter().filter(|(_, it)| it.ended.is_none()) {
+        for (name, operation) in
+            self.operations.iter().filter(|(_, async_operation)| async_operation.ended.is_none())
+        {
             self.running.entry(id::key(&operation.resource)).or_default().insert(name.clone());
         }
     }
@@ -228,7 +230,7 @@ impl World {
     }
 
     /// The next event that is due, with the world at the time of it; `None` when nothing is, and it is now again.
-    pub(crate) fn take_due(&mut self) -> Option<Event> {
+    pub(crate) fn take_due(&mut self) -> Option<Occurrence> {
         let now = self.clock.now();
         let due = self.next_due(now).and_then(|key| self.tasks.remove(&key));
         self.present = due.as_ref().map(|task| task.due);
@@ -240,15 +242,15 @@ impl World {
     }
 
     /// Plans an event for when `work` is done.
-    pub(crate) fn after(&mut self, work: Work, event: Event) {
+    pub(crate) fn after(&mut self, work: Work, event: Occurrence) {
         let about = match &event {
-            Event::End { operation, .. } => {
+            Occurrence::End { operation, .. } => {
                 self.operations.get(operation).map(|o| o.resource.clone())
             }
-            Event::Set { .. }
-            | Event::Remove { .. }
-            | Event::Extension { .. }
-            | Event::Attach { .. } => event.resource().map(ToOwned::to_owned),
+            Occurrence::Set { .. }
+            | Occurrence::Remove { .. }
+            | Occurrence::Extension { .. }
+            | Occurrence::Attach { .. } => event.resource().map(ToOwned::to_owned),
         };
         let about = format!("{work:?} {}", about.unwrap_or_default());
         let takes = work.takes(self.pace) * self.faults.slowness(&about);
@@ -256,7 +258,7 @@ impl World {
     }
 
     /// Plans an event for a time from now.
-    pub(crate) fn at(&mut self, after: SignedDuration, event: Event) {
+    pub(crate) fn at(&mut self, after: SignedDuration, event: Occurrence) {
         let due = self.now().checked_add(after).unwrap_or_else(|_| self.now());
         self.words.next_task += 1;
         let since = due.duration_since(Timestamp::UNIX_EPOCH);
@@ -267,7 +269,7 @@ impl World {
             self.words.next_task
         );
         let about = event.resource().map(id::key);
-        self.tasks.insert(key, Task { due, event, about });
+        self.tasks.insert(key, Scheduled { due, event, about });
     }
 
     /// Drops what was planned for a resource (it was replaced or deleted).
@@ -277,9 +279,9 @@ impl World {
     }
 
     /// What an event does that concerns no service in particular.
-    pub(crate) fn happen(&mut self, event: Event) {
+    pub(crate) fn happen(&mut self, event: Occurrence) {
         match event {
-            Event::Set { id, pointer, value } => {
+            Occurrence::Set { id, pointer, value } => {
                 let stamp = self.stamp();
                 if let Some(stored) = self.get_mut(&id) {
                     set_pointer(&mut stored.body, &pointer, value);
@@ -288,9 +290,9 @@ impl World {
                     }
                 }
             }
-            Event::Remove { id } => self.remove_tree(&id),
-            Event::End { operation, error } => self.end(&operation, error),
-            Event::Extension { .. } | Event::Attach { .. } => {}
+            Occurrence::Remove { id } => self.remove_tree(&id),
+            Occurrence::End { operation, error } => self.end(&operation, error),
+            Occurrence::Extension { .. } | Occurrence::Attach { .. } => {}
         }
     }
 
@@ -319,7 +321,7 @@ impl World {
     /// Lets the index learn what changed long enough ago.
     pub(crate) fn catch_up(&mut self) {
         let (now, lag) = (self.now(), i64::from(self.file.graph_lag));
-        self.lagging.retain(|_, it| now.duration_since(it.since).as_secs() < lag);
+        self.lagging.retain(|_, lagging| now.duration_since(lagging.since).as_secs() < lag);
     }
 
     /// Creates or replaces a resource; what is hidden and when it was created stays.
@@ -435,7 +437,7 @@ impl World {
         self.running.entry(id::key(resource)).or_default().insert(operation.clone());
         self.operations.insert(
             operation.clone(),
-            Operation {
+            AsyncOperation {
                 resource: resource.to_owned(),
                 status: status.to_owned(),
                 error: None,
