@@ -254,10 +254,13 @@ fn unlike_default(audiences: Vec<String>, cloud: &CloudSpec) -> Vec<String> {
     if audiences == [audience(cloud)] { Vec::new() } else { audiences }
 }
 
-/// What the options of a command declare; nothing for subjects outside of Kubernetes.
-fn declared(options: &Options, cluster: &mut language::ClusterSpec) {
+/// What the options of a command declare; an error for subjects outside of Kubernetes.
+fn declared(options: &Options, cluster: &mut language::ClusterSpec) -> Result<(), String> {
     let value = |name: &str| options.get(name).cloned();
-    let Some(service_account) = value("--subject").as_deref().and_then(account) else { return };
+    let subject = value("--subject").unwrap_or_default();
+    let Some(service_account) = account(&subject) else {
+        return Err(format!("`{subject}` is no service account of the cluster"));
+    };
     let azure = &cluster.azure;
     let subscription = value("--subscription").unwrap_or_else(|| azure.subscription.clone());
     let group = value("--resource-group").unwrap_or_else(|| azure.resource_group.clone());
@@ -274,6 +277,7 @@ fn declared(options: &Options, cluster: &mut language::ClusterSpec) {
     };
     cluster.federated_identity_credentials.retain(|known| known.name != spec.name);
     cluster.federated_identity_credentials.push(spec);
+    Ok(())
 }
 
 /// The options of `az identity federated-credential create`.

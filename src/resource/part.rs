@@ -27,8 +27,8 @@ pub struct AzForm {
     pub needed: &'static [&'static str],
     /// The options of one command for each entry, as a shell takes them.
     pub write: fn(&ClusterSpec) -> Vec<Vec<String>>,
-    /// Adds what one command says.
-    pub read: fn(&Options, &mut ClusterSpec),
+    /// Adds what one command says, or says why it stands for nothing in a manifest.
+    pub read: fn(&Options, &mut ClusterSpec) -> Result<(), String>,
 }
 
 /// What an import has read already.

@@ -155,6 +155,7 @@ impl super::part::Part for RoleAssignments {
                 let value = |name: &str| options.get(name).cloned().unwrap_or_default();
                 let (role, scope) = (value("--role"), value("--scope"));
                 put(cluster, value("--assignee-object-id"), role, scope);
+                Ok(())
             },
         })
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::script::{ToolCall, Word, variable_name};
 use super::super::sources;
-use super::draft::{ClusterId, NO_GROUP};
+use super::draft::{ClusterId, NO_GROUP, is_open};
 use super::install::{TYPES, default_of};
 use super::options::{CommandOptions, OptionNames};
 use super::read::CommandReader;
@@ -60,7 +60,7 @@ impl CommandReader<'_> {
         let same = |ours: &str, theirs: &str| ours.eq_ignore_ascii_case(theirs);
         let subscription = subscription
             .filter(|it| !draft.subscription.as_deref().is_none_or(|own| same(own, it)))
-            .filter(|it| it != NO_SUBSCRIPTION);
+            .filter(|it| !is_open(it));
         let resource_group =
             Some(group).filter(|it| !draft.group.as_deref().is_some_and(|own| same(own, it)));
         let workspace = WorkspaceRef { name: workspace, resource_group, subscription };

@@ -58,7 +58,7 @@ pub(super) struct ClusterDraft {
     pub computes: Vec<(ComputeSpec, Range<usize>)>,
     pub instance_types: Vec<InstanceTypeSpec>,
     /// Commands of parts of the manifest: which of them, and their options.
-    pub parts: Vec<(usize, Options)>,
+    pub parts: Vec<(usize, Options, Range<usize>)>,
     /// Where the parts of the extension were written.
     pub places: BTreeMap<String, Range<usize>>,
     /// Arm and source of the command that says the extension, and whether it only updates it.
@@ -169,8 +169,8 @@ impl Drafts {
             own.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(other))
         };
         self.list.iter().rposition(|pair| {
-            let stand_in = [pair.subscription.as_deref(), Some(&id.subscription)]
-                .contains(&Some(NO_SUBSCRIPTION));
+            let both = [pair.subscription.as_deref(), Some(id.subscription.as_str())];
+            let stand_in = both.into_iter().flatten().any(is_open);
             pair.kind == Some(id.kind)
                 && same(&pair.cluster, &id.name)
                 && same(&pair.group, &id.group)
@@ -199,11 +199,16 @@ impl Drafts {
             draft.kind = Some(id.kind);
             draft.cluster = Some(id.name.clone());
         }
-        if draft.subscription.as_deref().is_none_or(|it| it == NO_SUBSCRIPTION) {
+        if draft.subscription.as_deref().is_none_or(is_open) {
             draft.subscription = Some(id.subscription.clone());
         }
         draft
     }
+}
+
+/// Whether this is no subscription's id: nobody said one, or by its name.
+pub(super) fn is_open(subscription: &str) -> bool {
+    subscription == NO_SUBSCRIPTION || subscription.contains(' ')
 }
 
 /// Decides what is open and makes clusters of the drafts.
@@ -304,9 +309,11 @@ fn cluster(
         drift: directed.take("drift").unwrap_or_default(),
         ..ClusterSpec::bare(own_name, azure, cluster)
     };
-    for (index, options) in &draft.parts {
-        if let Some(form) = PARTS.get(*index).and_then(|it| it.az()) {
-            (form.read)(options, &mut made);
+    for (index, options, span) in &draft.parts {
+        let Some(form) = PARTS.get(*index).and_then(|it| it.az()) else { continue };
+        if let Err(why) = (form.read)(options, &mut made) {
+            let message = format!("`{}` is left out: {why}", form.verb);
+            findings.advice("az-ignored", span.clone(), message);
         }
     }
     if scc_named && made.scc.is_none() {

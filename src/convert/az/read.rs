@@ -24,8 +24,15 @@ const CLOUD: [OptionNames; 4] = [
 ];
 const CONFIGURE: [OptionNames; 3] =
     [&["--defaults", "-d"], &["--scope"], &["--list-defaults", "-l"]];
-const ADORN: [OptionNames; 4] =
-    [&["--ids", "--resource-id"], &["--tags"], &["--operation"], &["--set"]];
+const ADORN: [OptionNames; 7] = [
+    &["--ids", "--resource-id"],
+    &["--tags"],
+    &["--operation"],
+    &["--set"],
+    &["--name", "-n"],
+    &["--workspace-name", "-w"],
+    &["--resource-group", "-g"],
+];
 const ADM: [OptionNames; 2] = [&["-z", "--serviceaccount"], &["-n", "--namespace"]];
 const PATCH: [OptionNames; 2] = [&["--type"], &["-p", "--patch"]];
 const APPLY: [OptionNames; 3] =
@@ -58,9 +65,7 @@ impl<'a> CommandReader<'a> {
             }
             ScriptItem::Directive(word) => self.directive(&word),
             ScriptItem::Account(word) => self.drafts.current().accounts.push(word.text),
-            ScriptItem::EditScc(word) => {
-                self.drafts.current().scc = Some((word.text, Some(SccMethod::Users)));
-            }
+            ScriptItem::EditScc(word) => self.scc(&word, SccMethod::Users, Vec::new()),
         }
     }
 
@@ -80,11 +85,18 @@ impl<'a> CommandReader<'a> {
             ("az", "tag", "update" | "create", "") | ("az", "resource", "tag" | "update", "") => {
                 self.adorn(words)
             }
-            ("oc", "adm", "policy", "add-scc-to-user") => self.add_scc(words),
-            ("oc" | "kubectl", "edit", "scc", name) => {
-                self.drafts.current().scc = Some((name.to_owned(), Some(SccMethod::Users)));
+            ("az", "ml", "compute", "update") => self.adorn(words),
+            ("az", "deployment", ..) => {
+                self.ignored(words, "import the template that it deploys as well");
             }
-            ("oc" | "kubectl", "patch", "scc", name) => self.patch_scc(name, words),
+            ("az", "relay" | "servicebus", ..) | ("az", "monitor", "log-analytics", _) => {
+                self.ignored(words, "amlplan makes what the extension needs of these");
+            }
+            ("oc", "adm", "policy", "add-scc-to-user") => self.add_scc(words),
+            ("oc" | "kubectl", "edit", "scc", _) if words.len() > 3 => {
+                self.scc(&words[3], SccMethod::Users, Vec::new());
+            }
+            ("oc" | "kubectl", "patch", "scc", _) if words.len() > 3 => self.patch_scc(words),
             ("oc" | "kubectl", "apply" | "create" | "replace", kind, _)
                 if !matches!(kind, "namespace" | "ns") =>
             {
@@ -254,7 +266,7 @@ impl<'a> CommandReader<'a> {
         let given: BTreeMap<&'static str, String> =
             known.filter_map(|it| Some((*it, self.text(&options, it)?))).collect();
         if form.needed.iter().all(|it| given.contains_key(it)) {
-            self.drafts.current().parts.push((index, given));
+            self.drafts.current().parts.push((index, given, options.span()));
         } else {
             let (last, rest) = form.needed.split_last().unwrap_or((&"", &[]));
             self.ignored(words, &format!("it lacks {} or {last}", rest.join(", ")));
@@ -267,7 +279,12 @@ impl<'a> CommandReader<'a> {
         let options = self.options(words, &ADORN);
         let id = self.text(&options, "--ids").unwrap_or_default();
         let segment = |it| crate::convert::sources::after(&id, it);
-        let (name, workspace) = (segment("computes"), segment("workspaces"));
+        let (mut name, mut workspace) = (segment("computes"), segment("workspaces"));
+        if id.is_empty() && words.get(1).is_some_and(|it| it.text == "ml") {
+            name = self.text(&options, "--name");
+            let default = self.defaults.get("workspace").cloned();
+            workspace = self.text(&options, "--workspace-name").or(default);
+        }
         let drafts = self.drafts.list.iter_mut().flat_map(|it| &mut it.computes);
         let compute = drafts.map(|it| &mut it.0).find(|draft| {
             Some(&draft.name) == name.as_ref() && Some(&draft.workspace.name) == workspace.as_ref()
@@ -280,6 +297,7 @@ impl<'a> CommandReader<'a> {
             let (key, value) = word.text.split_once('=').unwrap_or((&word.text, ""));
             let field = match key.strip_prefix("properties.") {
                 Some("description") => &mut compute.description,
+                None if key == "description" => &mut compute.description,
                 Some("properties.defaultInstanceType") => &mut compute.default_instance_type,
                 _ if options.one("--tags").is_some() || key.starts_with("tags.") => {
                     let key = key.trim_start_matches("tags.").to_owned();
@@ -308,18 +326,28 @@ impl<'a> CommandReader<'a> {
             options.all("-z").map(|it| format!("system:serviceaccount:{namespace}:{}", it.text));
         let listed = names.map(|it| it.text.clone());
         let accounts: Vec<String> = listed.chain(own).collect();
+        self.scc(scc, SccMethod::Rbac, accounts);
+    }
+
+    /// Accounts of one constraint: a manifest grants one.
+    fn scc(&mut self, name: &Word, method: SccMethod, accounts: Vec<String>) {
         let draft = self.drafts.current();
-        draft.scc = Some((scc.text.clone(), Some(SccMethod::Rbac)));
+        if let Some((known, _)) = draft.scc.as_ref().filter(|it| it.0 != name.text) {
+            let message = format!(
+                "`{}` is left out: the manifest grants `{known}` already, and one constraint only",
+                name.text
+            );
+            return self.wrong(name.span.clone(), message, "grant it by hand, or keep this one");
+        }
+        draft.scc = Some((name.text.clone(), Some(method)));
         draft.accounts.extend(accounts);
     }
 
-    fn patch_scc(&mut self, name: &str, words: &[Word]) {
+    fn patch_scc(&mut self, words: &[Word]) {
         let options = self.options(words, &PATCH);
         let patch = self.text(&options, "-p").unwrap_or_default();
-        let draft = self.drafts.current();
-        draft.scc = Some((name.to_owned(), Some(SccMethod::Users)));
         let users = patch.split('"').filter(|it| it.starts_with("system:serviceaccount:"));
-        draft.accounts.extend(users.map(str::to_owned));
+        self.scc(&words[3], SccMethod::Users, users.map(str::to_owned).collect());
     }
 
     fn apply(&mut self, call: &ToolCall) {

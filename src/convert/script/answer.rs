@@ -30,7 +30,7 @@ pub(super) fn field(answer: &str, name: &str) -> String {
         return found.map_or_else(|| mark(name), |it| it.1.to_owned());
     }
     let Some(id) = marked(answer.trim()).and_then(|it| it.0.strip_prefix("show:")) else {
-        return if marked(answer.trim()).is_some() || answer.contains(['\n', ',', ' ']) {
+        return if unknown(answer) || answer.contains(['\n', ',', ' ']) {
             mark(name)
         } else {
             format!("{answer}.{name}")
@@ -86,11 +86,7 @@ impl ScriptRun<'_> {
         match texts.as_slice() {
             ["az", ..] => {
                 let found = self.shown(&words);
-                self.list(&[Stmt {
-                    link: Link::Next,
-                    span: 0..0,
-                    kind: ScriptKind::Simple(simple.clone()),
-                }]);
+                self.list(&[Stmt::simple(simple.clone(), 0..0)]);
                 found
             }
             ["echo" | "printf" | "Write-Output", ..] => {
@@ -132,11 +128,7 @@ impl ScriptRun<'_> {
                 self.world.variables.get(*name).cloned().unwrap_or_default()
             }
             _ => {
-                self.list(&[Stmt {
-                    link: Link::Next,
-                    span: 0..0,
-                    kind: ScriptKind::Simple(simple.clone()),
-                }]);
+                self.list(&[Stmt::simple(simple.clone(), 0..0)]);
                 let hint: String = last
                     .chars()
                     .filter(|it| it.is_ascii_alphanumeric() || "_-".contains(*it))

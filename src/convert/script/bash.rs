@@ -2,13 +2,14 @@
 
 use super::read::ScriptReader;
 use super::shells::{BLOCK, plain};
-use super::{Link, Raw, ScriptKind, Simple, Stmt, TextPart};
+use super::{Op, Raw, ScriptKind, Set, Stmt};
 
 impl ScriptReader<'_> {
     pub(super) fn bash(&mut self) -> Option<ScriptKind> {
         if self.starts("((") {
-            self.bump(self.rest().find("))").map_or(2, |it| it + 2));
-            return None;
+            let at = self.at;
+            let text = self.doubled().to_owned();
+            return self.counts(&text, at).map(ScriptKind::set);
         }
         if self.starts("(") {
             return Some(ScriptKind::Group(self.parentheses(true).0));
@@ -28,8 +29,13 @@ impl ScriptReader<'_> {
         if self.take("case") {
             return Some(self.case());
         }
+        let until = self.keyword("until");
         if self.take("while") || self.take("until") {
-            let condition = self.list(&["do"]);
+            let mut condition = self.list(&["do"]);
+            if until {
+                // Once, and no more.
+                condition.push(Stmt::command(vec![Raw::text("false", 0..0)], 0..0));
+            }
             self.take("do");
             let body = self.list(&["done"]);
             self.take("done");
@@ -39,13 +45,16 @@ impl ScriptReader<'_> {
         let from = self.at;
         if self.take("for") || self.take("select") {
             self.blanks();
-            if self.starts("((") {
-                self.bump(self.rest().find("))").map_or(2, |it| it + 2));
-            }
-            let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
-            self.lines();
-            let listed = self.take("in");
-            let items = if listed { self.simple().words } else { Vec::new() };
+            let (name, items) = if self.starts("((") {
+                let at = self.at;
+                let head = self.doubled().to_owned();
+                self.counted(&head, at)
+            } else {
+                let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+                self.lines();
+                let listed = self.take("in");
+                (name, if listed { self.simple().words } else { Vec::new() })
+            };
             self.space(&mut Vec::new());
             if self.take("do") || self.starts("{") {
                 self.eat("{");
@@ -60,6 +69,41 @@ impl ScriptReader<'_> {
             return None;
         }
         Some(ScriptKind::Simple(self.simple()))
+    }
+
+    /// The inside of `((…))`.
+    fn doubled(&mut self) -> &str {
+        let rest = self.rest();
+        let end = rest.find("))").unwrap_or(rest.len());
+        self.bump(end + 2);
+        rest.get(2..end).unwrap_or_default()
+    }
+
+    /// The name and the rounds of `i=0; i<3; i++`.
+    pub(super) fn counted(&self, head: &str, at: usize) -> (String, Vec<Raw>) {
+        let name = head.split('=').next().unwrap_or_default();
+        let name = name.trim_matches([' ', '$', '(']).to_owned();
+        (name, vec![Raw::var(head, Op::Rounds, self.span(at))])
+    }
+
+    /// `i++`, `i+=2`, `i = i + 1`.
+    fn counts(&self, text: &str, at: usize) -> Option<Set> {
+        let text = text.trim();
+        let (name, value) = match text.trim_matches('+') {
+            bare if bare.len() + 2 == text.len() => (bare, format!("{bare}+1")),
+            _ => match text.split_once("+=") {
+                Some((name, more)) => (name, format!("{name}+{more}")),
+                None => {
+                    let (name, value) = text.split_once('=')?;
+                    (name, value.to_owned())
+                }
+            },
+        };
+        let name = name.trim().to_owned();
+        if name.is_empty() || !name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_') {
+            return None;
+        }
+        Some(Set::new(name, Raw::var(&value, Op::Count, self.span(at))))
     }
 
     pub(super) fn block(&mut self) -> ScriptKind {
@@ -129,16 +173,11 @@ impl ScriptReader<'_> {
                 self.bump(line.len() + 1);
                 continue;
             };
-            let pattern =
-                Raw { parts: vec![TextPart::Text(line[..length].to_owned())], span: at..at };
+            let pattern = Raw::text(&line[..length], at..at);
             self.bump(length + 1);
             let body = self.list(&[";;", "esac"]);
-            let name =
-                |text: &str| Raw { parts: vec![TextPart::Text(text.to_owned())], span: at..at };
-            let words = vec![name("case"), word.clone(), pattern];
-            let kind = ScriptKind::Simple(Simple { words, ..Simple::default() });
-            let condition = Stmt { link: Link::Next, span: self.span(at), kind };
-            arms.push((vec![condition], body));
+            let words = vec![Raw::text("case", at..at), word.clone(), pattern];
+            arms.push((vec![Stmt::command(words, self.span(at))], body));
         }
     }
 }

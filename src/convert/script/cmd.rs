@@ -83,10 +83,7 @@ impl ScriptReader<'_> {
         let span = self.base + at..self.base + at + value.len();
         let name = name.trim().to_owned();
         self.bump(line.len() + usize::from(quoted));
-        let value = vec![Raw { parts, span }];
-        let (list, keys) = (false, Vec::new());
-        let set = Set { name, key: None, append: false, list, exported: false, value, keys };
-        Simple { sets: vec![set], ..Simple::default() }
+        Simple { sets: vec![Set::new(name, Raw::new(parts, span))], ..Simple::default() }
     }
 
     pub(super) fn cmd_if(&mut self) -> ScriptKind {
@@ -115,8 +112,7 @@ impl ScriptReader<'_> {
         if negated {
             words.clear();
         }
-        let kind = ScriptKind::Simple(Simple { words, ..Simple::default() });
-        let condition = Stmt { link: Link::Next, span: self.span(start), kind };
+        let condition = Stmt::command(words, self.span(start));
         let mut arms = vec![(vec![condition], self.cmd_block())];
         self.blanks();
         if self.take("else") {
@@ -128,7 +124,7 @@ impl ScriptReader<'_> {
     /// `for %%c in (a b) do …`, `for /f %%i in ('command') do …`.
     pub(super) fn cmd_for(&mut self) -> ScriptKind {
         self.blanks();
-        let answer = self.keyword("/f");
+        let (answer, counts) = (self.keyword("/f"), self.keyword("/l"));
         let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
         let head = line.split_once(" in ").or_else(|| line.split_once(" IN "));
         let head = head.map_or(line, |it| it.0);
@@ -150,6 +146,13 @@ impl ScriptReader<'_> {
             self.bump(from + end + 2 - start);
             let parts = vec![TextPart::Run { body, text, field: None, quoted: true }];
             items.push(Raw { parts, span: self.span(start) });
+        } else if counts {
+            let inside = self.rest().split(')').next().unwrap_or_default();
+            let numbers: Vec<&str> = inside.trim_start_matches('(').split(',').collect();
+            if let [from, by, to] = numbers[..] {
+                items = self.counted(&format!("i={from};i<={to};i+={by}"), start).1;
+            }
+            self.bump(inside.len() + 1);
         } else if self.eat("(") {
             self.entries(&mut items, &mut Vec::new());
         }

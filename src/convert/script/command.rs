@@ -28,8 +28,9 @@ impl ScriptRun<'_> {
             "true" | ":" => return Some(true),
             "false" => return Some(false),
             "shift" => {
-                if let Some(args) = self.args.as_mut().filter(|it| !it.is_empty()) {
-                    args.remove(0);
+                let number = rest.first().and_then(|it| it.parse().ok()).unwrap_or(1_usize);
+                if let Some(args) = self.args.as_mut() {
+                    args.drain(..number.min(args.len()));
                 }
                 return None;
             }
@@ -89,13 +90,24 @@ impl ScriptRun<'_> {
             self.text_as_script(&name, rest, &words[at].span.clone());
             return;
         }
-        if first.ends_with("-azkubernetesextension") && !first.starts_with("get-") {
+        if first.contains("-az")
+            && ["new-", "set-", "update-"].iter().any(|it| first.starts_with(it))
+        {
             let why = format!("`{}` of Az PowerShell is not read", words[0].text);
             self.notes.push(ScriptNote::Left(words[0].span.clone(), why));
             return;
         }
+        let asks = ["curl", "wget", "invoke-restmethod", "invoke-azrestmethod", "irm"];
+        if asks.contains(&first) {
+            return self.request(&words);
+        }
         let tool = words.iter().position(|it| TOOLS.contains(&base(&it.text).as_str()));
         let Some(tool) = tool else { return };
+        if let Some(at) = words.iter().position(|it| it.text == ":::") {
+            let items: Vec<String> = words.drain(at..).skip(1).map(|it| it.text).collect();
+            words.insert(0, Word { text: "-I{}".to_owned(), span: words[0].span.clone() });
+            return self.each(&words, tool + 1, &items.join("\n"));
+        }
         if let Some(text) = body.as_ref().filter(|it| first == "xargs" && !unknown(it)) {
             return self.each(&words, tool, text);
         }
@@ -113,6 +125,24 @@ impl ScriptRun<'_> {
             words[0].text = base(&words[0].text);
             self.emit(words, body);
         }
+    }
+
+    /// A request to Azure Resource Manager that is not `az rest`, in its words.
+    fn request(&mut self, words: &[Word]) {
+        let at = |names: &[&str]| {
+            let at =
+                words.iter().position(|it| names.contains(&it.text.to_lowercase().as_str()))?;
+            words.get(at + 1)
+        };
+        let url = words.iter().find(|it| it.text.contains("/providers/Microsoft."));
+        let method = at(&["-x", "--request", "-method"]);
+        let (Some(url), Some(method)) = (url, method) else { return };
+        let body = at(&["-d", "--data", "--data-raw", "--data-binary", "-body", "-payload"]);
+        let word = |text: &str| Word { text: text.to_owned(), span: words[0].span.clone() };
+        let mut own: Vec<Word> = ["az", "rest", "--method"].map(word).into();
+        own.extend([method.clone(), word("--url"), url.clone()]);
+        own.extend(body.into_iter().flat_map(|it| [word("--body"), it.clone()]));
+        self.emit(own, None);
     }
 
     /// What `xargs` starts for each line, or for all words at once.
@@ -173,7 +203,9 @@ impl ScriptRun<'_> {
                 || option == "--filename")
                 .then_some(&window[1].text)
         });
-        names.filter_map(|it| Some((it.clone(), self.file(it)?))).collect()
+        let at = words.iter().map(|it| &it.text).filter(|it| it.starts_with('@'));
+        let file = |name: &String| Some((name.clone(), self.file(name.trim_start_matches('@'))?));
+        names.chain(at).filter_map(file).collect()
     }
 
     /// Text that is a script itself: `eval`, `bash -c`, `source`.

@@ -5,7 +5,7 @@
 
 use super::answer;
 use super::marks::{AND, END, IS, MARK, OR, TABLE, cut, mark, name_for, named, split, trim};
-use super::run::{ScriptRun, unknown};
+use super::run::{MOST_ROUNDS, ScriptRun, unknown};
 use super::{Op, Raw, ScriptNote, ScriptValue, Shell, TextPart, Word, variable_name};
 
 /// A word longer than this is not what anybody wrote.
@@ -24,7 +24,9 @@ impl ScriptRun<'_> {
     pub(super) fn fields(&mut self, raw: &Raw) -> Vec<String> {
         let quoted = raw.parts.iter().any(|it| match it {
             TextPart::Text(_) | TextPart::Table(_) => true,
-            TextPart::Var { quoted, op, .. } => *quoted && !matches!(op, Op::All | Op::Keys),
+            TextPart::Var { quoted, op, .. } => {
+                *quoted && !matches!(op, Op::All | Op::Keys | Op::Rounds)
+            }
             TextPart::Run { quoted, .. } => *quoted,
         });
         let pieces = self.pieces(raw);
@@ -83,8 +85,8 @@ impl ScriptRun<'_> {
                     match self.variable(name, op) {
                         ScriptValue::Text(text) => add(&mut out, &text, !quoted),
                         ScriptValue::List(list) => {
-                            let all =
-                                matches!(op, Op::All | Op::Keys) || self.piece.shell != Shell::Bash;
+                            let all = matches!(op, Op::All | Op::Keys | Op::Rounds)
+                                || self.piece.shell != Shell::Bash;
                             for (at, (_, text)) in list.iter().enumerate() {
                                 if at > 0 && !all {
                                     break;
@@ -124,6 +126,17 @@ impl ScriptRun<'_> {
 
     fn variable(&mut self, name: &str, op: &Op) -> ScriptValue {
         let text = |it: String| ScriptValue::Text(it);
+        match op {
+            Op::Count => {
+                let number = self.math(name, 0);
+                return text(number.map_or_else(|| mark("count"), |it| it.to_string()));
+            }
+            Op::Rounds => {
+                let rounds = self.rounds(name);
+                return rounds.map_or_else(|| text(mark("")), ScriptValue::List);
+            }
+            _ => {}
+        }
         if let Some(expression) = name.strip_prefix('{') {
             return text(self.expression(expression));
         }
@@ -208,8 +221,57 @@ impl ScriptRun<'_> {
                         .map_or_else(|| mark(name), |it| it.replacen(&from, &to, times)),
                 )
             }
-            Op::Other => text(mark(&name.to_lowercase())),
+            Op::Count | Op::Rounds | Op::Other => text(mark(&name.to_lowercase())),
         }
+    }
+
+    /// What a sum of numbers and variables comes to, where all of them are known.
+    pub(super) fn math(&self, text: &str, depth: usize) -> Option<i64> {
+        let text = text.trim();
+        if depth > 20 {
+            return None;
+        }
+        // The last sign of the lowest rank parts the expression.
+        for signs in [&['+', '-'][..], &['*', '/', '%'][..]] {
+            let Some(at) = text.rfind(signs).filter(|it| *it > 0) else { continue };
+            let (left, right) =
+                (self.math(&text[..at], depth + 1)?, self.math(&text[at + 1..], depth + 1)?);
+            return match text.as_bytes()[at] {
+                b'+' => left.checked_add(right),
+                b'-' => left.checked_sub(right),
+                b'*' => left.checked_mul(right),
+                b'/' => left.checked_div(right),
+                _ => left.checked_rem(right),
+            };
+        }
+        if let Ok(number) = text.parse() {
+            return Some(number);
+        }
+        let counted = text.strip_prefix("${#").and_then(|it| it.split(['[', '}']).next());
+        let counted = counted.or_else(|| {
+            let list = text.strip_suffix(".Count").or_else(|| text.strip_suffix(".Length"))?;
+            list.strip_prefix('$')
+        });
+        let name = counted.unwrap_or(text.trim_matches(['$', '{', '}', '(', ')', '!', ' ']));
+        match self.lookup(name)? {
+            ScriptValue::List(list) => i64::try_from(list.len()).ok().filter(|_| counted.is_some()),
+            ScriptValue::Text(text) => text.parse().ok(),
+        }
+    }
+
+    /// `i=0; i<3; i++`: the numbers that a loop counts.
+    fn rounds(&self, head: &str) -> Option<Vec<(String, String)>> {
+        let mut parts = head.split(';');
+        let from = self.math(parts.next()?.split_once('=')?.1, 0)?;
+        let until = parts.next()?.trim();
+        let sign = ["<=", "-le", "<", "-lt"].into_iter().find(|it| until.contains(it))?;
+        let to = self.math(until.split_once(sign)?.1, 0)?;
+        let to = if sign.ends_with(['=', 'e']) { to } else { to.checked_sub(1)? };
+        let step = parts.next()?;
+        let by = if step.contains("++") { 1 } else { self.math(step.split_once("+=")?.1, 0)? };
+        let by = usize::try_from(by).ok().filter(|it| *it > 0)?;
+        let numbers = (from..=to).step_by(by).take(MOST_ROUNDS);
+        Some(numbers.enumerate().map(|(at, it)| (at.to_string(), it.to_string())).collect())
     }
 
     /// `${list[key]}`.

@@ -2,16 +2,41 @@
 
 use std::ops::Range;
 
-use super::marks::{glob, named};
+use super::marks::{TABLE, glob, marked, named};
 use super::run::{MOST_ROUNDS, ScriptRun, unknown};
-use super::{Raw, ScriptKind, ScriptNote, ScriptValue, Shell, Simple, Stmt, TOOLS};
+use super::{
+    Op, Raw, ScriptItem, ScriptKind, ScriptNote, ScriptValue, Shell, Simple, Stmt, TOOLS, TextPart,
+};
+
+/// Whether a part of a word can stand for several words.
+fn several(part: &TextPart) -> bool {
+    match part {
+        TextPart::Var { quoted, op, .. } => {
+            !quoted || matches!(op, Op::All | Op::Keys | Op::Rounds)
+        }
+        TextPart::Run { .. } => true,
+        TextPart::Text(_) | TextPart::Table(_) => false,
+    }
+}
 
 impl ScriptRun<'_> {
-    pub(super) fn repeat(&mut self, name: &str, items: &[Raw], body: &[Stmt]) {
+    pub(super) fn repeat(
+        &mut self,
+        name: &str,
+        (items, input): (&[Raw], Option<String>),
+        body: &[Stmt],
+        span: &Range<usize>,
+    ) {
         self.seen.clear();
-        let mut found = Vec::new();
+        let input = input.filter(|it| !unknown(it));
+        let mut found: Vec<String> =
+            input.iter().flat_map(|it| it.lines().map(str::to_owned)).collect();
+        let mut open = false;
         for raw in items {
             let mut fields = self.fields(raw);
+            let table = |it: &str| marked(it).is_some_and(|it| it.0.starts_with(TABLE));
+            let some = fields.iter().any(|it| unknown(it) && !table(it));
+            open |= some && raw.parts.iter().any(several);
             if self.piece.shell == Shell::Cmd {
                 let apart = fields.iter().flat_map(|it| super::marks::split(it));
                 fields = apart.filter(|it| !it.is_empty()).collect();
@@ -21,24 +46,39 @@ impl ScriptRun<'_> {
         let slot = self.slot(name);
         let seen = std::mem::take(&mut self.seen);
         self.made_of.entry(name.to_owned()).or_default().extend(seen);
+        let own = if name == "_" { "ITEM".to_owned() } else { super::variable_name(name) };
         if found.is_empty() {
-            found.push(format!("${{{}}}", super::variable_name(name)));
+            open = true;
+            found.push(format!("${{{own}}}"));
         }
+        let before = self.out.len();
         self.depth += 1;
         for text in found.into_iter().take(MOST_ROUNDS) {
-            let text = named(&text, &super::variable_name(name));
+            let text = named(&text, &own);
             self.vars.insert(slot.clone(), ScriptValue::Text(text));
             self.list(body);
         }
         self.depth -= 1;
+        self.one_round(open, before, span);
+    }
+
+    /// Says that one round stands for all, where commands came of a loop that nobody can follow.
+    fn one_round(&mut self, open: bool, before: usize, span: &Range<usize>) {
+        if open && self.out[before..].iter().any(|it| matches!(it, ScriptItem::Call(_))) {
+            let why = "how often this runs is known only when it does: one round stands for all";
+            let start = self.place(span).start;
+            let line = self.piece.text.get(span.start..).unwrap_or_default().lines().next();
+            let end = start + line.unwrap_or_default().len().min(80);
+            self.notes.push(ScriptNote::Left(start..end, why.to_owned()));
+        }
     }
 
     pub(super) fn repeat_while(
         &mut self,
         condition: &[Stmt],
         body: &[Stmt],
-        from: &Simple,
-        input: Option<String>,
+        (from, input): (&Simple, Option<String>),
+        span: &Range<usize>,
     ) {
         let lines = input.or_else(|| from.body.as_ref().map(|it| self.text(it)));
         let lines = lines.or_else(|| {
@@ -58,11 +98,30 @@ impl ScriptRun<'_> {
                 }
             }
             _ => {
-                self.list(condition);
-                self.list(body);
+                let out = self.out.len();
+                let mut runs = self.list(condition);
+                let open = runs.is_none() || reads.is_some_and(|it| self.reads(it));
+                for _ in 0..MOST_ROUNDS {
+                    let before = self.vars.clone();
+                    self.list(body);
+                    // Who only waits does not get on.
+                    if runs != Some(true) || self.vars == before {
+                        break;
+                    }
+                    runs = self.list(condition);
+                    if runs != Some(true) {
+                        break;
+                    }
+                }
+                self.one_round(open, out, span);
             }
         }
         self.depth -= 1;
+    }
+
+    /// Whether a condition reads lines.
+    fn reads(&mut self, simple: &Simple) -> bool {
+        self.words(&simple.words[..1]).first().is_some_and(|it| it.text == "read")
     }
 
     /// Runs the arm that is known to run, or all that may.
@@ -207,6 +266,15 @@ impl ScriptRun<'_> {
                 let equal = match op.to_lowercase().as_str() {
                     "=" | "==" | "-eq" => true,
                     "!=" | "-ne" => false,
+                    sign @ ("-lt" | "-le" | "-gt" | "-ge") => {
+                        let (left, right) = (left.parse::<i64>().ok()?, right.parse().ok()?);
+                        return Some(match sign {
+                            "-lt" => left < right,
+                            "-le" => left <= right,
+                            "-gt" => left > right,
+                            _ => left >= right,
+                        });
+                    }
                     _ => return None,
                 };
                 let text = |this: &mut Self, word: &str| match empty(this, word) {

@@ -122,6 +122,22 @@ struct Raw {
     span: Range<usize>,
 }
 
+impl Raw {
+    const fn new(parts: Vec<TextPart>, span: Range<usize>) -> Self {
+        Self { parts, span }
+    }
+
+    /// Text as it stands.
+    fn text(text: &str, span: Range<usize>) -> Self {
+        Self::new(vec![TextPart::Text(text.to_owned())], span)
+    }
+
+    /// What is asked of a variable, in one word.
+    fn var(name: &str, op: Op, span: Range<usize>) -> Self {
+        Self::new(vec![TextPart::Var { name: name.to_owned(), op, quoted: true }], span)
+    }
+}
+
 #[derive(Debug, Clone)]
 enum TextPart {
     /// Text as it stands.
@@ -167,6 +183,10 @@ enum Op {
         to: Raw,
         every: bool,
     },
+    /// `$((…))`: the name is the expression.
+    Count,
+    /// The rounds of a counting loop: the name is its head.
+    Rounds,
     /// Anything else.
     Other,
 }
@@ -182,6 +202,21 @@ struct Set {
     value: Vec<Raw>,
     /// `[key]=` of the list's entries, where they have any.
     keys: Vec<Option<String>>,
+}
+
+impl Set {
+    /// `name=value`.
+    fn new(name: impl Into<String>, value: Raw) -> Self {
+        Self {
+            name: name.into(),
+            key: None,
+            append: false,
+            list: false,
+            exported: false,
+            value: vec![value],
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// How a statement hangs on the one before.
@@ -237,6 +272,23 @@ struct Simple {
     to: Option<Raw>,
     /// `< FILE`.
     from: Option<Raw>,
+}
+
+impl Stmt {
+    /// A command of these words.
+    fn command(words: Vec<Raw>, span: Range<usize>) -> Self {
+        Self::simple(Simple { words, ..Simple::default() }, span)
+    }
+
+    const fn simple(simple: Simple, span: Range<usize>) -> Self {
+        Self { link: Link::Next, span, kind: ScriptKind::Simple(simple) }
+    }
+}
+
+impl ScriptKind {
+    fn set(set: Set) -> Self {
+        Self::Simple(Simple { sets: vec![set], ..Simple::default() })
+    }
 }
 
 /// What a variable holds, in the manifest's notation.

@@ -9,6 +9,10 @@ impl ScriptReader<'_> {
         if self.take("if") {
             return Some(self.braced_if());
         }
+        if self.each_object() {
+            let body = self.braced();
+            return Some(ScriptKind::For { name: "_".to_owned(), items: Vec::new(), body });
+        }
         if self.take("foreach") || self.take("for") {
             return Some(self.foreach());
         }
@@ -30,21 +34,7 @@ impl ScriptReader<'_> {
             return Some(ScriptKind::Group(self.braced()));
         }
         if self.take("function") {
-            self.blanks();
-            let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
-            self.lines();
-            let mut params = if self.starts("(") { self.params() } else { Vec::new() };
-            self.lines();
-            let body = self.braced();
-            let body = body.into_iter().filter_map(|statement| match statement.kind {
-                ScriptKind::Function { name, params: own, .. } if name == "param" => {
-                    params.extend(own);
-                    None
-                }
-                _ => Some(statement),
-            });
-            let body = body.collect();
-            return Some(ScriptKind::Function { name, params, body });
+            return Some(self.function());
         }
         if self.take("param") {
             self.lines();
@@ -69,12 +59,74 @@ impl ScriptReader<'_> {
         if self.starts("$")
             && let Some(set) = self.powershell_set()
         {
-            return Some(ScriptKind::Simple(Simple { sets: vec![set], ..Simple::default() }));
+            return Some(ScriptKind::set(set));
+        }
+        if let Some(kind) = self.piped_each() {
+            return Some(kind);
         }
         if self.starts("(") {
             return Some(ScriptKind::Group(self.parentheses(true).0));
         }
         Some(ScriptKind::Simple(self.simple()))
+    }
+
+    /// `name($a) { param($b) … }`.
+    fn function(&mut self) -> ScriptKind {
+        self.blanks();
+        let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+        self.lines();
+        let mut params = if self.starts("(") { self.params() } else { Vec::new() };
+        self.lines();
+        let mut body = self.braced();
+        body.retain(|statement| match &statement.kind {
+            ScriptKind::Function { name, params: own, .. } if name == "param" => {
+                params.extend(own.iter().cloned());
+                false
+            }
+            _ => true,
+        });
+        ScriptKind::Function { name, params, body }
+    }
+
+    /// Over `ForEach-Object` and its options, where a block follows.
+    fn each_object(&mut self) -> bool {
+        let at = self.at;
+        if self.take("foreach-object") || self.take("foreach") || self.take("%") {
+            self.blanks();
+            let end = self.rest().find(['{', '(', '\n', ';', '|', '$', '\'']);
+            self.bump(end.unwrap_or(0));
+            if self.starts("{") {
+                return true;
+            }
+        }
+        self.at = at;
+        false
+    }
+
+    /// `"a", "b" | ForEach-Object { … }`, `$list | % { … }`, `1..3 | % { … }`.
+    fn piped_each(&mut self) -> Option<ScriptKind> {
+        let rest = self.rest();
+        let expression = rest.starts_with(['"', '\'', '$']) || rest.starts_with("@(");
+        let line = &self.text[self.at..self.line_end()];
+        let range = line.split_once("..").and_then(|(from, tail)| {
+            let digits = tail.find(|it: char| !it.is_ascii_digit()).unwrap_or(tail.len());
+            from.parse::<u32>().ok()?;
+            Some((from, &tail[..digits], from.len() + 2 + digits))
+        });
+        let at = self.at;
+        let mut items = Vec::new();
+        if let Some((from, to, length)) = range {
+            items = self.counted(&format!("i={from};i<={to};i++"), at).1;
+            self.bump(length);
+        } else if expression {
+            self.values(&mut items, &mut Vec::new());
+        }
+        if !items.is_empty() && self.link() == Link::Pipe && self.each_object() {
+            let body = self.braced();
+            return Some(ScriptKind::For { name: "_".to_owned(), items, body });
+        }
+        self.at = at;
+        None
     }
 
     /// `{ … }`, also on the next line.
@@ -138,11 +190,9 @@ impl ScriptReader<'_> {
                 continue;
             }
             let body = self.braced();
-            let text = Raw { parts: vec![TextPart::Text("case".to_owned())], span: at..at };
             let condition = pattern.map(|raw| {
-                let words = vec![text, word.clone(), raw];
-                let kind = ScriptKind::Simple(Simple { words, ..Simple::default() });
-                Stmt { link: Link::Next, span: self.span(at), kind }
+                let words = vec![Raw::text("case", at..at), word.clone(), raw];
+                Stmt::command(words, self.span(at))
             });
             arms.push((condition.into_iter().collect(), body));
         }
@@ -150,6 +200,13 @@ impl ScriptReader<'_> {
 
     pub(super) fn foreach(&mut self) -> ScriptKind {
         self.lines();
+        let head = self.rest().split('{').next().unwrap_or_default();
+        if head.matches(';').count() == 2 {
+            let at = self.at;
+            self.bump(head.len());
+            let (name, items) = self.counted(head.trim_end().trim_end_matches(')'), at);
+            return ScriptKind::For { name, items, body: self.braced() };
+        }
         self.eat("(");
         self.lines();
         let name = self.rest().strip_prefix('$').map(|strip_prefix| {
@@ -206,13 +263,11 @@ impl ScriptReader<'_> {
                 self.lines();
                 list = self.values(&mut value, &mut Vec::new());
             }
-            if value.is_empty() {
-                let parts =
-                    vec![TextPart::Var { name: "1".to_owned(), op: Op::Plain, quoted: true }];
-                value.push(Raw { parts, span: self.span(at) });
+            let mut param = Set::new(name, Raw::var("1", Op::Plain, self.span(at)));
+            if !value.is_empty() {
+                (param.value, param.list) = (value, list);
             }
-            let keys = Vec::new();
-            params.push(Set { name, key: None, append: false, list, exported: false, value, keys });
+            params.push(param);
         }
         self.open.pop();
         params
@@ -235,6 +290,11 @@ impl ScriptReader<'_> {
             self.bump(skip + 1);
         }
         self.blanks();
+        if !name.is_empty() && self.starts("++") {
+            self.bump(2);
+            let more = Raw::var(&format!("{name}+1"), Op::Count, self.span(at));
+            return Some(Set::new(name, more));
+        }
         let append = self.eat("+=");
         if name.is_empty() || !(append || (self.starts("=") && self.eat("="))) {
             self.at = at;
@@ -244,7 +304,7 @@ impl ScriptReader<'_> {
         let (mut value, mut keys) = (Vec::new(), Vec::new());
         let list = self.values(&mut value, &mut keys);
         let exported = self.text[at..].get(..5).is_some_and(|it| it.eq_ignore_ascii_case("$env:"));
-        let key = key.map(|it| Raw { parts: vec![TextPart::Text(it)], span: self.span(at) });
+        let key = key.map(|it| Raw::text(&it, self.span(at)));
         Some(Set { name, key, append, list, exported, value, keys })
     }
 

@@ -353,7 +353,14 @@ impl<'a> ScriptReader<'a> {
         self.word()?;
         let delimiter = self.text.get(from..self.at).unwrap_or_default();
         let delimiter = delimiter.trim_matches(['\'', '"', '\\']);
-        let line = self.line_end();
+        let mut line = self.line_end();
+        // A line that goes on ends where its last part does.
+        while line < self.text.len()
+            && self.text[..line].trim_end_matches('\r').ends_with(['\\', '`'])
+        {
+            let next = self.text[line + 1..].find('\n');
+            line = next.map_or(self.text.len(), |it| line + 1 + it);
+        }
         let start = self.hole.filter(|it| it.0 == line).map_or(line + 1, |it| it.1);
         let mut end = start.min(self.text.len());
         let mut body = String::new();

@@ -229,7 +229,9 @@ impl ScriptRun<'_> {
         }
         match words.first().map(|it| it.text.as_str()) {
             Some("cat") if simple.body.is_some() => simple.body.as_ref().map(|it| self.text(it)),
-            Some("cat") if words.len() == 2 => self.file(&words[1].text),
+            Some("cat" | "Get-Content" | "gc" | "type") if words.len() == 2 => {
+                self.file(&words[1].text)
+            }
             Some("cat" | "tee") => input.map(str::to_owned),
             Some("tr" | "sort" | "head" | "tail" | "sed" | "seq") => {
                 let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
@@ -259,11 +261,11 @@ impl ScriptRun<'_> {
                 None
             }
             ScriptKind::For { name, items, body } => {
-                self.repeat(name, items, body);
+                self.repeat(name, (items, input), body, &statement.span);
                 None
             }
             ScriptKind::While { condition, body, input: from } => {
-                self.repeat_while(condition, body, from, input);
+                self.repeat_while(condition, body, (from, input), &statement.span);
                 None
             }
             ScriptKind::Function { name, params, .. } if name == "param" => {
@@ -379,31 +381,7 @@ impl ScriptRun<'_> {
         }
         let slot = self.slot(&set.name);
         let old = self.vars.get(&slot).cloned();
-        let value = match (old, key, set.append, fresh) {
-            (Some(ScriptValue::List(mut list)), Some(key), _, ScriptValue::Text(text)) => {
-                list.retain(|(own, _)| *own != key);
-                list.push((key, text));
-                ScriptValue::List(list)
-            }
-            (_, Some(key), _, ScriptValue::Text(text)) => ScriptValue::List(vec![(key, text)]),
-            (Some(ScriptValue::List(mut list)), None, true, fresh) => {
-                let more = match fresh {
-                    ScriptValue::List(more) => more.into_iter().map(|it| it.1).collect(),
-                    ScriptValue::Text(text) => vec![text],
-                };
-                for text in more {
-                    list.push((list.len().to_string(), text));
-                }
-                ScriptValue::List(list)
-            }
-            (Some(ScriptValue::Text(old)), None, true, ScriptValue::Text(text))
-                if old.len() < 100_000 =>
-            {
-                ScriptValue::Text(old + &text)
-            }
-            (_, _, _, fresh) => fresh,
-        };
-        self.vars.insert(slot, value);
+        self.vars.insert(slot, joined(old, (key, set.append), fresh, self.piece.shell));
     }
 
     /// The name that a variable is kept under: only bash tells `A` from `a`.
@@ -423,6 +401,45 @@ impl ScriptRun<'_> {
             }
         }
         words
+    }
+}
+
+/// What a variable holds after `NAME=`, `NAME[key]=` or `NAME+=`.
+fn joined(
+    old: Option<ScriptValue>,
+    (key, append): (Option<String>, bool),
+    fresh: ScriptValue,
+    shell: Shell,
+) -> ScriptValue {
+    match (old, key, append, fresh) {
+        (Some(ScriptValue::List(mut list)), Some(key), _, ScriptValue::Text(text)) => {
+            list.retain(|(own, _)| *own != key);
+            list.push((key, text));
+            ScriptValue::List(list)
+        }
+        (_, Some(key), _, ScriptValue::Text(text)) => ScriptValue::List(vec![(key, text)]),
+        (Some(ScriptValue::List(mut list)), None, true, fresh) => {
+            let more = match fresh {
+                ScriptValue::List(more) => more.into_iter().map(|it| it.1).collect(),
+                ScriptValue::Text(text) => vec![text],
+            };
+            for text in more {
+                list.push((list.len().to_string(), text));
+            }
+            ScriptValue::List(list)
+        }
+        (Some(ScriptValue::Text(old)), None, true, ScriptValue::Text(text))
+            if old.len() < 100_000 =>
+        {
+            // PowerShell adds numbers.
+            match (old.parse::<i64>(), text.parse::<i64>(), shell) {
+                (Ok(old), Ok(more), Shell::Power) => {
+                    ScriptValue::Text(old.saturating_add(more).to_string())
+                }
+                _ => ScriptValue::Text(old + &text),
+            }
+        }
+        (_, _, _, fresh) => fresh,
     }
 }
 

@@ -17,9 +17,10 @@ impl ScriptReader<'_> {
             push(parts, '$');
             self.bump(1);
         } else if rest.starts_with("$((") {
-            let length = rest.find("))").map_or(rest.len(), |it| it + 2);
-            parts.push(TextPart::Var { name: "COUNT".to_owned(), op: Op::Other, quoted });
-            self.bump(length);
+            let end = rest.find("))").unwrap_or(rest.len());
+            let name = rest.get(3..end).unwrap_or_default().to_owned();
+            parts.push(TextPart::Var { name, op: Op::Count, quoted });
+            self.bump(end + 2);
         } else if rest.starts_with("$(") {
             if self.depth >= DEEPEST {
                 self.bump(2);
