@@ -267,9 +267,20 @@ impl CommandContext {
 
     /// Everything live that the desired state is about.
     pub(super) async fn snapshot(&self, desired: &Desired, clients: &Clients) -> Snapshot {
+        self.snapshot_and_lists(desired, clients, None).await
+    }
+
+    /// The same with the lists of a search.
+    async fn snapshot_and_lists(
+        &self,
+        desired: &Desired,
+        clients: &Clients,
+        searched: Option<&mut observe::Searched>,
+    ) -> Snapshot {
         let parallelism = self.global.read_parallelism.get();
         let desired = desired.with_orphans();
-        self.patiently(clients, observe::snapshot(&desired, clients, parallelism)).await
+        let reading = observe::snapshot(&desired, clients, parallelism, searched);
+        self.patiently(clients, reading).await
     }
 
     /// Finds out which secrets vaults and clusters hold now. A resource whose secret cannot be read
@@ -328,11 +339,13 @@ impl CommandContext {
         targets: &[String],
         reverse: bool,
     ) -> Result<Observed, CommandFailure> {
-        let mut observed = self.observe(files, targets, reverse).await?;
+        let mut searched = targets.is_empty().then(observe::Searched::default);
+        let mut observed = self.observing(files, targets, reverse, searched.as_mut()).await?;
         let Observed { desired, clients, live, warnings } = &mut observed;
-        if targets.is_empty() {
+        if let Some(searched) = searched {
             let parallelism = self.global.read_parallelism.get();
-            let failed = observe::search(desired, live, clients, parallelism).await;
+            let searching = observe::search(desired, live, clients, parallelism, searched);
+            let failed = self.patiently(clients, searching).await;
             warnings.extend(failed.iter().map(|error| {
                 let message = format!("not searched for what is no longer declared: {error}");
                 Diagnostic::warning("orphans-unknown", message)
@@ -348,6 +361,16 @@ impl CommandContext {
         files: &[PathBuf],
         targets: &[String],
         reverse: bool,
+    ) -> Result<Observed, CommandFailure> {
+        self.observing(files, targets, reverse, None).await
+    }
+
+    async fn observing(
+        &self,
+        files: &[PathBuf],
+        targets: &[String],
+        reverse: bool,
+        searched: Option<&mut observe::Searched>,
     ) -> Result<Observed, CommandFailure> {
         let (mut manifest, warnings) = self.load_whole(files)?;
         // Set again by a command that observes twice, to the same.
@@ -365,7 +388,7 @@ impl CommandContext {
                 .into());
         }
         let clients = self.clients(&desired).await?;
-        let mut live = self.snapshot(&desired, &clients).await;
+        let mut live = self.snapshot_and_lists(&desired, &clients, searched).await;
         if !reverse {
             self.secrets(&mut desired, &clients, &mut live).await;
         }

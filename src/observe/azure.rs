@@ -1,6 +1,6 @@
-//! Many reads of Azure in few requests: what a list shows comes from the list, what no list above
-//! its parent shows (extensions, hybrid connections, rules) is asked for in batches, and the rest,
-//! with whatever those two could not answer, one by one. Nothing here is older than the request:
+//! Many reads of Azure in few requests: what a list shows comes from the list, above all from one
+//! that is asked for anyway; what no list above its parent shows (extensions, hybrid connections,
+//! rules) is asked for in batches, and the rest, with whatever those could not answer, one by one. Nothing here is older than the request:
 //! Resource Graph, which lags behind writes, is not asked.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,15 @@ pub(super) async fn reads(
     parallelism: usize,
 ) -> BTreeMap<Read, Answer> {
     let mut answers = BTreeMap::new();
-    let (lists, mut rest) = in_lists(wanted);
+    let (below, wanted) = below_lists(wanted);
+    let (mut lists, mut rest) = in_lists(wanted);
+    // So many come in pages, and a batch holds only the first of them.
+    for list in below.iter().filter(|it| it.1.len() >= LIST_FROM).map(|it| it.0) {
+        if let Read::ArmList { path, api_version } = list {
+            rest.remove(list);
+            lists.insert((path.clone(), *api_version), vec![list.clone()]);
+        }
+    }
     let listed = futures_util::stream::iter(lists)
         .map(|((path, api_version), wanted)| async move {
             let list = reader.list(&path, api_version).await;
@@ -77,14 +85,32 @@ pub(super) async fn reads(
             }
         }
     }
-    let singly = futures_util::stream::iter(single)
-        .map(|read| async move {
-            let answer = breaker.arm(reader, &read).await;
-            (read, answer)
-        })
-        .buffer_unordered(parallelism);
-    answers.extend(singly.collect::<Vec<_>>().await);
+    answers.extend(one_by_one(reader, single, breaker, parallelism).await);
+    let mut unlisted = BTreeSet::new();
+    for (list, wanted) in below {
+        match answers.get(&list) {
+            Some(Ok(items)) => {
+                let items = items.as_ref().and_then(Json::as_array).cloned();
+                answers.extend(pick(wanted, items.unwrap_or_default()));
+            }
+            _ => unlisted.extend(wanted),
+        }
+    }
+    answers.extend(one_by_one(reader, unlisted, breaker, parallelism).await);
     answers
+}
+
+async fn one_by_one(
+    reader: &arm::ArmReader,
+    wanted: BTreeSet<Read>,
+    breaker: &Breaker,
+    parallelism: usize,
+) -> Vec<(Read, Answer)> {
+    let singly = futures_util::stream::iter(wanted).map(|read| async move {
+        let answer = breaker.arm(reader, &read).await;
+        (read, answer)
+    });
+    singly.buffer_unordered(parallelism).collect().await
 }
 
 /// What a batch answered; `None` for the first of several pages, which are read by themselves.
@@ -98,6 +124,31 @@ fn whole(read: &Read, answer: Option<Json>) -> Option<Option<Json>> {
     }
 }
 
+/// Reads of what stands in a list that is asked for itself, by that list, and all other reads.
+fn below_lists(wanted: BTreeSet<Read>) -> (BTreeMap<Read, Vec<Read>>, BTreeSet<Read>) {
+    let own = |read: &Read| match read {
+        Read::ArmList { path, api_version } => Some((path.to_ascii_lowercase(), *api_version)),
+        _ => None,
+    };
+    let lists: BTreeMap<_, Read> =
+        wanted.iter().filter_map(|it| Some((own(it)?, it.clone()))).collect();
+    let (mut below, mut rest): (BTreeMap<Read, Vec<Read>>, _) = (BTreeMap::new(), BTreeSet::new());
+    for read in wanted {
+        match above(&read).and_then(|it| lists.get(&it)) {
+            Some(list) => below.entry(list.clone()).or_default().push(read),
+            None => drop(rest.insert(read)),
+        }
+    }
+    (below, rest)
+}
+
+/// The list in which a resource stands: path, in small letters, and version.
+fn above(read: &Read) -> Option<(String, &'static str)> {
+    let Read::Arm { id, api_version } = read else { return None };
+    let path = id.as_str().rsplit_once('/')?.0;
+    Some((path.to_ascii_lowercase(), *api_version))
+}
+
 /// The lists that answer many of the reads, and the reads that none does.
 #[expect(clippy::type_complexity, reason = "path and version of a list → what it answers")]
 fn in_lists(
@@ -106,12 +157,9 @@ fn in_lists(
     let mut groups: BTreeMap<(String, &'static str), Vec<Read>> = BTreeMap::new();
     let mut rest = BTreeSet::new();
     for read in wanted {
-        match &read {
-            Read::Arm { id, api_version } if listed(id) => {
-                let path = id.as_str().rsplit_once('/').map_or("", |it| it.0);
-                groups.entry((path.to_ascii_lowercase(), *api_version)).or_default().push(read);
-            }
-            _ => drop(rest.insert(read)),
+        match above(&read).filter(|_| listed(&read)) {
+            Some(list) => groups.entry(list).or_default().push(read),
+            None => drop(rest.insert(read)),
         }
     }
     let mut lists: BTreeMap<(String, &'static str), Vec<Read>> = BTreeMap::new();
@@ -135,9 +183,9 @@ fn in_lists(
     (lists, rest)
 }
 
-fn listed(id: &ArmId) -> bool {
-    let kind = id.resource_type();
-    LISTED.iter().any(|it| it.eq_ignore_ascii_case(&kind))
+fn listed(read: &Read) -> bool {
+    let kind = |id: &ArmId| id.resource_type();
+    matches!(read, Read::Arm { id, .. } if LISTED.iter().any(|it| it.eq_ignore_ascii_case(&kind(id))))
 }
 
 /// `/subscriptions/S/resourcegroups/G/providers/N/T` without its group; `None` for what stands
@@ -148,14 +196,17 @@ fn of_subscription(path: &str) -> Option<String> {
     (below.split('/').count() == 3).then(|| format!("{subscription}/{below}"))
 }
 
-/// What a list says about each of the reads; what it does not hold is not there.
-fn pick(wanted: Vec<Read>, items: Vec<Json>) -> impl Iterator<Item = (Read, Answer)> {
+/// What a list says about each of the reads; what it does not hold is not there. A list that is
+/// read for itself is alone.
+fn pick(wanted: Vec<Read>, mut items: Vec<Json>) -> impl Iterator<Item = (Read, Answer)> {
+    let alone = matches!(&wanted[..], [Read::ArmList { .. }]);
+    let mut whole = alone.then(|| Json::Array(std::mem::take(&mut items)));
     let mut by_id: BTreeMap<String, Json> = items
         .into_iter()
         .filter_map(|it| Some((it.get("id")?.as_str()?.to_ascii_lowercase(), it)))
         .collect();
     wanted.into_iter().map(move |read| {
-        let Read::Arm { id, .. } = &read else { return (read, Ok(None)) };
+        let Read::Arm { id, .. } = &read else { return (read, Ok(whole.take())) };
         let document = by_id.remove(&id.as_str().to_ascii_lowercase());
         (read, Ok(document))
     })
@@ -219,5 +270,19 @@ mod tests {
             read(&id)
         };
         assert_eq!(paths((0..9).map(extension).collect()), (vec![], 9));
+
+        // Lists that are asked for anyway answer whatever stands in them.
+        let list = |path: &str| Read::ArmList { path: path.to_owned(), api_version: "2024-01-01" };
+        let own = format!("/subscriptions/s/resourceGroups/G/{kind}");
+        let (below, rest) =
+            below_lists([list(&own), cluster(0, 1), extension(1)].into_iter().collect());
+        assert_eq!((below.len(), rest.len()), (0, 3));
+        let own = format!("/subscriptions/s/resourceGroups/G0/{kind}");
+        let (below, rest) =
+            below_lists([list(&own), cluster(0, 1), extension(1)].into_iter().collect());
+        assert_eq!(below.get(&list(&own)), Some(&vec![cluster(0, 1)]));
+        assert_eq!(rest.len(), 2);
+        let found: Vec<_> = pick(vec![list(&own)], vec![Json::Null]).collect();
+        assert_eq!(found, [(list(&own), Ok(Some(Json::Array(vec![Json::Null]))))]);
     }
 }

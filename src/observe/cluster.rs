@@ -60,21 +60,18 @@ async fn wave(
     });
     let mut answers = BTreeMap::new();
     for (request, wanted, answer) in asked.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
-        match answer {
-            // Whoever may read an object need not be allowed to list its kind.
-            Err(error) if error.status == Some(403) && !wanted.contains(&request) => {
-                for read in wanted {
-                    let ask = clients.read(here, &read);
-                    let answer = breaker.guard((false, here.to_owned()), ask).await;
-                    answers.insert(read, answer);
-                }
-            }
-            answer => {
-                for read in wanted {
-                    let own = if read == request { answer.clone() } else { pick(&read, &answer) };
-                    answers.insert(read, own);
-                }
-            }
+        // Whoever may read an object need not be allowed to list its kind.
+        let denied = answer.as_ref().is_err_and(|it| it.status == Some(403));
+        for read in wanted {
+            let own = if read == request {
+                answer.clone()
+            } else if denied {
+                let ask = clients.read(here, &read);
+                breaker.guard((false, here.to_owned()), ask).await
+            } else {
+                pick(&read, &answer)
+            };
+            answers.insert(read, own);
         }
     }
     answers

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
-pub use orphans::search;
+pub use orphans::{Searched, search};
 pub use secrets::secrets;
 
 use crate::client::ApiError;
@@ -283,18 +283,33 @@ impl Answers {
 
 /// Reads the live state of everything desired: first what is only read, since the rest can be
 /// spared when a cluster is not there. What cannot be read stands in the snapshot with its reason.
-pub async fn snapshot(desired: &Desired, clients: &Clients, parallelism: usize) -> Snapshot {
+/// With the rest go the lists that a search will look into, where there is to be one: they answer
+/// for what stands in them.
+pub async fn snapshot(
+    desired: &Desired,
+    clients: &Clients,
+    parallelism: usize,
+    mut searched: Option<&mut Searched>,
+) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for read_only in [true, false] {
         let keys = desired.nodes.keys().filter(|it| it.kind.read_only() == read_only);
         let keys: Vec<&Key> =
             keys.filter(|it| read_only || reachable(desired, &snapshot, it)).collect();
         let reads_of = |key: &Key| desired.nodes[key].resource.kind().reads();
-        let wanted = keys
+        let own = keys
             .iter()
-            .flat_map(|key| reads_of(key).into_iter().map(|read| (key.scope.clone(), read)))
-            .collect();
+            .flat_map(|key| reads_of(key).into_iter().map(|read| (key.scope.clone(), read)));
+        let mut wanted: BTreeSet<(String, Read)> = own.collect();
+        let lists = match &searched {
+            Some(searched) if !read_only => searched.lists(desired, &snapshot, clients),
+            _ => BTreeSet::new(),
+        };
+        wanted.extend(lists.iter().cloned());
         let answers = reads(wanted, clients, parallelism).await;
+        if let Some(searched) = &mut searched {
+            searched.take(lists, &answers);
+        }
         for key in keys {
             let answer = |read: Read| {
                 let shared = answers.get(&key.scope, &read)?;

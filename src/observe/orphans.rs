@@ -2,11 +2,49 @@
 
 use std::collections::BTreeSet;
 
-use super::{Clients, ReadError, reads};
+use super::{Answers, Clients, ReadError, reads};
 use crate::model::{Api, Json};
 use crate::resource::graph::Desired;
 use crate::resource::orphans::{self, ListAnswers};
 use crate::resource::{Read, Snapshot};
+
+/// The lists that a search looks into, read with everything else.
+#[derive(Default)]
+pub struct Searched {
+    answers: ListAnswers,
+    failed: Vec<ReadError>,
+}
+
+impl Searched {
+    /// The lists to read first.
+    pub(super) fn lists(
+        &self,
+        desired: &Desired,
+        live: &Snapshot,
+        clients: &Clients,
+    ) -> BTreeSet<(String, Read)> {
+        reachable(orphans::first_reads(desired, live), clients)
+    }
+
+    pub(super) fn take(&mut self, wanted: BTreeSet<(String, Read)>, found: &Answers) {
+        for (scope, read) in wanted {
+            match found.get(&scope, &read) {
+                Ok(items) => {
+                    let items = items.as_deref().and_then(Json::as_array).cloned();
+                    self.answers.insert((read, scope), items.unwrap_or_default());
+                }
+                Err(error) => self.failed.push(error),
+            }
+        }
+    }
+}
+
+/// A cluster that cannot be reached has been told of already.
+fn reachable(wanted: BTreeSet<(String, Read)>, clients: &Clients) -> BTreeSet<(String, Read)> {
+    let there =
+        |(scope, read): &(String, Read)| read.api() == Api::Azure || clients.cluster(scope).is_ok();
+    wanted.into_iter().filter(there).collect()
+}
 
 /// Adds orphans to what is desired and their live state to the snapshot. Returns why some places
 /// could not be searched: nothing in them is removed.
@@ -15,13 +53,12 @@ pub async fn search(
     live: &mut Snapshot,
     clients: &Clients,
     parallelism: usize,
+    mut searched: Searched,
 ) -> Vec<ReadError> {
-    let mut failed = Vec::new();
-    let mut answers = ListAnswers::new();
-    let wanted = orphans::first_reads(desired, live);
-    ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
-    let wanted = orphans::more_reads(desired, live, &answers);
-    ask(wanted, clients, parallelism, &mut answers, &mut failed).await;
+    let wanted = reachable(orphans::more_reads(desired, live, &searched.answers), clients);
+    let found = reads(wanted.clone(), clients, parallelism).await;
+    searched.take(wanted, &found);
+    let Searched { answers, failed } = searched;
     desired.foreign = orphans::foreign(desired, live, &answers);
     let mut found = orphans::find(desired, live, &answers);
     for (key, lists) in orphans::contents_of(&found, desired) {
@@ -55,27 +92,4 @@ pub async fn search(
     }
     desired.orphans = found;
     failed
-}
-
-async fn ask(
-    wanted: BTreeSet<(String, Read)>,
-    clients: &Clients,
-    parallelism: usize,
-    answers: &mut ListAnswers,
-    failed: &mut Vec<ReadError>,
-) {
-    // A cluster that cannot be reached has been told of already.
-    let reachable =
-        |(scope, read): &(String, Read)| read.api() == Api::Azure || clients.cluster(scope).is_ok();
-    let wanted: BTreeSet<(String, Read)> = wanted.into_iter().filter(reachable).collect();
-    let found = reads(wanted.clone(), clients, parallelism).await;
-    for asked in wanted {
-        match found.get(&asked.0, &asked.1) {
-            Ok(items) => {
-                let items = items.as_deref().and_then(Json::as_array).cloned();
-                answers.insert((asked.1, asked.0), items.unwrap_or_default());
-            }
-            Err(error) => failed.push(error),
-        }
-    }
 }

@@ -43,14 +43,15 @@ fn contents(namespace: &str) -> [Read; 2] {
     [of("Pod", "pods"), of("PersistentVolumeClaim", "persistentvolumeclaims")]
 }
 
-/// The lists to read first: a few for each cluster, group and subscription.
+/// The lists to read first: a few for each cluster, group, subscription and declared workspace.
 #[must_use]
 pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read)> {
     let mut wanted = BTreeSet::new();
     let mut shared = BTreeSet::new();
     for (scope, cluster) in clusters(desired, live) {
         let parts = PARTS.iter().flat_map(|it| it.lists(desired, scope, cluster));
-        for read in parts.chain([extensions(&cluster.id), group(&cluster.id)]) {
+        let declared = workspaces(desired, scope).map(|it| computes(&it));
+        for read in parts.chain([extensions(&cluster.id), group(&cluster.id)]).chain(declared) {
             let asks = match read.api() {
                 Api::Kubernetes => cluster.kubernetes,
                 // One answer serves every cluster of the group or subscription.
@@ -64,8 +65,8 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
     wanted
 }
 
-/// The lists that the first ones lead to: the computes of every workspace that is declared or
-/// lies in the group of a cluster.
+/// The lists that the first ones lead to: the computes of every further workspace that lies in the
+/// group of a cluster.
 #[must_use]
 pub fn more_reads(
     desired: &Desired,
@@ -74,9 +75,13 @@ pub fn more_reads(
 ) -> BTreeSet<(String, Read)> {
     let mut wanted = BTreeMap::new();
     let index = Index::of(first);
+    let known: BTreeSet<&Read> = first.keys().map(|it| &it.0).collect();
     for (scope, cluster) in clusters(desired, live) {
         for workspace in index.workspaces(desired, scope, &cluster.id) {
-            wanted.entry(computes(&workspace)).or_insert_with(|| scope.to_owned());
+            let read = computes(&workspace);
+            if !known.contains(&read) {
+                wanted.entry(read).or_insert_with(|| scope.to_owned());
+            }
         }
     }
     wanted.into_iter().map(|(read, scope)| (scope, read)).collect()
@@ -89,6 +94,14 @@ fn clusters<'a>(
     let there = |(name, _): &(&str, _)| live.cluster(name).is_some();
     let scopes = desired.scopes.iter();
     scopes.filter_map(|(name, scope)| Some((name.as_str(), scope.cluster.as_ref()?))).filter(there)
+}
+
+/// The workspaces that a cluster's computes are declared in.
+fn workspaces<'a>(desired: &'a Desired, scope: &'a str) -> impl Iterator<Item = ArmId> + 'a {
+    desired.in_scope(scope).filter_map(|(_, node)| match &node.resource {
+        Resource::Compute(compute) => Some(compute.id.up_to("workspaces")),
+        _ => None,
+    })
 }
 
 /// What many clusters look for in the same lists, found once.
@@ -129,12 +142,8 @@ impl<'a> Index<'a> {
 
     /// Those that the cluster's computes are in, and those of its group.
     fn workspaces(&self, desired: &Desired, scope: &str, cluster: &ArmId) -> Vec<ArmId> {
-        let declared = desired.in_scope(scope).filter_map(|(_, node)| match &node.resource {
-            Resource::Compute(compute) => Some(compute.id.up_to("workspaces")),
-            _ => None,
-        });
         let in_group = self.workspaces.get(&group(cluster)).into_iter().flatten().cloned();
-        let all: BTreeSet<ArmId> = declared.chain(in_group).collect();
+        let all: BTreeSet<ArmId> = workspaces(desired, scope).chain(in_group).collect();
         all.into_iter().collect()
     }
 }

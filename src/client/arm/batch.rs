@@ -18,7 +18,7 @@ const VERSION: &str = "2020-06-01";
 /// How many requests one batch may hold.
 const MOST: usize = 500;
 /// How many are waited for before a batch is sent, where the limit is near.
-const FEW: usize = 100;
+const FEW: usize = 200;
 /// Batches of one subscription at once.
 const WORKERS: usize = 4;
 /// How long batches may take before what they have not read is read one by one.

@@ -15,7 +15,9 @@ use super::credentials::Credentials;
 use super::error::{from_answer, ours};
 use super::handed::Handed;
 use crate::client::error::ApiError;
-use crate::client::net::{Budget, Line, Pages, Repeat, Retry, RetryDecision, Transport, clock};
+use crate::client::net::{
+    Budget, Lane, Limiter, Line, Pages, Repeat, Retry, RetryDecision, Transport, clock,
+};
 use crate::model::{Api, Json, ObjectRef};
 
 const AGENT: &str = concat!("amlplan/", env!("CARGO_PKG_VERSION"));
@@ -33,6 +35,8 @@ struct KubeInner {
     /// Made with the first request: an exec plugin may have to run for it. Closed by [`KubeReader::rest`].
     connection: Mutex<Arc<OnceCell<Arc<Connection>>>>,
     budget: Budget,
+    /// API Priority and Fairness refuses by server, so that all its requests slow down together.
+    limiter: Limiter,
 }
 
 /// How to come to a connection.
@@ -106,7 +110,8 @@ impl KubeReader {
     pub(super) fn new(cluster: KubeEndpoint, connection: Option<Connection>) -> Self {
         let connection = OnceCell::new_with(connection.map(Arc::new));
         let connection = Mutex::new(Arc::new(connection));
-        Self(Arc::new(KubeInner { cluster, connection, budget: Budget::default() }))
+        let (budget, limiter) = (Budget::default(), Limiter::default());
+        Self(Arc::new(KubeInner { cluster, connection, budget, limiter }))
     }
 
     /// A reader over a transport of ours: `base_path` stands before every path of the Kubernetes
@@ -300,6 +305,7 @@ impl KubeReader {
         if call.body.is_some() {
             set(CONTENT_TYPE, call.content_type);
         }
+        let mut turn = self.0.limiter.turn(&Lane::host()).await;
         let start = clock::now();
         let response = connection.line.send(request).await.map_err(|error| {
             tracing::debug!(%method, path, %error, "kubernetes: no answer");
@@ -308,6 +314,50 @@ impl KubeReader {
         let (head, body) = response.into_parts();
         let (status, took) = (head.status.as_u16(), start.elapsed().as_millis());
         tracing::debug!(%method, path, status, took, "kubernetes");
+        turn.answered(status, &head.headers);
         Ok(KubeAnswer { status, headers: head.headers, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::response::Response;
+
+    use super::*;
+
+    /// One request is refused for 5 seconds: those behind it wait as long, and are not refused too.
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_slows_all_requests_to_that_server() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        let server = Router::new().fallback(move || {
+            let mut seen = seen.lock().unwrap();
+            seen.push(clock::now());
+            let answer = if seen.len() == 1 {
+                Response::builder()
+                    .status(429)
+                    .header("retry-after", "5")
+                    .body(axum::body::Body::from("{}"))
+            } else {
+                Response::builder().body(axum::body::Body::from("{}"))
+            };
+            std::future::ready(answer.unwrap())
+        });
+        let reader = KubeReader::over(Transport::InProcess(server), "", "any");
+        let start = clock::now();
+        let node = |name: &str| ObjectRef::cluster("v1", "Node", "nodes", name);
+        let (refused, other) = (node("a"), node("b"));
+        let later = async {
+            clock::sleep(Duration::from_secs(1)).await;
+            reader.get(&other).await
+        };
+        let (first, second) = tokio::join!(reader.get(&refused), later);
+        assert!(first.is_ok() && second.is_ok());
+        let waited: Vec<_> = asked.lock().unwrap().iter().map(|it| *it - start).collect();
+        assert_eq!((waited.len(), waited[0]), (3, Duration::ZERO));
+        assert!(waited[1..].iter().all(|it| *it >= Duration::from_secs(5)), "{waited:?}");
     }
 }

@@ -45,6 +45,12 @@ impl Lane {
         Self { keys: [String::new(), own, provider], reads: kind == "reads" }
     }
 
+    /// The one lane of a host whose limits are about everything that is sent there.
+    #[must_use]
+    pub fn host() -> Self {
+        Self::new("", "requests", "")
+    }
+
     /// What its bucket gains in a second (ARM docs: request limits and throttling), and which of
     /// the keys it belongs to.
     fn bucket(&self, header: &str) -> (f64, usize) {
