@@ -285,6 +285,77 @@ fn the_same_everywhere(place: &Place, name: &str) -> Vec<Json> {
     findings
 }
 
+/// The manifest of the case with what a report found accepted until a day.
+fn accept(place: &Place, all: &[Json], until: &str) {
+    let quoted = |it: &Json, key: &str| it[key].to_string();
+    let entries: String = all
+        .iter()
+        .filter(|it| it["code"] != "drift-ignore-expired")
+        .map(|it| {
+            let (path, class) = (quoted(it, "address"), quoted(it, "class"));
+            format!("    - {{path: {path}, class: {class}, reason: a test, owner: ml-platform, until: {until}}}\n")
+        })
+        .collect();
+    let text = std::fs::read_to_string(place.path("case.yaml")).expect("a manifest");
+    let text = match text.split_once("drift:\n  ignore:\n") {
+        // What is there was accepted until a day that is past.
+        Some((before, after)) => {
+            let after = after.split_once("lifecycle:").expect("more parts").1;
+            format!("{before}drift:\n  ignore:\n{entries}lifecycle:{after}")
+        }
+        None => format!("{text}drift:\n  ignore:\n{entries}"),
+    };
+    std::fs::write(place.path("accepted.yaml"), text).expect("a manifest");
+}
+
+/// What is accepted as the report names it counts for nothing, until its day is past.
+fn accepted(place: &Place, name: &str, all: &[Json]) {
+    accept(place, all, "2999-12-31");
+    let ran = drift(place, "accepted.yaml", &[]);
+    assert_eq!(ran.code, 0, "{name}: {}", text(place, "human"));
+    assert!(parsed(place, "json")["findings"].as_array().is_some_and(Vec::is_empty), "{name}");
+    let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = flat(text(place, "human"));
+    assert!(
+        shown.contains("(accepted by ml-platform until 2999-12-31: a test)"),
+        "{name}: {shown}"
+    );
+    accept(place, all, "2020-01-31");
+    let ran = drift(place, "accepted.yaml", &[]);
+    let shown = flat(text(place, "human"));
+    assert_eq!(ran.code, 2, "{name}: {shown}");
+    assert!(
+        shown.contains("was accepted until 2020-01-31 (ml-platform): a test"),
+        "{name}: {shown}"
+    );
+}
+
+#[test]
+fn what_was_accepted_and_is_gone_is_a_warning_and_a_field_is_accepted_alone() {
+    let place = Place::new();
+    applied(&place);
+    let manifest = std::fs::read_to_string(place.path(MANIFEST)).expect("the manifest");
+    let field = "extension.configurationSettings.inferenceRouterHA";
+    let entry =
+        format!("drift:\n  ignore:\n    - {{path: {field}, class: setting, reason: a test}}\n");
+    std::fs::write(place.path("case.yaml"), manifest + &entry).expect("a manifest");
+    let ran = drift(&place, "case.yaml", &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let unused = format!("drift.ignore of {field} matches no drift");
+    let report = parsed(&place, "json");
+    let told = report["diagnostics"].as_array().expect("a list").iter();
+    let told: Vec<&Json> =
+        told.filter(|it| it["amlplan"]["code"] == "drift-ignore-unused").collect();
+    assert_eq!(told.len(), 1, "{report:#}");
+    assert_eq!(word(told[0], "severity"), "warning");
+    assert!(word(told[0], "summary").contains(&unused), "{}", told[0]);
+    for (change, code) in [(SETTING, 0), ("/properties/configurationSettings/sslCname=other", 2)] {
+        let set = ["sandbox", "set", EXTENSION, change, "-f", MANIFEST, "--state", "state"];
+        assert_eq!(place.run(&set).code, 0);
+        assert_eq!(drift(&place, "case.yaml", &[]).code, code, "{change}");
+    }
+}
+
 fn applied(place: &Place) -> Vec<u8> {
     let text = std::fs::read_to_string(place.path(MANIFEST)).expect("the manifest");
     // What upgrades of OpenShift reset are the users of an SCC.
@@ -339,6 +410,7 @@ fn every_class_is_found_in_its_world_and_in_every_format_alike() {
         assert_eq!(fails(found.0), exit, "{name}: --fail-on {}", found.0);
         let other = if all.iter().any(|it| it["class"] == "orphan") { "secret" } else { "orphan" };
         assert_eq!(fails(other), 0, "{name}: --fail-on {other}");
+        accepted(&place, name, &all);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

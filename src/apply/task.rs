@@ -320,27 +320,11 @@ impl TaskWork<'_> {
     /// The wanted document with everything filled in that is known by now; secrets stay closed.
     fn want(&self) -> Document {
         let body = self.step.after.clone().unwrap_or(Value::Null);
-        Document { body: self.known(&body), derived: Vec::new() }
-    }
-
-    fn known(&self, value: &Value) -> Value {
-        match value {
-            Value::Later(Later { from, at, call: None }) => {
-                let document = self.context.document(from);
-                let found = document.as_ref().and_then(|it| at.get(it)).cloned();
-                found.map_or_else(|| value.clone(), Value::from)
-            }
-            Value::Object(map) => Value::Object(
-                map.iter().map(|(key, value)| (key.clone(), self.known(value))).collect(),
-            ),
-            Value::Array(items) => Value::Array(items.iter().map(|it| self.known(it)).collect()),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Later(_)
-            | Value::Secret(_) => value.clone(),
-        }
+        let known = |later: &Later| {
+            let document = self.context.document(&later.from).filter(|_| later.call.is_none())?;
+            later.at.get(&document).cloned()
+        };
+        Document { body: body.filled(&known), derived: Vec::new() }
     }
 
     /// Waits until nothing works on the resource any more.

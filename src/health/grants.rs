@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::site::{AZUREML, Found, Inspection, Site, items, text};
 use super::verify::missing_accounts;
 use crate::model::{Json, Key};
+use crate::resource::Readiness;
 use crate::resource::graph::ResourceNode;
-use crate::resource::{Kind, Readiness};
 
 pub(super) fn terminating(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
     let Some(live) = world.snapshot.live.get(key) else {
@@ -51,8 +51,7 @@ pub(super) fn grant(site: &mut Site<'_>) {
     if !site.snapshot.live.contains_key(&key) {
         return site.add(&key, Found::Unknown(site.snapshot.why_unread(&key)));
     }
-    let live = site.snapshot.of(&key);
-    let found = match grant.readiness(&grant.want(site.snapshot), &live) {
+    let found = match site.snapshot.readiness(grant) {
         Readiness::NeedsHuman(what) => {
             Found::Wrong(what, Some("write another scc.name, or make the constraint".to_owned()))
         }

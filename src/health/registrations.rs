@@ -13,7 +13,7 @@ pub(super) fn state(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> O
         return Some(Found::Unknown(world.snapshot.why_unread(key)));
     };
     let kind = node.resource.kind();
-    Some(match kind.readiness(&kind.want(world.snapshot), live) {
+    Some(match world.snapshot.readiness(kind) {
         Readiness::Ready => Found::Pass(kind.remark(live).unwrap_or_default()),
         Readiness::Absent if key.kind == KindName::ManagedIdentity => Found::wrong(
             format!("there is no managed identity {}", key.name),
@@ -29,10 +29,9 @@ pub(super) fn state(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> O
 }
 
 /// Whether the issuer of a federated identity credential is known.
-pub(super) fn issuer(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
+pub(super) fn issuer(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Option<Found> {
     let kind = node.resource.kind();
-    let live = world.snapshot.of(key);
-    Some(match kind.readiness(&kind.want(world.snapshot), &live) {
+    Some(match world.snapshot.readiness(kind) {
         Readiness::NeedsHuman(_) => Found::wrong(
             "the cluster names no OIDC issuer",
             "turn it on: az aks update --enable-oidc-issuer, or az connectedk8s update --enable-oidc-issuer; or write the issuer",

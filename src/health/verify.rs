@@ -22,7 +22,6 @@ pub(super) fn extension(site: &mut Site<'_>) {
         }
         None => return site.add(&key, Found::Unknown(site.snapshot.why_unread(&key))),
     };
-    let live = site.snapshot.of(&key);
     let ready = match text(document, "/properties/provisioningState") {
         // The API of early 2021 says installState instead.
         "" => match text(document, "/properties/installState") {
@@ -31,7 +30,7 @@ pub(super) fn extension(site: &mut Site<'_>) {
             "Failed" => Readiness::Failed { state: "Failed".into(), message: String::new() },
             other => Readiness::Waiting(other.to_owned()),
         },
-        _ => extension.readiness(&extension.want(site.snapshot), &live),
+        _ => site.snapshot.readiness(extension),
     };
     let found = match verdict(ready) {
         Found::Wrong(text, Some(help)) if upgrading(site) => Found::Soon(text, help),
@@ -115,7 +114,7 @@ pub(super) fn ready(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> O
     if !world.snapshot.live.contains_key(key) {
         return Some(Found::Unknown(world.snapshot.why_unread(key)));
     }
-    Some(verdict(kind.readiness(&kind.want(world.snapshot), &world.snapshot.of(key))))
+    Some(verdict(world.snapshot.readiness(kind)))
 }
 
 /// Whether every account still has its grant, in whichever way.
@@ -154,7 +153,7 @@ pub(super) fn missing_accounts(site: &Site<'_>) -> Vec<String> {
 pub(super) fn identity(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
     let Resource::Compute(compute) = &node.resource else { return None };
     let live = world.snapshot.live.get(key)?;
-    if compute.readiness(&compute.want(world.snapshot), live) != Readiness::Ready {
+    if world.snapshot.readiness(compute) != Readiness::Ready {
         return None;
     }
     let document = live.document()?;

@@ -157,6 +157,21 @@ impl Value {
         }
     }
 
+    /// The document with what is known of other resources in its place; the rest stays for later.
+    #[must_use]
+    pub fn filled(&self, known: &dyn Fn(&Later) -> Option<Json>) -> Self {
+        match self {
+            Self::Later(later) => known(later).map_or_else(|| self.clone(), Self::from),
+            Self::Object(map) => {
+                Self::Object(map.iter().map(|(key, it)| (key.clone(), it.filled(known))).collect())
+            }
+            Self::Array(items) => Self::Array(items.iter().map(|it| it.filled(known)).collect()),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Secret(_) => {
+                self.clone()
+            }
+        }
+    }
+
     /// The document with `leaf` deciding what stands for special leaves.
     pub fn resolve<E>(&self, leaf: &mut dyn FnMut(&Self) -> Result<Json, E>) -> Result<Json, E> {
         Ok(match self {

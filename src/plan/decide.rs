@@ -204,7 +204,7 @@ impl Decision<'_> {
     }
 
     fn with_known(&self, mut want: Document) -> Document {
-        want.body = self.fill(&want.body);
+        want.body = want.body.filled(&|later| self.known(later));
         // A mark that is there stays, whoever's it is, until it is decided otherwise.
         if let Some(at) = self.kind.mark_at()
             && let Some(text) = at.text(self.live.document())
@@ -224,28 +224,9 @@ impl Decision<'_> {
     }
 
     /// A value of another resource is known now unless that resource is about to be made.
-    fn fill(&self, value: &Value) -> Value {
-        match value {
-            Value::Later(later) => self.known(later).map_or_else(|| value.clone(), Value::from),
-            Value::Object(map) => Value::Object(
-                map.iter().map(|(key, value)| (key.clone(), self.fill(value))).collect(),
-            ),
-            Value::Array(items) => Value::Array(items.iter().map(|it| self.fill(it)).collect()),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Secret(_) => value.clone(),
-        }
-    }
-
     fn known(&self, later: &Later) -> Option<Json> {
         let made = self.decided.get(&later.from).is_some_and(|it| it.action.makes());
-        if made || later.call.is_some() {
-            return None;
-        }
-        let document = self.input.live.document(&later.from)?;
-        later.at.get(document).filter(|it| !it.is_null()).cloned()
+        if made { None } else { self.input.live.known(later) }
     }
 
     fn compare(&self, step: &mut Step, want: &Document) {

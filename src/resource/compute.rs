@@ -74,6 +74,9 @@ pub struct Compute {
     pub namespace: String,
     /// Its identity.
     pub identity: ComputeIdentity,
+    /// Identities that the manifest names beyond the first: not sent, and right where `az` sent them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spare_identities: Vec<ArmId>,
     /// What it is for, where the manifest says so.
     pub description: Option<String>,
     /// Declared tags; others may carry more.
@@ -93,6 +96,7 @@ impl Compute {
             cluster_id: cluster.clone(),
             namespace,
             identity: ComputeIdentity::None,
+            spare_identities: Vec::new(),
             description: None,
             tags: BTreeMap::new(),
             default_instance_type: None,
@@ -118,7 +122,9 @@ impl super::part::Part for Computes {
                 builder.namespaces.iter().filter(|it| it.name == compute.namespace).cloned(),
             );
             // Azure ML uses the first of several identities only.
-            let first = compute.identity.user_assigned_identities.first();
+            let ids = &compute.identity.user_assigned_identities;
+            let first = ids.first();
+            let spare = ids.iter().skip(1).filter_map(|it| ArmId::parse(it).ok()).collect();
             let identity = match (compute.identity.kind, first) {
                 (IdentityType::SystemAssigned, _) => ComputeIdentity::SystemAssigned,
                 (IdentityType::UserAssigned, Some(first)) => {
@@ -136,6 +142,7 @@ impl super::part::Part for Computes {
                 cluster_id: builder.cluster_id.clone(),
                 namespace: compute.namespace.clone(),
                 identity,
+                spare_identities: spare,
                 description: compute.description.clone(),
                 tags: compute.tags.clone(),
                 default_instance_type: compute.default_instance_type.clone(),
@@ -246,6 +253,12 @@ impl Kind for Compute {
         let mut document = live.document()?.clone();
         if document.pointer("/identity/type").is_none_or(Json::is_null) {
             document.as_object_mut()?.insert("identity".to_owned(), json!({"type": "None"}));
+        }
+        let ids = document.pointer_mut("/identity/userAssignedIdentities");
+        if let Some(ids) = ids.and_then(Json::as_object_mut) {
+            let spare =
+                |id: &String| ArmId::parse(id).is_ok_and(|id| self.spare_identities.contains(&id));
+            ids.retain(|id, _| !spare(id));
         }
         Some(document)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rights::ResourceAttributes;
-use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
+use crate::model::{Api, ArmId, Json, Key, KindName, Later, ObjectRef};
 
 /// One read; which cluster or cloud it goes to follows from the resource's scope.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +125,23 @@ impl Snapshot {
     #[must_use]
     pub fn text(&self, key: &Key, pointer: &str) -> Option<&str> {
         self.document(key)?.pointer(pointer)?.as_str()
+    }
+
+    /// A value of another resource that was read; answers to calls are not.
+    #[must_use]
+    pub fn known(&self, later: &Later) -> Option<Json> {
+        if later.call.is_some() {
+            return None;
+        }
+        later.at.get(self.document(&later.from)?).filter(|it| !it.is_null()).cloned()
+    }
+
+    /// Whether a resource is done, as far as what it refers to is there.
+    #[must_use]
+    pub fn readiness(&self, kind: &dyn super::Kind) -> super::Readiness {
+        let mut want = kind.want(self);
+        want.body = want.body.filled(&|later| self.known(later));
+        kind.readiness(&want, &self.of(kind.key()))
     }
 
     /// Why there is nothing to say about a resource.

@@ -7,13 +7,8 @@ use std::process::{Child, Command, Stdio};
 /// The directory of the simulated world.
 pub(crate) const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
-/// Signs a run of the program in to a served world, which takes any secret.
-pub(crate) fn sign_in(command: &mut Command) -> &mut Command {
-    let ids = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", TENANT)];
-    command.envs(ids).env("AZURE_CLIENT_SECRET", "any")
-}
-
-/// The program, without anything of the caller's surroundings that could change what it does.
+/// The program, without anything of the caller's surroundings that could change what it does, and
+/// with a sign-in for a served world, which takes any secret.
 pub(crate) fn amlplan(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_amlplan"));
     let ours = |name: &str| {
@@ -22,6 +17,8 @@ pub(crate) fn amlplan(folder: &Path) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }
+    command.envs([("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", TENANT)]);
+    command.env("AZURE_CLIENT_SECRET", "any");
     command.current_dir(folder).env("NO_COLOR", "1").env("NO_PROXY", "localhost,127.0.0.1");
     command
 }
