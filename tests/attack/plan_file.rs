@@ -120,11 +120,20 @@ fn every_edit_of_a_saved_plan_is_refused() {
     assert_eq!(ran.code, 0, "{}", ran.out);
 }
 
+/// The file of a document whose digest fits.
+fn sealed(mut forged: Json) -> String {
+    use sha2::Digest as _;
+    let saved = forged["amlplan"]["saved"].to_string();
+    let digest = sha2::Sha256::digest(saved.as_bytes());
+    let digest: String = digest.iter().map(|it| format!("{it:02x}")).collect();
+    forged["amlplan"]["digest"] = digest.into();
+    serde_json::to_string_pretty(&forged).expect("JSON") + "\n"
+}
+
 /// Who edits what the plan was made from can make the digest fit too. Such a file is refused, or
 /// is a plan as `show` tells it; it never breaks the reader.
 #[test]
 fn a_forged_digest_breaks_nothing() {
-    use sha2::Digest as _;
     let (place, text) = planned();
     let document: Json = serde_json::from_str(&text).expect("JSON");
     let (mut all, mut attack) = (Vec::new(), Attack::new("forged plans"));
@@ -135,12 +144,7 @@ fn a_forged_digest_breaks_nothing() {
             if !attack.goes_on() {
                 break;
             }
-            let mut forged = edit(&document, at, how);
-            let saved = forged["amlplan"]["saved"].to_string();
-            let digest = sha2::Sha256::digest(saved.as_bytes());
-            let digest: String = digest.iter().map(|it| format!("{it:02x}")).collect();
-            forged["amlplan"]["digest"] = digest.into();
-            let text = serde_json::to_string_pretty(&forged).expect("JSON") + "\n";
+            let text = sealed(edit(&document, at, how));
             std::fs::write(place.path("forged.plan"), text).expect("a forged plan");
             let ran = place.run(&["show", "forged.plan"]);
             assert!([0, 1, 4].contains(&ran.code), "{how} of {at}: {}\n{}", ran.code, ran.err);
@@ -179,6 +183,41 @@ fn a_plan_is_applied_where_it_was_made() {
     place.env.push(("TOKEN".to_owned(), "another one".to_owned()));
     let changed = "the secret from environment variable TOKEN has changed";
     refused(&place, &["apply", "edge.plan", "--sandbox"], changed);
+}
+
+/// A plan of last month, of another version, and of another subscription, each whole in itself.
+#[test]
+fn a_plan_of_another_time_version_or_subscription_is_refused_with_its_reason() {
+    let (place, text) = planned();
+    let document: Json = serde_json::from_str(&text).expect("JSON");
+    let refused = |text: &str, sandbox: &str, code: &str, why: &str| {
+        std::fs::write(place.path("other.plan"), text).expect("a plan");
+        let ran = place.run(&["apply", "other.plan", sandbox]);
+        assert_eq!(ran.code, 4, "{why}: {}{}", ran.out, ran.err);
+        let flat = ran.err.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(code) && flat.contains(why), "{why}: {flat}");
+    };
+    let mut old = document.clone();
+    let made = Json::from("2020-01-31T00:00:00Z");
+    old["timestamp"] = made.clone();
+    old["amlplan"]["saved"]["surroundings"]["made"] = made;
+    refused(&sealed(old), "--sandbox", "plan-elsewhere", "it is good for seven days");
+
+    let mut foreign = document.clone();
+    foreign["amlplan"]["saved"]["tool"] = "0.0.9".into();
+    refused(&sealed(foreign), "--sandbox", "plan-version", "was written by amlplan 0.0.9");
+
+    // Where the subscription of the plan holds other things.
+    let elsewhere = MANIFEST.replace("resourceGroup: ml-rg", "resourceGroup: other-rg");
+    std::fs::write(place.path("elsewhere.yaml"), elsewhere).expect("a manifest");
+    let ran = place.run(&["apply", "elsewhere.yaml", "--sandbox=elsewhere.json", "--auto-approve"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let why = "no longer as it was when the plan was made";
+    refused(&text, "--sandbox=elsewhere.json", "stale-plan", why);
+    // The subscription in the plan itself is part of what cannot be edited.
+    let other = text
+        .replace("00000000-0000-0000-0000-000000000000", "99999999-0000-0000-0000-000000000000");
+    refused(&other, "--sandbox", "plan-edited", "does not match its digest");
 }
 
 #[test]
