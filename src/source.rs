@@ -2,15 +2,16 @@
 
 mod written;
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use written::{append, create, write};
+pub use written::{append, create, may_write, write};
 
 /// A text that a user wrote, with the name it is shown under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +136,7 @@ pub fn has_errors(findings: &[Diagnostic]) -> bool {
 /// # Errors
 /// A finding with code `file-unreadable`, `file-too-large` or `not-utf8`.
 pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
-    read_up_to(path, 64 << 20)
+    read_up_to(path, LARGEST)
 }
 
 /// Reads a file as [`read`] does, with another limit in bytes.
@@ -143,13 +144,77 @@ pub fn read(path: &Path) -> Result<Arc<Source>, Diagnostic> {
 /// # Errors
 /// As [`read`].
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Arc<Source>, Diagnostic> {
-    const PATIENCE: Duration = Duration::from_secs(10);
-    let name = path.display();
-    let unreadable = |why: std::io::Error| {
+    let source =
+        text(path, &path.display().to_string(), bounded(path, limit + 1, PATIENCE), limit)?;
+    is_read(path);
+    Ok(source)
+}
+
+/// Reads a file as [`read`] does which this run may replace: the report of an earlier one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_earlier(path: &Path) -> Result<Arc<Source>, Diagnostic> {
+    text(path, &path.display().to_string(), bounded(path, LARGEST + 1, PATIENCE), LARGEST)
+}
+
+/// Reads standard input to its end, as [`read`] reads a file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_stdin() -> Result<Arc<Source>, Diagnostic> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
+    text(Path::new("<stdin>"), "standard input", read.map(|_| bytes), LARGEST)
+}
+
+/// Reads a small file as it is: a certificate, a key, a token. `limit` is in bytes.
+///
+/// # Errors
+/// When it cannot be read, is longer, or is a pipe or device that stays silent.
+pub fn read_bytes(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let bytes = bounded(path, limit + 1, PATIENCE)?;
+    if bytes.len() as u64 > limit {
+        return Err(std::io::Error::other(format!("it has more than {limit} bytes")));
+    }
+    is_read(path);
+    Ok(bytes)
+}
+
+/// The most that is read of a manifest or a script, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// How long a pipe or device may stay silent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What this run has read. A report that took the place of the manifest that it is about would
+/// destroy the work of a person.
+static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn is_read(path: &Path) {
+    let whole = path.is_file().then(|| path.canonicalize().ok()).flatten();
+    INPUTS.lock().unwrap_or_else(PoisonError::into_inner).extend(whole);
+}
+
+/// Refuses to write what this run has read.
+fn not_read(path: &Path) -> std::io::Result<()> {
+    let inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    match path.canonicalize().is_ok_and(|it| inputs.contains(&it)) {
+        true => Err(std::io::Error::other("it is an input of this run; name another file")),
+        false => Ok(()),
+    }
+}
+
+fn text(
+    path: &Path,
+    name: &str,
+    read: std::io::Result<Vec<u8>>,
+    limit: u64,
+) -> Result<Arc<Source>, Diagnostic> {
+    let bytes = read.map_err(|why| {
         Diagnostic::error("file-unreadable", format!("cannot read `{name}`: {why}"))
             .with_help("check the path and its permissions")
-    };
-    let bytes = bounded(path, limit + 1, PATIENCE).map_err(unreadable)?;
+    })?;
     if bytes.len() as u64 > limit {
         let message = format!("`{name}` has more than the {limit} bytes that are allowed");
         return Err(Diagnostic::error("file-too-large", message)
@@ -166,21 +231,30 @@ pub fn read_up_to(path: &Path, limit: u64) -> Result<Arc<Source>, Diagnostic> {
 
 /// Reads up to `limit` bytes. A pipe or device may never end, nor even begin, so it gets that long.
 fn bounded(path: &Path, limit: u64, patience: Duration) -> std::io::Result<Vec<u8>> {
-    let read = move |path: &Path| {
+    let is_file = std::fs::metadata(path)?.is_file();
+    let path = path.to_owned();
+    let read = move || {
         let mut bytes = Vec::new();
         std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    if std::fs::metadata(path)?.is_file() {
-        return read(path);
+    match is_file {
+        true => read(),
+        false => within(patience, "nothing more came out of this pipe or device", read),
     }
+}
+
+/// Does what may block for ever, for so long.
+fn within<T: Send + 'static>(
+    patience: Duration,
+    silence: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let owned = path.to_owned();
-    std::thread::spawn(move || sender.send(read(&owned)));
-    receiver.recv_timeout(patience).unwrap_or_else(|_| {
-        let message = "nothing more came out of this pipe or device";
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
-    })
+    std::thread::spawn(move || sender.send(work()));
+    receiver
+        .recv_timeout(patience)
+        .unwrap_or_else(|_| Err(std::io::Error::new(std::io::ErrorKind::TimedOut, silence)))
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ const MEMORY_KIB: usize = 1_500_000;
 const PROCESSOR_SECONDS: usize = 120;
 
 fn bounded(arguments: &[&str], input: &[u8]) -> Output {
+    within(PROCESSOR_SECONDS, arguments, input)
+}
+
+fn within(seconds: usize, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new("sh");
     command
         .arg("-c")
-        .arg(format!(
-            "ulimit -v {MEMORY_KIB} && ulimit -t {PROCESSOR_SECONDS} && exec \"$0\" \"$@\""
-        ))
+        .arg(format!("ulimit -v {MEMORY_KIB} && ulimit -t {seconds} && exec \"$0\" \"$@\""))
         .arg(env!("CARGO_BIN_EXE_amlplan"))
         .args(arguments)
         .env("NO_COLOR", "1")
@@ -124,5 +126,37 @@ fn no_hostile_command_line_takes_the_machine() {
     ] {
         // What can be read of it is imported, and the rest is said.
         ends(name, &[0, 1], &["import", "--from-az", "-"], &input);
+    }
+}
+
+/// What is repeated opens something each time and closes nothing, grows with each line, or reads
+/// itself: a reader that looks for the end of each anew never comes to an end.
+#[test]
+fn no_script_of_openings_takes_the_machine() {
+    const SECONDS: usize = 20;
+    const BYTES: usize = 150_000;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, unit) in [
+        ("a.sh", "{{"),
+        ("a.sh", "(("),
+        ("a.sh", "$(("),
+        ("a.sh", "${{"),
+        ("a.sh", "x=$x$x\n"),
+        ("a.sh", "source a.sh\n"),
+        ("a.sh", "for x in $("),
+        ("a.sh", "for x in {1..1999}{1..1999} {1..1999}\n"),
+        ("a.ps1", "$("),
+        ("a.bat", "set a&&"),
+        ("a.py", "["),
+        ("a.py", "[\"az\","),
+        ("a.py", "[\"az\",\"]\","),
+    ] {
+        let file = folder.path().join(name);
+        let text = ["az k8s-extension create --name e ", &unit.repeat(BYTES / unit.len())];
+        std::fs::write(&file, text.concat()).expect("a temporary file");
+        let done = within(SECONDS, &["import", &file.display().to_string()], b"");
+        let said = String::from_utf8_lossy(&done.stderr);
+        let ended = done.status.code().is_some_and(|it| it <= 1);
+        assert!(ended && !said.contains("panicked"), "{name} of {unit:?}: {said:.2000}");
     }
 }

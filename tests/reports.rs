@@ -122,7 +122,7 @@ fn odd_ways_to_ask_for_reports_lose_nothing() {
     // Two reports into one file are refused; a file that cannot be written leaves the others.
     let (json, html) = (format!("json={}", at("x")), format!("html={}", at("x")));
     let (code, told) = drift(&state, &["--format", &json, "--format", &html], &[]);
-    assert!(code == Some(1) && told.contains("two reports into"), "{told}");
+    assert!(code == Some(1) && told.contains("two results into"), "{told}");
     let (bad, good) =
         (format!("json={}", folder.path().display()), format!("json={}", at("r.json")));
     let (code, _) = drift(&state, &["--format", &bad, "--format", &good], &[]);

@@ -158,6 +158,9 @@ async fn carry_out(
     context: &CommandContext,
 ) -> Result<Exit, CommandFailure> {
     let out = &context.out;
+    if let Some(path) = &how.evidence {
+        crate::source::may_write(path)?;
+    }
     if let Some(staged) = &stages {
         (plan, observed.desired) = staged.narrow(&plan, &observed.desired);
     }

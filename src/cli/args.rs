@@ -1,15 +1,18 @@
 //! The command line, as clap reads it; its doc comments are the help texts.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::exit::CommandFailure;
 use super::select::Selection;
 use super::shared::Global;
 use crate::health::Status;
 use crate::language::{DriftClass, duration};
 use crate::render::report::Format;
+use crate::source::Diagnostic;
 
 /// What `--help` says at its end.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 an error; 2 a finding (plan --detailed-exitcode, \
@@ -300,13 +303,34 @@ pub(super) struct Formats {
 
 impl Formats {
     /// Every format with its file; people's on standard output where nothing else goes there.
-    pub(super) fn all(&self, json: bool) -> Vec<(Format, Option<PathBuf>)> {
+    ///
+    /// # Errors
+    /// When two of them go to one place.
+    pub(super) fn all(&self, json: bool) -> Result<Vec<(Format, Option<PathBuf>)>, CommandFailure> {
         let mut all = self.format.clone();
         if all.iter().all(|it| it.1.is_some()) {
             all.push((if json { Format::Json } else { Format::Human }, None));
         }
-        all
+        distinct(all.iter().map(|it| it.1.as_deref()))?;
+        Ok(all)
     }
+}
+
+/// Refuses two results that go to one place; `None` is standard output.
+pub(super) fn distinct<'a>(
+    places: impl Iterator<Item = Option<&'a Path>>,
+) -> Result<(), CommandFailure> {
+    let mut seen = BTreeSet::new();
+    for place in places {
+        if seen.insert(place.map(|it| std::path::absolute(it).unwrap_or_else(|_| it.to_owned()))) {
+            continue;
+        }
+        let name = place.map_or("standard output".into(), |it| format!("`{}`", it.display()));
+        let message = format!("two results into {name}");
+        let finding = Diagnostic::error("wrong-value", message);
+        return Err(finding.with_help("name a file of its own for each: FORMAT=FILE").into());
+    }
+    Ok(())
 }
 
 pub(super) fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
@@ -316,7 +340,7 @@ pub(super) fn format(text: &str) -> Result<(Format, Option<PathBuf>), String> {
     match file {
         Some("") => Err(format!("the file of `{word}=` is missing")),
         // As everywhere: the terminal.
-        Some("-") => Ok((format, None)),
+        Some("-" | "/dev/stdout") => Ok((format, None)),
         file => Ok((format, file.map(PathBuf::from))),
     }
 }

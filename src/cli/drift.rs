@@ -17,6 +17,7 @@ pub(super) async fn run(
     args: &DriftArgs,
     context: &CommandContext,
 ) -> Result<Exit, CommandFailure> {
+    args.formats.all(false)?;
     // Read before anything is written: it may be the file of this run's report.
     let earlier = args.baseline.as_deref().map(baseline).transpose()?;
     let mut observed = context.observe_all(&args.files.files, &[], false).await?;
@@ -78,7 +79,7 @@ fn baseline(path: &Path) -> Result<Option<Json>, CommandFailure> {
     if !path.exists() {
         return Ok(None);
     }
-    let source = crate::source::read(path)?;
+    let source = crate::source::read_earlier(path)?;
     let document = serde_json::from_str(&source.text);
     document.map(Some).map_err(|it| unusable(path, &it.to_string()))
 }

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use std::io::Read as _;
-
 use clap::CommandFactory as _;
 
 use super::Cli;
@@ -13,17 +11,14 @@ use crate::language::{LoadOptions, Secrets};
 use crate::source::Diagnostic;
 use crate::{catalog, language, render};
 
-/// A longer text is not read to its end.
-const MOST_BYTES: u64 = 1 << 20;
+/// Of a longer text the beginning is looked at.
+const MOST_BYTES: usize = 1 << 20;
 
 pub(super) fn run(args: &ExplainArgs, out: &Streams) -> Result<Exit, CommandFailure> {
     let mut text = args.what.join(" ");
     if text == "-" {
-        text.clear();
-        let read = std::io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text);
-        read.map_err(|error| {
-            CommandFailure::error("file-unreadable", format!("standard input: {error}"))
-        })?;
+        text = crate::source::read_stdin()?.text.clone();
+        text.truncate(text.floor_char_boundary(MOST_BYTES));
     }
     let clusters = match &args.file[..] {
         [] => Vec::new(),

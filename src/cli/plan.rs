@@ -62,6 +62,7 @@ fn planned(observed: &Observed, mode: Mode) -> Plan {
 
 pub(super) async fn run(args: &PlanArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
+    super::args::distinct([&args.out, &args.html].into_iter().flatten().map(|it| Some(&**it)))?;
     let mut observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
     let plan = context.plan(&mut observed, mode).await;
     if let Some(path) = &args.out {

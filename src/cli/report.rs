@@ -12,6 +12,7 @@ use crate::source::Diagnostic;
 
 pub(super) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let ReportCommand::Merge(MergeArgs { reports, formats, fail_on }) = &args.command;
+    formats.all(false)?;
     let parts = reports.iter().map(|it| Ok((it.display().to_string(), read(it)?)));
     let report = render::report::merge(parts.collect::<Result<_, CommandFailure>>()?)?;
     verify::write(&report, formats, false, context)?;

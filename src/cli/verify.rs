@@ -37,6 +37,7 @@ pub(super) async fn verify(
     args: &VerifyArgs,
     context: &CommandContext,
 ) -> Result<Exit, CommandFailure> {
+    args.formats.all(args.json)?;
     let mut observed = context.observe(&args.files.files, &[], false).await?;
     let deadline = args.wait.map(clock::after);
     let mut told = String::new();
@@ -98,6 +99,7 @@ pub(super) async fn doctor(
     let formats = args.format.iter().map(|it| super::args::format(it)).collect::<Result<_, _>>();
     let DoctorArgs { all, detail, .. } = *args;
     let formats = Formats { format: formats.map_err(wrong)?, all, detail };
+    formats.all(args.json)?;
     let observed = context.observe(&args.files.files, &[], false).await?;
     let findings = judged(By::Doctor, &observed, context).await;
     let mut report = Report { command: "doctor", findings, ..Report::default() };
@@ -121,13 +123,7 @@ pub(super) fn write(
     json: bool,
     context: &CommandContext,
 ) -> Result<(), CommandFailure> {
-    let all = formats.all(json);
-    let mut files: Vec<&Path> = all.iter().filter_map(|it| it.1.as_deref()).collect();
-    files.sort_unstable();
-    if let Some(twice) = files.windows(2).find(|it| it[0] == it[1]) {
-        let message = format!("two reports into `{}`", twice[0].display());
-        return Err(CommandFailure::error("wrong-value", message));
-    }
+    let all = formats.all(json)?;
     let written: Vec<Result<(), CommandFailure>> =
         all.into_iter().map(|it| write_one(report, it, formats, context)).collect();
     written.into_iter().collect()

@@ -1,12 +1,11 @@
 //! Contents of protected settings, read once and kept as [`Secret`].
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{Encoding, Pointer, Secret, SecretSource};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{self, Diagnostic, Diagnostics};
 
 use super::env;
 use super::node::Node;
@@ -159,12 +158,7 @@ fn unreadable(path: &Path, why: &str) -> Diagnostic {
 }
 
 fn read_file(path: &Path) -> Result<Arc<str>, String> {
-    let file = std::fs::File::open(path).map_err(|it| it.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(|it| it.to_string())?;
-    if bytes.len() as u64 > LIMIT_BYTES {
-        return Err(format!("it has more than {LIMIT_BYTES} bytes"));
-    }
+    let bytes = source::read_bytes(path, LIMIT_BYTES).map_err(|it| it.to_string())?;
     String::from_utf8(bytes).map(Into::into).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 

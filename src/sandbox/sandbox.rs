@@ -1,6 +1,7 @@
 //! The handle that the program holds: a world, and the file it is kept in.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -165,8 +166,12 @@ impl Sandbox {
     }
 }
 
+/// A description of a world, of 64 MiB at most: a device has no end.
 fn read(path: &Path) -> Result<String, SandboxError> {
-    fs::read_to_string(path).map_err(|source| SandboxError::Read { path: path.to_owned(), source })
+    let mut text = String::new();
+    let file = fs::File::open(path).map(|it| it.take(64 << 20));
+    let read = file.and_then(|mut it| it.read_to_string(&mut text));
+    read.map(|_| text).map_err(|source| SandboxError::Read { path: path.to_owned(), source })
 }
 
 /// The whole world: `{"arm": {ID: resource}, "kubernetes": {CLUSTER: [objects]}}`. Write-only values are left out.

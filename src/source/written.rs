@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Diagnostic;
 
@@ -32,14 +33,29 @@ pub fn create(path: &Path, text: &str) -> Result<(), Diagnostic> {
 /// A finding with code `file-unwritable` that names the path.
 pub fn append(path: &Path, text: &str) -> Result<(), Diagnostic> {
     let added = || {
-        no_link(path)?;
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path)?.write_all(text.as_bytes())
+        super::not_read(path)?;
+        open(path, Links::Refused, true)?.write_all(text.as_bytes())
     };
     added().map_err(|why| unwritable(path, &why))
+}
+
+/// Whether [`write()`] would refuse a name, before there is anything to write.
+///
+/// # Errors
+/// As [`write()`].
+pub fn may_write(path: &Path) -> Result<(), Diagnostic> {
+    allowed(path).map_err(|why| unwritable(path, &why))
+}
+
+fn allowed(path: &Path) -> io::Result<()> {
+    if path == Path::new("-") {
+        return Err(io::Error::other("standard output has the result already; name a file"));
+    }
+    if is_our_stream(path) || is_stream(path) {
+        return Ok(());
+    }
+    no_link(path)?;
+    super::not_read(path)
 }
 
 fn unwritable(path: &Path, why: &io::Error) -> Diagnostic {
@@ -54,14 +70,47 @@ fn no_link(path: &Path) -> io::Result<()> {
     }
 }
 
+/// How long a pipe may have no reader.
+const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(50) } else { super::PATIENCE };
+
+/// What becomes of a link in the place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// It is an error, also one that somebody puts there at this moment.
+    Refused,
+    /// It is the system's own name for what this program has open.
+    Followed,
+}
+
+/// Opens what is added to. A pipe that nobody reads is given up after a while.
+fn open(path: &Path, links: Links, create: bool) -> io::Result<File> {
+    if links == Links::Refused {
+        no_link(path)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(create);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+        if links == Links::Refused {
+            options.custom_flags(libc::O_NOFOLLOW);
+        }
+    }
+    let path = path.to_owned();
+    super::within(PATIENCE, "nobody reads from this pipe or device", move || options.open(path))
+}
+
 fn place(path: &Path, text: &str, replace: bool) -> io::Result<()> {
     let bytes = text.as_bytes();
-    if is_stream(path) {
-        let mut file = OpenOptions::new().append(true).open(path)?;
+    allowed(path)?;
+    let own = is_our_stream(path);
+    if own || is_stream(path) {
+        let links = if own { Links::Followed } else { Links::Refused };
+        let mut file = open(path, links, false)?;
         file.write_all(bytes)?;
         return file.flush();
     }
-    no_link(path)?;
     let folder = match path.parent() {
         Some(path) if !path.as_os_str().is_empty() => path.to_owned(),
         _ => PathBuf::from("."),
@@ -81,10 +130,14 @@ fn place(path: &Path, text: &str, replace: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a name stands for what this program has open, whatever that is.
+fn is_our_stream(path: &Path) -> bool {
+    ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"].iter().any(|it| path.starts_with(it))
+}
+
 /// Whether something is there that cannot be replaced, only written to.
 fn is_stream(path: &Path) -> bool {
-    path.starts_with("/dev")
-        || fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir() && !it.is_symlink())
+    fs::symlink_metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir() && !it.is_symlink())
 }
 
 #[cfg(unix)]
@@ -100,6 +153,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::io::Read as _;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
@@ -135,6 +189,47 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(at("victim")).expect("a file"), "mine");
         assert!(!at("nothing").exists());
+    }
+
+    #[test]
+    fn what_this_run_has_read_is_not_written_over() {
+        let folder = tempfile::tempdir().expect("a file");
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("manifest"), "mine").expect("a file");
+        symlink(folder.path(), at("here")).expect("a file");
+        super::super::read(&at("manifest")).expect("a file");
+        for other in ["manifest", "./manifest", "here/manifest"] {
+            for way in [write, append] {
+                let finding = way(&at(other), "theirs").unwrap_err();
+                assert!(finding.message.contains("input of this run"), "{}", finding.message);
+            }
+        }
+        assert_eq!(fs::read_to_string(at("manifest")).expect("a file"), "mine");
+        // The report of the last run may become that of this one.
+        super::super::read_earlier(&at("manifest")).expect("a file");
+        fs::write(at("report"), "last").expect("a file");
+        super::super::read_earlier(&at("report")).expect("a file");
+        write(&at("report"), "next").expect("a file");
+    }
+
+    #[test]
+    fn pipes_are_written_to_and_one_without_a_reader_is_given_up() {
+        let folder = tempfile::tempdir().expect("a file");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+        assert!(made.success());
+        // Open on both sides, nobody waits for the other.
+        let both = OpenOptions::new().read(true).write(true).open(&pipe);
+        let mut reader = both.expect("a pipe");
+        write(&pipe, "x").expect("a pipe");
+        let mut read = [0];
+        reader.read_exact(&mut read).expect("what was written");
+        drop(reader);
+        assert_eq!(read, *b"x");
+        let finding = write(&pipe, "x").unwrap_err();
+        assert!(finding.message.contains("nobody reads"), "{}", finding.message);
+        let finding = write(Path::new("-"), "x").unwrap_err();
+        assert!(finding.message.contains("standard output"), "{}", finding.message);
     }
 
     #[test]

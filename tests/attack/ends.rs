@@ -164,6 +164,45 @@ fn commands_that_read_need_no_folder_to_write_to() {
     }
 }
 
+/// What somebody wrote is not lost to a slip of the hand, and no two results are mixed.
+#[test]
+fn no_result_takes_the_place_of_an_input_or_of_another() {
+    let place = Place::new();
+    let run = |words: &str| place.run(&words.split(' ').collect::<Vec<_>>());
+    assert_eq!(run("plan --sandbox full.yaml --out saved.plan").code, 0);
+    let inputs = ["full.yaml", "saved.plan", "tls/ml.example.com.crt"].map(|it| place.path(it));
+    let before = inputs.clone().map(|it| fs::read(it).expect("an input"));
+    std::os::unix::fs::symlink(place.path("."), place.path("here")).expect("a link");
+    for words in [
+        "plan --sandbox full.yaml --out full.yaml",
+        "plan --sandbox full.yaml --out ./tls/../full.yaml",
+        "plan --sandbox full.yaml --html here/full.yaml",
+        "plan --sandbox full.yaml --out tls/ml.example.com.crt",
+        "drift --sandbox full.yaml --format json=full.yaml",
+        "verify --sandbox full.yaml --format html=full.yaml",
+        "doctor --sandbox full.yaml --format junit=full.yaml",
+        "import --from full.yaml --profile ga --out full.yaml",
+        "apply --sandbox saved.plan --evidence saved.plan",
+        "init full.yaml --scenario training",
+        "plan --sandbox full.yaml --out -",
+        "plan --sandbox full.yaml --out x --html ./x",
+        "drift --sandbox full.yaml --format json --format junit",
+        "drift --sandbox full.yaml --format json --format human=/dev/stdout",
+        "doctor --sandbox full.yaml --format json=x --format html=./x",
+    ] {
+        let ran = run(words);
+        assert_eq!(ran.code, 1, "{words}: {}", ran.err);
+        let why = ["input of this run", "File exists", "two results", "standard output has"];
+        assert!(why.iter().any(|it| ran.err.contains(it)), "{words}: {}", ran.err);
+        assert_eq!(inputs.clone().map(|it| fs::read(it).expect("an input")), before, "{words}");
+    }
+    // The report of last night becomes that of this one.
+    for _ in 0..2 {
+        let ran = run("drift --sandbox full.yaml --baseline last.json --format json=last.json");
+        assert!(fs::metadata(place.path("last.json")).is_ok(), "{}", ran.err);
+    }
+}
+
 fn as_nobody(
     program: &Path,
     folder: &Path,

@@ -3,15 +3,13 @@
 mod fleet;
 mod live;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::args::ImportArgs;
 use super::context::{CommandContext, env, now};
 use super::exit::{CommandFailure, Exit};
 use crate::language::{self, LoadOptions, Profile, Secrets};
-use crate::source::{self, Diagnostic, Diagnostics, Severity, Source};
+use crate::source::{self, Diagnostic, Diagnostics, Severity};
 
 pub(super) async fn run(
     args: &ImportArgs,
@@ -69,7 +67,7 @@ fn files(
     let mut sources = Vec::new();
     for path in args.paths.iter().chain(&args.from_az) {
         if path == Path::new("-") {
-            sources.push(standard_input()?);
+            sources.push(source::read_stdin()?);
         } else if path.is_dir() {
             let mut found = Vec::new();
             folder(path, 0, &mut found)?;
@@ -169,27 +167,10 @@ fn folder(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Com
     Ok(())
 }
 
-fn standard_input() -> Result<Arc<Source>, CommandFailure> {
-    // As much as a file may hold.
-    const MOST: u64 = 64 << 20;
-    let mut bytes = Vec::new();
-    std::io::stdin().take(MOST).read_to_end(&mut bytes).map_err(|error| {
-        CommandFailure::error("file-unreadable", format!("cannot read stdin: {error}"))
-    })?;
-    let text = String::from_utf8(bytes).map_err(|from_utf8_error| {
-        let line = from_utf8_error.as_bytes()[..from_utf8_error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|it| **it == b'\n');
-        let message = format!("line {} of standard input is not UTF-8 text", line.count() + 1);
-        Diagnostic::error("not-utf8", message).with_help("save it as UTF-8 and try again")
-    })?;
-    Ok(Arc::new(Source { path: "<stdin>".into(), text }))
-}
-
 fn write(text: &str, args: &ImportArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     match &args.out {
-        None => context.out.result(text),
-        Some(path) => source::write(path, text)?,
+        Some(path) if path != Path::new("-") => source::write(path, text)?,
+        _ => context.out.result(text),
     }
     Ok(Exit::Done)
 }

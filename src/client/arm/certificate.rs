@@ -12,7 +12,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::client::net::LARGEST_FILE;
 use crate::client::net::tls::PROVIDER;
+use crate::source;
 
 /// Where the certificate is, and what the assertion says.
 #[derive(Clone)]
@@ -28,7 +30,7 @@ impl Certificate {
     /// certificate is taken during a long run.
     pub(super) fn assertion(&self) -> Result<String, String> {
         let shown = self.file.display();
-        let pem = std::fs::read(&self.file)
+        let pem = source::read_bytes(&self.file, LARGEST_FILE)
             .map_err(|error| format!("cannot read the certificate {shown}: {error}"))?;
         self.signed(&pem)
             .map_err(|error| format!("the certificate {shown} cannot sign in: {error}"))

@@ -3,9 +3,11 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::OnceCell;
@@ -18,8 +20,9 @@ use super::handed::Handed;
 use crate::client::arm;
 use crate::client::error::ApiError;
 use crate::client::net::tls::{self, Authorities};
-use crate::client::net::{Line, NetworkOptions, Transport, chain, redact};
+use crate::client::net::{LARGEST_FILE, Line, NetworkOptions, Transport, chain, redact};
 use crate::model::ArmId;
+use crate::source;
 
 /// Where a kubeconfig comes from.
 #[derive(Clone, Debug, Default)]
@@ -159,9 +162,7 @@ async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<Strin
     };
     let chosen = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
     let file = match &options.kubeconfig {
-        KubeconfigFrom::File(path) => {
-            Some(Kubeconfig::read_from(path).map_err(|it| missing(chain(&it)))?)
-        }
+        KubeconfigFrom::File(path) => Some(read(path).map_err(missing)?),
         KubeconfigFrom::Usual => {
             usual(std::env::var_os("KUBECONFIG"), std::env::home_dir()).map_err(missing)?
         }
@@ -190,6 +191,44 @@ async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<Strin
     })
 }
 
+/// A kubeconfig, with what stands beside it found from here, as kubectl does: files, and programs
+/// whose name has a folder.
+fn read(path: &Path) -> Result<Kubeconfig, String> {
+    let unread = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let text = source::read_bytes(path, LARGEST_FILE).map_err(|it| unread(&it))?;
+    let text = String::from_utf8(text).map_err(|_| unread(&"it is not UTF-8 text"))?;
+    let mut file = Kubeconfig::from_yaml(&text).map_err(|it| unread(&chain(&it)))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let beside = |name: &mut Option<String>| {
+        if let Some(name) = name {
+            *name = folder.join(&*name).to_string_lossy().into_owned();
+        }
+    };
+    for cluster in file.clusters.iter_mut().filter_map(|it| it.cluster.as_mut()) {
+        beside(&mut cluster.certificate_authority);
+        let data = &mut cluster.certificate_authority_data;
+        let Some(name) = cluster.certificate_authority.clone().filter(|_| data.is_none()) else {
+            continue;
+        };
+        match source::read_bytes(Path::new(&name), LARGEST_FILE) {
+            Ok(pem) => *data = Some(STANDARD.encode(pem)),
+            // Told when this cluster is the chosen one.
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
+            Err(why) => return Err(format!("cannot read certificate-authority {name}: {why}")),
+        }
+    }
+    for user in file.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut()) {
+        for name in [&mut user.client_certificate, &mut user.client_key, &mut user.token_file] {
+            beside(name);
+        }
+        let command = user.exec.as_mut().map(|it| &mut it.command);
+        if let Some(command) = command.filter(|it| it.iter().any(|it| it.contains('/'))) {
+            beside(command);
+        }
+    }
+    Ok(file)
+}
+
 /// `proxy-url` of the chosen cluster; kube's own answer would mix in `HTTPS_PROXY`.
 fn proxy(file: &Kubeconfig, context: Option<&String>) -> Option<String> {
     let name = context.or(file.current_context.as_ref())?;
@@ -208,7 +247,7 @@ fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubecon
     };
     let mut merged: Option<Kubeconfig> = None;
     for path in paths.iter().filter(|it| it.is_file()) {
-        let next = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
+        let next = read(path)?;
         merged = Some(match merged {
             Some(first) => first.merge(next).map_err(|error| error.to_string())?,
             None => next,
@@ -272,6 +311,42 @@ contexts:
         assert_eq!(found.contexts.len(), 2);
         assert!(usual(Some("no/such".into()), None).unwrap_err().contains("no/such"));
         assert!(usual(None, Some(folder.path().into())).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_a_kubeconfig_names_is_read_within_bounds() {
+        let zero = ConnectOptions {
+            kubeconfig: KubeconfigFrom::File("/dev/zero".into()),
+            ..Default::default()
+        };
+        let error = KubeReader::connect(&zero).await.unwrap_err().to_string();
+        assert!(error.contains("/dev/zero") && error.contains("more than"), "{error}");
+        let authority = TWO.replace("server:", "certificate-authority: /dev/zero, server:");
+        let error = connect(&authority, None).await.unwrap_err().to_string();
+        assert!(error.contains("/dev/zero") && error.contains("more than"), "{error}");
+        for file in ["tokenFile: /dev/zero", "client-certificate: /dev/zero"] {
+            let reader = connect(&TWO.replace("token: canary", file), None).await.unwrap();
+            let object = crate::model::ObjectRef::cluster("v1", "Namespace", "namespaces", "a");
+            let error = reader.get(&object).await.unwrap_err().to_string();
+            assert!(error.contains("/dev/zero") && error.contains("more than"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_a_kubeconfig_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        std::fs::write(at("ca.crt"), "ca").unwrap();
+        let text = TWO
+            .replace("server:", "certificate-authority: ca.crt, server:")
+            .replace("token: canary", "tokenFile: t, exec: {command: ./plugin}");
+        std::fs::write(at("config"), text).unwrap();
+        let file = read(Path::new(&at("config"))).unwrap();
+        let user = file.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!(user.token_file, Some(at("t")));
+        assert_eq!(user.exec.as_ref().unwrap().command, Some(at("./plugin")));
+        let cluster = file.clusters[0].cluster.as_ref().unwrap();
+        assert_eq!(cluster.certificate_authority_data.as_deref(), Some("Y2E="));
     }
 
     #[tokio::test]

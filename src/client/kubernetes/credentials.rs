@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -19,7 +20,8 @@ use serde_json::json;
 
 use super::error::ours;
 use crate::client::error::ApiError;
-use crate::client::net::{redact, tls};
+use crate::client::net::{LARGEST_FILE, redact, tls};
+use crate::source;
 
 /// Credentials of one user of a kubeconfig.
 pub(super) struct Credentials {
@@ -117,9 +119,10 @@ impl Credentials {
             return Ok((headers, None));
         }
         if let Some(path) = &self.file {
-            let token = std::fs::read_to_string(path).map_err(|error| {
+            let token = source::read_bytes(Path::new(path), LARGEST_FILE).map_err(|error| {
                 ours("Credentials", format!("cannot read the token file {path}: {error}"))
             })?;
+            let token = String::from_utf8_lossy(&token);
             headers.extend(secret("Bearer", token.trim()).map(|it| (AUTHORIZATION, it)));
             return Ok((headers, None));
         }
@@ -142,7 +145,7 @@ fn of_user(user: &AuthInfo) -> Result<Option<Identity>, String> {
             .decode(data.trim())
             .map(Some)
             .map_err(|_| format!("{what}-data of the kubeconfig is not base64")),
-        (None, Some(file)) => std::fs::read(file)
+        (None, Some(file)) => source::read_bytes(Path::new(file), LARGEST_FILE)
             .map(Some)
             .map_err(|error| format!("cannot read {what} {file} of the kubeconfig: {error}")),
         (None, None) => Ok(None),

@@ -21,5 +21,6 @@ pub(in crate::client) use line::Line;
 pub(in crate::client) use pages::Pages;
 pub use redact::redact;
 pub use retry::{Budget, Repeat, Retry, RetryDecision, retry_after};
+pub(in crate::client) use transport::LARGEST_FILE;
 pub use transport::{NetworkOptions, Transport};
 pub use verdict::Verdict;

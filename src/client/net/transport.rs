@@ -12,6 +12,7 @@ use tower::ServiceExt as _;
 
 use super::broken::{CarriedOut, SendError, Why, chain};
 use super::tls::{self, Authorities};
+use crate::source;
 
 /// A status that a router in process answers, with [`FAULT`], instead of breaking a connection.
 const FAULT_STATUS: u16 = 599;
@@ -42,6 +43,10 @@ impl Default for NetworkOptions {
     }
 }
 
+/// The most that is read of a file of certificates, in bytes: those of an operating system have
+/// less than one MiB.
+pub(in crate::client) const LARGEST_FILE: u64 = 16 << 20;
+
 /// The most that is read of one answer, in bytes.
 pub const LARGEST_BODY: usize = 32 << 20;
 
@@ -65,7 +70,7 @@ impl Transport {
         let mut more = Vec::new();
         if let Some(path) = &options.ca_file {
             let shown = path.display();
-            let pem = std::fs::read(path)
+            let pem = source::read_bytes(path, LARGEST_FILE)
                 .map_err(|error| refuse(format!("cannot read CA file {shown}: {error}")))?;
             more = tls::certificates(&pem)
                 .map_err(|error| refuse(format!("CA file {shown} is not PEM: {error}")))?;

@@ -1,8 +1,8 @@
 //! Statements of bash.
 
 use super::read::ScriptReader;
-use super::shells::{BLOCK, plain};
-use super::{Op, Raw, ScriptKind, Set, Stmt};
+use super::shells::BLOCK;
+use super::{Op, Raw, ScriptKind, Set, Simple, Stmt};
 
 impl ScriptReader<'_> {
     pub(super) fn bash(&mut self) -> Option<ScriptKind> {
@@ -45,14 +45,18 @@ impl ScriptReader<'_> {
         let from = self.at;
         if self.take("for") || self.take("select") {
             self.blanks();
+            let mut listed = false;
             let (name, items) = if self.starts("((") {
                 let at = self.at;
                 let head = self.doubled().to_owned();
                 self.counted(&head, at)
             } else {
-                let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+                let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+                let name = self.near().split(|it| !letter(it)).next().unwrap_or_default();
+                let name = name.to_owned();
+                self.bump(name.len());
                 self.lines();
-                let listed = self.take("in");
+                listed = self.take("in");
                 (name, if listed { self.simple().words } else { Vec::new() })
             };
             self.space(&mut Vec::new());
@@ -63,6 +67,9 @@ impl ScriptReader<'_> {
                 return Some(ScriptKind::For { name, items, body });
             }
             // `for` began a sentence.
+            if listed {
+                return Some(ScriptKind::Simple(Simple { words: items, ..Simple::default() }));
+            }
             self.at = from;
         }
         if ["time", "do", "then"].iter().any(|it| self.take(it)) {
@@ -73,10 +80,10 @@ impl ScriptReader<'_> {
 
     /// The inside of `((…))`.
     fn doubled(&mut self) -> &str {
-        let rest = self.rest();
-        let end = rest.find("))").unwrap_or(rest.len());
-        self.bump(end + 2);
-        rest.get(2..end).unwrap_or_default()
+        let near = self.near();
+        let end = near.find("))");
+        self.bump(end.map_or(2, |it| it + 2));
+        near.get(2..end.unwrap_or(2)).unwrap_or_default()
     }
 
     /// The name and the rounds of `i=0; i<3; i++`.

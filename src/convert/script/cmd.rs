@@ -49,7 +49,7 @@ impl ScriptReader<'_> {
     /// `set NAME=value`, `set "NAME=value"`.
     pub(super) fn cmd_set(&mut self) -> Simple {
         self.blanks();
-        let mut line = self.text.get(self.at..self.line_end()).unwrap_or_default().trim_end();
+        let mut line = self.near().split('\n').next().unwrap_or_default().trim_end();
         let quoted = line.starts_with('"');
         if quoted {
             line = line.rfind('"').map_or(line, |it| &line[..it]);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::answer::spoken;
 use super::marks::mark;
 use super::read::ScriptReader;
-use super::run::{DEEPEST, Function, MOST_ROUNDS, ScriptRun, TALK, unknown};
+use super::run::{DEEPEST, Function, MOST_ROUNDS, MOST_STEPS, ScriptRun, TALK, unknown};
 use super::{ScriptItem, ScriptNote, ScriptValue, Set, Shell, TOOLS, ToolCall, Word};
 
 impl ScriptRun<'_> {
@@ -227,13 +227,16 @@ impl ScriptRun<'_> {
             (_, None) => return,
         };
         let text = if matches!(first, "source" | ".") { text } else { text.replace("$$", "\\$") };
-        if self.depth >= DEEPEST || text.len() > 200_000 || shell != self.piece.shell {
+        let far = self.depth >= DEEPEST || self.steps > MOST_STEPS;
+        if far || text.len() > 200_000 || shell != self.piece.shell {
             if TOOLS.iter().any(|it| text.contains(&format!("{it} "))) {
                 let why = format!("what `{first}` runs here is not read");
                 self.notes.push(ScriptNote::Left(span.clone(), why));
             }
             return;
         }
+        // A file that reads in itself, or a loop that does, is read again each time.
+        self.steps += text.len() / 50;
         let script = ScriptReader::new(&text, shell).script();
         let before = self.fixed.replace(span.clone());
         self.depth += 4;

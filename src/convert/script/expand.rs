@@ -101,6 +101,8 @@ impl ScriptRun<'_> {
                 }
             }
         }
+        // Values that double with every line are steps, too.
+        self.steps += out.iter().map(|it| it.0.len()).sum::<usize>() / 2_000;
         out
     }
 
@@ -312,7 +314,11 @@ impl ScriptRun<'_> {
                 option = (*long).to_owned();
             }
             let secret = option.starts_with("--config") && option.contains("protected");
-            while let Some((head, inside, tail)) = cut(&word.text) {
+            let whole = std::mem::take(&mut word.text);
+            let mut rest = whole.as_str();
+            while let Some((head, inside, tail)) = cut(rest) {
+                word.text.push_str(head);
+                rest = tail;
                 let (hint, default) = match inside.split_once(OR) {
                     Some((hint, default)) => (hint, Some(default)),
                     None => (inside, None),
@@ -322,15 +328,16 @@ impl ScriptRun<'_> {
                     (Some(path), _) => format!("$(cat {path})"),
                     (None, Some(id)) => id.to_owned(),
                     (None, None) => {
-                        let name = name_for(head, tail, hint, &option);
+                        let name = name_for(&word.text, tail, hint, &option);
                         match default {
                             Some(default) => format!("${{{name}:-{default}}}"),
                             None => format!("${{{name}}}"),
                         }
                     }
                 };
-                word.text = format!("{head}{text}{tail}");
+                word.text.push_str(&text);
             }
+            word.text.push_str(rest);
             if !secret {
                 self.variables(word);
             }

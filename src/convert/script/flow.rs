@@ -41,7 +41,10 @@ impl ScriptRun<'_> {
                 let apart = fields.iter().flat_map(|it| super::marks::split(it));
                 fields = apart.filter(|it| !it.is_empty()).collect();
             }
-            found.extend(fields.iter().flat_map(|it| super::marks::braces(it)));
+            found.extend(fields.iter().flat_map(|it| super::marks::braces(it)).take(MOST_ROUNDS));
+            if found.len() > MOST_ROUNDS {
+                break;
+            }
         }
         let slot = self.slot(name);
         let seen = std::mem::take(&mut self.seen);
@@ -159,6 +162,7 @@ impl ScriptRun<'_> {
     pub(super) fn arms(&mut self, bodies: &[&Vec<Stmt>], complete: bool, span: &Range<usize>) {
         self.branches += 1;
         let (id, outer) = (self.branches, self.branch);
+        self.steps += self.vars.len() / 16;
         let before = self.vars.clone();
         let mut ends = Vec::new();
         for (arm, body) in bodies.iter().enumerate() {

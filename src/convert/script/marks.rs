@@ -117,7 +117,8 @@ pub(super) fn cut(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 pub(super) fn name_for(head: &str, tail: &str, hint: &str, option: &str) -> String {
-    let lower = head.to_ascii_lowercase();
+    let lower =
+        head[head.floor_char_boundary(head.len().saturating_sub(20))..].to_ascii_lowercase();
     let segments = [
         ("subscriptions/", "SUBSCRIPTION_ID"),
         ("resourcegroups/", "RESOURCE_GROUP"),
@@ -141,6 +142,9 @@ pub(super) fn name_for(head: &str, tail: &str, hint: &str, option: &str) -> Stri
 
 /// `${X%pattern}` and its kin.
 pub(super) fn trim(sign: &str, pattern: &str, text: &str) -> String {
+    if pattern.len() * text.len() > 100_000 {
+        return text.to_owned();
+    }
     let ends: Vec<usize> =
         text.char_indices().map(|it| it.0).chain([text.len()]).take(2_000).collect();
     let found = match sign {

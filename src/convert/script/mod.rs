@@ -305,7 +305,7 @@ pub(super) struct ScriptWorld<'a> {
     pub files: &'a dyn Fn(&str) -> Option<String>,
 }
 
-const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
+pub(super) const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
 
 /// Upper-case letters, digits and underscores: the name of a variable made of any text.
 pub(super) fn variable_name(text: &str) -> String {

@@ -53,7 +53,7 @@ impl ScriptReader<'_> {
         }
         if self.starts("[") {
             // `[CmdletBinding()]`, `[string]$x`.
-            self.bump(self.rest().find(']').map_or(1, |it| it + 1));
+            self.bump(self.near().find(']').map_or(1, |it| it + 1));
             return None;
         }
         if self.starts("$")
@@ -237,7 +237,7 @@ impl ScriptReader<'_> {
         while self.at < self.text.len() && !self.eat(")") {
             if self.starts("[") {
                 let mut depth = 0_usize;
-                let end = self.rest().find(|letter| {
+                let end = self.near().find(|letter| {
                     depth = match letter {
                         '[' | '(' => depth + 1,
                         ']' | ')' => depth.saturating_sub(1),
@@ -276,17 +276,23 @@ impl ScriptReader<'_> {
     /// `$name = …`.
     pub(super) fn powershell_set(&mut self) -> Option<Set> {
         let at = self.at;
+        // What is no name is read once, and not again after it turned out to be none.
+        let name = |it: char| it.is_ascii_alphanumeric() || "_:.{}".contains(it);
+        let after = self.near()[1..].trim_start_matches(name).trim_start();
+        if !after.starts_with(['[', '=', '+', '`']) {
+            return None;
+        }
         let mut found = Vec::new();
         self.dollar(false, &mut found);
         let name = match found.into_iter().next() {
             Some(TextPart::Var { name, op: Op::Plain, .. }) => name,
             _ => String::new(),
         };
-        let key = self.rest().strip_prefix('[').and_then(|it| it.split_once(']'));
+        let key = self.near().strip_prefix('[').and_then(|it| it.split_once(']'));
         let key = key.map(|it| it.0.trim_matches(['"', '\'']).to_owned());
         let key = key.filter(|it| it.len() < 200 && !it.contains('\n'));
         if let Some(key) = &key {
-            let skip = self.rest().find(']').unwrap_or(key.len());
+            let skip = self.near().find(']').unwrap_or(key.len());
             self.bump(skip + 1);
         }
         self.blanks();
@@ -355,7 +361,7 @@ impl ScriptReader<'_> {
         loop {
             self.blanks();
             if self.starts("[") {
-                self.bump(self.rest().find(']').map_or(1, |it| it + 1));
+                self.bump(self.near().find(']').map_or(1, |it| it + 1));
             }
             let Some(mut word) = self.word() else { break };
             self.blanks();
@@ -414,8 +420,7 @@ impl ScriptReader<'_> {
             if self.at >= self.text.len() || self.eat("}") {
                 return;
             }
-            let rest = self.rest();
-            let Some((key, _)) = rest.split_once('=').filter(|it| it.0.len() < 200) else {
+            let Some((key, _)) = self.near().split_once('=').filter(|it| it.0.len() < 200) else {
                 self.bump(1);
                 continue;
             };

@@ -8,6 +8,9 @@ use super::{Raw, ScriptNote, Shell, Stmt, TextPart};
 /// Nesting beyond this is no script.
 pub(super) const DEEPEST: usize = 40;
 
+/// In bytes: no substitution or key is longer.
+const NEAR: usize = 8 << 10;
+
 /// Reads one text.
 pub(super) struct ScriptReader<'a> {
     pub(super) text: &'a str,
@@ -31,6 +34,14 @@ impl<'a> ScriptReader<'a> {
 
     pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// What stands near: far enough for what closes on this line or soon after. Whoever looks for
+    /// a sign that may not come looks here, so that a text of nothing but openings takes no longer
+    /// than any other.
+    pub(super) fn near(&self) -> &'a str {
+        let rest = self.rest();
+        &rest[..rest.floor_char_boundary(NEAR)]
     }
 
     pub(super) fn peek(&self) -> Option<char> {
@@ -218,7 +229,7 @@ impl<'a> ScriptReader<'a> {
     /// An apostrophe inside a word opens a quotation only where the same line closes it.
     fn opens_quote(&self, parts: &[TextPart]) -> bool {
         let inside = matches!(parts.last(), Some(TextPart::Text(text)) if text.ends_with(char::is_alphanumeric));
-        let line = self.rest().split('\n').next().unwrap_or_default();
+        let line = self.near().split('\n').next().unwrap_or_default();
         let letter = line[1..].starts_with(char::is_alphabetic);
         !(inside && letter) || line[1..].contains('\'')
     }
@@ -295,7 +306,7 @@ impl<'a> ScriptReader<'a> {
 
     /// `` `…` ``, where it closes before the paragraph ends.
     fn backquoted(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
-        let inside = self.rest().get(1..).unwrap_or_default();
+        let inside = self.near().get(1..).unwrap_or_default();
         let end = inside.find('`').filter(|end| *end > 0 && !inside[..*end].contains("\n\n"));
         let Some(end) = end.filter(|_| self.depth < DEEPEST) else {
             self.bump(1);

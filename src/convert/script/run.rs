@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A script that goes on for longer is cut off, with a note.
-const MOST_STEPS: usize = 30_000;
+pub(super) const MOST_STEPS: usize = 30_000;
 pub(super) const DEEPEST: usize = 24;
 pub(super) const MOST_ROUNDS: usize = 2_000;
 /// Commands that only talk of commands.
@@ -316,7 +316,8 @@ impl ScriptRun<'_> {
     pub(super) fn simple(&mut self, simple: &Simple, input: Option<String>) -> Option<bool> {
         self.seen.clear();
         let words = self.words(&simple.words);
-        let before = (!words.is_empty()).then(|| self.vars.clone());
+        let both = !words.is_empty() && !simple.sets.is_empty();
+        let before = both.then(|| self.vars.clone());
         let seen = std::mem::take(&mut self.seen);
         for set in &simple.sets {
             self.set(set);
@@ -333,7 +334,7 @@ impl ScriptRun<'_> {
             self.files.insert(to.trim_start_matches("./").to_owned(), text);
         }
         let last = self.command(words, body);
-        if let Some(before) = before.filter(|_| !simple.sets.is_empty()) {
+        if let Some(before) = before {
             self.vars = before;
         }
         last

@@ -260,7 +260,8 @@ impl ScriptReader<'_> {
         }
         let rest = self.rest();
         let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
-        let length = rest.find(|it| !letter(it))?;
+        let near = self.near();
+        let length = near.find(|it| !letter(it))?;
         let name = rest[..length].to_owned();
         let mut after = &rest[length..];
         if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {
@@ -268,6 +269,7 @@ impl ScriptReader<'_> {
         }
         let mut key = None;
         if let Some(inside) = after.strip_prefix('[') {
+            let inside = &inside[..inside.floor_char_boundary(near.len() - length)];
             let end = inside.find("]=").or_else(|| inside.find("]+="))?;
             if inside[..end].contains(char::is_whitespace) {
                 return None;
@@ -308,13 +310,12 @@ impl ScriptReader<'_> {
             if self.at >= self.text.len() || self.eat(")") {
                 break;
             }
-            let rest = self.rest();
-            let key = rest.strip_prefix('[').and_then(|it| it.split_once("]="));
+            let key = self.near().strip_prefix('[').and_then(|it| it.split_once("]="));
             let key = key.map(|it| it.0).filter(|it| !it.contains('\n')).map(str::to_owned);
             if let Some(key) = &key {
                 self.bump(key.len() + 3);
             }
-            let typed = self.rest().strip_prefix('[').and_then(|it| it.split_once(']'));
+            let typed = self.near().strip_prefix('[').and_then(|it| it.split_once(']'));
             let length = typed.filter(|it| it.1.starts_with("@{")).map(|it| it.0.len() + 2);
             self.bump(length.unwrap_or(0));
             if self.shell == Shell::Power && self.starts("@{") {

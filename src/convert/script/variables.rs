@@ -8,7 +8,7 @@ impl ScriptReader<'_> {
         let rest = self.rest();
         if rest.starts_with("${{") || rest.starts_with("$[[") {
             let close = if rest.starts_with("${{") { "}}" } else { "]]" };
-            let length = rest.find(close).map_or(3, |it| it + 2);
+            let length = self.near().find(close).map_or(3, |it| it + 2);
             let inside = rest.get(3..length.saturating_sub(2).max(3)).unwrap_or_default();
             let name = format!("{{{}", inside.trim());
             parts.push(TextPart::Var { name, op: Op::Plain, quoted: true });
@@ -17,10 +17,10 @@ impl ScriptReader<'_> {
             push(parts, '$');
             self.bump(1);
         } else if rest.starts_with("$((") {
-            let end = rest.find("))").unwrap_or(rest.len());
-            let name = rest.get(3..end).unwrap_or_default().to_owned();
+            let end = self.near().find("))");
+            let name = rest.get(3..end.unwrap_or(3)).unwrap_or_default().to_owned();
             parts.push(TextPart::Var { name, op: Op::Count, quoted });
-            self.bump(end + 2);
+            self.bump(end.map_or(3, |it| it + 2));
         } else if rest.starts_with("$(") {
             if self.depth >= DEEPEST {
                 self.bump(2);
@@ -39,7 +39,7 @@ impl ScriptReader<'_> {
 
     /// `{{ name }}` of Ansible and other templates; whether it was one.
     pub(super) fn template(&mut self, parts: &mut Vec<TextPart>) -> bool {
-        let line = self.rest().split('\n').next().unwrap_or_default();
+        let line = self.near().split('\n').next().unwrap_or_default();
         let inside = line.strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
         let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
         let named = |it: &&str| it.trim_start().trim_start_matches('.').starts_with(letter);
@@ -84,7 +84,7 @@ impl ScriptReader<'_> {
 
     pub(super) fn named(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
         let after = self.rest().get(1..).unwrap_or_default();
-        let scope = after.find(':').filter(|number| {
+        let scope = after.bytes().take(9).position(|it| it == b':').filter(|number| {
             let scopes = ["env", "script", "global", "local", "using"];
             scopes.iter().any(|scope| after[..*number].eq_ignore_ascii_case(scope))
         });

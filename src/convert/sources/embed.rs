@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::Json;
 
-use super::super::script::{Piece, ScriptNote, Shell};
+use super::super::script::{Piece, ScriptNote, Shell, TOOLS};
 
 /// Whether a text may hold a command at all.
 fn holds_command(text: &str) -> bool {
@@ -382,11 +382,15 @@ pub(super) fn reads(script: &str, rounds: &[BTreeMap<String, String>]) -> bool {
 pub(super) fn python(text: &str, base: usize) -> Piece {
     let mut piece = Piece { shell: Shell::Bash, text: String::new(), anchors: Vec::new() };
     let mut at = 0;
+    // Lists that begin like commands and are none: after so many this is no program.
+    let mut broken = 100_usize;
     while let Some(rest) = text.get(at..).filter(|it| !it.is_empty()) {
-        let line = rest.split('\n').next().unwrap_or_default();
-        let list = rest.strip_prefix('[').and_then(python_list);
-        let call = line.starts_with(['"', '\'']).then(|| python_text(rest)).flatten();
-        let set = (at == 0 || text[..at].ends_with('\n')).then(|| python_set(line)).flatten();
+        let begun = rest.strip_prefix('[').filter(|it| broken > 0 && python_tool(it));
+        let list = begun.and_then(python_list);
+        broken -= usize::from(begun.is_some() && list.is_none());
+        let call = if rest.starts_with(['"', '\'']) { python_text(rest) } else { None };
+        let line = || rest.split('\n').next().unwrap_or_default();
+        let set = (at == 0 || text[..at].ends_with('\n')).then(|| python_set(line())).flatten();
         let (line, length) = match (list, call, set) {
             (Some((words, length)), ..) => (words.join(" ") + "\n", length + 1),
             (None, Some((said, length)), _) if holds_command(&said) => {
@@ -397,7 +401,7 @@ pub(super) fn python(text: &str, base: usize) -> Piece {
                 at += length;
                 continue;
             }
-            (None, None, Some(set)) => (set, line.len()),
+            (None, None, Some(set)) => (set, line().len()),
             (None, None, None) => {
                 at += rest.chars().next().map_or(1, char::len_utf8);
                 continue;
@@ -410,8 +414,18 @@ pub(super) fn python(text: &str, base: usize) -> Piece {
     piece
 }
 
+/// Whether a list begins with one of the tools.
+fn python_tool(rest: &str) -> bool {
+    let first = rest.trim_start().trim_start_matches(['f', 'r', '"', '\'']);
+    let tool = TOOLS.iter().find_map(|it| first.strip_prefix(*it));
+    tool.is_some_and(|it| it.starts_with(['"', '\'']))
+}
+
 /// The words of `"az", "ml", name]`, and its length.
 fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
+    /// A command line has fewer bytes.
+    const LONGEST: usize = 16 << 10;
+    let rest = &rest[..rest.floor_char_boundary(LONGEST)];
     let mut words = Vec::new();
     let mut at = 0;
     loop {
@@ -437,8 +451,6 @@ fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
         words.push(format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { &name }));
         at += end;
     }
-    let tool = words.first().map(|it| it.trim_matches('"'));
-    tool.filter(|it| ["az", "oc", "kubectl"].contains(it))?;
     Some((words, at + 1))
 }
 

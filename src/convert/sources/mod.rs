@@ -137,6 +137,9 @@ pub(super) fn read(
     (out.items, out.notes)
 }
 
+/// The longest script that is read, in bytes.
+const LONGEST: usize = 4 << 20;
+
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct SourcesFound {
@@ -146,6 +149,12 @@ pub(super) struct SourcesFound {
 
 impl SourcesFound {
     fn script(&mut self, piece: &Piece, world: &ScriptWorld<'_>) {
+        if piece.text.len() > LONGEST {
+            let at = piece.anchors.first().map_or(0, |it| it.1);
+            let why = "this script is longer than 4 MiB, which is not read".to_owned();
+            self.notes.push(ScriptNote::Left(at..at + 1, why));
+            return;
+        }
         let (items, notes) = script::run(piece, world);
         self.items.extend(items);
         self.notes.extend(notes);

@@ -73,7 +73,6 @@ impl Lock {
                     }
                     pause();
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) if begun.elapsed() >= patience => return Err(failed(error)),
                 Err(_) => pause(),
             }
