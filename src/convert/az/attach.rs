@@ -14,7 +14,7 @@ use crate::language::{ComputeSpec, IdentitySpec, IdentityType, WorkspaceRef};
 use crate::source::Severity;
 
 const NO_WORKSPACE: &str = "${WORKSPACE_NAME}";
-const ATTACH: [OptionNames; 12] = [
+const ATTACH: [OptionNames; 13] = [
     &["--name", "-n"],
     &["--resource-group", "-g"],
     &["--workspace-name", "-w"],
@@ -27,6 +27,8 @@ const ATTACH: [OptionNames; 12] = [
     &["--description"],
     &["--tags"],
     &["--location", "-l"],
+    // Not az's: from sources that have it.
+    &["--default-instance-type"],
 ];
 
 impl CommandReader<'_> {
@@ -75,7 +77,7 @@ impl CommandReader<'_> {
                 None => self.slip(word.span.clone(), "a tag without a value; left out".to_owned()),
             }
         }
-        let default_instance_type = None;
+        let default_instance_type = self.text(&options, "--default-instance-type");
         let compute = ComputeSpec {
             name,
             workspace,

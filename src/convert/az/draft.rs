@@ -75,10 +75,12 @@ pub(super) struct ClusterId {
     pub name: String,
 }
 
-/// What the commands say in all; the last draft is the one they are speaking of.
+/// What the commands say in all; in the order in which they name clusters.
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
     pub(super) list: Vec<ClusterDraft>,
+    /// Which one the commands are speaking of.
+    at: usize,
     pub subscription: Option<String>,
     pub cloud: Option<CloudSpec>,
     pub tenant: Option<String>,
@@ -101,8 +103,8 @@ impl Drafts {
         if self.list.is_empty() {
             self.list.push(ClusterDraft::default());
         }
-        let last = self.list.len() - 1;
-        &mut self.list[last]
+        self.at = self.at.min(self.list.len() - 1);
+        &mut self.list[self.at]
     }
 
     /// The one cluster that is spoken of, if it is one.
@@ -126,6 +128,7 @@ impl Drafts {
             } else if !self.current().is_empty() {
                 self.list.push(ClusterDraft::default());
             }
+            self.at = self.list.len().saturating_sub(1);
             // Registrations of the clusters before are theirs.
             self.features.clear();
             self.providers.clear();
@@ -188,9 +191,11 @@ impl Drafts {
         let at = found.unwrap_or_else(|| {
             if self.current().cluster.is_some() {
                 self.list.push(ClusterDraft::default());
+                self.at = self.list.len() - 1;
             }
-            self.list.len() - 1
+            self.at
         });
+        self.at = at;
         let draft = &mut self.list[at];
         if found.is_none() {
             draft.span = span;

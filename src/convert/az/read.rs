@@ -86,6 +86,9 @@ impl<'a> CommandReader<'a> {
                 self.adorn(words)
             }
             ("az", "ml", "compute", "update") => self.adorn(words),
+            ("az", "rest", ..) | ("az", "resource", "create", _) => {
+                self.ignored(words, "what it sends is nothing a manifest says, or is not there");
+            }
             ("az", "deployment", ..) => {
                 self.ignored(words, "import the template that it deploys as well");
             }

@@ -1,17 +1,19 @@
-//! Resources as Azure writes them → commands: ARM templates, what `az … show` and `az rest` print,
-//! compute YAML, `terraform show -json`.
+//! Resources as Azure writes them → commands: ARM templates, what `az … show` and `az rest` print and
+//! send, compute YAML, `terraform show -json`. One table says which member is which option.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::super::script::{ScriptNote, ToolCall};
+use super::super::script::{ScriptNote, ToolCall, variable_name};
 use super::expression::Template;
-use super::shapes::{COMPUTES, EXTENSIONS, after, compute_options, identities, renamed};
+use super::shapes::{ASIDE, SHAPES, Shape};
 use crate::catalog::{self, ProfileName};
 use crate::model::Json;
 use crate::resource::FINGERPRINT_PREFIX;
 
 /// Nesting beyond this is no document.
 const DEEPEST: usize = 40;
+const MOST_ROUNDS: u64 = 2_000;
 
 /// The commands that make what a document holds.
 pub(super) fn document(
@@ -20,46 +22,126 @@ pub(super) fn document(
     base: usize,
     notes: &mut Vec<ScriptNote>,
 ) -> Vec<ToolCall> {
-    let mut reader =
-        TemplateReader { text, base, notes, calls: Vec::new(), template: Template::default() };
+    let mut reader = TemplateReader::new(text, base, Template::default());
     reader.any(value, 0);
-    reader.calls
+    let (calls, own) = reader.finish(base..base + 1);
+    notes.extend(own);
+    calls
 }
 
 /// The commands that make a resource whose texts are in the manifest's notation already, and which
-/// stands at this place.
+/// stands at this place; `None` where no command makes it.
 pub(super) fn notated(
-    value: &Json,
+    kind: &str,
+    values: &Json,
     place: &Range<usize>,
     notes: &mut Vec<ScriptNote>,
-) -> Vec<ToolCall> {
-    let template = Template::notated();
-    let mut own = Vec::new();
-    let mut reader = TemplateReader {
-        text: "",
-        base: place.start,
-        notes: &mut own,
-        calls: Vec::new(),
-        template,
-    };
-    reader.resource(value);
-    let mut calls = reader.calls;
+) -> Option<Vec<ToolCall>> {
+    let mut reader = TemplateReader::new("", place.start, Template::notated());
+    if !reader.resource(&renamed(kind, values)?) {
+        return None;
+    }
+    let (mut calls, mut own) = reader.finish(place.clone());
     notes.append(&mut own);
     for word in calls.iter_mut().flat_map(|it| &mut it.words) {
         word.span = place.clone();
     }
-    calls
+    Some(calls)
+}
+
+/// What `az rest` and `az resource create` send, as the commands that would make the same.
+pub(super) fn requested(call: &ToolCall, notes: &mut Vec<ScriptNote>) -> Option<Vec<ToolCall>> {
+    let after = |names: &[&str]| {
+        let at = call.words.iter().position(|it| names.contains(&it.text.as_str()))?;
+        call.words.get(at + 1).map(|it| it.text.as_str())
+    };
+    let method = match (call.words.get(1)?.text.as_str(), call.words.get(2)?.text.as_str()) {
+        ("rest", _) => after(&["--method", "-m"])?.to_lowercase(),
+        ("resource", "create") => "put".to_owned(),
+        _ => return None,
+    };
+    let url = after(&["--url", "--uri", "-u", "--id"])?.split('?').next()?;
+    let id = &url[url.find("/subscriptions/")?..];
+    let body = after(&["--body", "-b", "--properties", "-p"])?;
+    let body = call.files.get(body).map_or(body, String::as_str);
+    let mut body: Json = serde_json::from_str(body).ok()?;
+    if body.get("properties").is_none() {
+        body = serde_json::json!({ "properties": body });
+    }
+    let (_, kind) = id.rsplit_once("/providers/")?;
+    let mut parts = kind.split('/');
+    let namespace = parts.next()?;
+    let types: Vec<&str> = parts.clone().step_by(2).collect();
+    let kind = format!("{namespace}/{}", types.join("/")).to_lowercase();
+    let own = body.as_object_mut()?;
+    own.insert("id".to_owned(), Json::from(id));
+    own.insert("name".to_owned(), Json::from(parts.next_back()?));
+    own.insert("update".to_owned(), Json::from(method == "patch"));
+    let span = call.words.first()?.span.start..call.words.last()?.span.end;
+    (method == "put" || method == "patch").then(|| notated(&kind, &body, &span, notes))?
+}
+
+/// The options of a compute's YAML or JSON, or `None` where it is none of a cluster.
+pub(in super::super) fn compute_words(text: &str) -> Option<Vec<String>> {
+    let document: Json = serde_yaml::from_str(text).ok()?;
+    let kind = document.get("type")?.as_str()?;
+    let any = ["resource_id", "resourceId", "namespace"];
+    if !kind.eq_ignore_ascii_case("kubernetes") || !any.iter().any(|it| document.get(it).is_some())
+    {
+        return None;
+    }
+    let call = self::document(&document, text, 0, &mut Vec::new()).into_iter().next()?;
+    Some(call.words.into_iter().skip(4).map(|it| it.text).collect())
+}
+
+/// The segment behind this one in a resource id.
+pub(in super::super) fn after(id: &str, name: &str) -> Option<String> {
+    let mut parts = id.split('/').skip_while(|it| !it.eq_ignore_ascii_case(name));
+    parts.nth(1).filter(|it| !it.is_empty()).map(str::to_owned)
+}
+
+/// A resource of Terraform as one of Azure: what `azapi` keeps in its body stands in it.
+fn renamed(kind: &str, values: &Json) -> Option<Json> {
+    let mut own = values.as_object()?.clone();
+    let mut kind = kind.to_owned();
+    if matches!(kind.as_str(), "azapi_resource" | "azapi_update_resource") {
+        own.insert("update".to_owned(), Json::from(kind == "azapi_update_resource"));
+        let body = match own.get("body")? {
+            Json::String(text) => serde_json::from_str(text).ok()?,
+            other => other.clone(),
+        };
+        kind = own.get("type")?.as_str()?.split('@').next()?.to_lowercase();
+        own.extend(body.as_object()?.clone());
+        if let Some(id) = own.remove("resource_id") {
+            own.insert("id".to_owned(), id);
+        }
+        own.retain(|name, _| !name.starts_with("response_") && !name.starts_with("schema_"));
+    }
+    own.insert("type".to_owned(), Json::from(kind));
+    Some(Json::Object(own))
 }
 
 struct TemplateReader<'a> {
     text: &'a str,
     base: usize,
-    notes: &'a mut Vec<ScriptNote>,
+    notes: Vec<ScriptNote>,
     calls: Vec<ToolCall>,
     template: Template,
+    /// Types of resources that no manifest declares.
+    others: BTreeSet<String>,
 }
 
-impl TemplateReader<'_> {
+impl<'a> TemplateReader<'a> {
+    fn new(text: &'a str, base: usize, template: Template) -> Self {
+        let (notes, calls, others) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Self { text, base, notes, calls, template, others }
+    }
+
+    fn finish(mut self, place: Range<usize>) -> (Vec<ToolCall>, Vec<ScriptNote>) {
+        self.notes.extend(others(&self.others, place));
+        (self.calls, self.notes)
+    }
+
     /// Where a text stands in the file.
     fn place(&self, text: &str) -> Range<usize> {
         let quoted = Json::from(text).to_string();
@@ -68,81 +150,126 @@ impl TemplateReader<'_> {
         start..start + text.len().min(200)
     }
 
+    fn place_of(&self, resource: &Json) -> Range<usize> {
+        self.place(resource.get("name").and_then(Json::as_str).unwrap_or_default())
+    }
+
+    fn left(&mut self, resource: &Json, why: String) {
+        self.notes.push(ScriptNote::Left(self.place_of(resource), why));
+    }
+
     fn any(&mut self, value: &Json, depth: usize) {
         if depth > DEEPEST {
             return;
         }
-        match value {
-            Json::Array(list) => list.iter().for_each(|it| self.any(it, depth + 1)),
-            Json::Object(map) => {
-                if map
-                    .get("$schema")
-                    .and_then(Json::as_str)
-                    .is_some_and(|it| it.contains("eploymentTemplate"))
-                {
-                    self.template = Template::new(value);
-                }
-                if self.resource(value) {
-                    return;
-                }
-                // Templates nest, and so do the modules of a Terraform state.
-                for key in [
-                    "resources",
-                    "properties",
-                    "template",
-                    "values",
-                    "planned_values",
-                    "root_module",
-                    "child_modules",
-                    "value",
-                    "modules",
-                ] {
-                    match map.get(key) {
-                        Some(Json::Object(own)) if key == "resources" => {
-                            own.values().for_each(|it| self.any(it, depth + 1));
-                        }
-                        Some(own @ (Json::Array(_) | Json::Object(_))) => self.any(own, depth + 1),
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
+        let map = match value {
+            Json::Array(list) => return list.iter().for_each(|it| self.any(it, depth + 1)),
+            Json::Object(map) => map,
+            _ => return,
+        };
+        let schema = map.get("$schema").and_then(Json::as_str).unwrap_or_default();
+        if schema.contains("eploymentTemplate") {
+            self.template = Template::new(value);
         }
+        if self.rounds(value) {
+            return;
+        }
+        if map.get("properties").is_some_and(|it| it.get("templateLink").is_some()) {
+            let why = "the template that this links to is not followed; import it as well";
+            self.left(value, why.to_owned());
+        }
+        // Templates nest, and so do the modules of a Terraform state.
+        for key in [
+            "resources",
+            "properties",
+            "template",
+            "values",
+            "planned_values",
+            "root_module",
+            "child_modules",
+            "value",
+            "modules",
+        ] {
+            match map.get(key) {
+                Some(Json::Object(own)) if key == "resources" => {
+                    own.values().for_each(|it| self.any(it, depth + 1));
+                }
+                Some(own @ (Json::Array(_) | Json::Object(_))) => self.any(own, depth + 1),
+                _ => {}
+            }
+        }
+    }
+
+    /// A resource as often as its `copy` makes it; whether it is one, and was taken.
+    fn rounds(&mut self, value: &Json) -> bool {
+        let Some(count) = value.pointer("/copy/count") else { return self.resource(value) };
+        let count = self.value(Some(count)).unwrap_or_default();
+        let Ok(count) = count.parse::<u64>() else {
+            let taken = self.resource(value);
+            if taken {
+                let why = "how often `copy` makes this is known only when it is deployed: one round \
+                           stands for all";
+                self.left(value, why.to_owned());
+            }
+            return taken;
+        };
+        let mut taken = count == 0;
+        for index in 0..count.min(MOST_ROUNDS) {
+            self.template.index = Some(index);
+            taken |= self.resource(value);
+        }
+        self.template.index = None;
+        taken
     }
 
     /// Whether it is a resource, and was taken.
     fn resource(&mut self, value: &Json) -> bool {
-        let text = |name: &str| value.get(name).and_then(Json::as_str);
-        let kind = text("type").unwrap_or_default().to_lowercase();
-        let kind = kind.split('@').next().unwrap_or_default();
-        if let Some(values) = value.get("values").filter(|_| value.get("mode").is_some()) {
-            return self.terraform(kind, values);
-        }
-        if let Some(instances) =
-            value.get("instances").and_then(Json::as_array).filter(|_| value.get("mode").is_some())
-        {
-            return instances
-                .iter()
-                .filter_map(|it| it.get("attributes"))
-                .map(|it| self.terraform(kind, it))
-                .fold(false, |all, flag| all | flag);
+        let kind = value.get("type").and_then(Json::as_str).unwrap_or_default();
+        let lower = kind.split('@').next().unwrap_or_default().to_lowercase();
+        if value.get("mode").is_some() {
+            let instances = value.get("instances").and_then(Json::as_array).into_iter().flatten();
+            let all = instances.filter_map(|it| it.get("attributes")).chain(value.get("values"));
+            let all: Vec<Json> = all.filter_map(|it| renamed(&lower, it)).collect();
+            let managed = value.get("mode").and_then(Json::as_str) != Some("data");
+            return all.iter().fold(false, |any, it| (managed && self.resource(it)) | any);
         }
         let properties = value.get("properties").unwrap_or(value);
-        if kind == EXTENSIONS || properties.get("extensionType").is_some() {
-            self.extension(value, properties);
-        } else if kind == COMPUTES || properties.get("computeType").is_some() {
-            let kubernetes = properties.get("computeType").and_then(Json::as_str);
-            if kubernetes.is_none_or(|it| it.eq_ignore_ascii_case("kubernetes")) {
-                self.compute(value, properties);
+        let lower = match lower {
+            _ if properties.get("extensionType").is_some() => SHAPES[0].types[0].to_owned(),
+            _ if properties.get("computeType").is_some() => SHAPES[1].types[0].to_owned(),
+            other => other,
+        };
+        let Some(shape) = SHAPES.iter().find(|it| it.types.contains(&lower.as_str())) else {
+            let typed = lower.contains('/') || lower.starts_with("az");
+            if typed && !lower.ends_with("/deployments") {
+                self.others.insert(kind.split('@').next().unwrap_or_default().to_owned());
+            } else if !typed
+                && value
+                    .get("id")
+                    .is_some_and(|it| it.as_str().is_some_and(|it| it.contains("/computes/")))
+            {
+                self.others.insert(format!("compute of type {kind}"));
             }
-        } else if kind == "kubernetes" && value.get("resource_id").is_some() {
-            let words = compute_options(value);
-            self.attach(words, text("name").unwrap_or_default());
-        } else if kind.ends_with("authorization/roleassignments") {
-            self.role(value, properties);
-        } else {
             return false;
+        };
+        match self.value(value.get("condition")).as_deref() {
+            Some("false") => {
+                self.left(value, "its condition is false: left out".to_owned());
+                return true;
+            }
+            Some(text) if text.contains("${") => {
+                let why = "a condition that only the deployment can decide: taken for true";
+                self.notes.push(ScriptNote::Slip(self.place_of(value), why.to_owned()));
+            }
+            _ => {}
         }
+        if let Some(kind) = properties.get("computeType").and_then(Json::as_str)
+            && !kind.eq_ignore_ascii_case("kubernetes")
+        {
+            self.others.insert(format!("compute of type {kind}"));
+            return true;
+        }
+        self.shaped(shape, value, properties);
         true
     }
 
@@ -157,47 +284,174 @@ impl TemplateReader<'_> {
         Some(found).filter(|it| !it.is_empty())
     }
 
-    fn extension(&mut self, resource: &Json, properties: &Json) {
-        let get = |name: &str| properties.get(name);
-        let scope =
-            self.value(resource.get("scope")).or_else(|| self.value(resource.get("cluster_id")));
-        let id = self.value(resource.get("id")).unwrap_or_default();
-        let cluster =
-            id.split("/providers/Microsoft.KubernetesConfiguration").next().unwrap_or_default();
-        let cluster = match scope {
-            Some(scope) if !scope.is_empty() => self.template.whole_id(&scope),
-            _ if !cluster.is_empty() => cluster.to_owned(),
-            _ => "${CLUSTER_ID}".to_owned(),
+    /// The command that makes a resource of a known shape.
+    fn shaped(&mut self, shape: &Shape, resource: &Json, properties: &Json) {
+        let get = |option: &str| {
+            let row = shape.options.iter().find(|it| it.0 == option)?;
+            row.1.iter().find_map(|at| self.value(resource.pointer(at)))
         };
-        let written = resource.get("name").and_then(Json::as_str).unwrap_or_default();
-        let span = self.place(written);
-        let name = self.value(resource.get("name")).unwrap_or_else(|| "azureml".to_owned());
-        let name = name.rsplit('/').next().unwrap_or_default().to_owned();
-        let mut words: Vec<String> = ["az", "k8s-extension", "create"].map(str::to_owned).into();
-        let mut put = |option: &str, value: Option<String>| {
-            if let Some(value) = value.filter(|it| !it.is_empty()) {
-                words.extend([option.to_owned(), value]);
+        let live = is_live(resource, properties);
+        let mut words: Vec<String> = shape.verb.iter().map(|it| (*it).to_owned()).collect();
+        if resource.get("update") == Some(&Json::Bool(true)) && shape.verb[1] == "k8s-extension" {
+            words[2] = "update".to_owned();
+        }
+        let mut given: Vec<(&str, String)> =
+            shape.options.iter().filter_map(|it| Some((it.0, get(it.0)?))).collect();
+        let name = self.value(resource.get("name")).unwrap_or_default();
+        let (parent, own) = name.rsplit_once('/').unwrap_or(("", &name));
+        let id = self.value(resource.get("id")).or_else(|| self.value(resource.get("parent_id")));
+        let id = id.map(|it| self.template.whole_id(&it)).unwrap_or_default();
+        self.mend(own, &mut given);
+        let segment = |it: &str| after(&id, it);
+        let group = segment("resourceGroups")
+            .or_else(|| self.value(resource.get("resourceGroup")))
+            .or_else(|| self.value(resource.get("resource_group_name")))
+            .or_else(|| self.template.group());
+        let parent = parent.rsplit('/').next().filter(|it| !it.is_empty()).map(str::to_owned);
+        let mut put = |option: &'static str, value: Option<String>| {
+            given.extend(value.filter(|it| !it.is_empty()).map(|it| (option, it)));
+        };
+        match shape.verb[1] {
+            "ml" => {
+                put("--workspace-name", segment("workspaces").or(parent));
+                put("--resource-group", group);
+                put("--subscription", segment("subscriptions"));
+                put("--type", Some("Kubernetes".to_owned()));
+                let ids: Vec<String> = identities(resource)
+                    .iter()
+                    .map(|it| self.template.whole_id(&self.template.text(it)))
+                    .collect();
+                put("--user-assigned-identities", Some(ids.join(",")));
+                // Every compute has it.
+                given.retain(|it| it.1 != "defaultinstancetype");
             }
+            "identity" => {
+                put("--identity-name", segment("userAssignedIdentities").or(parent));
+                put("--resource-group", group);
+                put("--subscription", segment("subscriptions"));
+            }
+            "role" => self.assignee(resource, properties, &mut given),
+            _ => upgrades(resource, live, &mut given),
+        }
+        words.extend(given.into_iter().flat_map(|it| [it.0.to_owned(), it.1]));
+        let span = self.place_of(resource);
+        if shape.verb[1] == "k8s-extension" {
+            self.settings(resource, properties, (live, &span), &mut words);
+        }
+        if shape.verb[1] == "ml" {
+            let tags = resource.get("tags").and_then(Json::as_object).into_iter().flatten();
+            // Those of amlplan are its own.
+            for (key, value) in tags.filter(|it| !it.0.starts_with("amlplan")) {
+                let value = self.value(Some(value)).unwrap_or_default();
+                words.extend(["--tags".to_owned(), format!("{key}={value}")]);
+            }
+        }
+        self.calls.push(ToolCall::new(words, &span));
+        if !live {
+            self.instance_types(properties, &span);
+            self.unread(shape, resource, &span);
+        }
+    }
+
+    /// Ids in full, and names without what stands before them.
+    fn mend(&self, own: &str, given: &mut [(&str, String)]) {
+        for (option, value) in given {
+            match *option {
+                "--name" => own.clone_into(value),
+                "--resource-id" | "--scope" => *value = self.template.whole_id(value),
+                "--cluster-id" => {
+                    let scope = value.split("/providers/Microsoft.KubernetesConfiguration").next();
+                    *value = self.template.whole_id(scope.unwrap_or_default());
+                }
+                "--role" => {
+                    let last = value.rsplit('/').next().unwrap_or_default();
+                    let named = catalog::roles().iter().find(|it| it.1 == last);
+                    *value = named.map_or(last, |it| it.0).to_owned();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says which members no option stands for.
+    fn unread(&mut self, shape: &Shape, resource: &Json, span: &Range<usize>) {
+        let known = |at: &str| shape.options.iter().any(|it| it.1.contains(&at));
+        let mut left = Vec::new();
+        for place in ["", "/properties", "/properties/properties"] {
+            let map = resource.pointer(place).and_then(Json::as_object);
+            for (name, value) in map.into_iter().flatten() {
+                let nothing = value.is_null() || ASIDE.contains(&name.as_str());
+                if !nothing && !known(&format!("{place}/{name}")) {
+                    left.push(format!("`{name}`"));
+                }
+            }
+        }
+        if !left.is_empty() {
+            let why = format!("left out, no manifest says it: {}", left.join(", "));
+            self.notes.push(ScriptNote::Aside(span.clone(), why));
+        }
+    }
+
+    /// Instance types that a compute brings.
+    fn instance_types(&mut self, properties: &Json, span: &Range<usize>) {
+        let types = properties.pointer("/properties/instanceTypes").and_then(Json::as_object);
+        for (name, spec) in types.into_iter().flatten() {
+            let mut call = ToolCall::new(["kubectl", "apply", "-f", "-"], span);
+            let document = serde_json::json!({
+                "kind": "InstanceType", "metadata": { "name": name }, "spec": spec,
+            });
+            call.body = Some(document.to_string());
+            self.calls.push(call);
+        }
+    }
+
+    /// Who gets a role: a principal by its id, or one that the template makes.
+    fn assignee(&self, resource: &Json, properties: &Json, given: &mut Vec<(&str, String)>) {
+        let principal = properties.get("principalId").or_else(|| resource.get("principal_id"));
+        let principal = principal.and_then(Json::as_str).unwrap_or_default();
+        let named = self.calls.iter().rev().find_map(|call| {
+            let at = call.words.iter().position(|it| it.text == "--name")?;
+            (call.words.get(1)?.text == "ml").then(|| call.words.get(at + 1).map(|it| &it.text))?
+        });
+        let made = match named {
+            Some(name) if principal.contains("computes") && principal.contains("reference(") => {
+                Some(format!("compute/{name}"))
+            }
+            _ if principal.contains("KubernetesConfiguration/extensions") => {
+                Some("extension".to_owned())
+            }
+            _ => None,
         };
-        put("--name", Some(name));
-        put("--cluster-id", Some(cluster));
-        put("--extension-type", self.value(get("extensionType")));
-        put("--release-train", self.value(get("releaseTrain")));
-        let auto = self.value(get("autoUpgradeMinorVersion"));
-        let follows = auto.as_deref().is_none_or(|it| !it.eq_ignore_ascii_case("false"));
-        let live = resource.get("systemData").is_some() || get("provisioningState").is_some();
-        // What Azure prints names the version that is installed.
-        put("--version", self.value(get("version")).filter(|_| !follows || !live));
-        put("--auto-upgrade-minor-version", auto);
+        for (option, value) in given.iter_mut() {
+            if let Some(made) = made.as_ref().filter(|_| *option == "--assignee-object-id") {
+                value.clone_from(made);
+            }
+        }
+        if !given.iter().any(|it| it.0 == "--scope") {
+            given.push(("--scope", "${SCOPE}".to_owned()));
+        }
+    }
+
+    /// The settings of an extension, without those that amlplan derives by itself.
+    fn settings(
+        &mut self,
+        resource: &Json,
+        properties: &Json,
+        (live, span): (bool, &Range<usize>),
+        words: &mut Vec<String>,
+    ) {
         let mut derived = Vec::new();
-        for (option, part) in [
-            ("--configuration-settings", "configurationSettings"),
-            ("--configuration-protected-settings", "configurationProtectedSettings"),
+        for (option, names) in [
+            ("--configuration-settings", ["configurationSettings", "configuration_settings"]),
+            (
+                "--configuration-protected-settings",
+                ["configurationProtectedSettings", "configuration_protected_settings"],
+            ),
         ] {
-            let Some(map) = get(part).and_then(Json::as_object) else { continue };
+            let map = names.iter().find_map(|it| properties.get(it).or_else(|| resource.get(it)));
+            let secret = option.contains("protected");
             let mut settings = Vec::new();
-            for (key, value) in map {
-                let secret = part.contains("Protected");
+            for (key, value) in map.and_then(Json::as_object).into_iter().flatten() {
                 let made = |it| catalog::derived_map(it, key).is_some();
                 let known =
                     catalog::setting(key).is_some() && !ProfileName::ALL.into_iter().any(made);
@@ -213,7 +467,7 @@ impl TemplateReader<'_> {
                 if value.is_empty() && !secret {
                     continue;
                 }
-                let name = super::super::script::variable_name(key);
+                let name = variable_name(key);
                 let value = if value.is_empty() { format!("${{{name}}}") } else { value };
                 settings.push(format!("{key}={value}"));
             }
@@ -226,103 +480,62 @@ impl TemplateReader<'_> {
             let why = format!("left out, amlplan derives them: {}", derived.join(", "));
             self.notes.push(ScriptNote::Aside(span.clone(), why));
         }
-        self.calls.push(ToolCall::new(words, &span));
     }
+}
 
-    fn compute(&mut self, resource: &Json, properties: &Json) {
-        let id = self.value(resource.get("id")).or_else(|| {
-            let parent = self.value(resource.get("parent_id"))?;
-            Some(format!("{parent}/computes/"))
-        });
-        let name = self.value(resource.get("name")).unwrap_or_default();
-        let mut parts = name.rsplit('/');
-        let own = parts.next().unwrap_or_default().to_owned();
-        let workspace = parts.next().map(str::to_owned);
-        let inner = properties.get("properties").unwrap_or(properties);
-        let mut words = Vec::new();
-        let mut put = |option: &str, value: Option<String>| {
-            if let Some(value) = value.filter(|it| !it.is_empty()) {
-                words.extend([option.to_owned(), value]);
-            }
-        };
-        let id = id.map(|it| self.template.whole_id(&it));
-        let segment = |it: &str| id.as_deref().and_then(|id| after(id, it));
-        put("--name", Some(own.clone()));
-        put("--workspace-name", segment("workspaces").or(workspace));
-        put(
-            "--resource-group",
-            segment("resourceGroups")
-                .or_else(|| self.value(resource.get("resourceGroup")))
-                .or_else(|| self.template.group()),
-        );
-        put("--subscription", segment("subscriptions"));
-        let cluster = self
-            .value(properties.get("resourceId"))
-            .or_else(|| self.value(properties.get("resource_id")));
-        put("--resource-id", cluster.map(|it| self.template.whole_id(&it)));
-        put("--type", Some("Kubernetes".to_owned()));
-        put("--namespace", self.value(inner.get("namespace")));
-        let identity = resource.get("identity");
-        let identity = match identity {
-            Some(Json::Array(list)) => list.first(),
-            other => other,
-        };
-        put("--identity-type", self.value(identity.and_then(|it| it.get("type"))));
-        let ids = identity.map(identities).unwrap_or_default();
-        let ids: Vec<String> =
-            ids.iter().map(|it| self.template.whole_id(&self.template.text(it))).collect();
-        put("--user-assigned-identities", Some(ids.join(",")));
-        let written = resource.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
-        self.attach(words, &written);
+/// Whether Azure printed it, and nobody wrote it.
+fn is_live(resource: &Json, properties: &Json) -> bool {
+    let states = ["provisioningState", "provisioning_state"];
+    resource.get("systemData").is_some()
+        || states.iter().any(|it| properties.get(it).or_else(|| resource.get(it)).is_some())
+}
+
+/// Which version an extension is of, and whether it follows its train.
+fn upgrades(resource: &Json, live: bool, given: &mut Vec<(&str, String)>) {
+    let auto = given.iter().find(|it| it.0 == "--auto-upgrade-minor-version");
+    let follows = auto.is_none_or(|it| !it.1.eq_ignore_ascii_case("false"));
+    // What Azure prints names the version that is installed.
+    given.retain(|it| it.0 != "--version" || !follows || !live);
+    let terraform = resource.get("cluster_id").is_some();
+    if terraform && auto_missing(given) && given.iter().any(|it| it.0 == "--version") {
+        given.push(("--auto-upgrade-minor-version", "false".to_owned()));
     }
-
-    fn attach(&mut self, words: Vec<String>, name: &str) {
-        let span = self.place(name);
-        let verb = ["az", "ml", "compute", "attach"].map(str::to_owned);
-        self.calls.push(ToolCall::new(verb.into_iter().chain(words), &span));
+    if !given.iter().any(|it| it.0 == "--cluster-id") {
+        given.push(("--cluster-id", "${CLUSTER_ID}".to_owned()));
     }
-
-    fn role(&mut self, value: &Json, properties: &Json) {
-        let principal = properties.get("principalId").and_then(Json::as_str).unwrap_or_default();
-        let role = self.value(properties.get("roleDefinitionId")).unwrap_or_default();
-        let role = role.rsplit('/').next().unwrap_or_default().to_owned();
-        let role =
-            catalog::roles().iter().find(|(_, id)| **id == role).map_or(role, |it| it.0.clone());
-        let scope = self.value(value.get("scope")).or_else(|| self.value(properties.get("scope")));
-        let scope =
-            scope.map(|it| self.template.whole_id(&it)).unwrap_or_else(|| "${SCOPE}".to_owned());
-        let compute = principal.contains("computes") && principal.contains("reference(");
-        let named = self.calls.iter().rev().find_map(|call| {
-            let at = call.words.iter().position(|it| it.text == "--name")?;
-            (call.words.get(1)?.text == "ml")
-                .then(|| call.words.get(at + 1).map(|it| it.text.clone()))?
-        });
-        let principal = match (compute, named) {
-            (true, Some(name)) => format!("compute/{name}"),
-            _ if principal.contains("KubernetesConfiguration/extensions") => "extension".to_owned(),
-            _ => self.template.text(principal),
-        };
-        let words = [
-            "az",
-            "role",
-            "assignment",
-            "create",
-            "--assignee-object-id",
-            &principal,
-            "--role",
-            &role,
-            "--scope",
-            &scope,
-        ];
-        let span = self.place(value.get("name").and_then(Json::as_str).unwrap_or_default());
-        self.calls.push(ToolCall::new(words, &span));
+    if !given.iter().any(|it| it.0 == "--name") {
+        given.push(("--name", "azureml".to_owned()));
     }
+}
 
-    /// A resource of a Terraform state, by its provider's names.
-    pub(super) fn terraform(&mut self, kind: &str, values: &Json) -> bool {
-        match renamed(kind, values) {
-            Some(value) => self.resource(&value),
-            None => false,
+fn auto_missing(given: &[(&str, String)]) -> bool {
+    !given.iter().any(|it| it.0 == "--auto-upgrade-minor-version")
+}
+
+/// Says which types of resources a manifest does not declare.
+pub(super) fn others(types: &BTreeSet<String>, place: Range<usize>) -> Option<ScriptNote> {
+    let names: Vec<&str> = types.iter().map(String::as_str).collect();
+    let why = format!("left out, nothing a manifest can say: {}", names.join(", "));
+    (!names.is_empty()).then_some(ScriptNote::Aside(place, why))
+}
+
+/// Resource ids of identities, from a list of them or from the keys of a map.
+fn identities(resource: &Json) -> Vec<String> {
+    let identity = match resource.get("identity") {
+        Some(Json::Array(list)) => list.first(),
+        other => other,
+    };
+    let names = ["user_assigned_identities", "userAssignedIdentities", "identity_ids"];
+    match names.iter().find_map(|it| identity?.get(*it)) {
+        Some(Json::Object(map)) => map.keys().cloned().collect(),
+        Some(Json::Array(list)) => {
+            let id = |value: &Json| {
+                let own =
+                    value.get("resource_id").or_else(|| value.get("resourceId")).unwrap_or(value);
+                own.as_str().map(str::to_owned)
+            };
+            list.iter().filter_map(id).collect()
         }
+        _ => Vec::new(),
     }
 }

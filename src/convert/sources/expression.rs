@@ -16,6 +16,8 @@ pub(super) struct Template {
     is_template: bool,
     /// Texts are in the manifest's notation.
     notated: bool,
+    /// Which round of a `copy` is made.
+    pub(super) index: Option<u64>,
 }
 
 impl Template {
@@ -29,7 +31,7 @@ impl Template {
             parameters: parameters.collect(),
             variables: variables.collect(),
             is_template: true,
-            notated: false,
+            ..Self::default()
         }
     }
 
@@ -52,14 +54,6 @@ impl Template {
             }
             None if self.notated => text.to_owned(),
             None => text.replace('$', "$$"),
-        }
-    }
-
-    fn value(&self, value: &Json) -> String {
-        match value {
-            Json::String(text) => self.text(text),
-            Json::Null => String::new(),
-            other => other.to_string(),
         }
     }
 
@@ -126,48 +120,84 @@ impl Parser<'_> {
                 self.eat(',');
             }
         }
-        let mut path = String::new();
-        while self.at < self.text.len()
-            && (self.rest().starts_with('.') || self.rest().starts_with('['))
-        {
-            let rest = self.rest();
-            let end = rest[1..]
-                .find(|it: char| !letter(it) && it != '\'')
-                .map_or(rest.len(), |it| it + 1);
-            path.push_str(&rest[..end]);
-            self.at += end;
-            self.eat(']');
+        let mut path = Vec::new();
+        while self.at < self.text.len() {
+            if self.eat('[') {
+                path.push(self.expression(depth + 1));
+                self.eat(']');
+            } else if self.eat('.') {
+                let rest = self.rest();
+                let end = rest.find(|it| !letter(it) || it == '.').unwrap_or(rest.len());
+                path.push(rest[..end].to_owned());
+                self.at += end;
+            } else {
+                break;
+            }
         }
-        self.call(&name, &args, &path.to_lowercase(), depth)
+        self.call(&name, &args, &path, depth)
     }
 
-    fn call(&self, name: &str, args: &[String], path: &str, depth: usize) -> String {
+    /// What a parameter or a variable holds, or a member of it; lists as JSON, for functions.
+    fn held(&self, name: &str, value: Option<&Json>, path: &[String], depth: usize) -> String {
+        let hint = path.last().filter(|it| it.parse::<u64>().is_err() && !it.contains('$'));
+        let unknown = || format!("${{{}}}", variable_name(hint.map_or(name, String::as_str)));
+        let step = |value: Json, at: &String| match (value, at.parse::<usize>()) {
+            (Json::Array(list), Ok(at)) => list.get(at).cloned(),
+            (Json::Object(map), _) => {
+                map.into_iter().find(|it| it.0.eq_ignore_ascii_case(at)).map(|it| it.1)
+            }
+            _ => None,
+        };
+        // A variable may name itself by others; a circle ends at the depth.
+        let found = value.cloned().filter(|_| depth < DEEPEST);
+        match found.and_then(|it| path.iter().try_fold(it, step)) {
+            Some(Json::String(text)) => match text.strip_prefix('[') {
+                Some(inside) if text.ends_with(']') && !inside.starts_with('[') => {
+                    let text = &inside[..inside.len() - 1];
+                    Parser { template: self.template, text, at: 0 }.expression(depth + 1)
+                }
+                _ if text.is_empty() => unknown(),
+                _ => text.replace('$', "$$"),
+            },
+            Some(Json::Null) | None => unknown(),
+            Some(compound @ (Json::Array(_) | Json::Object(_))) if depth == 0 => {
+                drop(compound);
+                unknown()
+            }
+            Some(value) => value.to_string(),
+        }
+    }
+
+    fn call(&self, name: &str, args: &[String], path: &[String], depth: usize) -> String {
         let first = args.first().cloned().unwrap_or_default();
         let template = self.template;
+        let ends = |own: &str| path.last().is_some_and(|it| it.eq_ignore_ascii_case(own));
         match name {
-            "parameters" => match template.parameters.get(&first.to_lowercase()) {
-                Some(Some(value))
-                    if depth < DEEPEST && !matches!(value, Json::Object(_) | Json::Array(_)) =>
-                {
-                    let text = template.value(value);
-                    if text.is_empty() { format!("${{{}}}", variable_name(&first)) } else { text }
+            "parameters" => {
+                let value = template.parameters.get(&first.to_lowercase());
+                self.held(&first, value.and_then(Option::as_ref), path, depth)
+            }
+            "variables" => {
+                let value = template.variables.get(&first.to_lowercase());
+                self.held(&first, value, path, depth)
+            }
+            "copyindex" => match template.index {
+                Some(index) => {
+                    let offset = args.iter().find_map(|it| it.parse::<u64>().ok()).unwrap_or(0);
+                    index.saturating_add(offset).to_string()
                 }
-                _ => format!("${{{}}}", variable_name(&first)),
+                None => "${INDEX}".to_owned(),
             },
-            "variables" => match template.variables.get(&first.to_lowercase()) {
-                // A variable may name itself by others; a circle ends at the depth.
-                Some(Json::String(text)) if depth < DEEPEST => {
-                    let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-                    match inside {
-                        Some(text) => Parser { template, text, at: 0 }.expression(depth + 1),
-                        None => text.replace('$', "$$"),
-                    }
-                }
-                Some(value) if !matches!(value, Json::Object(_) | Json::Array(_)) => {
-                    value.to_string()
-                }
-                _ => format!("${{{}}}", variable_name(&first)),
+            "length" => match serde_json::from_str(&first) {
+                Ok(Json::Array(list)) => list.len().to_string(),
+                Ok(Json::Object(map)) => map.len().to_string(),
+                _ => "${LENGTH}".to_owned(),
             },
+            "equals" if !args.iter().any(|it| it.contains("${")) => {
+                let same = args.get(1).is_some_and(|it| it.eq_ignore_ascii_case(&first));
+                same.to_string()
+            }
+            "not" if first == "true" || first == "false" => (first == "false").to_string(),
             "concat" => args.concat(),
             "format" => {
                 let mut out = first;
@@ -186,9 +216,9 @@ impl Parser<'_> {
                 // Which of the two is known only when the template is deployed.
                 _ => "${CONDITION}".to_owned(),
             },
-            "subscription" if path.contains("subscriptionid") => NO_SUBSCRIPTION.to_owned(),
+            "subscription" if ends("subscriptionid") => NO_SUBSCRIPTION.to_owned(),
             "subscription" => format!("/subscriptions/{NO_SUBSCRIPTION}"),
-            "resourcegroup" if path.contains("name") => NO_GROUP.to_owned(),
+            "resourcegroup" if ends("name") => NO_GROUP.to_owned(),
             "resourcegroup" => {
                 format!("/subscriptions/{NO_SUBSCRIPTION}/resourceGroups/{NO_GROUP}")
             }
@@ -197,8 +227,7 @@ impl Parser<'_> {
             }
             text if text.parse::<f64>().is_ok() => text.to_owned(),
             other => {
-                let hint =
-                    path.rsplit(['.', '[']).next().filter(|it| it.len() > 1).unwrap_or(other);
+                let hint = path.last().map_or(other, String::as_str);
                 format!("${{{}}}", variable_name(hint))
             }
         }

@@ -14,7 +14,7 @@ use crate::source::Source;
 
 use super::script::{self, Piece, ScriptItem, ScriptNote, ScriptWorld, Shell, ToolCall};
 
-pub(super) use shapes::{after, compute_words};
+pub(super) use arm::{after, compute_words};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,8 +155,17 @@ impl SourcesFound {
             self.notes.push(ScriptNote::Left(at..at + 1, why));
             return;
         }
-        let (items, notes) = script::run(piece, world);
-        self.items.extend(items);
+        let (items, mut notes) = script::run(piece, world);
+        for item in items {
+            let sent = match &item {
+                ScriptItem::Call(call) => arm::requested(call, &mut notes),
+                _ => None,
+            };
+            match sent {
+                Some(calls) => calls.into_iter().for_each(|it| self.call(it)),
+                None => self.items.push(item),
+            }
+        }
         self.notes.extend(notes);
     }
 

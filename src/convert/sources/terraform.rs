@@ -1,19 +1,20 @@
 //! Terraform's own language → commands: resources of extensions, computes and roles, and what
 //! `local-exec` runs.
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use hcl_edit::Span as _;
-use hcl_edit::expr::{Expression, FuncCall, ObjectKey, TraversalOperator};
+use hcl_edit::expr::{Expression, ForExpr, FuncCall, ObjectKey, TraversalOperator};
 use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::{Element, StringTemplate};
 
 use super::super::script::{
     Piece, ScriptNote, ScriptWorld, Shell, answer::NO_SUBSCRIPTION, variable_name,
 };
-use super::{SourcesFound, arm, shapes};
+use super::{SourcesFound, arm};
 use crate::model::Json;
 use crate::source::Source;
 
@@ -64,6 +65,20 @@ pub(super) fn read(
             scope.block(block, &place, world, out);
         }
     }
+    let first = files.first().map_or(0, |it| it.0);
+    out.notes.extend(arm::others(&scope.others.borrow(), first..first + 1));
+}
+
+/// The entries of a list or a map with their keys; nothing where it is not known.
+fn listed(value: Json) -> Option<Vec<(String, Json)>> {
+    match value {
+        Json::Array(list) => {
+            let key = |it: &Json| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+            Some(list.into_iter().map(|it| (key(&it), it)).collect())
+        }
+        Json::Object(map) => Some(map.into_iter().collect()),
+        _ => None,
+    }
 }
 
 /// How deep brackets nest.
@@ -90,9 +105,14 @@ struct NameScope {
     locals: BTreeMap<String, Expression>,
     /// `TYPE.NAME` → attributes, as far as they are expressions.
     resources: BTreeMap<String, BTreeMap<String, Expression>>,
-    each: Option<(String, Json)>,
+    /// Which entry of its list a resource is made for.
+    each: RefCell<Option<(String, Json)>>,
+    /// Names that a `for` expression binds.
+    bound: RefCell<BTreeMap<String, Json>>,
+    /// Types of resources that no manifest declares.
+    others: RefCell<BTreeSet<String>>,
     /// Whether a condition was met that only Terraform can decide.
-    undecided: std::cell::Cell<bool>,
+    undecided: Cell<bool>,
 }
 
 impl NameScope {
@@ -133,7 +153,7 @@ impl NameScope {
     }
 
     fn block(
-        &mut self,
+        &self,
         block: &Block,
         place: &Range<usize>,
         world: &ScriptWorld<'_>,
@@ -150,29 +170,45 @@ impl NameScope {
             out.notes.push(ScriptNote::Left(place.clone(), why));
         }
         let ("resource", [kind, _]) = (block.ident.as_str(), labels.as_slice()) else { return };
-        let each = block.body.get_attribute("for_each").map(|it| self.json(&it.value, 0));
-        let count = block.body.get_attribute("count").map(|it| self.json(&it.value, 0));
-        let each = each.or_else(|| {
-            let count = count?.as_u64()?.min(2_000);
-            Some(Json::Array((0..count).map(|it| Json::from(it.to_string())).collect()))
-        });
-        let entries: Vec<Option<(String, Json)>> = match each {
-            Some(Json::Array(list)) => list
-                .into_iter()
-                .map(|it| Some((it.as_str().unwrap_or_default().to_owned(), it)))
-                .collect(),
-            Some(Json::Object(map)) => map.into_iter().map(Some).collect(),
-            Some(_) => {
-                let value = Json::from("${EACH}");
-                vec![Some(("${EACH}".to_owned(), value))]
-            }
-            None => vec![None],
-        };
-        for entry in entries.into_iter().take(2_000) {
-            self.each = entry;
+        for entry in self.entries(block, place, out).into_iter().take(2_000) {
+            *self.each.borrow_mut() = entry;
             self.resource(kind, block, place, world, out);
         }
-        self.each = None;
+        *self.each.borrow_mut() = None;
+    }
+
+    /// For what `for_each` or `count` makes a resource.
+    fn entries(
+        &self,
+        block: &Block,
+        place: &Range<usize>,
+        out: &mut SourcesFound,
+    ) -> Vec<Option<(String, Json)>> {
+        let mut left = |why: &str| out.notes.push(ScriptNote::Left(place.clone(), why.to_owned()));
+        let value = |name: &str| block.body.get_attribute(name).map(|it| self.json(&it.value, 0));
+        let found = match (value("for_each"), value("count")) {
+            (Some(each), _) => listed(each),
+            (None, Some(count)) => count.as_u64().map(|count| {
+                let numbers = (0..count.min(2_000)).map(|it| it.to_string());
+                numbers.map(|it| (it.clone(), Json::from(it))).collect()
+            }),
+            (None, None) => return vec![None],
+        };
+        match found {
+            Some(list) if list.is_empty() => {
+                left("`count` or `for_each` is empty: it is left out");
+                Vec::new()
+            }
+            Some(list) => list.into_iter().map(Some).collect(),
+            None => {
+                left(
+                    "how often `for_each` or `count` makes this is known only to Terraform: one \
+                     round stands for all",
+                );
+                let each = "${EACH}";
+                vec![Some((each.to_owned(), Json::from(each)))]
+            }
+        }
     }
 
     fn resource(
@@ -233,9 +269,9 @@ impl NameScope {
             }
             return;
         }
-        if let Some(resource) = shapes::renamed(kind, &values) {
-            let calls = arm::notated(&resource, place, &mut out.notes);
-            calls.into_iter().for_each(|it| out.call(it));
+        match arm::notated(kind, &values, place, &mut out.notes) {
+            Some(calls) => calls.into_iter().for_each(|it| out.call(it)),
+            None => drop(self.others.borrow_mut().insert(kind.to_owned())),
         }
     }
 
@@ -299,10 +335,38 @@ impl NameScope {
             }
             Expression::FuncCall(func_call) => self.call(func_call, depth),
             Expression::Variable(_) | Expression::Traversal(_) => self.reference(expression, depth),
-            Expression::UnaryOp(_) | Expression::BinaryOp(_) | Expression::ForExpr(_) => {
-                Json::from("${VALUE}")
+            Expression::ForExpr(for_expr) => self.comprehension(for_expr, depth),
+            Expression::UnaryOp(_) | Expression::BinaryOp(_) => Json::from("${VALUE}"),
+        }
+    }
+
+    /// `[for x in list : …]`, `{ for k, v in map : k => … }`.
+    fn comprehension(&self, for_expr: &ForExpr, depth: usize) -> Json {
+        let intro = &for_expr.intro;
+        let unknown = || Json::from("${EACH}");
+        let Some(entries) = listed(self.json(&intro.collection_expr, depth + 1)) else {
+            return unknown();
+        };
+        if for_expr.cond.is_some() {
+            self.undecided.set(true);
+        }
+        let outer = self.bound.borrow().clone();
+        let (mut list, mut map) = (Vec::new(), serde_json::Map::new());
+        for (key, value) in entries {
+            let names = [
+                (intro.key_var.as_ref().map(ToString::to_string), Json::from(key)),
+                (Some(intro.value_var.to_string()), value),
+            ];
+            let named = names.into_iter().filter_map(|it| Some((it.0?.trim().to_owned(), it.1)));
+            self.bound.borrow_mut().extend(named);
+            let value = self.json(&for_expr.value_expr, depth + 1);
+            match &for_expr.key_expr {
+                Some(key) => drop(map.insert(self.text(key, depth + 1), value)),
+                None => list.push(value),
             }
         }
+        *self.bound.borrow_mut() = outer;
+        if for_expr.key_expr.is_some() { Json::Object(map) } else { Json::Array(list) }
     }
 
     fn call(&self, func_call: &FuncCall, depth: usize) -> Json {
@@ -382,7 +446,11 @@ impl NameScope {
             path.remove(0);
         }
         // Which instance of a resource does not matter; which entry of a list does.
-        if !["var", "local", "each"].iter().any(|own| path.first().is_some_and(|it| it == own)) {
+        if !["var", "local", "each"]
+            .into_iter()
+            .chain(self.bound.borrow().keys().map(String::as_str))
+            .any(|own| path.first().is_some_and(|it| it == own))
+        {
             path.retain(|it| it.parse::<u32>().is_err());
         }
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -396,6 +464,9 @@ impl NameScope {
                 })
                 .unwrap_or_else(unknown)
         };
+        if let Some(value) = path.first().and_then(|it| self.bound.borrow().get(it).cloned()) {
+            return inside(&value, &names[1..]);
+        }
         match names.as_slice() {
             ["var", name, rest @ ..] => match self.variables.get(*name) {
                 Some(value) if !value.is_null() && value.as_str() != Some("") => {
@@ -408,14 +479,15 @@ impl NameScope {
                 None => unknown(),
             },
             ["each", "key"] | ["count", "index"] => {
-                self.each.as_ref().map_or_else(unknown, |it| Json::from(it.0.clone()))
+                self.each.borrow().as_ref().map_or_else(unknown, |it| Json::from(it.0.clone()))
             }
             ["each", "value", rest @ ..] => {
-                self.each.as_ref().map_or_else(unknown, |it| inside(&it.1, rest))
+                self.each.borrow().as_ref().map_or_else(unknown, |it| inside(&it.1, rest))
             }
             ["azurerm_client_config" | "azurerm_subscription", _, "subscription_id"] => {
                 Json::from(NO_SUBSCRIPTION)
             }
+            [kind, name] => self.instances(kind, name, depth).unwrap_or_else(unknown),
             [kind, name, field, ..] => {
                 self.attribute(kind, name, field, &names, depth).unwrap_or_else(unknown)
             }
@@ -428,6 +500,21 @@ impl NameScope {
             Expression::Variable(decorated) => decorated.to_string(),
             _ => "value".to_owned(),
         }
+    }
+
+    /// All that `for_each` makes of a resource, by their keys.
+    fn instances(&self, kind: &str, name: &str, depth: usize) -> Option<Json> {
+        let each = self.resources.get(&format!("{kind}.{name}"))?.get("for_each")?;
+        let entries = listed(self.json(each, depth + 1))?;
+        let outer = self.each.borrow().clone();
+        let mut all = serde_json::Map::new();
+        for (key, value) in entries {
+            *self.each.borrow_mut() = Some((key.clone(), value));
+            let own = |field: &str| self.attribute(kind, name, field, &[], depth + 1);
+            all.insert(key, serde_json::json!({ "id": own("id"), "name": own("name") }));
+        }
+        *self.each.borrow_mut() = outer;
+        Some(Json::Object(all))
     }
 
     /// An attribute of a resource of these files.
@@ -452,6 +539,16 @@ impl NameScope {
         }
         if field != "id" {
             return None;
+        }
+        if kind == "azapi_resource" {
+            let get = |field: &str| Some(self.text(found?.get(field)?, depth + 1));
+            let (parent, name) = (get("parent_id")?, get("name")?);
+            let azure = get("type")?.split('@').next()?.to_owned();
+            let below = match azure.matches('/').count() {
+                1 => format!("providers/{azure}"),
+                _ => azure.rsplit('/').next()?.to_owned(),
+            };
+            return Some(Json::from(format!("{parent}/{below}/{name}")));
         }
         let azure = TYPES.iter().find(|it| it.0 == kind)?.1;
         let get = |field: &str, own: &str| match found.and_then(|it| it.get(field)) {
