@@ -146,6 +146,7 @@ fn no_script_of_openings_takes_the_machine() {
         ("a.sh", "for x in $("),
         ("a.sh", "for x in {1..1999}{1..1999} {1..1999}\n"),
         ("a.ps1", "$("),
+        ("a.ps1", "$(1|"),
         ("a.bat", "set a&&"),
         ("a.py", "["),
         ("a.py", "[\"az\","),

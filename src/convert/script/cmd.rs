@@ -125,7 +125,7 @@ impl ScriptReader<'_> {
     pub(super) fn cmd_for(&mut self) -> ScriptKind {
         self.blanks();
         let (answer, counts) = (self.keyword("/f"), self.keyword("/l"));
-        let line = self.text.get(self.at..self.line_end()).unwrap_or_default();
+        let line = self.near().split('\n').next().unwrap_or_default();
         let head = line.split_once(" in ").or_else(|| line.split_once(" IN "));
         let head = head.map_or(line, |it| it.0);
         let name: String = head.rsplit('%').next().unwrap_or_default().trim().to_owned();

@@ -93,7 +93,7 @@ impl ScriptReader<'_> {
         let at = self.at;
         if self.take("foreach-object") || self.take("foreach") || self.take("%") {
             self.blanks();
-            let end = self.rest().find(['{', '(', '\n', ';', '|', '$', '\'']);
+            let end = self.near().find(['{', '(', '\n', ';', '|', '$', '\'']);
             self.bump(end.unwrap_or(0));
             if self.starts("{") {
                 return true;
@@ -106,8 +106,10 @@ impl ScriptReader<'_> {
     /// `"a", "b" | ForEach-Object { … }`, `$list | % { … }`, `1..3 | % { … }`.
     fn piped_each(&mut self) -> Option<ScriptKind> {
         let rest = self.rest();
-        let expression = rest.starts_with(['"', '\'', '$']) || rest.starts_with("@(");
-        let line = &self.text[self.at..self.line_end()];
+        // What turns out to be another statement is read again, so that deep ones are not tried.
+        let tried = self.depth <= 8 && self.near().contains('|');
+        let expression = tried && (rest.starts_with(['"', '\'', '$']) || rest.starts_with("@("));
+        let line = self.near().split('\n').next().unwrap_or_default();
         let range = line.split_once("..").and_then(|(from, tail)| {
             let digits = tail.find(|it: char| !it.is_ascii_digit()).unwrap_or(tail.len());
             from.parse::<u32>().ok()?;
