@@ -254,13 +254,17 @@ async fn gates(
 /// One finding for all checks that are mended in the same way.
 fn together(checks: &[&health::Finding]) -> Diagnostics {
     const NAMED: usize = 4;
+    // Registrations are of the subscription, for all its clusters.
+    let shared = |it: &Key| matches!(it.kind, KindName::Provider | KindName::Feature);
     let mut groups: Vec<Vec<&health::Finding>> = Vec::new();
     for check in checks {
         let same = |findings: &&mut Vec<&health::Finding>| {
             let first = findings[0];
             first.code == check.code
                 && first.help == check.help
-                && first.address.scope == check.address.scope
+                && [first, *check]
+                    .iter()
+                    .any(|it| shared(&it.address) || first.address.scope == check.address.scope)
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(check),

@@ -36,7 +36,7 @@ const MORE: usize = 4;
 /// Everything that a word or text is about, the surest first.
 #[must_use]
 pub fn topics(text: &str) -> Vec<Topic> {
-    let text = text.trim();
+    let text = &plain(text);
     let lower = text.to_lowercase();
     let tokens: BTreeSet<&str> = text
         .split(|it: char| !(it.is_alphanumeric() || "-_./".contains(it)))
@@ -68,6 +68,22 @@ pub fn topics(text: &str) -> Vec<Topic> {
     }
     found.sort_by(|a, b| b.rank.cmp(&a.rank).then_with(|| a.name.cmp(&b.name)));
     found
+}
+
+/// A text as it was said: without the line breaks, frames and escapes of whatever showed it.
+fn plain(text: &str) -> String {
+    let mut text = text.replace(['│', '┃'], " ");
+    for (escaped, said) in [
+        ("\\r\\n", " "),
+        ("\\n", " "),
+        ("\\t", " "),
+        ("\\\"", "\""),
+        ("\\u0027", "'"),
+        ("\\'", "'"),
+    ] {
+        text = text.replace(escaped, said);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn rank(page: &CodePage, text: &str, lower: &str, said: &dyn Fn(&str) -> bool) -> usize {

@@ -2,6 +2,7 @@
 
 use super::style::{Ink, Style, count, duration, text};
 use crate::apply::{Ending, Outcome, StageEnd, StepError};
+use crate::model::{Key, KindName};
 use crate::plan::{Action, Mode, Unread};
 
 /// What was done and how long it took, what failed and how to mend it, what still runs, what is
@@ -10,7 +11,10 @@ use crate::plan::{Action, Mode, Unread};
 pub fn outcome(outcome: &Outcome, style: &Style) -> String {
     // The plan stands right above.
     let mut lines = vec![String::new()];
-    done(outcome, &mut lines);
+    // What went well was said while it did; what failed has the screen.
+    if outcome.failed.is_empty() && outcome.unread.is_empty() {
+        done(outcome, &mut lines);
+    }
     for (key, error) in &outcome.failed {
         let title = format!("{} {key} failed", style.ink(Ink::Bad, "✗"));
         lines.push(title);
@@ -24,7 +28,7 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
         outcome.running.iter().map(|(key, state)| format!("{key} (state {state})")).collect();
     list(&mut lines, "Still being worked on:", &running);
     if outcome.stages.is_empty() {
-        untouched(outcome, &mut lines);
+        untouched(outcome, style, &mut lines);
     }
     stages(outcome, style, &mut lines);
     lines.push(style.ink(Ink::Strong, &verdict(outcome)));
@@ -50,12 +54,33 @@ fn list(lines: &mut Vec<String>, title: &str, items: &[String]) {
 }
 
 /// What was not started; of a rollout the stages say it, by cluster.
-fn untouched(outcome: &Outcome, lines: &mut Vec<String>) {
-    let skipped: Vec<String> = outcome.skipped.iter().map(ToString::to_string).collect();
-    list(lines, "Not started, because something they need failed:", &skipped);
-    let left: Vec<String> = outcome.not_started.iter().map(ToString::to_string).collect();
+fn untouched(outcome: &Outcome, style: &Style, lines: &mut Vec<String>) {
     let why = if outcome.interrupted { "you interrupted" } else { "the time was up" };
-    list(lines, &format!("Not started, because {why}:"), &left);
+    for (keys, why) in
+        [(&outcome.skipped, "something they need failed"), (&outcome.not_started, why)]
+    {
+        if !keys.is_empty() {
+            let names = by_kind(keys);
+            lines.extend(style.wrap("", &format!("Not started, because {why}: {names}.")));
+            lines.push(String::new());
+        }
+    }
+}
+
+/// Few addresses as they are, many as counts of their kinds.
+fn by_kind(keys: &[Key]) -> String {
+    const MOST: usize = 3;
+    if keys.len() <= MOST {
+        return keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    }
+    let mut kinds: Vec<(KindName, usize)> = Vec::new();
+    for key in keys {
+        match kinds.iter_mut().find(|it| it.0 == key.kind) {
+            Some((_, number)) => *number += 1,
+            None => kinds.push((key.kind, 1)),
+        }
+    }
+    kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Where the clusters of each stage stand.

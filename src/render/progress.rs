@@ -186,8 +186,11 @@ impl LiveReporter {
                 if let Some((_, bar)) = locked(&self.bars).remove(key) {
                     bar.finish_and_clear();
                 }
+                let line = said(event, &self.style);
                 // A watcher that went away does not stop the apply.
-                drop(self.multi.println(shown(said(event, &self.style).trim_end())));
+                if !line.is_empty() {
+                    drop(self.multi.println(shown(line.trim_end())));
+                }
             }
         }
         let mut overall = locked(&self.overall);
@@ -253,9 +256,9 @@ fn said(event: &Event, style: &Style) -> String {
     match event {
         Event::Started { .. } | Event::Progress { .. } => text(&[stream::message(event)]),
         Event::Completed { .. } => text(&[style.ink(Ink::Good, &stream::message(event))]),
-        Event::Skipped { .. } | Event::Left { .. } => {
-            text(&[style.ink(Ink::Careful, &stream::message(event))])
-        }
+        // The outcome says it, once for all.
+        Event::Skipped { .. } => String::new(),
+        Event::Left { .. } => text(&[style.ink(Ink::Careful, &stream::message(event))]),
         Event::Errored { key, elapsed, error, .. } => {
             // The outcome tells the rest, once.
             let title = format!("{key}: failed after {}: {}", duration(*elapsed), error.message);
