@@ -5,6 +5,7 @@ use super::context::{env, now};
 use super::exit::{CommandFailure, Exit, Streams};
 use super::shared::Global;
 use crate::language::{self, LoadOptions, Secrets};
+use crate::resource::graph;
 use crate::source::{Diagnostic, Severity, has_errors};
 
 pub(super) fn run(args: &Files, global: &Global, out: &Streams) -> Result<Exit, CommandFailure> {
@@ -14,6 +15,9 @@ pub(super) fn run(args: &Files, global: &Global, out: &Streams) -> Result<Exit, 
         args.select.narrow(&mut manifest)?;
     }
     findings.extend(crate::language::rules::check(&manifest, now(), &global.trust()));
+    if !has_errors(&findings) {
+        findings.extend(graph::build(&manifest).err().unwrap_or_default());
+    }
     out.findings(&findings);
     if has_errors(&findings) {
         return Ok(Exit::Error);

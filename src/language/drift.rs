@@ -106,3 +106,16 @@ pub struct DriftIgnore {
     #[serde(default)]
     pub until: Option<String>,
 }
+
+/// The words of a path of the manifest, as `ignoreChanges` and `drift.ignore` write it:
+/// `computes.train.tags`, or `computes[0].tags`. Behind the list all is separated by dots, which
+/// settings also have in their names.
+#[must_use]
+pub fn path_tokens(path: &str) -> Vec<&str> {
+    let mut tokens: Vec<&str> = path.split('.').collect();
+    let item = tokens[0].strip_suffix(']').and_then(|head| head.split_once('['));
+    if let Some((list, which)) = item {
+        tokens.splice(..1, [list, which]);
+    }
+    tokens
+}

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use crate::source::{self, Diagnostic, Diagnostics, Place};
 
-pub use drift::{Drift, DriftClass, DriftIgnore};
+pub use drift::{Drift, DriftClass, DriftIgnore, path_tokens};
 pub use node::{Data, Node};
 pub use parts::*;
 pub use principal::{NoPrincipal, PrincipalRef};

@@ -95,7 +95,9 @@ impl super::part::Part for RoleAssignments {
             let who = spec.principal(&assignment.principal).ok();
             let Some(principal) = who.and_then(|who| principal(builder, who)) else {
                 let message = format!("`{}` does not name one principal", assignment.principal);
-                builder.wrong("unknown-principal", message, &format!("{at}/principal"));
+                let help =
+                    "name a compute, workspace or extension of this cluster, or an object id";
+                builder.wrong("unknown-principal", message, help, &format!("{at}/principal"));
                 continue;
             };
             let role = assignment.role.rsplit('/').next().unwrap_or(&assignment.role);

@@ -415,3 +415,27 @@ fn what_is_no_longer_named_goes_and_nothing_else_does() {
         place.run(&["plan", "theirs.yaml", &sandbox, "--detailed-exitcode"]).exits(0);
     }
 }
+
+#[test]
+fn what_is_protected_outlives_its_line_in_the_manifest() {
+    let place = Place::new();
+    let life = life(
+        &place,
+        "connectedClusters",
+        "extension: {name: x, configurationSettings: {enableTraining: true}}\n\
+         computes:\n- {name: one, workspace: {name: ws1}}\n- {name: two, workspace: {name: ws1}}\n\
+         lifecycle: {preventDestroy: [compute]}\n",
+    );
+    life.apply();
+    life.edits("- {name: two, workspace: {name: ws1}}\n", "");
+    let refused = life.run("apply", &["--auto-approve", "--allow", "disruptive"]).exits(5);
+    assert!(refused.err.contains("preventDestroy"), "{}", refused.err);
+    // By its address it is as safe: a name that is not declared would protect nothing.
+    life.edits("[compute]", "[e/compute/two]");
+    let refused = life.run("apply", &["--auto-approve", "--allow", "disruptive"]).exits(1);
+    assert!(refused.err.contains("bad-prevent-destroy"), "{}", refused.err);
+    life.place.run(&["validate", "e.yaml"]).exits(1);
+    life.edits("[e/compute/two]", "[]");
+    life.apply();
+    assert!(!life.inventory().iter().any(|id| id.ends_with("/computes/two")));
+}

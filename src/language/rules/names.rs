@@ -2,8 +2,8 @@
 //! Sources: Azure docs: resource name rules; Kubernetes docs: names; AML docs: troubleshooting.
 
 use crate::catalog;
-use crate::language::{CloudSpec, ClusterType, Profile};
-use crate::model::{KindName, Trust};
+use crate::language::{CloudSpec, ClusterType, Profile, path_tokens, suggest};
+use crate::model::{Json, KindName, Trust};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::View;
@@ -221,7 +221,7 @@ fn distribution(view: View<'_>, word: &str, found: &mut Diagnostics) {
     if DISTRIBUTIONS.iter().any(|it| it.eq_ignore_ascii_case(word)) {
         return;
     }
-    let help = crate::language::suggest::nearest(word, DISTRIBUTIONS).map_or_else(
+    let help = suggest::nearest(word, DISTRIBUTIONS).map_or_else(
         || {
             format!(
                 "known are {}; leave it out to have it read from Azure",
@@ -387,31 +387,77 @@ fn registrations(view: View<'_>, found: &mut Diagnostics) {
     }
 }
 
-/// What a path of the manifest may begin with.
-fn parts() -> Vec<String> {
-    let schema = schemars::schema_for!(crate::language::ClusterSpec);
-    let all = schema.get("properties").and_then(|it| it.as_object()).into_iter().flatten();
-    all.map(|it| it.0.clone()).filter(|it| it != "name").collect()
-}
-
-/// Says what is wrong with a path of the manifest.
+/// Says what is wrong with a path of the manifest: it is walked along the schema, so that a slip
+/// below the first word is found too.
 fn path(path: &str, at: &str, view: View<'_>, found: &mut Diagnostics) {
-    let head = path.split(['.', '[']).next().unwrap_or_default();
     // A kind of resources means all that the manifest brings of it.
-    let parts = parts();
-    if parts.iter().any(|it| it == head) || KindName::ALL.iter().any(|it| it.as_str() == path) {
+    if KindName::ALL.iter().any(|kind| kind.as_str() == path) {
         return;
     }
-    let hint = crate::language::suggest::nearest(head, parts.iter().map(String::as_str));
-    let help = hint.map_or_else(
-        || format!("a path begins with one of {}", parts.join(", ")),
-        |it| format!("did you mean `{it}`?"),
-    );
+    let mut schema = schemars::schema_for!(crate::language::ClusterSpec).to_value();
+    // What stands in these is in no resource.
+    for part in ["name", "azure", "lifecycle", "drift"] {
+        schema["properties"].as_object_mut().and_then(|parts| parts.remove(part));
+    }
+    let tokens = path_tokens(path);
+    let slip = walk(&schema, &schema, &tokens).and_then(|()| item(&tokens, view));
+    let Err((word, known)) = slip else { return };
+    let help = match suggest::nearest(&word, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => format!("nothing stands below; end before `{word}`"),
+        None => format!("instead of `{word}` write one of {}", known.join(", ")),
+    };
     found.push(
         Diagnostic::error("bad-ignore-path", format!("`{path}` is no path in this manifest"))
             .with_help(help)
             .at(view.value(at), "here"),
     );
+}
+
+/// A word that does not fit, and those that would.
+type Slip = (String, Vec<String>);
+
+/// An item that is not in the list, where its name looks like one that is: a default of a fleet may
+/// name what only some of its clusters have.
+fn item(tokens: &[&str], view: View<'_>) -> Result<(), Slip> {
+    let [list, name, ..] = tokens else { return Ok(()) };
+    let names: Vec<String> = match *list {
+        "computes" => view.cluster.computes.iter().map(|it| it.name.clone()).collect(),
+        "instanceTypes" => view.cluster.instance_types.iter().map(|it| it.name.clone()).collect(),
+        _ => return Ok(()),
+    };
+    let there = names.iter().any(|other| other == name);
+    match suggest::nearest(name, names.iter().map(String::as_str)) {
+        Some(_) if !there => Err(((*name).to_owned(), names)),
+        _ => Ok(()),
+    }
+}
+
+/// Follows a path along a schema; else the word that is unknown there, and those that are known.
+fn walk(root: &Json, schema: &Json, tokens: &[&str]) -> Result<(), Slip> {
+    let Some((token, rest)) = tokens.split_first() else { return Ok(()) };
+    let mut open = vec![schema];
+    let mut here: Vec<&Json> = Vec::new();
+    while let Some(schema) = open.pop() {
+        let named = schema["$ref"].as_str().and_then(|at| root.pointer(at.trim_start_matches('#')));
+        open.extend(named);
+        let forms = ["anyOf", "oneOf", "allOf"].map(|word| schema[word].as_array());
+        open.extend(forms.into_iter().flatten().flatten());
+        here.push(schema);
+    }
+    // In a list stands a name, a number or any.
+    if let Some(item) = here.iter().find_map(|schema| schema.get("items")) {
+        return walk(root, item, rest);
+    }
+    let parts = || here.iter().filter_map(|schema| schema["properties"].as_object()).flatten();
+    if let Some((_, part)) = parts().find(|(name, _)| name == token) {
+        return walk(root, part, rest);
+    }
+    let free = |schema: &&Json| schema["additionalProperties"].is_object();
+    if here.iter().any(free) {
+        return Ok(());
+    }
+    Err(((*token).to_owned(), parts().map(|(name, _)| name.clone()).collect()))
 }
 
 /// Accepted drift: each path is one, each date is one, and nothing is accepted without a reason.
@@ -452,7 +498,7 @@ fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
             || head.eq_ignore_ascii_case(&view.cluster.azure.subscription);
         let kind = if own { parts.next().unwrap_or("cluster") } else { head };
         if !kinds().any(|it| it == kind) {
-            let near = crate::language::suggest::nearest(kind, kinds());
+            let near = suggest::nearest(kind, kinds());
             let help = near.map_or_else(|| "name a kind such as extension or compute, or an address such as NAME/extension/NAME".to_owned(), |it| format!("did you mean `{it}`?"));
             found.push(
                 Diagnostic::error(
@@ -462,6 +508,30 @@ fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
                 .with_help(help)
                 .at(view.value(&format!("/lifecycle/preventDestroy/{index}")), "protects nothing"),
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_walked_to_its_end() {
+        let schema = schemars::schema_for!(crate::language::ClusterSpec).to_value();
+        for (path, slip) in [
+            ("extension", None),
+            ("extension.configurationSettings.nodeSelector.a.b", None),
+            ("computes[0].tags.team", None),
+            ("computes.*.description", None),
+            ("instanceTypes.gpu.resources.limits", None),
+            ("computes.train.tagz", Some("tagz")),
+            ("extension.configurationSetting.x", Some("configurationSetting")),
+            ("extension.version.minor", Some("minor")),
+            ("extension..version", Some("")),
+        ] {
+            let found = walk(&schema, &schema, &path_tokens(path)).err();
+            assert_eq!(found.map(|(word, _)| word).as_deref(), slip, "{path}");
         }
     }
 }

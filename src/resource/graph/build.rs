@@ -105,16 +105,23 @@ impl<'a> GraphBuilder<'a> {
         match ArmId::parse(text) {
             Ok(id) => Some(id),
             Err(why) => {
-                self.wrong("bad-resource-id", format!("`{text}` is not a resource id: {why}"), at);
+                let message = format!("`{text}` is not a resource id: {why}");
+                self.wrong("bad-resource-id", message, "write it as `az` prints it under `id`", at);
                 None
             }
         }
     }
 
-    /// Says what is wrong at a place of the manifest.
-    pub(in crate::resource) fn wrong(&mut self, code: &'static str, message: String, at: &str) {
+    /// Says what is wrong at a place of the manifest, and how to mend it.
+    pub(in crate::resource) fn wrong(
+        &mut self,
+        code: &'static str,
+        message: String,
+        help: impl Into<String>,
+        at: &str,
+    ) {
         let place = self.declared.origin.value(&Pointer::parse(at));
-        self.wrong.push(Diagnostic::error(code, message).at(place, "here"));
+        self.wrong.push(Diagnostic::error(code, message).with_help(help).at(place, "here"));
     }
 
     fn because(&mut self, key: &Key, reason: &str) {

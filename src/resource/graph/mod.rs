@@ -149,6 +149,9 @@ pub struct Desired {
     pub ignored: BTreeSet<(Key, Pointer)>,
     /// Addresses that must not be destroyed or replaced.
     pub protected: BTreeSet<Key>,
+    /// Kinds of clusters of which also orphans must not be destroyed.
+    #[serde(default)]
+    pub kept: BTreeSet<(String, KindName)>,
     /// Drift that somebody accepted; not part of a saved plan.
     #[serde(skip)]
     pub accepted: Vec<Accepted>,
@@ -219,6 +222,8 @@ impl Desired {
             let gone_first = before.get(&(key.scope.as_str(), key.kind)).into_iter().flatten();
             node.needs.extend(gone_first.map(|it| Key::clone(it)));
         }
+        let kept = |key: &&Key| self.kept.contains(&(key.scope.clone(), key.kind));
+        whole.protected.extend(self.orphans.keys().filter(kept).cloned());
         whole.nodes.extend(self.orphans.iter().map(|(key, node)| (key.clone(), node.clone())));
         whole
     }
