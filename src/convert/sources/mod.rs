@@ -3,6 +3,7 @@
 mod arm;
 mod embed;
 mod expression;
+mod pipeline;
 mod shapes;
 mod terraform;
 
@@ -213,18 +214,14 @@ impl SourcesFound {
                 return;
             }
         }
-        let mut variables = BTreeMap::new();
-        documents.iter().for_each(|it| embed::variables(it, &mut variables));
-        let mut matrices = Vec::new();
-        documents.iter().for_each(|it| embed::matrices(it, &mut matrices));
-        for piece in embed::yaml(text, base) {
-            let rounds = matrices.iter().find(|it| embed::reads(&piece.text, it));
-            let once = [BTreeMap::new()];
-            for own in rounds.map_or(&once[..], Vec::as_slice) {
-                let mut variables = variables.clone();
-                variables.extend(own.clone());
-                self.script(&piece, &ScriptWorld { variables: &variables, files });
-            }
+        if documents.is_empty() && embed::holds_command(text) {
+            let why = "this is not YAML that can be read, so its lines are read as a script";
+            self.notes.push(ScriptNote::Left(base..base + 1, why.to_owned()));
+            let world = ScriptWorld { variables: &BTreeMap::new(), files };
+            return self.script(&Piece::whole(Shell::Bash, text, base), &world);
+        }
+        for (piece, variables) in pipeline::scripts(&documents, text, base, &mut self.notes) {
+            self.script(&piece, &ScriptWorld { variables: &variables, files });
         }
     }
 
