@@ -185,7 +185,15 @@ impl ScriptPart<'_> {
                 let shown = body.as_ref().map(Value::to_stored).unwrap_or_default().to_string();
                 if shown.contains("\"$later\"") || shown.contains("\"$secret\"") {
                     // Only who carries the plan out knows what to send.
-                    script.line(&format!("# {}: only `amlplan apply` can do this.", self.step.key));
+                    let what = if shown.contains("\"$secret\"") {
+                        "a secret"
+                    } else {
+                        "what a step before it answers"
+                    };
+                    script.line(&format!(
+                        "# {}: only `amlplan apply` can do this, since it sends {what}.",
+                        self.step.key
+                    ));
                     return;
                 }
                 let method = format!("{method:?}").to_lowercase();

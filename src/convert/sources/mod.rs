@@ -4,6 +4,7 @@ mod arm;
 mod embed;
 mod expression;
 mod pipeline;
+mod program;
 mod shapes;
 mod terraform;
 
@@ -29,6 +30,8 @@ enum SourceKind {
     Bicep,
     /// Also what else keeps commands in quoted texts: pipelines of Jenkins.
     Python,
+    Makefile,
+    Dockerfile,
 }
 
 /// By its name, and where that says nothing, by how it begins.
@@ -47,7 +50,13 @@ fn kind(source: &Source) -> SourceKind {
         Some("py" | "groovy") => SourceKind::Python,
         Some("json" | "tfstate") => SourceKind::Json,
         Some("yml" | "yaml") => SourceKind::Yaml,
+        Some("mk") => SourceKind::Makefile,
+        Some("dockerfile") => SourceKind::Dockerfile,
         _ if name.as_deref() == Some("jenkinsfile") => SourceKind::Python,
+        _ if name.as_deref().is_some_and(|it| it.ends_with("makefile")) => SourceKind::Makefile,
+        _ if name.as_deref().is_some_and(|it| it.starts_with("dockerfile")) => {
+            SourceKind::Dockerfile
+        }
         _ => sniff(text),
     }
 }
@@ -116,7 +125,7 @@ pub(super) fn read(
                 }
             }
             SourceKind::Notebook => {
-                for piece in embed::notebook(&source.text, *base) {
+                for piece in program::notebook(&source.text, *base, &mut out.notes) {
                     out.script(&piece, &world);
                 }
             }
@@ -128,7 +137,14 @@ pub(super) fn read(
                 read_terraform = true;
                 terraform::read(&terraform, &world, &mut out);
             }
-            SourceKind::Python => out.script(&embed::python(&source.text, *base), &world),
+            SourceKind::Python => {
+                let piece = program::python(&source.text, *base, &mut out.notes);
+                out.script(&piece, &world);
+            }
+            SourceKind::Makefile => out.script(&program::makefile(&source.text, *base), &world),
+            SourceKind::Dockerfile => {
+                out.script(&program::dockerfile(&source.text, *base), &world);
+            }
             SourceKind::Bicep => {
                 let why = "Bicep is not read; `az bicep build --file FILE` makes a template of it, import that";
                 out.notes.push(ScriptNote::Left(*base..*base, why.to_owned()));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::script::{Piece, ScriptNote, Shell};
+use super::super::script::{Piece, ScriptNote, Shell, TOOLS};
 use super::embed::holds_command;
 use crate::model::Json;
 
@@ -162,7 +162,7 @@ impl Walk<'_> {
             // `!reference [.job, script]` of GitLab.
             return self.value(part, &found.clone(), scope, depth + 1);
         }
-        if texts.len() == list.len() && texts.first().is_some_and(|it| tool(it)) {
+        if texts.len() == list.len() && texts.first().is_some_and(|it| TOOLS.contains(it)) {
             let quoted = texts.iter().map(|it| format!("\"{}\"", it.replace('"', "\\\"")));
             return self.script(key, &quoted.collect::<Vec<_>>().join(" "), scope);
         }
@@ -329,10 +329,6 @@ fn commands(value: &Json) -> Option<&str> {
         Json::Object(map) => map.values().find_map(commands),
         _ => None,
     }
-}
-
-fn tool(word: &str) -> bool {
-    ["az", "oc", "kubectl"].contains(&word)
 }
 
 fn shell(value: &Json) -> Option<Shell> {
