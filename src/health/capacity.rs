@@ -10,22 +10,48 @@ use crate::language::rules::Amount;
 use crate::model::Json;
 use crate::resource::{InstanceType, Resource};
 
+/// Settings that give tolerations to the extension's own pods, and to those of workloads.
+const OWN: &str = "toleration";
+const WORKLOADS: &str = "workLoadToleration";
+
+/// The tolerations in settings `NAME[i].key`, `.operator`, `.value`, `.effect`, by their number.
+fn tolerations<'a>(site: &'a Site<'_>, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
+    let mut found: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    for (key, value) in &site.settings {
+        let rest = key.strip_prefix(name).and_then(|it| it.strip_prefix('['));
+        if let Some((number, field)) = rest.and_then(|it| it.split_once("].")) {
+            found.entry(number).or_default().insert(field, value);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Whether a toleration is for a taint (Kubernetes docs: taints and tolerations).
+fn tolerates(toleration: &BTreeMap<&str, &str>, taint: &Json) -> bool {
+    let said = |field: &str| toleration.get(field).copied().filter(|it| !it.is_empty());
+    let exists = said("operator") == Some("Exists");
+    said("key").map_or(exists, |it| it == text(taint, "/key"))
+        && said("effect").is_none_or(|it| it == text(taint, "/effect"))
+        && (exists || said("value").unwrap_or_default() == text(taint, "/value"))
+}
+
 /// A node as far as the extension cares.
 struct CapacityNode<'a> {
     document: &'a Json,
     name: &'a str,
     linux_amd64: bool,
-    /// Ready, schedulable, and with no taint that keeps the extension away.
+    /// Ready, schedulable, and with no taint that keeps the pods away.
     open: bool,
     room: Amount,
 }
 
-fn node(document: &Json) -> CapacityNode<'_> {
+fn node<'a>(document: &'a Json, tolerations: &[BTreeMap<&str, &str>]) -> CapacityNode<'a> {
     let info = |field: &str| text(document, &format!("/status/nodeInfo/{field}"));
     let ready = condition(document, "Ready").is_some_and(|it| text(it, "/status") == "True");
     let cordoned = document.pointer("/spec/unschedulable").and_then(Json::as_bool) == Some(true);
     let keeps_away = |taint: &Json| {
-        let tolerated = FACTS.tolerated_taints.iter().any(|it| text(taint, "/key").starts_with(it));
+        let always = FACTS.tolerated_taints.iter().any(|it| text(taint, "/key").starts_with(it));
+        let tolerated = always || tolerations.iter().any(|it| tolerates(it, taint));
         !tolerated && text(taint, "/effect") != "PreferNoSchedule"
     };
     CapacityNode {
@@ -45,9 +71,10 @@ impl CapacityNode<'_> {
     }
 }
 
-/// The nodes, and of them those that take pods of the extension.
-fn nodes<'a>(site: &Site<'a>) -> Result<Vec<CapacityNode<'a>>, String> {
-    Ok(site.list("nodes")?.into_iter().map(node).collect())
+/// The nodes, as pods with the tolerations of these settings see them.
+fn nodes<'a>(site: &Site<'a>, pods: &str) -> Result<Vec<CapacityNode<'a>>, String> {
+    let tolerations = tolerations(site, pods);
+    Ok(site.list("nodes")?.into_iter().map(|it| node(it, &tolerations)).collect())
 }
 
 fn usable(nodes: Vec<CapacityNode<'_>>) -> Vec<CapacityNode<'_>> {
@@ -55,7 +82,7 @@ fn usable(nodes: Vec<CapacityNode<'_>>) -> Vec<CapacityNode<'_>> {
 }
 
 pub(super) fn linux_node(site: &mut Site<'_>) {
-    let found = match nodes(site) {
+    let found = match nodes(site, OWN) {
         Err(why) => Found::Unknown(why),
         Ok(nodes) => {
             let all = nodes.len();
@@ -82,7 +109,7 @@ fn selector(site: &Site<'_>) -> BTreeMap<String, String> {
 /// The usable nodes that the extension's selector picks. `None` when there is nothing to say: no
 /// usable node, or none picked, which have rules of their own.
 fn chosen<'a>(site: &mut Site<'a>) -> Option<Vec<CapacityNode<'a>>> {
-    let nodes = match nodes(site) {
+    let nodes = match nodes(site, OWN) {
         Ok(nodes) => nodes,
         Err(why) => {
             site.add(&site.cluster.clone(), Found::Unknown(why));
@@ -101,7 +128,7 @@ fn pairs(selector: &BTreeMap<String, String>) -> String {
 pub(super) fn selected(site: &mut Site<'_>) {
     let selector = selector(site);
     let Some(first) = selector.keys().next() else { return };
-    let found = match nodes(site).map(usable) {
+    let found = match nodes(site, OWN).map(usable) {
         Err(why) => Found::Unknown(why),
         Ok(usable) if usable.is_empty() => return,
         Ok(usable) => match usable.iter().filter(|it| it.matches(&selector)).count() {
@@ -331,7 +358,7 @@ pub(super) fn instance_types(site: &mut Site<'_>) {
         })
         .collect();
     let unchecked = site.is_on("amloperator.skipResourceValidation");
-    let usable = nodes(site).map(usable);
+    let usable = nodes(site, WORKLOADS).map(usable);
     for instance_type in types {
         let found = match &usable {
             _ if unchecked => Found::pass(),
@@ -373,7 +400,7 @@ pub(super) fn gke(site: &mut Site<'_>) {
     if !distribution.is_some_and(|it| it.eq_ignore_ascii_case("gke")) {
         return;
     }
-    let Ok(nodes) = nodes(site) else { return };
+    let Ok(nodes) = nodes(site, OWN) else { return };
     let image =
         |it: &&CapacityNode<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
     let other: Vec<String> = nodes.iter().filter(image).map(|it| it.name.to_owned()).collect();

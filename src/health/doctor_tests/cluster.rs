@@ -99,6 +99,42 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
 }
 
 #[test]
+pub(in crate::health) fn tolerations_of_the_settings_open_tainted_nodes() {
+    let mut tainted = node("n1");
+    tainted["spec"]["taints"] = json!([{"key": "sku", "value": "gpu", "effect": "NoSchedule"}]);
+    let world = |key: &str, fields: &[(&str, &str)]| {
+        let types =
+            json!([{"name": "it", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]);
+        let mut world = DoctorWorld::good(false)
+            .answer("nodes", json!([tainted]))
+            .declare("/instanceTypes", types)
+            .declare("/extension/allowUnknownSettings", json!(true));
+        for (field, value) in fields {
+            world = world.setting(&format!("{key}[0].{field}"), json!(value));
+        }
+        world
+    };
+    let equal = [("key", "sku"), ("operator", "Equal"), ("value", "gpu"), ("effect", "NoSchedule")];
+    let (jobs, own) = ("instance-type-too-large", "no-linux-node");
+    // Those of workloads are not for the extension's own pods, and the other way round.
+    expect(&world("workLoadToleration", &equal), jobs, Status::Pass, "");
+    expect(&world("workLoadToleration", &equal), own, Status::Fail, "none of 1 nodes");
+    expect(&world("toleration", &equal), own, Status::Pass, "1 of 1 nodes");
+    expect(&world("toleration", &equal), jobs, Status::Warning, "no usable node");
+    for good in [&[("operator", "Exists")][..], &[("key", "sku"), ("operator", "Exists")]] {
+        expect(&world("toleration", good), own, Status::Pass, "1 of 1 nodes");
+    }
+    for bad in [
+        &[("key", "sku")][..],
+        &[("key", "sku"), ("value", "cpu")],
+        &[("key", "sku"), ("operator", "Exists"), ("effect", "NoExecute")],
+        &[("value", "gpu")],
+    ] {
+        expect(&world("toleration", bad), own, Status::Fail, "none of 1 nodes");
+    }
+}
+
+#[test]
 pub(in crate::health) fn instance_types_have_to_fit_a_node() {
     let with = |cpu: &str, selector: Json, limits: Json| {
         DoctorWorld::good(false).declare(
