@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::Cloud;
 use crate::client::net::{Transport, redact};
-use crate::model::Origin;
+use crate::model::{Json, Origin};
 
 #[derive(Debug)]
 struct Bridge {
@@ -80,6 +80,49 @@ impl HttpClient for Bridge {
             }
         }
         let status = StatusCode::from(head.status.as_u16());
-        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+        Ok(AsyncRawResponse::from_bytes(status, headers, lasting(body)))
+    }
+}
+
+/// The answer with a token's life as one that a clock can count: azure_identity adds the seconds to
+/// the time of day, which panics beyond the year 9999.
+fn lasting(body: Bytes) -> Bytes {
+    const TEN_YEARS: i64 = 10 * 366 * 24 * 60 * 60;
+    let Ok(Json::Object(mut answer)) = serde_json::from_slice(&body) else { return body };
+    let mut changed = false;
+    for name in ["expires_in", "ext_expires_in"] {
+        let Some(given) = answer.get(name).and_then(Json::as_i64) else { continue };
+        let counted = given.clamp(0, TEN_YEARS);
+        changed |= counted != given;
+        answer.insert(name.to_owned(), counted.into());
+    }
+    if changed { Json::Object(answer).to_string().into() } else { body }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use azure_core::credentials::{Secret, TokenCredential as _};
+    use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_life_of_a_token_breaks_the_sign_in() {
+        let cloud = Cloud::named("AzureCloud").unwrap();
+        for life in [i64::MIN, -5, 0, 3600, 1_000_000_000_000, i64::MAX] {
+            let answer =
+                format!(r#"{{"token_type":"Bearer","access_token":"t","expires_in":{life}}}"#);
+            let router = Router::new().fallback(move || async move { answer });
+            let client_options = options(&cloud, &Transport::InProcess(router));
+            let credential = ClientSecretCredential::new(
+                "22222222-2222-2222-2222-222222222222",
+                "c".to_owned(),
+                Secret::new("s"),
+                Some(ClientSecretCredentialOptions { client_options }),
+            );
+            let token = credential.unwrap().get_token(&["x/.default"], None).await;
+            assert_eq!(token.unwrap().token.secret(), "t", "{life}");
+        }
     }
 }

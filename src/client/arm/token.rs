@@ -154,8 +154,8 @@ impl TokenSource {
             };
             let error = match answer {
                 Some(Ok(token)) => {
+                    keep(state, &token)?;
                     *chosen = Some(index);
-                    keep(state, &token);
                     return Ok(());
                 }
                 Some(Err(error)) if last && said.is_empty() => return Err(error),
@@ -169,14 +169,19 @@ impl TokenSource {
     }
 }
 
-fn keep(state: &mut TokenState, token: &AccessToken) {
+fn keep(state: &mut TokenState, token: &AccessToken) -> azure_core::Result<()> {
+    let Some(header) = header(token.token.secret()) else {
+        let message = "the sign-in service gave a token that cannot stand in a header";
+        return Err(azure_core::Error::with_message(ErrorKind::Credential, message));
+    };
     let ends = u64::try_from(token.expires_on.unix_timestamp()).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let life = Duration::from_secs(ends.saturating_sub(now));
     let early = MARGIN.min(life / 4);
-    state.header = header(token.token.secret());
+    state.header = Some(header);
     state.ends_at = Some(clock::after(life));
     state.renew_at = Some(clock::after(life.saturating_sub(early)));
+    Ok(())
 }
 
 fn header(token: &str) -> Option<HeaderValue> {

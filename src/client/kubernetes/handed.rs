@@ -27,6 +27,10 @@ const ACTION: &str = "listClusterUserCredential?format=exec";
 /// Flags of `kubelogin get-token` that AKS writes, each with a value.
 const FLAGS: [&str; 5] = ["--environment", "--server-id", "--client-id", "--tenant-id", "--login"];
 
+/// The application that all AKS clusters with Microsoft Entra have in common (AKS docs: kubelogin).
+/// A token for anybody else would be led to whatever `server` the same answer names.
+const ENTRA_SERVER: &str = "6dae42f8-4368-4678-94ff-3960e28e3630";
+
 /// Whom to ask for the kubeconfig of a cluster. It is asked for once, with the first request.
 pub(super) struct Handed {
     pub(super) arm: arm::ArmReader,
@@ -111,8 +115,10 @@ fn foreign(exec: &ExecConfig) -> Option<String> {
         return Some("another command of kubelogin than `get-token`".to_owned());
     }
     while let Some(flag) = args.next() {
-        if !FLAGS.contains(&flag) || args.next().is_none_or(|it| it.starts_with('-')) {
-            return Some(format!("`{flag}` for kubelogin"));
+        let value = args.next().filter(|it| FLAGS.contains(&flag) && !it.starts_with('-'));
+        let Some(value) = value else { return Some(format!("`{flag}` for kubelogin")) };
+        if flag == "--server-id" && value != ENTRA_SERVER {
+            return Some(format!("a sign-in to `{value}`"));
         }
     }
     None
@@ -132,7 +138,7 @@ users:
     exec:
       apiVersion: client.authentication.k8s.io/v1beta1
       command: kubelogin
-      args: [get-token, --environment, AzurePublicCloud, --server-id, s, --client-id, c, --tenant-id, t, --login, devicecode]
+      args: [get-token, --environment, AzurePublicCloud, --server-id, 6dae42f8-4368-4678-94ff-3960e28e3630, --client-id, c, --tenant-id, t, --login, devicecode]
       env: null
       provideClusterInfo: false
 ";
@@ -167,6 +173,11 @@ users:
                 "--authority-host",
             ),
             ("--login, devicecode", "--login", "--login"),
+            (
+                "6dae42f8-4368-4678-94ff-3960e28e3630",
+                "'https://management.azure.com'",
+                "a sign-in to `https://management",
+            ),
         ] {
             let found = judged(from, to).unwrap_or_default();
             assert!(found.contains(said), "{to}: {found}");
