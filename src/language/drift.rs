@@ -1,10 +1,14 @@
 //! The `drift` part of a manifest: which differences somebody accepted, why, and until when.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::write::is_default;
 
 /// What sort of drift a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftClass {
     /// A declared field has another value.
@@ -80,30 +84,30 @@ impl DriftClass {
 }
 
 /// How drift is reported.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Drift {
     /// Drift that somebody accepted. It is still shown, and counts for nothing until it expires.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ignore: Vec<DriftIgnore>,
 }
 
 /// One acceptance.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DriftIgnore {
     /// Path in this manifest, a kind of resources, or an address.
     pub path: String,
     /// Only drift of this class; left out: all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub class: Option<DriftClass>,
     /// Why.
     pub reason: String,
     /// Who answers for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owner: Option<String>,
     /// Last day, as `YYYY-MM-DD` (UTC); left out: for good.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub until: Option<String>,
 }
 

@@ -4,10 +4,15 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::write::is_default;
+
+/// An example for the schema.
+const IDENTITY: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1";
 
 /// The cluster as a compute target of a workspace.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "Compute")]
 pub struct ComputeSpec {
@@ -16,19 +21,21 @@ pub struct ComputeSpec {
     /// The workspace.
     pub workspace: WorkspaceRef,
     /// Kubernetes namespace of the workloads.
-    #[serde(default = "default_namespace")]
+    #[schemars(example = "ml-jobs")]
+    #[schemars(extend("default" = "default"))]
+    #[serde(default = "default_namespace", skip_serializing_if = "is_default_namespace")]
     pub namespace: String,
     /// Managed identity of the compute.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub identity: IdentitySpec,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub description: Option<String>,
     /// Tags; what others tag besides stays.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tags: BTreeMap<String, String>,
     /// Instance type of jobs that name none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub default_instance_type: Option<String>,
 }
 
@@ -36,22 +43,26 @@ fn default_namespace() -> String {
     "default".to_owned()
 }
 
+fn is_default_namespace(name: &String) -> bool {
+    *name == default_namespace()
+}
+
 /// An Azure ML workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkspaceRef {
     /// Its name.
     pub name: String,
     /// Its resource group; default: the cluster's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub resource_group: Option<String>,
     /// Its subscription; default: the cluster's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub subscription: Option<String>,
 }
 
 /// Managed identity of a compute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "Identity")]
 pub struct IdentitySpec {
@@ -59,12 +70,13 @@ pub struct IdentitySpec {
     #[serde(rename = "type", default)]
     pub kind: IdentityType,
     /// Resource ids of user-assigned identities; Azure ML uses the first only.
-    #[serde(default)]
+    #[schemars(example = [IDENTITY])]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub user_assigned_identities: Vec<String>,
 }
 
 /// The kinds of managed identity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum IdentityType {
     /// One that Azure makes for the compute.
     SystemAssigned,
@@ -76,34 +88,35 @@ pub enum IdentityType {
 }
 
 /// A named size that jobs and deployments can ask for.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "InstanceType")]
 pub struct InstanceTypeSpec {
     /// Its name, unique in the cluster.
     pub name: String,
     /// Labels of the nodes it may run on.
-    #[serde(default)]
+    #[schemars(example = BTreeMap::from([("sku", "gpu")]))]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub node_selector: BTreeMap<String, String>,
     /// Requests and limits.
     pub resources: Resources,
 }
 
 /// Requests and limits of an instance type.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
     /// What is reserved.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub requests: BTreeMap<String, Quantity>,
     /// What is the most.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: BTreeMap<String, Quantity>,
 }
 
 /// A Kubernetes quantity: a text (`500m`, `16Gi`) or a number.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
 pub enum Quantity {
     /// A whole number.
     Number(i64),
@@ -123,20 +136,28 @@ impl Quantity {
 }
 
 /// A role for a principal at a scope.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "RoleAssignment")]
 pub struct RoleAssignmentSpec {
     /// `compute/NAME`, `workspace/NAME`, `extension`, or an object id.
+    #[schemars(example = "compute/train")]
+    #[schemars(example = "workspace/ml-workspace")]
+    #[schemars(example = &"extension")]
     pub principal: String,
     /// Name of a built-in role, or a role definition id.
+    #[schemars(example = &"AcrPull")]
+    #[schemars(example = "Storage Blob Data Reader")]
     pub role: String,
     /// Resource id.
+    #[schemars(
+        example = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg"
+    )]
     pub scope: String,
 }
 
 /// The trust of a managed identity in a service account of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "FederatedIdentityCredential")]
 pub struct FederatedIdentityCredentialSpec {
@@ -145,22 +166,20 @@ pub struct FederatedIdentityCredentialSpec {
     #[schemars(example = "amlplan-edge-01-train")]
     pub name: String,
     /// Resource id of the user-assigned identity.
-    #[schemars(
-        example = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1"
-    )]
+    #[schemars(example = IDENTITY)]
     pub identity: String,
     /// The service account whose pods act as it.
     pub service_account: ServiceAccount,
     /// Issuer of the cluster's tokens; default: read from the cluster's OIDC profile.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub issuer: Option<String>,
     /// What the tokens are for, one; default: Entra's audience in the cloud.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub audiences: Vec<String>,
 }
 
 /// A service account of Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccount {
     /// Its namespace.

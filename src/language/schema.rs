@@ -1,6 +1,8 @@
 //! The JSON Schema of manifests: the types of the specification, with the settings of the catalog
 //! as properties, so that editors complete and explain them.
 
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, json};
 
 use crate::catalog::{self, ProfileName, SettingFact, SettingKind};
@@ -13,31 +15,17 @@ use crate::model::Json;
 /// the loader to check.
 #[must_use]
 pub fn schema() -> Json {
-    let mut root = schemars::schema_for!(ClusterSpec).to_value();
-    let mut defs = take(&mut root, "$defs");
-    for shape in [schemars::schema_for!(Setting), schemars::schema_for!(ProtectedSetting)] {
-        let mut shape = shape.to_value();
-        let name = shape["title"].as_str().unwrap_or_default().to_owned();
-        remove(&mut shape, &["$schema", "title"]);
-        defs.entry(name).or_insert(shape);
-    }
-    remove(&mut root, &["$schema", "title"]);
-    defs.insert("Cluster".into(), root);
-    if let Some(properties) =
-        defs.get_mut("Extension").and_then(|it| it["properties"].as_object_mut())
-    {
-        properties.insert("configurationSettings".into(), settings(false));
-        properties.insert("configurationProtectedSettings".into(), settings(true));
-    }
-    examples(&mut defs);
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let cluster = ClusterSpec::json_schema(&mut generator).to_value();
+    let document = document(&cluster);
+    let mut defs = generator.take_definitions(true);
+    defs.insert("Cluster".into(), cluster);
     let partial: Map<String, Json> =
         defs.iter().map(|(name, value)| (format!("Partial{name}"), partial(value))).collect();
     defs.extend(partial);
-    let mut rollout = schemars::schema_for!(super::rollout::Spec).to_value();
-    defs.append(&mut take(&mut rollout, "$defs"));
-    remove(&mut rollout, &["$schema", "title"]);
+    let rollout = super::rollout::Spec::json_schema(&mut generator).to_value();
+    defs.append(&mut generator.take_definitions(true));
     defs.insert("Rollout".into(), rollout);
-    let document = document(&defs["Cluster"]);
     defs.insert("ClusterDocument".into(), document);
     defs.insert("FleetDocument".into(), fleet());
     json!({
@@ -55,19 +43,6 @@ pub fn schema() -> Json {
         "else": {"$ref": "#/$defs/ClusterDocument"},
         "$defs": defs,
     })
-}
-
-fn take(schema: &mut Json, key: &str) -> Map<String, Json> {
-    match schema.as_object_mut().and_then(|it| it.remove(key)) {
-        Some(Json::Object(map)) => map,
-        Some(_) | None => Map::new(),
-    }
-}
-
-fn remove(schema: &mut Json, keys: &[&str]) {
-    if let Some(map) = schema.as_object_mut() {
-        map.retain(|key, _| !keys.contains(&key.as_str()));
-    }
 }
 
 /// A cluster on its own: with the two lines that every document begins with.
@@ -124,10 +99,17 @@ fn partial(schema: &Json) -> Json {
     }
 }
 
-/// One of the two maps of settings.
-fn settings(protected: bool) -> Json {
-    let shape = if protected { "ProtectedSetting" } else { "Setting" };
-    let any = json!({ "$ref": format!("#/$defs/{shape}") });
+/// The settings of the catalog, as the type of a member says it takes them.
+pub(super) fn plain_settings(generator: &mut SchemaGenerator) -> Schema {
+    settings(&generator.subschema_for::<Setting>().to_value(), false)
+}
+
+/// The protected settings of the catalog.
+pub(super) fn protected_settings(generator: &mut SchemaGenerator) -> Schema {
+    settings(&generator.subschema_for::<ProtectedSetting>().to_value(), true)
+}
+
+fn settings(any: &Json, protected: bool) -> Schema {
     let mut properties = Map::new();
     // Keys with a dot may reach parts of the chart that no page lists.
     let mut patterns = Map::new();
@@ -141,14 +123,8 @@ fn settings(protected: bool) -> Json {
             properties.insert(fact.key.clone(), schema);
         }
     }
-    let description = if protected {
-        "Settings that Azure keeps secret: a text, {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: {vault, secret}} or {fromSecret: {namespace, name, key}}. The two PEM settings take paths."
-    } else {
-        "Settings of the extension, with the documented keys; case matters."
-    };
-    json!({
+    schemars::json_schema!({
         "type": "object",
-        "description": description,
         "properties": properties,
         "patternProperties": patterns,
         "additionalProperties": false,
@@ -207,44 +183,4 @@ fn describe(schema: &mut Json, fact: &SettingFact) {
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |it| it.to_uppercase().chain(chars).collect())
-}
-
-/// Examples for texts whose form is not obvious.
-fn examples(defs: &mut Map<String, Json>) {
-    const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml-rg";
-    let identity =
-        format!("{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1");
-    let table: [(&str, &str, Json); 18] = [
-        ("Cluster", "name", json!(["edge-01"])),
-        ("Cluster", "features", json!([["Microsoft.ContainerService/AKS-ExtensionManager"]])),
-        ("Cluster", "providers", json!([["Microsoft.KubernetesConfiguration"]])),
-        (
-            "Azure",
-            "tenant",
-            json!(["00000000-0000-0000-0000-000000000000", "contoso.onmicrosoft.com"]),
-        ),
-        ("Azure", "subscription", json!(["00000000-0000-0000-0000-000000000000"])),
-        ("Azure", "resourceGroup", json!(["ml-rg", "${GROUP:-ml-rg}"])),
-        ("ClusterRef", "name", json!(["edge-01"])),
-        ("ClusterRef", "distribution", json!(["openshift", "aks", "k3s"])),
-        ("ClusterRef", "kubeconfig", json!(["./kubeconfig"])),
-        ("Scc", "serviceAccounts", json!([["system:serviceaccount:ml-jobs:notebook"]])),
-        ("Extension", "version", json!(["1.1.106"])),
-        ("Extension", "releaseTrain", json!(["stable"])),
-        ("Compute", "namespace", json!(["ml-jobs"])),
-        ("Identity", "userAssignedIdentities", json!([[identity]])),
-        ("InstanceType", "nodeSelector", json!([{"sku": "gpu"}])),
-        (
-            "RoleAssignment",
-            "principal",
-            json!(["compute/train", "workspace/ml-workspace", "extension"]),
-        ),
-        ("RoleAssignment", "role", json!(["AcrPull", "Storage Blob Data Reader"])),
-        ("RoleAssignment", "scope", json!([GROUP])),
-    ];
-    for (part, key, examples) in table {
-        if let Some(property) = defs.get_mut(part).and_then(|it| it["properties"].get_mut(key)) {
-            property["examples"] = examples;
-        }
-    }
 }

@@ -1,11 +1,13 @@
 //! Values of settings, and where secret ones come from.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::write::is_default;
 
 /// The value of a setting. Azure takes texts; booleans are sent as `True` and `False`, as `az` does.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
 pub enum Setting {
     /// A boolean.
     Bool(bool),
@@ -35,39 +37,39 @@ impl Setting {
 }
 
 /// A protected setting: a text (for the PEM settings a path, as `az` takes it), or where to find it.
-#[derive(Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
 pub enum ProtectedSetting {
     /// The text itself, or the path of a PEM file.
     Text(String),
     /// From the environment of the caller.
     FromEnv {
         /// Name of the variable.
-        #[schemars(rename = "fromEnv")]
+        #[serde(rename = "fromEnv")]
         from_env: String,
     },
     /// From a file.
     FromFile {
         /// Path of the file, from the manifest's folder.
-        #[schemars(rename = "fromFile")]
+        #[serde(rename = "fromFile")]
         from_file: String,
     },
     /// From an Azure Key Vault, read when it is sent.
     FromKeyVault {
         /// The secret; a certificate of the vault is a secret of its name too.
-        #[schemars(rename = "fromKeyVault")]
+        #[serde(rename = "fromKeyVault")]
         from_key_vault: VaultSecret,
     },
     /// From a Secret in the cluster itself.
     FromSecret {
         /// The key of the Secret.
-        #[schemars(rename = "fromSecret")]
+        #[serde(rename = "fromSecret")]
         from_secret: SecretKey,
     },
 }
 
 /// A secret of an Azure Key Vault.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct VaultSecret {
@@ -76,12 +78,12 @@ pub struct VaultSecret {
     /// Name of the secret or certificate.
     pub secret: String,
     /// Version to keep to; without one the newest is sent, and a newer one is a change.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub version: Option<String>,
 }
 
 /// A key of a Secret in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct SecretKey {

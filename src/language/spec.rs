@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Pointer, Secret};
 use crate::source::{Diagnostic, Place, Severity};
@@ -14,6 +14,8 @@ use super::node::Node;
 use super::parts::{
     ComputeSpec, FederatedIdentityCredentialSpec, InstanceTypeSpec, RoleAssignmentSpec,
 };
+
+use super::write::is_default;
 
 pub use super::setting::{ProtectedSetting, SecretKey, Setting, VaultSecret};
 
@@ -125,45 +127,48 @@ impl ClusterOrigin {
 }
 
 /// One cluster and what it should have.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "Cluster")]
 pub struct ClusterSpec {
     /// First part of every address: a DNS label.
+    #[schemars(example = "edge-01")]
     pub name: String,
     /// Where in Azure.
     pub azure: Azure,
     /// Which cluster.
     pub cluster: ClusterRef,
     /// Preview features to register, as `NAMESPACE/NAME`. Left out: what cluster type and profile need.
-    #[serde(default)]
+    #[schemars(example = ["Microsoft.ContainerService/AKS-ExtensionManager"])]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub features: Vec<String>,
     /// Resource providers to register. Left out: what the manifest uses.
-    #[serde(default)]
+    #[schemars(example = ["Microsoft.KubernetesConfiguration"])]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub providers: Vec<String>,
     /// Grants of an OpenShift security context constraint.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scc: Option<Scc>,
     /// The Azure ML extension.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub extension: Option<ExtensionSpec>,
     /// Computes: the cluster attached to workspaces.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub computes: Vec<ComputeSpec>,
     /// Instance types of the cluster.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub instance_types: Vec<InstanceTypeSpec>,
     /// Role assignments.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub role_assignments: Vec<RoleAssignmentSpec>,
     /// Federated identity credentials: service accounts whose pods act as a managed identity.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub federated_identity_credentials: Vec<FederatedIdentityCredentialSpec>,
     /// What not to watch and what not to destroy.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lifecycle: Lifecycle,
     /// How drift is reported.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub drift: super::Drift,
 }
 
@@ -190,24 +195,29 @@ impl ClusterSpec {
 }
 
 /// Where in Azure a cluster lives.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Azure {
     /// `AzureCloud` (default), `AzureUSGovernment`, `AzureChinaCloud`, or a cloud of your own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cloud: CloudSpec,
     /// Directory (tenant) id.
-    #[serde(default)]
+    #[schemars(example = "00000000-0000-0000-0000-000000000000")]
+    #[schemars(example = "contoso.onmicrosoft.com")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tenant: Option<String>,
     /// Subscription id.
+    #[schemars(example = "00000000-0000-0000-0000-000000000000")]
     pub subscription: String,
     /// Resource group of the cluster.
+    #[schemars(example = "ml-rg")]
+    #[schemars(example = "${GROUP:-ml-rg}")]
     pub resource_group: String,
 }
 
 /// A cloud by name, or by its endpoints.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
 #[serde(rename = "Cloud")]
 pub enum CloudSpec {
     /// One of the known clouds.
@@ -224,7 +234,7 @@ impl Default for CloudSpec {
 
 /// The clouds that need no endpoints.
 #[expect(clippy::enum_variant_names, reason = "they are the names of the clouds")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum CloudName {
     /// The public cloud.
     #[default]
@@ -248,7 +258,7 @@ impl CloudName {
 }
 
 /// The endpoints of a cloud that amlplan does not know by name.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomCloud {
     /// Its name.
@@ -256,45 +266,52 @@ pub struct CustomCloud {
     /// Address of its Resource Manager.
     pub resource_manager: String,
     /// Address of its sign-in service; default: what the Resource Manager's metadata says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub authority: Option<String>,
     /// Audience of its tokens; default: what the Resource Manager's metadata says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub audience: Option<String>,
 }
 
 /// Which cluster, and how to reach its Kubernetes API.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterRef {
     /// `connectedClusters` (Azure Arc) or `managedClusters` (AKS).
     #[serde(rename = "type")]
     pub kind: ClusterType,
     /// Name of the Azure resource.
+    #[schemars(example = "edge-01")]
     pub name: String,
     /// Kubernetes distribution (`openshift`, `aks`, `k3s`, …). Left out: read from Azure.
-    #[serde(default)]
+    #[schemars(example = &"openshift")]
+    #[schemars(example = &"aks")]
+    #[schemars(example = &"k3s")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub distribution: Option<String>,
     /// Path of a kubeconfig; left out: the usual rules.
-    #[serde(default)]
+    #[schemars(example = "./kubeconfig")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub kubeconfig: Option<String>,
     /// Context in the kubeconfig.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub context: Option<String>,
     /// `kubeconfig` (default), or `azure`: ask Azure for the kubeconfig of the user of an AKS
     /// cluster, as `az aks get-credentials` does; it stays in memory.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub credentials: CredentialsFrom,
     /// `kubernetes` (default), or `azureOnly`: never talk to the Kubernetes API.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
     /// Free words for `--selector KEY=VALUE` and the stages of a rollout.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
 }
 
 /// How a cluster is known to Azure; the words of `az`'s `--cluster-type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum ClusterType {
     /// Azure Arc.
@@ -324,7 +341,7 @@ impl ClusterType {
 }
 
 /// Where the credentials for the Kubernetes API come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CredentialsFrom {
     /// A kubeconfig of this machine.
@@ -335,7 +352,7 @@ pub enum CredentialsFrom {
 }
 
 /// Which APIs amlplan may use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Access {
     /// Azure and the cluster's own API.
@@ -346,17 +363,18 @@ pub enum Access {
 }
 
 /// Who may use a security context constraint.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scc {
     /// Name of the constraint.
     #[serde(default = "privileged")]
     pub name: String,
     /// `rbac` (default for profile ga) or `users` (default for 2021-11-preview).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub method: Option<SccMethod>,
     /// Further `system:serviceaccount:NAMESPACE:NAME` users.
-    #[serde(default)]
+    #[schemars(example = ["system:serviceaccount:ml-jobs:notebook"])]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub service_accounts: Vec<String>,
 }
 
@@ -365,7 +383,7 @@ fn privileged() -> String {
 }
 
 /// How a grant is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SccMethod {
     /// Role bindings with the verb `use`.
@@ -375,7 +393,7 @@ pub enum SccMethod {
 }
 
 /// The Azure ML extension of a cluster.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename = "Extension")]
 pub struct ExtensionSpec {
@@ -385,22 +403,30 @@ pub struct ExtensionSpec {
     #[serde(default)]
     pub profile: Profile,
     /// Version to pin; `null` follows the release train.
-    #[serde(default)]
+    #[schemars(example = "1.1.106")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub version: Option<String>,
     /// Release train.
-    #[serde(default = "stable")]
+    #[schemars(example = &"stable")]
+    #[schemars(extend("default" = "stable"))]
+    #[serde(default = "stable", skip_serializing_if = "is_stable")]
     pub release_train: String,
     /// Follow minor versions; must be false when `version` is set.
-    #[serde(default = "yes")]
+    #[schemars(extend("default" = true))]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub auto_upgrade_minor_version: bool,
-    /// Settings, with the documented keys.
-    #[serde(default)]
-    pub configuration_settings: BTreeMap<String, Setting>,
     /// Send keys that amlplan does not know as they are written, with a warning instead of an error.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow_unknown_settings: bool,
-    /// Settings that Azure never returns.
-    #[serde(default)]
+    /// Settings of the extension, with the documented keys; case matters.
+    #[schemars(schema_with = "super::schema::plain_settings")]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub configuration_settings: BTreeMap<String, Setting>,
+    /// Settings that Azure keeps secret: a text, {fromEnv: NAME}, {fromFile: PATH},
+    /// {fromKeyVault: {vault, secret}} or {fromSecret: {namespace, name, key}}. The two PEM settings
+    /// take paths.
+    #[schemars(schema_with = "super::schema::protected_settings")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub configuration_protected_settings: BTreeMap<String, ProtectedSetting>,
 }
 
@@ -408,12 +434,23 @@ fn stable() -> String {
     "stable".to_owned()
 }
 
+fn is_stable(train: &String) -> bool {
+    *train == stable()
+}
+
 const fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(flag: &bool) -> bool {
+    *flag
+}
+
 /// A generation of the extension and its settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
 pub enum Profile {
     /// Today's.
     #[default]
@@ -436,18 +473,19 @@ impl Profile {
 }
 
 /// What not to watch and what not to destroy.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lifecycle {
     /// Paths in this manifest whose drift is not reported and not undone.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ignore_changes: Vec<String>,
     /// Parts of this manifest that must not be destroyed: kinds or addresses.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub prevent_destroy: Vec<String>,
     /// Whether what this manifest made and no longer names is removed; false leaves it, and drift
     /// reports it as orphan.
-    #[serde(default = "yes")]
+    #[schemars(extend("default" = true))]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub prune: bool,
 }
 

@@ -1,9 +1,15 @@
 //! The loader as its callers see it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::Union;
+
 use super::*;
-use crate::model::Pointer;
+use crate::model::{Json, Pointer};
 use crate::source::Severity;
 
 const FULL: &str = r#"
@@ -248,4 +254,69 @@ fn hostile_files_end_in_one_finding() {
             findings.iter().map(|it| &it.message).collect::<Vec<_>>()
         );
     }
+}
+
+/// Any value of a schema: a member that a type gains is in it without a line here.
+fn any_of(root: &Json, schema: &Json) -> BoxedStrategy<Json> {
+    let all = |schemas: &Json| -> Vec<BoxedStrategy<Json>> {
+        schemas.as_array().into_iter().flatten().map(|it| any_of(root, it)).collect()
+    };
+    if let Some(target) = schema["$ref"].as_str() {
+        return any_of(root, root.pointer(target.trim_start_matches('#')).unwrap());
+    }
+    for words in ["anyOf", "oneOf"] {
+        if schema[words].is_array() {
+            return Union::new(all(&schema[words])).boxed();
+        }
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return select(words.clone()).boxed();
+    }
+    if schema["const"].is_string() {
+        return Just(schema["const"].clone()).boxed();
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Json::Array(kinds) => kinds.iter().filter_map(Json::as_str).collect(),
+        kind => kind.as_str().into_iter().collect(),
+    };
+    let one = kinds.into_iter().map(|kind| match kind {
+        "null" => Just(Json::Null).boxed(),
+        "boolean" => any::<bool>().prop_map(Json::from).boxed(),
+        "integer" => any::<i64>().prop_map(Json::from).boxed(),
+        "array" => vec(any_of(root, &schema["items"]), 0..3).prop_map(Json::from).boxed(),
+        "object" => any_map(root, schema),
+        _ => "[a-z0-9 :#'\"$\\[{/\u{85}~-]{0,9}|[ -~]{1,4}|yes|1\\.0|null"
+            .prop_map(Json::from)
+            .boxed(),
+    });
+    Union::new(one).boxed()
+}
+
+fn any_map(root: &Json, schema: &Json) -> BoxedStrategy<Json> {
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let members = schema["properties"].as_object().into_iter().flatten().map(|(key, member)| {
+        let least = if required.contains(&Json::from(key.as_str())) { 1 } else { 0 };
+        btree_map(Just(key.clone()), any_of(root, member), least..2).boxed()
+    });
+    let mut members: Vec<_> = members.take(40).collect();
+    if schema["additionalProperties"].is_object() {
+        let value = any_of(root, &schema["additionalProperties"]);
+        members.push(btree_map("[a-z./]{1,6}", value, 0..3).boxed());
+    }
+    let map = |parts: Vec<BTreeMap<String, Json>>| parts.into_iter().flatten().collect();
+    members.prop_map(move |parts| Json::Object(map(parts))).boxed()
+}
+
+#[test]
+fn what_is_written_reads_back_as_the_same() {
+    let root = schemars::schema_for!(ClusterSpec).to_value();
+    let folder = tempfile::tempdir().unwrap();
+    proptest!(ProptestConfig::with_cases(64), |(cluster in any_of(&root, &root))| {
+        let written: ClusterSpec = serde_json::from_value(cluster).unwrap();
+        let text = to_yaml(&written, &[], &BTreeMap::new(), Dollars::Escape);
+        std::fs::write(folder.path().join("a.yaml"), &text).unwrap();
+        let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
+        let (manifest, _) = load_lenient(&[folder.path().to_owned()], &options);
+        prop_assert_eq!(manifest.clusters.first().map(|it| &it.spec), Some(&written), "{}", text);
+    });
 }
