@@ -307,6 +307,45 @@ fn what_services_hold_is_sent_and_a_newer_version_is_a_change() {
 }
 
 #[test]
+fn a_certificate_in_a_vault_is_judged_as_one_in_a_file() {
+    let tls = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+    let read = |path: &str| std::fs::read_to_string(tls.join(path)).expect("a PEM file");
+    let (good, key) = (read("tls/ml.example.com.crt"), read("tls/ml.example.com.key"));
+    let other = read("invalid/tls/other.key");
+    let expired = read("invalid/tls/expired.crt") + &read("invalid/tls/good.key");
+    for (held, code) in [
+        (format!("{good}{key}"), ""),
+        (format!("{good}{other}"), "key-mismatch"),
+        (expired, "certificate-expired"),
+        (good.clone(), "pem-unreadable"),
+        ("nothing".to_owned(), "pem-unreadable"),
+    ] {
+        let it = Searched::new(&kept_by_services());
+        it.run("plan --sandbox=world.json", 0);
+        let value = format!("/properties/value={held}");
+        let secret = format!("{VAULT}/secrets/ml-tls");
+        let set = ["sandbox", "set", &secret, &value, "--state", "world.json"];
+        assert_eq!(it.place.run(&set).code, 0);
+        let doctor =
+            it.run("doctor --sandbox=world.json --all", if code.is_empty() { 0 } else { 2 });
+        let apply = "apply --sandbox=world.json --auto-approve";
+        let told = it.run(apply, if code.is_empty() { 0 } else { 5 });
+        assert!(doctor.contains(code) && told.contains(code), "{code}: {doctor}\n{told}");
+        assert!(code.is_empty() || told.contains("cluster.yaml:"), "{told}");
+        for line in held.lines().filter(|it| it.len() > 40) {
+            assert!(!doctor.contains(line) && !told.contains(line), "{code}");
+        }
+    }
+    // Who may read versions only is told so, and nothing else changes.
+    let it = Searched::new(&kept_by_services());
+    let rights = "access: {azure: [{scope: /, actions: ['*'], notActions: []}, {scope: /, role: Key Vault Reader}]}\n";
+    std::fs::write(it.place.path("rights.yaml"), rights).expect("a world");
+    let doctor = it.run("doctor --sandbox=world.json --sandbox-world rights.yaml --all", 0);
+    assert!(doctor.contains("certificate and key"), "{doctor}");
+    assert!(!doctor.contains("pem-unreadable"), "{doctor}");
+}
+
+#[test]
 fn a_secret_that_no_service_gives_out_says_why() {
     let rights = "access: {azure: [{scope: /, actions: ['*'], notActions: []}, {scope: /, role: Key Vault Reader}]}\n";
     let cases = [

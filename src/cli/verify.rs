@@ -4,14 +4,22 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use super::args::{DoctorArgs, Formats, VerifyArgs};
 use super::context::{CommandContext, Observed, env};
 use super::exit::{CommandFailure, Exit};
 use crate::client::net::clock;
 use crate::health::{self, By, Finding, Probe, Probed, Report, Status};
+use crate::language::PEM_SETTINGS;
+use crate::language::rules::{Held, pair};
+use crate::model::{Encoding, Pointer, SecretSource};
 use crate::observe::Clients;
 use crate::render::report::Format;
 use crate::render::safe::Commands;
+use crate::resource::Resource;
+use crate::source::Severity;
 use crate::{observe, render};
 
 /// Performs probes and hands the answers to a family of checks.
@@ -112,7 +120,75 @@ pub(super) async fn doctor(
 pub(super) async fn judged(by: By, observed: &Observed, context: &CommandContext) -> Vec<Finding> {
     let probes = health::probes(by, &observed.desired, &observed.live);
     let probed = probe(probes, &observed.clients, context).await;
-    health::checks(by, &observed.desired, &observed.live, &probed, context.now())
+    let mut checks = health::checks(by, &observed.desired, &observed.live, &probed, context.now());
+    if by == By::Doctor {
+        checks.extend(certificates(observed, context).await);
+    }
+    checks
+}
+
+/// Certificates and keys that a service holds, judged as those in files are when a manifest is read;
+/// what many clusters share is looked at once.
+async fn certificates(observed: &Observed, context: &CommandContext) -> Vec<Finding> {
+    let (mut checks, mut known) = (Vec::new(), BTreeSet::new());
+    for (key, node) in &observed.desired.nodes {
+        let Resource::Extension(extension) = &node.resource else { continue };
+        let [cert, private] = PEM_SETTINGS.map(|it| extension.protected.get(it));
+        let both = [(cert, Encoding::Certificates), (private, Encoding::PrivateKey)];
+        let sources = [cert, private].map(|it| it.map(|it| it.source.clone()));
+        if !sources.iter().flatten().any(SecretSource::is_remote) {
+            continue;
+        }
+        // A Secret is of its cluster, a vault of nobody's.
+        let of_cluster = |it: &SecretSource| matches!(it, SecretSource::Object { .. });
+        let own = sources.iter().flatten().any(of_cluster).then(|| key.scope.clone());
+        let host = extension.settings.get("sslCname").cloned().unwrap_or_default();
+        if !known.insert((own, sources, host.clone())) {
+            continue;
+        }
+        let place = |setting: &str| {
+            let part = match PEM_SETTINGS.contains(&setting) {
+                true => "configurationProtectedSettings",
+                false => "configurationSettings",
+            };
+            let at = Pointer::parse(&format!("/extension/{part}/{setting}"));
+            observed.desired.origins.get(&key.scope)?.value(&at)
+        };
+        let mut texts = [None, None];
+        for (text, (secret, encoding)) in texts.iter_mut().zip(both) {
+            let Some(secret) = secret else { continue };
+            match observed.clients.open(&key.scope, secret).await {
+                Ok(open) => *text = open.encoded(encoding).expose().and_then(|it| decoded(&it)),
+                // Who may only review reads no values; apply says what is wrong.
+                Err(why) => checks.push(Finding {
+                    title: "certificate and key".to_owned(),
+                    ..Finding::new("read-failed", Status::Skipped, key.clone(), why.to_string())
+                }),
+            }
+        }
+        let [cert, private] = &texts;
+        let held = Held { noun: "secret", place: &place };
+        let found = pair(held, cert.as_deref(), private.as_deref(), &host, context.now());
+        checks.extend(found.into_iter().map(|it| Finding {
+            title: "certificate and key".to_owned(),
+            help: it.help,
+            place: it.labels.into_iter().next().map(|it| it.place),
+            ..Finding::new(it.code, status(it.severity), key.clone(), it.message)
+        }));
+    }
+    checks
+}
+
+fn decoded(text: &str) -> Option<String> {
+    String::from_utf8(BASE64_STANDARD.decode(text).ok()?).ok()
+}
+
+const fn status(severity: Severity) -> Status {
+    match severity {
+        Severity::Error => Status::Fail,
+        Severity::Warning => Status::Warning,
+        Severity::Advice => Status::Info,
+    }
 }
 
 /// Writes a report in every format asked for, to standard output or to a file; one file that cannot

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use crate::model::{Secret, SecretSource};
 use crate::source::{Diagnostic, Diagnostics, Place, Severity};
 
-use super::view::{Settings, View};
+use super::view::View;
 
 /// Warn this long before a certificate ends.
 const SOON_DAYS: i64 = 30;
@@ -41,28 +41,73 @@ pub(super) fn check(
     if !known.0.insert((source(cert), source(key), host.clone())) {
         return;
     }
-    let public = key.and_then(Secret::expose).and_then(|text| private_key(settings, &text, found));
+    let place = |key: &str| settings.place(key);
+    let held = Held { noun: "file", place: &place };
+    let (cert, key) = (cert.and_then(Secret::expose), key.and_then(Secret::expose));
+    found.extend(pair(held, cert.as_deref(), key.as_deref(), &host, now));
+}
+
+/// What holds certificate and key.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// What it is called.
+    pub noun: &'static str,
+    /// The place of a setting in the manifest.
+    pub place: &'a dyn Fn(&str) -> Option<Place>,
+}
+
+/// What is wrong with a certificate and its key, both in PEM form, for a host; of what is not at
+/// hand nothing is said.
+#[must_use]
+pub fn pair(
+    held: Held<'_>,
+    cert: Option<&str>,
+    key: Option<&str>,
+    host: &str,
+    now: Timestamp,
+) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let public = key.and_then(|text| private_key(held, text, &mut found));
     let has_key = public.is_some();
-    let Some(text) = cert.and_then(Secret::expose) else { return };
-    let Some(ders) = certificates(settings, &text, found) else { return };
+    let Some(ders) = cert.and_then(|text| certificates(held, text, &mut found)) else {
+        return found;
+    };
     let parsed: Vec<X509Certificate<'_>> = ders
         .iter()
         .filter_map(|it| X509Certificate::from_der(it).ok().map(|(_, certificate)| certificate))
         .collect();
     if parsed.len() != ders.len() || parsed.is_empty() {
-        found.push(unparsable(CERT, "certificate").at(settings.place(CERT), "this file"));
-        return;
+        found.push(held.unparsable(CERT, "certificate"));
+        return found;
     }
     let matching = public.and_then(|key| parsed.iter().position(|it| it.public_key().raw == key));
     let server = matching.unwrap_or_default();
-    let chain = Chain { settings, certificates: &parsed, server, place: settings.place(CERT) };
+    let chain = Chain { held, certificates: &parsed, server, place: (held.place)(CERT) };
     if has_key && matching.is_none() {
-        chain.mismatch(found);
-        return;
+        chain.mismatch(&mut found);
+        return found;
     }
-    chain.order(found);
-    chain.host(&host, found);
-    chain.dates(now, found);
+    chain.order(&mut found);
+    chain.host(host, &mut found);
+    chain.dates(now, &mut found);
+    found
+}
+
+impl Held<'_> {
+    fn unparsable(self, key: &str, what: &str) -> Diagnostic {
+        let noun = self.noun;
+        let message = format!("the {noun} of `{key}` holds no {what} in PEM form");
+        Diagnostic::error("pem-unreadable", message)
+            .with_help(format!(
+                "a PEM file has a block that begins with -----BEGIN {}-----",
+                what.to_uppercase()
+            ))
+            .at((self.place)(key), self.this())
+    }
+
+    fn this(self) -> String {
+        format!("this {}", self.noun)
+    }
 }
 
 /// The first host name of a certificate in PEM form that is no wildcard; for translations.
@@ -74,44 +119,40 @@ pub fn host_name(certificate: &Secret) -> Option<String> {
     names(&certificate).into_iter().find(|it| !it.contains('*'))
 }
 
-fn unparsable(key: &str, what: &str) -> Diagnostic {
-    Diagnostic::error("pem-unreadable", format!("the file of `{key}` holds no {what} in PEM form"))
-        .with_help(format!(
-            "a PEM file has a block that begins with -----BEGIN {}-----",
-            what.to_uppercase()
-        ))
-}
-
 /// Both files travel as base64 of ASCII text; `az` stops at anything else.
-fn ascii(settings: Settings<'_>, key: &str, text: &str, found: &mut Diagnostics) {
+fn ascii(held: Held<'_>, key: &str, text: &str, found: &mut Diagnostics) {
     let line = text.lines().position(|it| !it.is_ascii());
     if let Some(line) = line {
         found.push(
             Diagnostic::error(
                 "pem-not-ascii",
-                format!("line {} of the file of `{key}` has letters beyond ASCII", line + 1),
+                format!(
+                    "line {} of the {} of `{key}` has letters beyond ASCII",
+                    line + 1,
+                    held.noun
+                ),
             )
             .with_help("remove the comment that has them; PEM itself is ASCII")
-            .at(settings.place(key), "this file"),
+            .at((held.place)(key), held.this()),
         );
     }
 }
 
 /// The public half of the key, as a SubjectPublicKeyInfo.
-fn private_key(settings: Settings<'_>, text: &str, found: &mut Diagnostics) -> Option<Vec<u8>> {
-    ascii(settings, KEY, text, found);
-    let place = settings.place(KEY);
+fn private_key(held: Held<'_>, text: &str, found: &mut Diagnostics) -> Option<Vec<u8>> {
+    ascii(held, KEY, text, found);
+    let place = (held.place)(KEY);
     if text.contains("ENCRYPTED") {
         found.push(
             Diagnostic::error("key-has-pass-phrase", "the private key is protected by a pass phrase, and nobody will be there to type it")
                 .with_help("write it without one: openssl pkey -in KEY.pem -out PLAIN.pem")
-                .at(place, "this file"),
+                .at(place, held.this()),
         );
         return None;
     }
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok().filter(is_key);
     let Some(der) = der else {
-        found.push(unparsable(KEY, "private key").at(place, "this file"));
+        found.push(held.unparsable(KEY, "private key"));
         return None;
     };
     // Keys of rare kinds and sizes are nothing that can be compared with the certificate.
@@ -125,7 +166,7 @@ fn private_key(settings: Settings<'_>, text: &str, found: &mut Diagnostics) -> O
                 "the key is not RSA of 2048 to 4096 bits; the documentation of Azure ML speaks of RSA keys only",
             )
             .with_help("if endpoints do not come up, try such a key")
-            .at(place, "this file"),
+            .at(place, held.this()),
         );
     }
     key?.public_key().map(|it| it.as_ref().to_vec())
@@ -138,31 +179,31 @@ fn is_key(der: &PrivateKeyDer<'_>) -> bool {
 }
 
 fn certificates(
-    settings: Settings<'_>,
+    held: Held<'_>,
     text: &str,
     found: &mut Diagnostics,
 ) -> Option<Vec<CertificateDer<'static>>> {
-    ascii(settings, CERT, text, found);
-    let place = settings.place(CERT);
+    ascii(held, CERT, text, found);
+    let place = (held.place)(CERT);
     if text.contains("PRIVATE KEY-----") {
         found.push(
-            Diagnostic::warning("key-beside-certificate", format!("the file of `{CERT}` also holds a private key"))
+            Diagnostic::warning("key-beside-certificate", format!("the {} of `{CERT}` also holds a private key", held.noun))
                 .with_help("keep the key in a file of its own, so that nobody hands it out with the certificate")
-                .at(place.clone(), "this file"),
+                .at(place.clone(), held.this()),
         );
     }
     let ders: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match ders {
         Ok(ders) if !ders.is_empty() => Some(ders),
         Ok(_) | Err(_) => {
-            found.push(unparsable(CERT, "certificate").at(place, "this file"));
+            found.push(held.unparsable(CERT, "certificate"));
             None
         }
     }
 }
 
 struct Chain<'a> {
-    settings: Settings<'a>,
+    held: Held<'a>,
     certificates: &'a [X509Certificate<'a>],
     /// Which of them is the server's.
     server: usize,
@@ -175,7 +216,7 @@ impl Chain<'_> {
             Diagnostic::error("key-mismatch", "the key does not belong to the certificate")
                 .with_help("compare `openssl pkey -in KEY -pubout` with `openssl x509 -in CERT -pubkey -noout`")
                 .at(self.place.clone(), "the certificate")
-                .at(self.settings.place(KEY), "the key"),
+                .at((self.held.place)(KEY), "the key"),
         );
     }
 
@@ -184,13 +225,17 @@ impl Chain<'_> {
             |pair: &[X509Certificate<'_>]| pair[0].issuer().as_raw() == pair[1].subject().as_raw();
         let finding = if self.server > 0 {
             let message = format!(
-                "the server's certificate is number {} in the file, not the first",
-                self.server + 1
+                "the server's certificate is number {} in the {}, not the first",
+                self.server + 1,
+                self.held.noun
             );
             Diagnostic::error("chain-order", message)
         } else if let Some(at) = self.certificates.windows(2).position(|it| !issued(it)) {
-            let message =
-                format!("certificate {} of the file was not issued by the one after it", at + 1);
+            let message = format!(
+                "certificate {} of the {} was not issued by the one after it",
+                at + 1,
+                self.held.noun
+            );
             Diagnostic::warning("chain-order", message)
         } else {
             return;
@@ -198,7 +243,7 @@ impl Chain<'_> {
         found.push(
             finding
                 .with_help("order the file: the server's certificate, then the intermediate ones, then the root")
-                .at(self.place.clone(), "this file"),
+                .at(self.place.clone(), self.held.this()),
         );
     }
 
@@ -218,7 +263,7 @@ impl Chain<'_> {
                 format!("the certificate does not cover `{host}`"),
             )
             .with_help(format!("it covers {listed}; a wildcard stands for one label"))
-            .at(self.settings.place("sslCname"), "clients will ask for this")
+            .at((self.held.place)("sslCname"), "clients will ask for this")
             .at(self.place.clone(), "the certificate"),
         );
     }
@@ -232,7 +277,7 @@ impl Chain<'_> {
             let which = if index == self.server {
                 "the certificate".to_owned()
             } else {
-                format!("certificate {} of the file", index + 1)
+                format!("certificate {} of the {}", index + 1, self.held.noun)
             };
             let left = end - now.as_second();
             let finding = if left < 0 {
@@ -253,7 +298,7 @@ impl Chain<'_> {
             } else {
                 continue;
             };
-            found.push(finding.at(self.place.clone(), "this file"));
+            found.push(finding.at(self.place.clone(), self.held.this()));
         }
     }
 }

@@ -26,7 +26,7 @@ use super::Manifest;
 use crate::model::Trust;
 use crate::source::Diagnostics;
 
-pub use certificates::host_name;
+pub use certificates::{Held, host_name, pair};
 pub(crate) use quantity::Amount;
 
 /// Checks every cluster of a manifest. `now` is what certificates are compared with; `trust` says
