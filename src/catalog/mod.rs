@@ -27,7 +27,9 @@ pub use companions::{
 };
 pub use components::{Component, ComponentQuery, Sizing, components, router_replicas};
 pub use endpoints::{Endpoint, EndpointQuery, endpoints};
-pub use registrations::{Registration, RegistrationQuery, registrations, retired_features};
+pub use registrations::{
+    Registration, RegistrationQuery, Registrations, registrations, retired_features,
+};
 pub use settings::{
     Impact, Need, SettingFact, SettingKind, derived_map, derived_reason, impact_of, node_label,
     same_setting, setting, settings, suggest_setting, wire_key,

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use crate::catalog::{self, ProfileName, SettingFact};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 
-use super::az::{catalog_profile, derived_accounts};
+use super::az::derived_accounts;
 use crate::language::{ClusterSpec, ClusterType, ExtensionSpec, Profile, SccMethod, Setting};
 use crate::language::{Dollars, to_yaml};
+use crate::resource::graph::catalog_profile;
 
 /// A manifest in the other profile.
 #[derive(Debug, Clone)]

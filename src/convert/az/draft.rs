@@ -15,6 +15,7 @@ use crate::language::{
     InstanceTypeSpec, Profile, Scc, SccMethod, to_yaml,
 };
 use crate::resource::PARTS;
+use crate::resource::graph::catalog_profile;
 use crate::resource::part::Options;
 
 /// What `# amlplan: PATH = JSON` can say: parts of a manifest that no command says.
@@ -371,11 +372,10 @@ fn scc(
     };
     let derived = derived_accounts(cluster);
     let release = extension.map_or("", |it| it.name.as_str());
-    let stale: Vec<String> =
-        catalog::other_profile_accounts(super::catalog_profile(profile), release)
-            .into_iter()
-            .map(|(namespace, name)| format!("system:serviceaccount:{namespace}:{name}"))
-            .collect();
+    let stale: Vec<String> = catalog::other_profile_accounts(catalog_profile(profile), release)
+        .into_iter()
+        .map(|(namespace, name)| format!("system:serviceaccount:{namespace}:{name}"))
+        .collect();
     let mut own = BTreeSet::new();
     for account in listed {
         let account =

@@ -16,14 +16,15 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::{self, ProfileName, RegistrationQuery};
+use crate::catalog;
+use crate::resource::graph::catalog_profile;
 use crate::source::{Diagnostic, Diagnostics, Label, Place, Severity, Source, has_errors};
 
 pub(super) use draft::DIRECTIVES;
 
 use super::script::ScriptNote;
 use super::sources;
-use crate::language::{ClusterSpec, ClusterType, Profile};
+use crate::language::{ClusterSpec, Profile};
 use crate::language::{Dollars, to_fleet, to_yaml};
 
 /// What an import found.
@@ -319,60 +320,6 @@ impl Findings {
 
     fn advice(&mut self, code: &'static str, span: Range<usize>, message: String) {
         self.push((code, Severity::Advice), span, message, "");
-    }
-}
-
-/// Features and providers that a cluster's manifest needs registered when it names none itself.
-#[must_use]
-pub fn derived_registrations(cluster: &ClusterSpec) -> (Vec<&'static str>, Vec<&'static str>) {
-    let setting = |key: &str| {
-        let extension = cluster.extension.as_ref()?;
-        extension.configuration_settings.get(key).map(crate::language::Setting::wire)
-    };
-    let is = |key: &str, word: &str| setting(key).is_some_and(|it| it.eq_ignore_ascii_case(word));
-    let brings = |key: &str| {
-        cluster.extension.as_ref().is_some_and(|extension| {
-            extension.configuration_protected_settings.contains_key(key)
-                || extension.configuration_settings.contains_key(key)
-        })
-    };
-    let aks = cluster.cluster.kind == ClusterType::ManagedClusters;
-    let profile =
-        catalog_profile(cluster.extension.as_ref().map(|it| it.profile).unwrap_or_default());
-    let extension = cluster.extension.is_some();
-    let (relay, bus) = match profile {
-        ProfileName::Preview => (true, true),
-        ProfileName::Ga => {
-            let relay = setting("relayserver.enabled").is_some() || !aks;
-            let bus = setting("servicebus.enabled").is_some();
-            (
-                relay && !is("relayserver.enabled", "false"),
-                bus && !is("servicebus.enabled", "false"),
-            )
-        }
-    };
-    let logs = is("logAnalyticsWS", "true") && !brings("azure_log_analytics.connection_string");
-    let needed = catalog::registrations(&RegistrationQuery {
-        profile,
-        aks,
-        extension,
-        relay: extension && relay && !brings("relayServerConnectionString"),
-        service_bus: extension && bus && !brings("serviceBusConnectionString"),
-        log_analytics: extension && logs,
-        computes: !cluster.computes.is_empty(),
-    });
-    let names = |list: Vec<catalog::Registration>| {
-        list.into_iter().filter(|it| it.required).map(|it| it.name).collect()
-    };
-    (names(needed.features), names(needed.providers))
-}
-
-/// The catalog's word for a profile.
-#[must_use]
-pub const fn catalog_profile(profile: Profile) -> ProfileName {
-    match profile {
-        Profile::Ga => ProfileName::Ga,
-        Profile::Preview => ProfileName::Preview,
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::Findings;
 use super::draft::{ClusterDraft, Drafts, Finished};
-use super::{Findings, derived_registrations};
 use crate::catalog::{self, ProfileName};
 use crate::language::{ClusterType, ExtensionSpec, Profile};
+use crate::resource::graph::{self, catalog_profile};
 
 /// The profile that a draft can only be in. Scripts of the months between mix keys of both: what
 /// only today's knows decides, and [`renew`] translates the rest.
@@ -37,7 +38,7 @@ pub(super) fn renew(
     findings: &mut Findings,
 ) {
     use crate::language::Setting;
-    let profile = super::catalog_profile(extension.profile);
+    let profile = catalog_profile(extension.profile);
     let old: Vec<String> = extension
         .configuration_settings
         .keys()
@@ -90,29 +91,30 @@ pub(super) fn renew(
 /// Names registrations only where they are more than what the manifests derive: on the first
 /// cluster, those of AKS on the first AKS cluster.
 pub(super) fn registrations(drafts: &Drafts, finished: &mut [Finished]) {
-    let mut derived = BTreeSet::new();
-    for draft in finished.iter() {
-        let (features, providers) = derived_registrations(&draft.cluster);
-        derived.extend(features.into_iter().chain(providers));
-    }
+    let derived: BTreeSet<&str> = finished
+        .iter()
+        .map(|it| graph::registrations(&it.cluster))
+        .flat_map(|it| it.features.into_iter().chain(it.providers))
+        .map(|it| it.name)
+        .collect();
     let first_aks =
         finished.iter().position(|it| it.cluster.cluster.kind == ClusterType::ManagedClusters);
     for name in drafts.features.iter().chain(&drafts.providers) {
         let aks = name.starts_with("Microsoft.ContainerService");
         let at = first_aks.filter(|_| aks).unwrap_or(0);
         let Some(Finished { cluster, .. }) = finished.get_mut(at) else { continue };
-        let (features, providers) = derived_registrations(cluster);
+        let needed = graph::registrations(cluster);
         let explicit = (!cluster.features.is_empty(), !cluster.providers.is_empty());
         let (list, own, explicit) = if name.contains('/') {
-            (&mut cluster.features, features, explicit.0)
+            (&mut cluster.features, needed.features, explicit.0)
         } else {
-            (&mut cluster.providers, providers, explicit.1)
+            (&mut cluster.providers, needed.providers, explicit.1)
         };
         if derived.contains(name.as_str()) || list.contains(name) {
             continue;
         }
         if !explicit {
-            list.extend(own.into_iter().map(str::to_owned));
+            list.extend(own.into_iter().map(|it| it.name.to_owned()));
         }
         list.push(name.clone());
     }

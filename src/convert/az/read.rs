@@ -38,6 +38,50 @@ const PATCH: [OptionNames; 2] = [&["--type"], &["-p", "--patch"]];
 const APPLY: [OptionNames; 3] =
     [&["-f", "--filename"], &["-n", "--namespace"], &["--server-side", "--force-conflicts"]];
 
+const LOOKS: &str = "amlplan verify looks at this";
+const GONE: &str = "what is to be gone is not in a manifest";
+const NAMESPACES: &str = "amlplan makes the namespaces that computes name";
+const CONTEXT: &str = "`cluster.context` says which cluster is meant";
+const CLI: &str = "amlplan needs no extensions of az";
+const GIVEN: &str = "amlplan takes clusters, groups and workspaces as given";
+const SENT: &str = "what it sends is nothing a manifest says, or is not there";
+const COMPANIONS: &str = "amlplan makes what the extension needs of these";
+
+/// How commands begin or end that a manifest has no use for, and why; the first that fits.
+const LEFT: [(&str, &str); 31] = [
+    ("az k8s-extension delete", GONE),
+    ("az ml compute detach", GONE),
+    ("az ml compute delete", GONE),
+    (" show", LOOKS),
+    (" list", LOOKS),
+    (" wait", LOOKS),
+    ("oc get", LOOKS),
+    ("oc describe", LOOKS),
+    ("kubectl get", LOOKS),
+    ("kubectl describe", LOOKS),
+    ("oc create namespace", NAMESPACES),
+    ("oc create ns", NAMESPACES),
+    ("oc new-project", NAMESPACES),
+    ("kubectl create namespace", NAMESPACES),
+    ("kubectl create ns", NAMESPACES),
+    ("oc config", CONTEXT),
+    ("kubectl config", CONTEXT),
+    ("az extension", CLI),
+    ("az version", CLI),
+    ("az upgrade", CLI),
+    ("az config", CLI),
+    ("az connectedk8s", GIVEN),
+    ("az aks", GIVEN),
+    ("az group", GIVEN),
+    ("az ml workspace", GIVEN),
+    ("az rest", SENT),
+    ("az resource create", SENT),
+    ("az deployment", "import the template that it deploys as well"),
+    ("az relay", COMPANIONS),
+    ("az servicebus", COMPANIONS),
+    ("az monitor log-analytics", COMPANIONS),
+];
+
 /// Reads commands one after the other.
 pub(super) struct CommandReader<'a> {
     pub(super) findings: &'a mut Findings,
@@ -86,15 +130,6 @@ impl<'a> CommandReader<'a> {
                 self.adorn(words)
             }
             ("az", "ml", "compute", "update") => self.adorn(words),
-            ("az", "rest", ..) | ("az", "resource", "create", _) => {
-                self.ignored(words, "what it sends is nothing a manifest says, or is not there");
-            }
-            ("az", "deployment", ..) => {
-                self.ignored(words, "import the template that it deploys as well");
-            }
-            ("az", "relay" | "servicebus", ..) | ("az", "monitor", "log-analytics", _) => {
-                self.ignored(words, "amlplan makes what the extension needs of these");
-            }
             ("oc", "adm", "policy", "add-scc-to-user") => self.add_scc(words),
             ("oc" | "kubectl", "edit", "scc", _) if words.len() > 3 => {
                 self.scc(&words[3], SccMethod::Users, Vec::new());
@@ -105,27 +140,11 @@ impl<'a> CommandReader<'a> {
             {
                 self.apply(call);
             }
-            ("az", "k8s-extension", "delete", _) | ("az", "ml", "compute", "detach" | "delete") => {
-                self.ignored(words, "what is to be gone is not in a manifest");
+            _ => {
+                let fits = |it: &&(&str, &str)| verb.starts_with(it.0) || verb.ends_with(it.0);
+                let why = LEFT.iter().find(fits).map_or("nothing a manifest can say", |it| it.1);
+                self.ignored(words, why);
             }
-            ("az", _, "show" | "list" | "wait", _)
-            | ("az", _, _, "show" | "list" | "wait")
-            | ("oc" | "kubectl", "get" | "describe", ..) => {
-                self.ignored(words, "amlplan verify looks at this");
-            }
-            ("oc" | "kubectl", "create", "namespace" | "ns", _) | ("oc", "new-project", ..) => {
-                self.ignored(words, "amlplan makes the namespaces that computes name");
-            }
-            ("oc" | "kubectl", "config", ..) => {
-                self.ignored(words, "`cluster.context` says which cluster is meant");
-            }
-            ("az", "extension" | "version" | "upgrade" | "config", ..) => {
-                self.ignored(words, "amlplan needs no extensions of az");
-            }
-            ("az", "connectedk8s" | "aks" | "group", ..) | ("az", "ml", "workspace", _) => {
-                self.ignored(words, "amlplan takes clusters, groups and workspaces as given");
-            }
-            _ => self.ignored(words, "nothing a manifest can say"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{CloudRef, ClusterAccess, Desired, ResourceNode, Scope};
-use crate::catalog::{self, ArmType, ProfileName, RegistrationQuery};
+use crate::catalog::{self, ArmType, ProfileName};
 use crate::language::{
     Access, CloudSpec, ClusterSpec, ClusterType, CredentialsFrom, Declared, Manifest, Profile,
     SccMethod,
@@ -46,9 +46,15 @@ pub struct GraphBuilder<'a> {
 }
 
 pub(super) fn profile(spec: &ClusterSpec) -> ProfileName {
-    match spec.extension.as_ref().map(|it| it.profile) {
-        Some(Profile::Preview) => ProfileName::Preview,
-        Some(Profile::Ga) | None => ProfileName::Ga,
+    catalog_profile(spec.extension.as_ref().map(|it| it.profile).unwrap_or_default())
+}
+
+/// The catalog's word for a profile.
+#[must_use]
+pub const fn catalog_profile(profile: Profile) -> ProfileName {
+    match profile {
+        Profile::Ga => ProfileName::Ga,
+        Profile::Preview => ProfileName::Preview,
     }
 }
 
@@ -137,8 +143,8 @@ impl<'a> GraphBuilder<'a> {
     fn build(mut self) {
         self.scopes();
         let cluster = self.read_only(KindName::Cluster, self.cluster_id.clone(), "/cluster");
-        let companions_wanted = self.companions_wanted();
-        let registrations = self.registrations(companions_wanted);
+        let companions_wanted = super::companions::companions_wanted(self.spec);
+        let registrations = self.registrations();
         let namespaces = self.namespaces();
         let grant = self.scc_grant(&namespaces);
         let mut before: Vec<Key> = vec![cluster];
@@ -239,38 +245,10 @@ impl<'a> GraphBuilder<'a> {
         self.add(Resource::ReadOnly(resource), &[], at)
     }
 
-    pub(super) fn setting(&self, key: &str) -> Option<String> {
-        Some(self.spec.extension.as_ref()?.configuration_settings.get(key)?.wire())
-    }
-
-    pub(super) fn is_on(&self, key: &str) -> bool {
-        self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("true"))
-    }
-
-    pub(super) fn brings(&self, key: &str) -> bool {
-        let extension = self.spec.extension.as_ref();
-        extension.is_some_and(|declared| {
-            declared.configuration_protected_settings.contains_key(key)
-                || declared.configuration_settings.contains_key(key)
-        })
-    }
-
-    fn registrations(
-        &mut self,
-        (relay, service_bus, log_analytics): (bool, bool, bool),
-    ) -> Vec<Key> {
-        let needed = catalog::registrations(&RegistrationQuery {
-            profile: profile(self.spec),
-            aks: self.spec.cluster.kind == ClusterType::ManagedClusters,
-            extension: self.spec.extension.is_some(),
-            relay,
-            service_bus,
-            log_analytics,
-            computes: !self.spec.computes.is_empty(),
-        });
+    fn registrations(&mut self) -> Vec<Key> {
+        let needed = super::registrations(self.spec);
         let required = |list: &[catalog::Registration]| -> Vec<(String, Option<&'static str>)> {
-            let list = list.iter().filter(|it| it.required);
-            list.map(|it| (it.name.to_owned(), Some(it.reason))).collect()
+            list.iter().map(|it| (it.name.to_owned(), Some(it.reason))).collect()
         };
         let given = |list: &[String]| list.iter().map(|it| (it.clone(), None)).collect::<Vec<_>>();
         let features = match &self.spec.features[..] {

@@ -1,38 +1,56 @@
 //! The companions of an extension: Relay, Service Bus and Log Analytics, with exactly the names
 //! that `az` gives them.
 
-use super::build::{GraphBuilder, profile};
-use crate::catalog::{self, ArmType, ProfileName};
-use crate::language::ClusterType;
+use super::build::{GraphBuilder, catalog_profile, profile};
+use crate::catalog::{self, ArmType, ProfileName, RegistrationQuery, Registrations};
+use crate::language::{ClusterSpec, ClusterType, Setting};
 use crate::model::{ArmId, Key, KindName};
 use crate::resource;
 
-impl GraphBuilder<'_> {
-    /// Which companions `az` would make: Relay, Service Bus, Log Analytics.
-    pub(super) fn companions_wanted(&self) -> (bool, bool, bool) {
-        if self.spec.extension.is_none() {
-            return (false, false, false);
-        }
-        let aks = self.spec.cluster.kind == ClusterType::ManagedClusters;
-        let off = |key: &str| self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("false"));
-        let (relay, bus) = match profile(self.spec) {
-            ProfileName::Preview => (true, true),
-            ProfileName::Ga => {
-                let relay = match self.setting("relayserver.enabled") {
-                    Some(_) => !off("relayserver.enabled"),
-                    None => !aks,
-                };
-                let bus = self.setting("servicebus.enabled").is_some();
-                (relay, bus && !off("servicebus.enabled"))
-            }
-        };
-        (
-            relay && !self.brings("relayServerConnectionString"),
-            bus && !self.brings("serviceBusConnectionString"),
-            self.is_on("logAnalyticsWS") && !self.brings("azure_log_analytics.connection_string"),
-        )
-    }
+/// Which companions `az` would make: Relay, Service Bus, Log Analytics.
+pub(super) fn companions_wanted(spec: &ClusterSpec) -> (bool, bool, bool) {
+    let Some(extension) = &spec.extension else { return (false, false, false) };
+    let setting = |key: &str| extension.configuration_settings.get(key).map(Setting::wire);
+    let is = |key: &str, word: &str| setting(key).is_some_and(|it| it.eq_ignore_ascii_case(word));
+    let brings = |key: &str| {
+        extension.configuration_protected_settings.contains_key(key)
+            || extension.configuration_settings.contains_key(key)
+    };
+    let aks = spec.cluster.kind == ClusterType::ManagedClusters;
+    let (relay, bus) = match catalog_profile(extension.profile) {
+        ProfileName::Preview => (true, true),
+        ProfileName::Ga => (
+            !is("relayserver.enabled", "false")
+                && (!aks || setting("relayserver.enabled").is_some()),
+            setting("servicebus.enabled").is_some() && !is("servicebus.enabled", "false"),
+        ),
+    };
+    (
+        relay && !brings("relayServerConnectionString"),
+        bus && !brings("serviceBusConnectionString"),
+        is("logAnalyticsWS", "true") && !brings("azure_log_analytics.connection_string"),
+    )
+}
 
+/// Features and providers that a cluster needs registered, each with why.
+#[must_use]
+pub fn registrations(spec: &ClusterSpec) -> Registrations {
+    let (relay, service_bus, log_analytics) = companions_wanted(spec);
+    let mut needed = catalog::registrations(&RegistrationQuery {
+        profile: profile(spec),
+        aks: spec.cluster.kind == ClusterType::ManagedClusters,
+        extension: spec.extension.is_some(),
+        relay,
+        service_bus,
+        log_analytics,
+        computes: !spec.computes.is_empty(),
+    });
+    needed.features.retain(|it| it.required);
+    needed.providers.retain(|it| it.required);
+    needed
+}
+
+impl GraphBuilder<'_> {
     pub(super) fn companions(
         &mut self,
         (relay, service_bus, log_analytics): (bool, bool, bool),

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use build::shared_key;
-pub use build::{GraphBuilder, build};
+pub use build::{GraphBuilder, build, catalog_profile};
+pub use companions::registrations;
 pub use order::{essential, order};
 
 pub use crate::language::Rollout;
