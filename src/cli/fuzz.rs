@@ -72,12 +72,19 @@ pub fn saved_plan(input: &[u8]) {
 mod mutate;
 
 #[cfg(test)]
+#[path = "../../tests/common/edits.rs"]
+mod edits;
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::edits::{EDITS, edit, leaves};
     use super::mutate::{Seed, mutate};
     use super::*;
     use crate::convert::as_az;
+    use crate::plan::{Mode, PlanInput};
+    use crate::resource::{Snapshot, graph};
 
     fn files(folders: &[&str], extensions: &[&str]) -> Vec<Seed> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -135,5 +142,41 @@ mod tests {
             "tool": "0.1.0", "surroundings": {"made": "", "sandbox": true}, "mode": "apply",
             "desired": {"nodes": {}, "scopes": {}}, "live": {}, "remarks": []}}}"#;
         feed(saved_plan, &[("a plan".into(), text.into())], 500, 20_211_126);
+    }
+
+    /// The whole file is walked; tests/attack makes a part of these edits through the program.
+    #[test]
+    fn every_edit_of_every_leaf_of_a_plan_is_refused() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
+        let manifest = root.join("manifests/training.ga.yaml");
+        let (manifest, _) = language::load_lenient(&[manifest], &options);
+        let desired = graph::build(&manifest).expect("resources");
+        let input = PlanInput { desired: &desired, live: &Snapshot::default(), mode: Mode::Apply };
+        let surroundings = file::Surroundings {
+            made: Timestamp::UNIX_EPOCH.to_string(),
+            sandbox: true,
+            tenant: Some("t".to_owned()),
+            principal: None,
+        };
+        let (_folder, path) = written("a.plan", b"");
+        let saved = file::Saved::new(&input, &[], surroundings);
+        file::write(&path, &saved, &render::json::plan).expect("a plan");
+        assert!(file::read(&path, &render::json::plan).is_ok());
+        let text = std::fs::read_to_string(&path).expect("a plan");
+        let document = serde_json::from_str(&text).expect("JSON");
+        let mut all = Vec::new();
+        leaves(&document, "", &mut all);
+        assert!(all.len() > 200, "{} leaves", all.len());
+        println!("{} edits of {} leaves", all.len() * EDITS.len(), all.len());
+        for at in &all {
+            for how in EDITS {
+                let edited = serde_json::to_string_pretty(&edit(&document, at, how));
+                std::fs::write(&path, edited.expect("JSON") + "\n").expect("an edited plan");
+                let refused = file::read(&path, &render::json::plan);
+                let code = refused.err().map_or("accepted", |it| it.code);
+                assert!(code.starts_with("plan-"), "{how} of {at}: {code}");
+            }
+        }
     }
 }

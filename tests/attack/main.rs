@@ -7,6 +7,8 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 mod clock;
+#[path = "../common/edits.rs"]
+mod edits;
 mod ends;
 #[path = "../common/formats.rs"]
 mod formats;

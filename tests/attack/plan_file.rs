@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 
 use crate::Attack;
+use crate::edits::{EDITS, edit, leaves};
 use crate::program::Place;
 
 const MANIFEST: &str = "apiVersion: amlplan/v1
@@ -17,55 +18,6 @@ extension:
   configurationProtectedSettings: {token: {fromEnv: TOKEN}}
 computes: [{name: edge, workspace: {name: ml-workspace}}]
 ";
-
-/// Every leaf, and every empty map or list, as a JSON pointer.
-fn leaves(value: &Json, at: &str, found: &mut Vec<String>) {
-    match value {
-        Json::Object(map) if !map.is_empty() => {
-            for (key, value) in map {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                leaves(value, &format!("{at}/{key}"), found);
-            }
-        }
-        Json::Array(items) if !items.is_empty() => {
-            for (index, value) in items.iter().enumerate() {
-                leaves(value, &format!("{at}/{index}"), found);
-            }
-        }
-        _ => found.push(at.to_owned()),
-    }
-}
-
-fn change(value: &Json) -> Json {
-    match value {
-        Json::Bool(it) => Json::Bool(!it),
-        Json::Number(it) => (it.as_i64().unwrap_or(0) + 1).into(),
-        Json::String(it) => format!("{it}x").into(),
-        Json::Null | Json::Array(_) | Json::Object(_) => "x".into(),
-    }
-}
-
-/// The document with one leaf changed, taken out, or with something beside it.
-fn edit(document: &Json, at: &str, how: &str) -> Json {
-    let mut edited = document.clone();
-    let (parent, last) = at.rsplit_once('/').expect("a pointer");
-    let last = last.replace("~1", "/").replace("~0", "~");
-    match (edited.pointer_mut(parent).expect("its parent"), how) {
-        (Json::Object(map), "change") => drop(map.insert(last.clone(), change(&map[&last]))),
-        (Json::Object(map), "delete") => drop(map.remove(&last)),
-        (Json::Object(map), _) => drop(map.insert(format!("{last}_"), map[&last].clone())),
-        (Json::Array(items), _) => {
-            let index: usize = last.parse().expect("an index");
-            match how {
-                "change" => items[index] = change(&items[index]),
-                "delete" => drop(items.remove(index)),
-                _ => items.insert(index, items[index].clone()),
-            }
-        }
-        _ => panic!("{at} has no parent"),
-    }
-    edited
-}
 
 fn planned() -> (Place, String) {
     let mut place = Place::new();
@@ -96,7 +48,7 @@ fn every_edit_of_a_saved_plan_is_refused() {
     attack.dice.shuffle(&mut all);
     // In a short run a part of the edits, another one each time.
     for at in &all {
-        for how in ["change", "delete", "add"] {
+        for how in EDITS {
             if !attack.goes_on() {
                 break;
             }
@@ -140,7 +92,7 @@ fn a_forged_digest_breaks_nothing() {
     leaves(&document["amlplan"]["saved"], "/amlplan/saved", &mut all);
     attack.dice.shuffle(&mut all);
     for at in &all {
-        for how in ["change", "delete", "add"] {
+        for how in EDITS {
             if !attack.goes_on() {
                 break;
             }
