@@ -449,6 +449,10 @@ fn walk(root: &Json, schema: &Json, tokens: &[&str]) -> Result<(), Slip> {
     if let Some(item) = here.iter().find_map(|schema| schema.get("items")) {
         return walk(root, item, rest);
     }
+    // Keys of settings have dots, and reach parts of the chart that no page lists.
+    if here.iter().any(|schema| schema["patternProperties"].is_object()) {
+        return Ok(());
+    }
     let parts = || here.iter().filter_map(|schema| schema["properties"].as_object()).flatten();
     if let Some((_, part)) = parts().find(|(name, _)| name == token) {
         return walk(root, part, rest);
