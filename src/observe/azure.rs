@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 
-use super::{Answer, Breaker, read_error};
+use super::{Answer, Breaker, Service, read_error};
 use crate::client::arm;
 use crate::model::{ArmId, Json};
 use crate::resource::Read;
@@ -59,13 +59,14 @@ pub(super) async fn reads(
             // Whoever may read a resource need not be allowed to list its neighbours.
             Err(error) => {
                 tracing::info!(%error, "a list cannot be read: its resources are read one by one");
+                breaker.tell(service(reader), read_error(String::new(), &error));
                 rest.extend(wanted);
             }
         }
     }
     let (many, mut single): (Vec<Read>, BTreeSet<Read>) =
         (rest.into_iter().collect(), BTreeSet::new());
-    if many.len() < BATCH_FROM {
+    if many.len() < BATCH_FROM || breaker.is_dead(&service(reader)) {
         single.extend(many);
     } else {
         let ids = many.iter().map(|it| match it {
@@ -214,9 +215,13 @@ fn pick(wanted: Vec<Read>, mut items: Vec<Json>) -> impl Iterator<Item = (Read, 
 
 impl Breaker {
     async fn arm(&self, reader: &arm::ArmReader, read: &Read) -> Answer {
-        let service = (true, reader.cloud().resource_manager.to_string());
-        self.guard(service, read_arm(reader, read)).await
+        self.guard(service(reader), read_arm(reader, read)).await
     }
+}
+
+fn service(reader: &arm::ArmReader) -> Service {
+    let host = reader.cloud().resource_manager.to_string();
+    Service::Azure { host, client: reader.identity() }
 }
 
 /// One read of Azure.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
 
-use super::{Answer, Breaker, Clients};
+use super::{Answer, Breaker, Clients, Service};
 use crate::model::{Json, ObjectRef};
 use crate::resource::Read;
 
@@ -55,7 +55,8 @@ async fn wave(
 ) -> BTreeMap<Read, Answer> {
     let plan = requests(wanted);
     let asked = futures_util::stream::iter(plan).map(|(request, wanted)| async move {
-        let answer = breaker.guard((false, here.to_owned()), clients.read(here, &request)).await;
+        let answer =
+            breaker.guard(Service::Cluster(here.to_owned()), clients.read(here, &request)).await;
         (request, wanted, answer)
     });
     let mut answers = BTreeMap::new();
@@ -67,7 +68,7 @@ async fn wave(
                 answer.clone()
             } else if denied {
                 let ask = clients.read(here, &read);
-                breaker.guard((false, here.to_owned()), ask).await
+                breaker.guard(Service::Cluster(here.to_owned()), ask).await
             } else {
                 pick(&read, &answer)
             };

@@ -176,29 +176,62 @@ impl Asked {
     }
 }
 
-/// What answers a read: one cloud, or the API server of one cluster.
-type Service = (bool, String);
+/// What answers a read: Azure as one client of it sees it (another directory is another sign-in,
+/// though the host be the same), or the API server of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Service {
+    Azure { host: String, client: usize },
+    Cluster(String),
+}
+
+impl Service {
+    /// Whom somebody waits for.
+    fn who(&self) -> String {
+        match self {
+            Self::Azure { host, .. } => host.clone(),
+            Self::Cluster(name) => format!("cluster {name}"),
+        }
+    }
+
+    /// What cannot be read when it gives nothing at all.
+    fn all(&self) -> String {
+        match self {
+            Self::Azure { host, .. } => format!("anything from {host}"),
+            Self::Cluster(name) => format!("anything in cluster `{name}`"),
+        }
+    }
+}
 
 impl Breaker {
+    fn new(clients: &Clients) -> Self {
+        Self { asked: clients.asked.clone(), ..Self::default() }
+    }
+
     /// Asks a service, unless it is known to be silent.
     async fn guard(&self, service: Service, ask: impl Future<Output = Answer>) -> Answer {
         let known = self.dead.lock().unwrap_or_else(PoisonError::into_inner).get(&service).cloned();
         if let Some(error) = known {
             return Err(error);
         }
-        let who = if service.0 { service.1.clone() } else { format!("cluster {}", service.1) };
-        let answer = self.asked.of(who, ask).await;
-        // An answer that cannot be used has a code of ours; silence has none.
-        let of_all = |code: &str| ["Credentials", "Kubeconfig"].contains(&code);
-        if let Err(error) = &answer
-            && error.status.is_none()
-            && error.code.as_deref().is_none_or(of_all)
-        {
-            let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-            // The first reason is the one that all show.
-            return Err(dead.entry(service).or_insert_with(|| error.clone()).clone());
+        let answer = self.asked.of(service.who(), ask).await;
+        match answer {
+            Err(error) => Err(self.tell(service, error)),
+            answer => answer,
         }
-        answer
+    }
+
+    /// Notes what gives nothing at all. The first reason is the one that all show.
+    fn tell(&self, service: Service, error: ReadError) -> ReadError {
+        if !error.is_of_all() {
+            return error;
+        }
+        let error = ReadError { what: service.all(), ..error };
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        dead.entry(service).or_insert(error).clone()
+    }
+
+    fn is_dead(&self, service: &Service) -> bool {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).contains_key(service)
     }
 }
 
@@ -209,8 +242,16 @@ pub async fn reads(
     clients: &Clients,
     parallelism: usize,
 ) -> Answers {
+    guarded(wanted, clients, parallelism, &Breaker::new(clients)).await
+}
+
+async fn guarded(
+    wanted: BTreeSet<(String, Read)>,
+    clients: &Clients,
+    parallelism: usize,
+    breaker: &Breaker,
+) -> Answers {
     let parallelism = parallelism.max(1);
-    let breaker = &Breaker { asked: clients.asked.clone(), ..Breaker::default() };
     let mut answers = Answers::default();
     let mut clouds: Vec<(&arm::ArmReader, BTreeSet<Read>)> = Vec::new();
     let mut clusters: BTreeMap<String, Vec<Read>> = BTreeMap::new();
@@ -292,6 +333,7 @@ pub async fn snapshot(
     mut searched: Option<&mut Searched>,
 ) -> Snapshot {
     let mut snapshot = Snapshot::default();
+    let breaker = Breaker::new(clients);
     for read_only in [true, false] {
         let keys = desired.nodes.keys().filter(|it| it.kind.read_only() == read_only);
         let keys: Vec<&Key> =
@@ -306,7 +348,7 @@ pub async fn snapshot(
             _ => BTreeSet::new(),
         };
         wanted.extend(lists.iter().cloned());
-        let answers = reads(wanted, clients, parallelism).await;
+        let answers = guarded(wanted, clients, parallelism, &breaker).await;
         if let Some(searched) = &mut searched {
             searched.take(lists, &answers);
         }

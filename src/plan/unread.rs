@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{PlanInput, Step, Unread};
 use crate::catalog;
-use crate::model::{Key, Pointer};
+use crate::model::{Api, Key, Pointer};
 use crate::resource::ReadError;
 use crate::source::Diagnostic;
 
@@ -30,7 +30,10 @@ impl<'a> Unreadable<'a> {
         let (status, code) = (status.unwrap_or(0), code.as_deref().unwrap_or(""));
         let remedy = || catalog::remedy(*api, status, code, message).map(|it| it.help.clone());
         let help = help.clone().or_else(remedy);
-        self.add(key, &error.to_string(), "read-failed", help);
+        // All that Azure does not tell is told of at once; clusters are told apart.
+        let all = *api == Api::Azure && error.is_of_all();
+        let scope = if all { String::new() } else { key.scope.clone() };
+        self.add(key, (scope, error.to_string()), "read-failed", help);
         true
     }
 
@@ -38,7 +41,8 @@ impl<'a> Unreadable<'a> {
     pub(super) fn defers(&mut self, step: &Step) -> bool {
         let ground = step.depends_on.iter().find(|it| self.keys.contains(it));
         let Some(ground) = ground.filter(|_| step.action.changes()) else { return false };
-        self.add(&step.key, &format!("it needs {ground}, which was not read"), "not-planned", None);
+        let reason = format!("it needs {ground}, which was not read");
+        self.add(&step.key, (step.key.scope.clone(), reason), "not-planned", None);
         true
     }
 
@@ -47,7 +51,7 @@ impl<'a> Unreadable<'a> {
         let on = |it: &&Key| self.input.desired.nodes[*it].needs.contains(key);
         let Some(above) = self.keys.iter().find(on) else { return false };
         let reason = format!("{above} stands on it and was not read");
-        self.add(key, &reason, "not-planned", None);
+        self.add(key, (key.scope.clone(), reason), "not-planned", None);
         true
     }
 
@@ -63,20 +67,19 @@ impl<'a> Unreadable<'a> {
         self.found
     }
 
-    /// One finding for everything of a scope that has the same reason.
-    fn add(&mut self, key: &Key, reason: &str, code: &'static str, help: Option<String>) {
+    /// One finding for everything that has the same reason in the same scope.
+    fn add(&mut self, key: &Key, same: (String, String), code: &'static str, help: Option<String>) {
         self.keys.insert(key.clone());
-        let same = (key.scope.clone(), reason.to_owned());
         if let Some(at) = self.by_reason.get(&same) {
             self.found[*at].keys.push(key.clone());
             return;
         }
+        let reason = same.1.clone();
         let place = self.input.desired.place(key, &Pointer::root());
         let mut finding =
             Diagnostic::error(code, format!("{key}: {reason}")).at(place, "needed for this");
         finding.help = help;
         self.by_reason.insert(same, self.found.len());
-        let reason = reason.to_owned();
         self.found.push(Unread { keys: vec![key.clone()], reason, finding });
     }
 }

@@ -90,6 +90,16 @@ pub struct ReadError {
     pub help: Option<String>,
 }
 
+impl ReadError {
+    /// Whether the service gave nothing at all, so that every other read of it fails alike: silence
+    /// has no code, and what cannot be used for a reason of ours has one of ours.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        let of_all = |code: &str| ["Credentials", "Kubeconfig", "SignInFailed"].contains(&code);
+        self.status.is_none() && self.code.as_deref().is_none_or(of_all)
+    }
+}
+
 /// Everything that was read in one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

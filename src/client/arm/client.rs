@@ -156,6 +156,12 @@ impl ArmReader {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// The same number for the same client.
+    #[must_use]
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// The cloud it reads from.
     #[must_use]
     pub fn cloud(&self) -> &Cloud {

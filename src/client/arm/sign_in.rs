@@ -124,7 +124,7 @@ impl TokenSource {
                         ways.push(make);
                         why = format!("{why}; if it gives no token, with {other}");
                     }
-                    return Ok((Self::made(&cloud.scope(), ways), why));
+                    return Ok((Self::made(&cloud.scope(), &why, ways), why));
                 }
                 Err(missing) => tried.push(Tried { auth: name, missing }),
             }
@@ -209,7 +209,11 @@ impl SignInContext<'_> {
         let host = self.cloud.authority.as_str().trim_end_matches('/');
         let audience = format!("{host}/{tenant}/oauth2/v2.0/token");
         let why = format!("a certificate ({client_name}, {name}, tenant {tenant})");
-        let certificate = Certificate { file: file.into(), client: client.clone(), audience };
+        let password =
+            self.find(&["AZURE_CLIENT_CERTIFICATE_PASSWORD", "ARM_CLIENT_CERTIFICATE_PASSWORD"]);
+        let password = password.ok().map(|(value, _)| value.into());
+        let client_id = client.clone();
+        let certificate = Certificate { file: file.into(), password, client: client_id, audience };
         let assertion = Assertion::certificate(certificate, self.transport);
         Ok((self.asserted(assertion, client, tenant), why))
     }

@@ -36,6 +36,8 @@ struct TokenInner {
     #[cfg(test)]
     fixed: Option<HeaderValue>,
     scope: String,
+    /// Which way to sign in was taken, for whoever reads that it failed.
+    how: String,
     state: Mutex<TokenState>,
 }
 
@@ -71,20 +73,21 @@ impl TokenSource {
     /// Always the same token.
     #[cfg(test)]
     pub fn fixed(token: &str) -> Self {
-        let mut source = Self::made("", Vec::new());
+        let mut source = Self::made("", "", Vec::new());
         if let Some(inner) = Arc::get_mut(&mut source.0) {
             inner.fixed = header(token);
         }
         source
     }
 
-    pub(super) fn made(scope: &str, ways: Vec<Box<Factory>>) -> Self {
+    pub(super) fn made(scope: &str, how: &str, ways: Vec<Box<Factory>>) -> Self {
         Self(Arc::new(TokenInner {
             ways: Arc::new(ways),
             way: Arc::default(),
             #[cfg(test)]
             fixed: None,
             scope: scope.into(),
+            how: how.into(),
             state: Mutex::default(),
         }))
     }
@@ -97,6 +100,7 @@ impl TokenSource {
             #[cfg(test)]
             fixed: self.0.fixed.clone(),
             scope: scope.into(),
+            how: self.0.how.clone(),
             state: Mutex::default(),
         }))
     }
@@ -126,7 +130,7 @@ impl TokenSource {
                     &Method::POST,
                     "token endpoint",
                     crate::client::error::SIGN_IN_FAILED,
-                    format!("{message}{}", hint(&error.to_string())),
+                    format!("{message}{}; {}", hint(&error.to_string()), self.0.how),
                 ));
             }
         }
@@ -252,7 +256,7 @@ mod tests {
             let make = move || Ok(Arc::new(Asked(way, asked.clone())) as Arc<dyn TokenCredential>);
             Box::new(make) as Box<Factory>
         });
-        let source = TokenSource::made("scope", made.collect());
+        let source = TokenSource::made("scope", "signing in", made.collect());
         let mut got = Vec::new();
         for _ in 0..2 {
             got.push(match source.bearer(None).await {

@@ -359,9 +359,13 @@ pub(super) struct Sums {
 
 /// Counts the findings that are left, for the verdict and the document.
 pub fn summed(report: &mut Report, plan: &Plan) {
+    let unread: BTreeSet<Key> = plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect();
+    let compared = plan.steps.iter().filter(|it| !it.key.kind.read_only()).count();
+    // What one service did not tell, the other may have something to say about.
+    let half = report.findings.iter().map(|it| &it.address).filter(|it| unread.contains(it));
     let sums = Sums {
-        looked_at: plan.steps.iter().filter(|it| !it.key.kind.read_only()).count(),
-        unread: plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect(),
+        looked_at: compared + half.collect::<BTreeSet<_>>().len(),
+        unread,
         errored: plan.errored(),
     };
     counted(report, &sums);

@@ -1,0 +1,118 @@
+//! What cannot be reached, or signed in to, over real sockets: one clear diagnostic, the right exit
+//! code, and nothing said twice.
+
+#[path = "common/served.rs"]
+mod served;
+
+use std::path::Path;
+use std::process::Command;
+
+use served::{Server, TENANT, amlplan};
+
+const PASSWORD: &str = "Kanarie5e9b71";
+
+const MANIFEST: &str = "apiVersion: amlplan/v1
+kind: Cluster
+name: edge
+azure:
+  cloud: {name: sandbox, resourceManager: '${BASE:-http://127.0.0.1:1}'}
+  subscription: 00000000-0000-0000-0000-000000000000
+  resourceGroup: ml-rg
+cluster: {type: connectedClusters, name: edge, kubeconfig: ./kubeconfigs/edge.yaml}
+extension:
+  name: arcml-extension
+  configurationSettings: {enableTraining: true}
+computes:
+- {name: k8s, workspace: {name: ws1}, namespace: team-a, identity: {type: SystemAssigned}}
+";
+
+/// A served world in a folder of its own.
+struct World {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("cluster.yaml"), MANIFEST).expect("a manifest");
+        let server = Server::start(folder.path(), &["--file", "cluster.yaml"]);
+        Self { folder, server }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).expect("a file");
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = amlplan(self.path());
+        command.env("BASE", &self.server.url).args(words).env("COLUMNS", "2000");
+        command
+    }
+}
+
+/// Exit code, and all that was written.
+fn ran(command: &mut Command) -> (i32, String) {
+    let output = command.output().expect("runs");
+    let all = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&all).into_owned())
+}
+
+#[test]
+fn a_certificate_signs_in_or_says_once_why_not() {
+    let world = World::new();
+    let fixture = |name: &str| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(root.join(name)).expect("a fixture")
+    };
+    let certificate = fixture("manifests/tls/ml.example.com.crt");
+    let locked = fixture("tests/fixtures/keys/aes256.pem");
+    let open = fixture("manifests/tls/ml.example.com.key");
+    let key = rcgen::KeyPair::from_pem(&open).expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let expired = params.self_signed(&key).expect("a certificate").pem();
+    world.write("app.pem", &[certificate.as_str(), &locked].concat());
+    world.write("open.pem", &[certificate.as_str(), &open].concat());
+    world.write("expired.pem", &[expired.as_str(), &open].concat());
+    world.write("app.pfx", "0\u{1}\u{2}");
+    for (file, password, says) in [
+        ("app.pem", PASSWORD, ""),
+        ("open.pem", PASSWORD, ""),
+        ("app.pem", "wrong", "the password does not open its key"),
+        ("app.pem", "", "set AZURE_CLIENT_CERTIFICATE_PASSWORD"),
+        ("expired.pem", "", "it expired on 2021-01-01"),
+        ("app.pfx", "", "openssl pkcs12 -in FILE.pfx -out FILE.pem"),
+    ] {
+        for command in ["plan", "drift"] {
+            let mut command = world.command(&[command, "-v"]);
+            command.env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", TENANT);
+            command.env("AZURE_CLIENT_CERTIFICATE_PATH", file).env_remove("AZURE_CLIENT_SECRET");
+            let (code, said) = ran(command.env("AZURE_CLIENT_CERTIFICATE_PASSWORD", password));
+            let way = "a certificate (AZURE_CLIENT_ID, AZURE_CLIENT_CERTIFICATE_PATH, tenant";
+            assert!(said.contains(&format!("signing in with {way}")), "{file}: {said}");
+            assert!(!said.contains(PASSWORD), "{said}");
+            let failed = said.matches("SignInFailed").count();
+            if says.is_empty() {
+                assert!(code != 1 && failed == 0, "{file}: {code} {said}");
+                continue;
+            }
+            // Once, with the way that was taken in the same sentence.
+            assert_eq!((failed, said.matches(says).count()), (1, 1), "{file}: {said}");
+            let line = said.lines().find(|it| it.contains(says)).unwrap_or_default();
+            assert!(line.contains(way), "{line}");
+            assert!(!said.contains("oauth2/v2.0/token"), "nothing is sent: {said}");
+        }
+    }
+    // With a secret beside it, the secret is the one.
+    let mut both = world.command(&["plan"]);
+    both.env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", TENANT);
+    both.env("AZURE_CLIENT_SECRET", "any").env("AZURE_CLIENT_CERTIFICATE_PATH", "app.pfx");
+    let (code, said) = ran(&mut both);
+    assert!(code == 0 && said.contains("signing in with a client secret"), "{said}");
+    world.server.stop();
+}
