@@ -10,6 +10,8 @@ use crate::model::Json;
 const DEEPEST: usize = 40;
 /// More rounds, or more scripts, than this is no pipeline of clusters.
 const MOST: usize = 2_000;
+/// Places at which the first word of a script is looked at.
+const MOST_PLACES: usize = 4_000;
 
 type Round = BTreeMap<String, String>;
 
@@ -285,16 +287,16 @@ impl Walk<'_> {
         let words: Vec<(usize, &str)> = words(text).collect();
         let (_, first) = words.first()?;
         let mut at = from;
-        'places: loop {
+        'places: for _ in 0..MOST_PLACES {
             at += self.text.get(at..)?.find(first)?;
             let mut anchors = Vec::new();
             let mut end = at;
             for (index, (own, word)) in words.iter().enumerate() {
                 let rest = self.text.get(end..).unwrap_or_default();
-                let skipped = rest.find(word).filter(|it| {
-                    let between = &rest[..*it];
-                    index > 8 || between.len() < 200 && !between.contains(char::is_alphanumeric)
-                });
+                // Only signs stand between the first words; later ones may be escaped.
+                let gap = rest.find(char::is_alphanumeric).unwrap_or(rest.len()).min(200);
+                let reach = if index > 8 { 2_000 } else { gap + word.len() };
+                let skipped = rest[..rest.floor_char_boundary(reach)].find(word);
                 match skipped {
                     Some(skipped) => {
                         anchors.push((*own, end + skipped));
@@ -309,6 +311,7 @@ impl Walk<'_> {
             }
             return Some(anchors);
         }
+        None
     }
 }
 
