@@ -18,8 +18,8 @@ use serde_json::Value as Json;
 use served::Server;
 
 /// After which nights somebody looks: a cycle of the autoscaler, the nights in which the extension and
-/// Kubernetes get a new version, and the end of the month.
-const LOOKS: [u32; 9] = [1, 2, 3, 4, 6, 10, 15, 20, 30];
+/// Kubernetes get a new version with a night after them, and the end of the month.
+const LOOKS: [u32; 10] = [1, 2, 3, 4, 6, 10, 15, 20, 21, 30];
 
 /// Many manifests as one run: each in workspaces and under names of its own.
 fn together(place: &Place, manifests: &[(String, String)]) {
