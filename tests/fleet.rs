@@ -1,39 +1,14 @@
 //! Many clusters at once: what one of them cannot give is missing and nothing else, and how many
 //! requests a plan takes.
 
+#[path = "common/fleets.rs"]
+mod fleets;
 #[path = "common/program.rs"]
 mod program;
 
-use std::fmt::Write as _;
-
+use fleets::{fleet, served_fleet, staged};
 use program::Place;
 use serde_json::Value as Json;
-
-/// A fleet of so many clusters, each with an extension, a compute and, with Kubernetes access, an
-/// instance type.
-fn fleet(clusters: usize, kubernetes: bool) -> String {
-    let access = if kubernetes { "kubernetes" } else { "azureOnly" };
-    let mut text = format!(
-        "apiVersion: amlplan/v1\nkind: Fleet\ndefaults:\n  azure: {{subscription: \
-         00000000-0000-0000-0000-000000000000, resourceGroup: ml-rg}}\n  cluster: {{type: \
-         connectedClusters, access: {access}}}\n  extension:\n    name: arcml-extension\n    \
-         configurationSettings: {{enableTraining: true}}\nclusters:\n"
-    );
-    for number in 0..clusters {
-        let _ = write!(
-            text,
-            "  - name: edge-{number}\n    cluster: {{name: edge-{number}}}\n    computes:\n      \
-             - name: c-{number}\n        workspace: {{name: ml-workspace}}\n"
-        );
-        if kubernetes {
-            text.push_str(
-                "    instanceTypes:\n      - {name: gpu, resources: {requests: {cpu: '1', memory: \
-                 1Gi}, limits: {cpu: '2', memory: 2Gi}}}\n",
-            );
-        }
-    }
-    text
-}
 
 /// A place with a fleet that has been applied.
 fn applied(clusters: usize, kubernetes: bool) -> Place {
@@ -81,16 +56,9 @@ fn serve(place: &mut Place) -> Served {
 #[test]
 fn a_dead_cluster_is_missing_from_every_report_and_nothing_else_is() {
     let mut place = applied(3, true);
-    let text = fleet(3, true)
-        .replace("  azure: {", "  azure: {cloud: {name: sandbox, resourceManager: '${BASE}'}, ");
-    let each = |text: String, number: usize, path: &str| {
-        let cluster = format!("cluster: {{name: edge-{number}}}");
-        let with = format!("cluster: {{name: edge-{number}, kubeconfig: {path}}}");
-        text.replace(&cluster, &with)
-    };
-    let text = each(text, 0, ".amlplan/kubeconfigs/edge-0.yaml");
-    let text = each(text, 1, "gone.yaml");
-    let text = each(text, 2, ".amlplan/kubeconfigs/edge-2.yaml");
+    let folder = ".amlplan/kubeconfigs";
+    let text = served_fleet(3, "${BASE}", Some(folder))
+        .replace(&format!("{folder}/edge-1.yaml"), "gone.yaml");
     std::fs::write(place.path("fleet.yaml"), &text).expect("written");
     let _served = serve(&mut place);
 
@@ -136,14 +104,7 @@ fn a_fleet_needs_few_sockets_and_a_dead_cluster_stops_nobody() {
     std::fs::write(place.path("fleet.yaml"), fleet(CLUSTERS, true)).expect("written");
     assert_eq!(place.run(&["plan", "fleet.yaml", "--sandbox"]).code, 0);
     let _served = serve(&mut place);
-    let mut text = fleet(CLUSTERS, true)
-        .replace("  azure: {", "  azure: {cloud: {name: sandbox, resourceManager: '${BASE}'}, ");
-    for number in 0..CLUSTERS {
-        let path = format!(".amlplan/kubeconfigs/edge-{number}.yaml");
-        let cluster = format!("cluster: {{name: edge-{number}}}");
-        let with = format!("cluster: {{name: edge-{number}, kubeconfig: {path}}}");
-        text = text.replace(&cluster, &with);
-    }
+    let text = served_fleet(CLUSTERS, "${BASE}", Some(".amlplan/kubeconfigs"));
     std::fs::write(place.path("fleet.yaml"), text).expect("written");
     let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let path = place.path(".amlplan/kubeconfigs/edge-7.yaml");
@@ -190,20 +151,6 @@ fn stages(ran: &program::Ran) -> Vec<(String, usize, Vec<String>, usize)> {
             (name, size(&it["done"]), names(&it["failed"]), size(&it["not_done"]))
         })
         .collect()
-}
-
-const ROLLOUT: &str = "rollout:\n  stages:\n    - {name: canary, share: 1}\n    - {name: early, \
-    selector: {ring: early}, wait: 10m}\n    - {name: rest, share: 100%}\n  maxConcurrency: 50\n";
-
-/// A fleet of so many clusters in stages; every tenth one wants to be early.
-fn staged(clusters: usize, failures: usize) -> String {
-    let rollout = format!("{ROLLOUT}  maxFailures: {failures}\ndefaults:");
-    let text = fleet(clusters, false).replacen("defaults:", &rollout, 1);
-    (0..clusters).filter(|it| it % 10 == 1).fold(text, |text, it| {
-        let cluster = format!("cluster: {{name: edge-{it}}}");
-        let labelled = format!("cluster: {{name: edge-{it}, labels: {{ring: early}}}}");
-        text.replace(&cluster, &labelled)
-    })
 }
 
 /// A stage that fails stops those behind it, and the next apply goes on from there: what is live

@@ -1,8 +1,9 @@
 //! Which clusters of the manifests a command is about: `--cluster`, `--selector` and `--shard`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::Args;
 use sha2::{Digest as _, Sha256};
@@ -150,12 +151,14 @@ impl Selection {
 /// manifests and of the clusters that were chosen.
 pub(super) fn digest(manifest: &Manifest) -> String {
     let mut names = BTreeSet::new();
-    let mut texts = BTreeSet::new();
+    // The clusters of a fleet have one text, which may be large.
+    let mut sources = BTreeMap::new();
     for Declared { spec, origin, .. } in &manifest.clusters {
         names.insert(spec.name.as_str());
         let place = origin.value(&Pointer::root());
-        texts.extend(place.map(|it| Sha256::digest(&it.source.text)));
+        sources.extend(place.map(|it| (Arc::as_ptr(&it.source), it.source)));
     }
+    let texts: BTreeSet<_> = sources.values().map(|it| Sha256::digest(&it.text)).collect();
     let mut all = Sha256::new();
     names.iter().for_each(|it| all.update(format!("{it}\n")));
     texts.iter().for_each(|it| all.update(it));

@@ -90,14 +90,17 @@ impl Companion {
         name(cluster.name(), cluster.subscription(), group)
     }
 
+    /// Companions that stand alone: type in Azure, and kind.
+    pub(super) const KINDS: [(ArmType, KindName); 3] = [
+        (ArmType::RELAY, KindName::RelayNamespace),
+        (ArmType::SERVICE_BUS, KindName::ServiceBusNamespace),
+        (ArmType::LOG_ANALYTICS, KindName::LogAnalyticsWorkspace),
+    ];
+
     /// The kind of a companion that stands alone, by its type in Azure.
     pub(super) fn kind_of(resource_type: &str) -> Option<KindName> {
-        let kinds = [
-            (ArmType::RELAY, KindName::RelayNamespace),
-            (ArmType::SERVICE_BUS, KindName::ServiceBusNamespace),
-            (ArmType::LOG_ANALYTICS, KindName::LogAnalyticsWorkspace),
-        ];
-        let found = kinds.into_iter().find(|it| it.0.name.eq_ignore_ascii_case(resource_type));
+        let found =
+            Self::KINDS.into_iter().find(|it| it.0.name.eq_ignore_ascii_case(resource_type));
         found.map(|(_, kind)| kind)
     }
 }

@@ -92,10 +92,8 @@ fn list(identity: &ArmId) -> Read {
 
 /// The identities whose credentials a cluster of the graph declares, each once.
 fn identities<'a>(desired: &'a Desired, scope: &'a str) -> Vec<&'a ArmId> {
-    let own = desired.nodes.values().filter_map(|it| match &it.resource {
-        Resource::FederatedIdentityCredential(credential) if credential.key.scope == scope => {
-            Some(&credential.identity)
-        }
+    let own = desired.in_scope(scope).filter_map(|(_, node)| match &node.resource {
+        Resource::FederatedIdentityCredential(credential) => Some(&credential.identity),
         _ => None,
     });
     let mut own: Vec<&ArmId> = own.collect();

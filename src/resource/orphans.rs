@@ -111,6 +111,8 @@ struct Index<'a> {
     workspaces: BTreeMap<&'a Read, Vec<ArmId>>,
     /// Companions of a group by their mark.
     companions: BTreeMap<&'a Read, BTreeMap<Mark, Vec<&'a Json>>>,
+    /// Companions of a group without a mark by kind and name, in small letters.
+    unmarked: BTreeMap<&'a Read, BTreeMap<(KindName, String), &'a Json>>,
     /// The computes of a workspace by their cluster's id.
     computes: BTreeMap<&'a Read, BTreeMap<String, Vec<&'a Json>>>,
 }
@@ -129,11 +131,14 @@ impl<'a> Index<'a> {
                 if kind.eq_ignore_ascii_case(ArmType::WORKSPACES.name) {
                     let id = ArmId::parse(text(document, "/id")).ok();
                     index.workspaces.entry(read).or_default().extend(id);
-                } else if Companion::kind_of(kind).is_some()
-                    && let Some(mark) = super::mark::TAG.read(Some(document))
-                {
-                    let marked = index.companions.entry(read).or_default();
-                    marked.entry(mark).or_default().push(document);
+                } else if let Some(kind) = Companion::kind_of(kind) {
+                    if let Some(mark) = super::mark::TAG.read(Some(document)) {
+                        let marked = index.companions.entry(read).or_default();
+                        marked.entry(mark).or_default().push(document);
+                    } else {
+                        let name = text(document, "/name").to_ascii_lowercase();
+                        index.unmarked.entry(read).or_default().insert((kind, name), document);
+                    }
                 }
             }
         }
@@ -182,13 +187,11 @@ pub fn foreign(desired: &Desired, live: &Snapshot, answers: &ListAnswers) -> BTr
                 take(KindName::Extension, at, document, "this extension of Azure ML");
             }
         }
-        for document in search.list(&group(cluster)) {
-            let name = text(document, "/name");
-            match Companion::kind_of(text(document, "/type")) {
-                Some(kind) if Companion::name_for(kind, cluster).eq_ignore_ascii_case(name) => {
-                    take(kind, super::mark::TAG, document, "what az made for this cluster");
-                }
-                _ => {}
+        let unmarked = search.index.unmarked.get(&group(cluster));
+        for kind in Companion::KINDS.map(|it| it.1) {
+            let named = (kind, Companion::name_for(kind, cluster).to_ascii_lowercase());
+            if let Some(document) = unmarked.and_then(|it| it.get(&named)) {
+                take(kind, super::mark::TAG, document, "what az made for this cluster");
             }
         }
         for workspace in search.index.workspaces(desired, search.scope, cluster) {

@@ -1,17 +1,24 @@
 //! Measures the whole program and prints ratios: start-up, plan and apply of the full manifest on
-//! the simulator, apply against the critical path of its graph, and fleets of growing size.
-//! `cargo bench` runs it; docs/performance.md holds what it printed.
+//! the simulator, apply against the critical path of its graph, fleets of growing size, and a fleet
+//! of a thousand (`thousand.rs`). `cargo bench` runs it, `cargo bench -- NAME` a part of it;
+//! docs/performance.md holds what it printed.
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports by printing")]
 
+#[path = "../common/fleets.rs"]
+mod fleets;
+#[path = "../common/served.rs"]
+mod served;
+mod thousand;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fleets::fleet;
 use serde_json::Value as Json;
+use served::Server;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_amlplan");
 
@@ -118,53 +125,6 @@ fn end<'a>(
     at
 }
 
-fn fleet(clusters: usize) -> String {
-    let mut text = "apiVersion: amlplan/v1\nkind: Fleet\ndefaults:\n  azure: {subscription: \
-        00000000-0000-0000-0000-000000000000, resourceGroup: ml-rg}\n  cluster: {type: \
-        connectedClusters}\n  extension:\n    name: arcml-extension\n    configurationSettings: \
-        {enableTraining: true}\nclusters:\n"
-        .to_owned();
-    for number in 0..clusters {
-        let _ = write!(
-            text,
-            "  - name: edge-{number}\n    cluster: {{name: edge-{number}}}\n    computes:\n      \
-             - name: c-{number}\n        workspace: {{name: ml-workspace}}\n"
-        );
-    }
-    text
-}
-
-/// The simulator as a server of its own, stopped when dropped.
-struct Served {
-    child: std::process::Child,
-    url: String,
-}
-
-impl Served {
-    fn start(folder: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["sandbox", "--state", "world.json", "serve", "--listen", "127.0.0.1:0"])
-            .args(more)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the simulator starts");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("a pipe");
-        BufReader::new(out).read_line(&mut line).expect("it says where it listens");
-        let url = line.split_whitespace().find(|it| it.contains("://")).expect("an address");
-        Self { url: url.to_owned(), child }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Processor time of all children that have ended, in ticks (proc(5): `cutime`, `cstime`).
 fn ticks_of_children() -> u64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -188,25 +148,18 @@ fn tls_and_http(times: usize) -> [u64; 2] {
             )
         };
         std::fs::write(folder.join("one.yaml"), manifest("https://localhost:1")).expect("written");
-        run(folder, &["plan", "one.yaml", "--sandbox=world.json"], false);
-        let served = Served::start(folder, tls);
+        run(folder, &["plan", "one.yaml", "--sandbox=state.json"], false);
+        let served = Server::start(folder, tls);
         std::fs::write(folder.join("one.yaml"), manifest(&served.url)).expect("written");
         let before = ticks_of_children();
         for _ in 0..times {
-            let mut command = Command::new(PROGRAM);
+            let mut command = served::amlplan(folder);
             if !tls.is_empty() {
                 command.env("AMLPLAN_CA_FILE", "ca.pem");
             }
-            let status = command
-                .args(["plan", "one.yaml"])
-                .current_dir(folder)
-                .env("AZURE_TENANT_ID", ids)
-                .env("AZURE_CLIENT_ID", ids)
-                .env("AZURE_CLIENT_SECRET", "any")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .expect("the program starts");
+            let command = command.args(["plan", "one.yaml"]);
+            let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+            let status = quiet.status().expect("the program starts");
             assert!(status.success(), "a plan over {}", served.url);
         }
         ticks_of_children() - before
@@ -218,6 +171,20 @@ fn milliseconds(it: Duration) -> f64 {
 }
 
 fn main() {
+    let names: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
+    for (name, part) in
+        [("one", one as fn()), ("parallelism", parallelism), ("tls", tls), ("validate", validate)]
+    {
+        if wanted(name) {
+            part();
+        }
+    }
+    thousand::rows(wanted);
+}
+
+/// One cluster, with everything there is.
+fn one() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/full.yaml");
@@ -238,11 +205,20 @@ fn main() {
         "`plan` of full.yaml, nothing there yet",
         &median(folder, &["plan", full, sandbox], 7, clear),
     );
-    let apply = ["apply", full, sandbox, "--auto-approve", "--json"];
+    let apply = ["apply", full, sandbox, "--auto-approve"];
     let applied = median(folder, &apply, 7, clear);
     row("`apply` of full.yaml", &applied);
     row("`plan` of full.yaml, nothing to do", &median(folder, &["plan", full, sandbox], 7, || {}));
+}
 
+/// Apply of it against its critical path.
+fn parallelism() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/full.yaml");
+    let full = shipped.to_str().expect("a plain path");
+    let clear = || drop(std::fs::remove_file(folder.join("world.json")));
+    let apply = ["apply", full, "--sandbox=world.json", "--auto-approve", "--json"];
     let graph = run(folder, &["graph", full, "--format", "json"], false).out;
     let graph: Json = serde_json::from_str(&graph).expect("a graph");
     println!("\n| `--parallelism` | simulated s | critical path s | ratio |\n|---|---|---|---|");
@@ -252,17 +228,24 @@ fn main() {
         let (whole, path) = critical(&run(folder, &words, false).out, &graph);
         println!("| {parallelism} | {whole:.0} | {path:.0} | {:.3} |", whole / path);
     }
+}
 
+fn tls() {
     let [http, tls] = tls_and_http(40);
     println!("\n| 40 plans of one cluster | processor ms | ratio |\n|---|---|---|");
     println!("| over HTTP | {} | 1.00 |", http * 10);
     println!("| over TLS | {} | {:.2} |", tls * 10, tls as f64 / http as f64);
+}
 
+/// Manifests of growing size.
+fn validate() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
     println!("\n| clusters | `validate` ms | growth | peak MiB | growth |\n|---|---|---|---|---|");
     let mut last: Option<Run> = None;
     for clusters in [100, 1_000, 10_000] {
         let name = format!("fleet-{clusters}.yaml");
-        std::fs::write(folder.join(&name), fleet(clusters)).expect("a manifest");
+        std::fs::write(folder.join(&name), fleet(clusters, false)).expect("a manifest");
         let it = median(folder, &["validate", &name], 7, || {});
         let growth = |now: f64, before: fn(&Run) -> f64| {
             last.as_ref().map_or("–".to_owned(), |it| format!("× {:.1}", now / before(it)))

@@ -7,6 +7,12 @@ use std::process::{Child, Command, Stdio};
 /// The directory of the simulated world.
 pub(crate) const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 
+/// Signs a run in to a served world, which takes any secret.
+pub(crate) fn sign_in(command: &mut Command) -> &mut Command {
+    let ids = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", TENANT)];
+    command.envs(ids).env("AZURE_CLIENT_SECRET", "any")
+}
+
 /// The program, without anything of the caller's surroundings that could change what it does, and
 /// with a sign-in for a served world, which takes any secret.
 pub(crate) fn amlplan(folder: &Path) -> Command {
@@ -17,8 +23,7 @@ pub(crate) fn amlplan(folder: &Path) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }
-    command.envs([("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", TENANT)]);
-    command.env("AZURE_CLIENT_SECRET", "any");
+    sign_in(&mut command);
     command.current_dir(folder).env("NO_COLOR", "1").env("NO_PROXY", "localhost,127.0.0.1");
     command
 }
