@@ -116,3 +116,91 @@ fn a_certificate_signs_in_or_says_once_why_not() {
     assert!(code == 0 && said.contains("signing in with a client secret"), "{said}");
     world.server.stop();
 }
+
+const FORMATS: [&str; 10] = [
+    "human",
+    "json",
+    "markdown",
+    "junit",
+    "sarif",
+    "github",
+    "azure-pipelines",
+    "gitlab",
+    "prometheus",
+    "html",
+];
+
+/// Two clusters that are as declared, or of which the first has drifted; the API server of the
+/// second is replaced by one that cannot be reached.
+fn with_a_dead_cluster(drifted: bool, server: &str) -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fleet = "apiVersion: amlplan/v1
+kind: Fleet
+defaults:
+  azure:
+    cloud: {name: sandbox, resourceManager: '${BASE:-http://127.0.0.1:1}'}
+    subscription: 00000000-0000-0000-0000-000000000000
+    resourceGroup: ml-rg
+  extension: {name: aml, configurationSettings: {enableTraining: true}}
+  instanceTypes: [{name: cpu, resources: {requests: {cpu: '1', memory: 1Gi}, limits: {cpu: '1', memory: 1Gi}}}]
+clusters:
+- {name: near, cluster: {type: connectedClusters, name: near, kubeconfig: ./near.yaml}}
+- {name: far, cluster: {type: connectedClusters, name: far, kubeconfig: ./far.yaml}}
+";
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("cluster.yaml"), fleet).expect("a manifest");
+    let sandbox = |words: &[&str]| {
+        let (code, said) = ran(amlplan(folder.path()).args(words));
+        assert_eq!(code, 0, "{words:?}: {said}");
+    };
+    sandbox(&["apply", "--sandbox=state.json", "--auto-approve"]);
+    if drifted {
+        let field = "/spec/resources/limits/cpu=\"2\"";
+        sandbox(&["sandbox", "set", "near/instance_type/cpu", field, "--state", "state.json"]);
+    }
+    let serving = Server::start(folder.path(), &["--file", "cluster.yaml"]);
+    for name in ["near", "far"] {
+        let own = format!("kubeconfigs/{name}.yaml");
+        let mut text = std::fs::read_to_string(at(&own)).expect("a kubeconfig");
+        if name == "far" {
+            text = text.replace(&serving.url, server);
+        }
+        std::fs::write(at(&format!("{name}.yaml")), text).expect("a kubeconfig");
+    }
+    World { folder, server: serving }
+}
+
+#[test]
+fn a_dead_cluster_of_two_is_in_every_report_and_the_other_is_looked_at() {
+    for (drifted, server, reason) in [
+        (false, "https://127.0.0.1:1", "refused"),
+        (true, "https://nowhere.invalid", "the host is not known"),
+    ] {
+        let world = with_a_dead_cluster(drifted, server);
+        let (code, said) = ran(&mut world.command(&["plan"]));
+        assert_eq!(code, 1, "{said}");
+        assert_eq!(said.contains("near/instance_type/cpu"), drifted, "{said}");
+        assert!(said.contains("far") && said.contains(reason), "{said}");
+        let files = FORMATS.map(|format| format!("{format}=report.{format}"));
+        let mut words = vec!["drift"];
+        words.extend(files.iter().flat_map(|file| ["--format", file]));
+        let (code, said) = ran(&mut world.command(&words));
+        assert_eq!(code, if drifted { 2 } else { 1 }, "{said}");
+        for format in FORMATS {
+            let report = std::fs::read_to_string(world.path().join(format!("report.{format}")));
+            let report = report.expect("a report");
+            // Figures name no resource.
+            if format == "prometheus" {
+                assert!(report.contains("amlplan_complete{command=\"drift\"} 0"), "{report}");
+                continue;
+            }
+            assert!(report.contains("instance_type/cpu") || !drifted, "{format}: {report}");
+            for fine in ["nothing found | far", "Nothing to do in far"] {
+                assert!(!report.contains(fine), "{format} calls it fine: {report}");
+            }
+            let told = report.contains("far") && report.contains(reason);
+            assert!(told, "{format} does not say what is missing, and why: {report}");
+        }
+        world.server.stop();
+    }
+}

@@ -148,6 +148,7 @@ stories! {
     a_feature_waits_for_approval,
     a_feature_is_retired,
     a_fleet_in_groups,
+    a_name_means_one_thing,
     openshift_without_grants,
     grants_as_users_or_rbac,
     a_saved_plan,

@@ -1,6 +1,6 @@
 //! What `doctor`, `verify` and `drift` find: one type for all three, so that every format knows all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -152,8 +152,8 @@ pub struct Report {
     pub diagnostics: Diagnostics,
     /// What was left out on request, in words.
     pub skipped: Vec<String>,
-    /// How many resources could not be read.
-    pub unread: usize,
+    /// What could not be read.
+    pub unread: BTreeSet<Key>,
     /// The result in one line; empty: counted from the findings.
     pub verdict: String,
     /// Further members of the document in JSON.
@@ -172,6 +172,12 @@ impl Report {
             *state = finding.status.max(*state);
         }
         states
+    }
+
+    /// The clusters and subscriptions of which something could not be read: nobody may call them fine.
+    #[must_use]
+    pub fn half_seen(&self) -> BTreeSet<&str> {
+        self.unread.iter().map(|key| key.scope.as_str()).collect()
     }
 
     /// What somebody has to read, the worst first, then by address and field.
@@ -200,7 +206,7 @@ impl Report {
     /// Whether everything could be looked at.
     #[must_use]
     pub fn complete(&self) -> bool {
-        !self.errored() && self.unread == 0 && self.number(Status::Unknown) == 0
+        !self.errored() && self.unread.is_empty() && self.number(Status::Unknown) == 0
     }
 }
 

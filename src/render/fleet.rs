@@ -55,7 +55,7 @@ impl<'a> Fleet<'a> {
 
     /// The same for a report.
     pub(super) fn of_report(report: &'a Report, style: &Style) -> Option<Self> {
-        Self::of(report.findings.iter().map(|it| &it.address), style)
+        Self::of(report.findings.iter().map(|it| &it.address).chain(&report.unread), style)
     }
 
     fn of(keys: impl Iterator<Item = &'a Key>, style: &Style) -> Option<Self> {

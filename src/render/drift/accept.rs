@@ -115,19 +115,14 @@ pub fn since(
             finding.members.insert("since", json!(if known { "still" } else { "new" }));
         }
     }
-    let unread: BTreeSet<&str> = report.members["unread"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|it| it["address"].as_str()?.split('/').next())
-        .collect();
+    let half_seen = report.half_seen();
     let gone: Vec<Json> = before
         .iter()
         .filter(|(print, value)| {
             let key = value["address"].as_str().and_then(|it| it.parse().ok());
             !now.contains(*print)
                 && looked_at.contains(&scope(value))
-                && !unread.contains(scope(value).as_str())
+                && !half_seen.contains(scope(value).as_str())
                 && key.is_none_or(|it| own(&it))
         })
         .map(|(print, value)| {

@@ -303,7 +303,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         findings,
         diagnostics: plan.told().cloned().collect(),
         skipped: plan.skipped.clone(),
-        unread: plan.unread_count(),
+        unread: plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect(),
         ..Report::default()
     };
     report.members.insert("versions", versions(plan, live));

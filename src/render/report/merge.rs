@@ -127,13 +127,13 @@ fn add(
         }
     }
     sums.unread = unread(whole);
-    whole.unread = sums.unread.len();
+    whole.unread.clone_from(&sums.unread);
 }
 
 /// The addresses of which the document says that they could not be read.
 fn unread(whole: &Report) -> BTreeSet<Key> {
     let unread = whole.members.get("unread").and_then(Json::as_array).into_iter().flatten();
-    unread.filter_map(|it| it["address"].as_str()?.parse().ok()).collect()
+    unread.filter_map(super::read::address).collect()
 }
 
 /// Lists have what one of them has, maps too; numbers add up.

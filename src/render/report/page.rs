@@ -20,7 +20,7 @@ pub(super) fn markdown(report: &Report, style: &Style) -> String {
     let fleet = &Fleet::of_report(report, style);
     if let (Some(fleet), false) = (fleet, bad.is_empty()) {
         out.push_str("\n| | findings | clusters |\n|---|---|---|\n");
-        for row in people::overview(&bad, fleet) {
+        for row in people::overview(report, &bad, fleet) {
             let _ = writeln!(out, "| {} |", row.map(|it| plain(&it)).join(" | "));
         }
     }
@@ -280,14 +280,18 @@ fn overview(report: &Report, scopes: &[&str], out: &mut String) {
         out.push_str("</table>\n");
     }
     let all: BTreeSet<&str> = report.findings.iter().map(|it| it.address.scope.as_str()).collect();
-    let fine: Vec<&str> = all.into_iter().filter(|it| !scopes.contains(it)).collect();
-    if !fine.is_empty() {
-        let names = markup(&fine.join(", "));
-        let _ = writeln!(
-            out,
-            "<p class=\"fine\">{} Nothing to do in {names}.</p>",
-            people::said(Status::Pass).0
-        );
+    let half_seen = report.half_seen();
+    let fine = all.iter().filter(|it| !scopes.contains(it) && !half_seen.contains(*it));
+    let fine: Vec<&str> = fine.copied().collect();
+    let half_seen: Vec<&str> = half_seen.into_iter().collect();
+    for (status, class, said, names) in [
+        (Status::Pass, "fine", "Nothing to do in", fine),
+        (Status::Unknown, "unread", "Not all could be read of", half_seen),
+    ] {
+        if !names.is_empty() {
+            let (sign, names) = (people::said(status).0, markup(&names.join(", ")));
+            let _ = writeln!(out, "<p class=\"{class}\">{sign} {said} {names}.</p>");
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
     let fleet = &Fleet::of_report(report, style);
     let bad = report.bad();
     if let (Some(fleet), false) = (fleet, bad.is_empty()) {
-        lines.extend(fleet::columns(&overview(&bad, fleet), style));
+        lines.extend(fleet::columns(&overview(report, &bad, fleet), style));
         lines.push(String::new());
     }
     for text in told(&bad, fleet.as_ref(), style) {
@@ -65,16 +65,20 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
 }
 
 /// How many findings of which sort each cluster has.
-pub(super) fn overview(bad: &[&Finding], fleet: &Fleet<'_>) -> Vec<[String; 3]> {
+pub(super) fn overview(report: &Report, bad: &[&Finding], fleet: &Fleet<'_>) -> Vec<[String; 3]> {
     let mut sums: BTreeMap<&str, BTreeMap<Status, usize>> = BTreeMap::new();
     for finding in bad {
         *sums.entry(&finding.address.scope).or_default().entry(finding.status).or_default() += 1;
     }
+    let half_seen = report.half_seen();
     fleet.table(|scope| {
         let sum = |it: &Status| Some((*it, *sums.get(scope)?.get(it)?));
         let found = ORDER.iter().filter_map(sum);
-        let said: Vec<String> =
+        let mut said: Vec<String> =
             found.map(|(status, number)| format!("{number} {}", self::said(status).1)).collect();
+        if half_seen.contains(scope) {
+            said.push("not all could be read".to_owned());
+        }
         if said.is_empty() { "nothing found".to_owned() } else { said.join(", ") }
     })
 }
