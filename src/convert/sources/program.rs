@@ -375,14 +375,19 @@ fn braced(text: &str) -> String {
 fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
     /// A command line has fewer bytes.
     const LONGEST: usize = 16 << 10;
+    /// An expression among its words has far fewer, and most `[` begin no command.
+    const WORD: usize = 512;
     let rest = &rest[..rest.floor_char_boundary(LONGEST)];
     let mut words = Vec::new();
     let mut at = 0;
     loop {
         let rest = rest.get(at..)?;
         let next = rest.chars().next()?;
-        if next == ']' {
-            break;
+        match next {
+            ']' => break,
+            // No command: the list inside may be one, and is looked at by itself.
+            '[' => return None,
+            _ => {}
         }
         if next.is_whitespace() || next == ',' {
             at += next.len_utf8();
@@ -395,7 +400,7 @@ fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
             at += prefix + length;
             continue;
         }
-        let end = rest.find([',', ']', '\n'])?;
+        let end = rest[..rest.floor_char_boundary(WORD)].find([',', ']', '\n'])?;
         let name: String =
             rest[..end].chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
         words.push(format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { &name }));
