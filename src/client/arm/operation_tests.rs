@@ -1,1 +1,0 @@
-//! Every style of operation, answer by answer.
