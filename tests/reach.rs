@@ -1,12 +1,15 @@
 //! What cannot be reached, or signed in to, over real sockets: one clear diagnostic, the right exit
 //! code, and nothing said twice.
 
+#[path = "common/formats.rs"]
+mod formats;
 #[path = "common/served.rs"]
 mod served;
 
 use std::path::Path;
 use std::process::Command;
 
+use formats::FORMATS;
 use served::{Server, TENANT, amlplan};
 
 const PASSWORD: &str = "Kanarie5e9b71";
@@ -116,19 +119,6 @@ fn a_certificate_signs_in_or_says_once_why_not() {
     assert!(code == 0 && said.contains("signing in with a client secret"), "{said}");
     world.server.stop();
 }
-
-const FORMATS: [&str; 10] = [
-    "human",
-    "json",
-    "markdown",
-    "junit",
-    "sarif",
-    "github",
-    "azure-pipelines",
-    "gitlab",
-    "prometheus",
-    "html",
-];
 
 /// Two clusters that are as declared, or of which the first has drifted; the API server of the
 /// second is replaced by one that cannot be reached.

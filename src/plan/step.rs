@@ -287,12 +287,6 @@ impl Plan {
         self.findings.iter().chain(self.unread.iter().map(|it| &it.finding))
     }
 
-    /// How many resources are not planned because they could not be read.
-    #[must_use]
-    pub fn unread_count(&self) -> usize {
-        self.unread.iter().map(|it| it.keys.len()).sum()
-    }
-
     /// What keeps the plan from being applied: protected resources, and disruptive changes unless
     /// they are allowed. Destroying is a decision of its own, so only protection counts there.
     #[must_use]

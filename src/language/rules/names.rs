@@ -1,6 +1,8 @@
 //! Names: what Azure, Kubernetes and Helm accept, and what becomes of names in other names.
 //! Sources: Azure docs: resource name rules; Kubernetes docs: names; AML docs: troubleshooting.
 
+use std::sync::LazyLock;
+
 use crate::catalog;
 use crate::language::{CloudSpec, ClusterType, Profile, path_tokens, suggest};
 use crate::model::{Json, KindName, Trust};
@@ -394,13 +396,17 @@ fn path(path: &str, at: &str, view: View<'_>, found: &mut Diagnostics) {
     if KindName::ALL.iter().any(|kind| kind.as_str() == path) {
         return;
     }
-    let mut schema = schemars::schema_for!(crate::language::ClusterSpec).to_value();
-    // What stands in these is in no resource.
-    for part in ["name", "azure", "lifecycle", "drift"] {
-        schema["properties"].as_object_mut().and_then(|parts| parts.remove(part));
-    }
+    // One for all clusters of a fleet.
+    static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
+        let mut schema = schemars::schema_for!(crate::language::ClusterSpec).to_value();
+        // What stands in these is in no resource.
+        for part in ["name", "azure", "lifecycle", "drift"] {
+            schema["properties"].as_object_mut().and_then(|parts| parts.remove(part));
+        }
+        schema
+    });
     let tokens = path_tokens(path);
-    let slip = walk(&schema, &schema, &tokens).and_then(|()| item(&tokens, view));
+    let slip = walk(&SCHEMA, &SCHEMA, &tokens).and_then(|()| item(&tokens, view));
     let Err((word, known)) = slip else { return };
     let help = match suggest::nearest(&word, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -351,34 +351,28 @@ fn versions(plan: &Plan, live: &Snapshot) -> Json {
 pub(super) struct Sums {
     /// How many resources were compared.
     pub(super) looked_at: usize,
-    /// What could not be read.
-    pub(super) unread: BTreeSet<Key>,
     /// Whether the plan had errors.
     pub(super) errored: bool,
 }
 
 /// Counts the findings that are left, for the verdict and the document.
 pub fn summed(report: &mut Report, plan: &Plan) {
-    let unread: BTreeSet<Key> = plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect();
     let compared = plan.steps.iter().filter(|it| !it.key.kind.read_only()).count();
     // What one service did not tell, the other may have something to say about.
-    let half = report.findings.iter().map(|it| &it.address).filter(|it| unread.contains(it));
-    let sums = Sums {
-        looked_at: compared + half.collect::<BTreeSet<_>>().len(),
-        unread,
-        errored: plan.errored(),
-    };
+    let half = report.findings.iter().map(|it| &it.address).filter(|it| report.unread.contains(it));
+    let sums =
+        Sums { looked_at: compared + half.collect::<BTreeSet<_>>().len(), errored: plan.errored() };
     counted(report, &sums);
 }
 
 /// The same for any sums.
 pub(super) fn counted(report: &mut Report, sums: &Sums) {
-    let Sums { looked_at, unread, errored } = sums;
+    let Sums { looked_at, errored } = sums;
     let bad: Vec<&Finding> =
         report.bad().into_iter().filter(|it| it.status != Status::Unknown).collect();
     let drifted = bad.iter().map(|it| &it.address).collect::<BTreeSet<_>>().len();
     let found = bad.len();
-    let missing = super::human::missing(unread).map(|it| format!(" {it}."));
+    let missing = super::human::missing(&report.unread).map(|it| format!(" {it}."));
     let missing = missing.unwrap_or_default();
     let accepted = report
         .findings

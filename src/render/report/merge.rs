@@ -1,6 +1,6 @@
 //! One report of several that were made of parts of the same clusters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::health::{Finding, Report};
 use crate::model::{Json, Key};
@@ -116,6 +116,7 @@ fn add(
     let skipped = part.skipped.into_iter().filter(|it| !whole.skipped.contains(it));
     let skipped: Vec<String> = skipped.collect();
     whole.skipped.extend(skipped);
+    whole.unread.extend(part.unread);
     for (name, value) in part.members {
         match name {
             "errored" => sums.errored |= value == Json::Bool(true),
@@ -126,14 +127,6 @@ fn add(
             _ => join(whole.members.entry(name).or_default(), value),
         }
     }
-    sums.unread = unread(whole);
-    whole.unread.clone_from(&sums.unread);
-}
-
-/// The addresses of which the document says that they could not be read.
-fn unread(whole: &Report) -> BTreeSet<Key> {
-    let unread = whole.members.get("unread").and_then(Json::as_array).into_iter().flatten();
-    unread.filter_map(super::read::address).collect()
 }
 
 /// Lists have what one of them has, maps too; numbers add up.

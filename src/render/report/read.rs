@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalog;
 use crate::health::{Finding, Report};
 use crate::language::DriftClass;
-use crate::model::{Json, Key, Pointer};
+use crate::model::{Json, Pointer};
 use crate::source::{Diagnostic, Place, Severity, Source};
 
 const COMMANDS: [&str; 3] = ["drift", "verify", "doctor"];
@@ -77,15 +77,13 @@ pub fn read(document: &Json) -> Result<Report, String> {
         findings: findings?,
         diagnostics: told.collect::<Result<_, _>>()?,
         skipped: texts(&document["skipped"]),
-        unread: list(&document["unread"]).iter().filter_map(address).collect(),
+        unread: list(&document["unread"])
+            .iter()
+            .filter_map(|it| it["address"].as_str()?.parse().ok())
+            .collect(),
         members: named(members, &OF_REPORT)?,
         ..Report::default()
     })
-}
-
-/// The address of what could not be read.
-pub(super) fn address(unread: &Json) -> Option<Key> {
-    unread["address"].as_str()?.parse().ok()
 }
 
 fn list(value: &Json) -> &[Json] {

@@ -17,7 +17,7 @@ impl GraphBuilder<'_> {
         for (index, text) in self.spec.lifecycle.prevent_destroy.iter().enumerate() {
             // A kind is also what this manifest made and names no more.
             let kind = KindName::ALL.iter().find(|kind| kind.as_str() == text);
-            self.desired.kept.extend(kind.map(|kind| (self.spec.name.clone(), *kind)));
+            self.desired.protected_kinds.extend(kind.map(|kind| (self.spec.name.clone(), *kind)));
             let meant = |key: &&Key| Some(&key.kind) == kind || key.matches(text);
             let own: Vec<Key> = own.iter().map(|it| &it.0).filter(meant).cloned().collect();
             let shared = || self.desired.nodes.keys().any(|key| key.matches(text));

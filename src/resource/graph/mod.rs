@@ -152,7 +152,7 @@ pub struct Desired {
     pub protected: BTreeSet<Key>,
     /// Kinds of clusters of which also orphans must not be destroyed.
     #[serde(default)]
-    pub kept: BTreeSet<(String, KindName)>,
+    pub protected_kinds: BTreeSet<(String, KindName)>,
     /// Drift that somebody accepted; not part of a saved plan.
     #[serde(skip)]
     pub accepted: Vec<Accepted>,
@@ -223,8 +223,8 @@ impl Desired {
             let gone_first = before.get(&(key.scope.as_str(), key.kind)).into_iter().flatten();
             node.needs.extend(gone_first.map(|it| Key::clone(it)));
         }
-        let kept = |key: &&Key| self.kept.contains(&(key.scope.clone(), key.kind));
-        whole.protected.extend(self.orphans.keys().filter(kept).cloned());
+        let protected = |key: &&Key| self.protected_kinds.contains(&(key.scope.clone(), key.kind));
+        whole.protected.extend(self.orphans.keys().filter(protected).cloned());
         whole.nodes.extend(self.orphans.iter().map(|(key, node)| (key.clone(), node.clone())));
         whole
     }
