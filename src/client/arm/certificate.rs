@@ -70,7 +70,7 @@ impl fmt::Display for Unfit {
                 return write!(
                     f,
                     "its key is encrypted with {how}, which is not read: `openssl pkcs8 -topk8 -v2 \
-                     aes256 -in FILE` writes it anew"
+                     aes256 -in FILE` writes the key anew; put the certificate behind it again"
                 );
             }
             Self::Unusable => "its private key cannot be used: RSA of 2048 to 8192 bits can",
