@@ -5,27 +5,18 @@ use super::{Link, Op, Raw, ScriptKind, Set, Simple, Stmt, TextPart};
 
 impl ScriptReader<'_> {
     pub(super) fn cmd(&mut self) -> Option<ScriptKind> {
-        let rest = self.rest();
-        if rest.starts_with(':') || self.keyword("setlocal") || self.keyword("endlocal") {
-            self.bump(self.line_end() - self.at);
-            return None;
-        }
-        if self.take("set") {
-            return Some(ScriptKind::Simple(self.cmd_set()));
-        }
-        if self.take("if") {
-            return Some(self.cmd_if());
-        }
-        if self.take("for") {
-            return Some(self.cmd_for());
-        }
-        if self.take("call") || self.take("do") {
-            return None;
-        }
-        if self.starts("(") {
-            return Some(ScriptKind::Group(self.cmd_block()));
-        }
-        Some(ScriptKind::Simple(self.simple()))
+        Some(match () {
+            () if self.starts(":") || self.keyword("setlocal") || self.keyword("endlocal") => {
+                self.bump(self.line_end() - self.at);
+                return None;
+            }
+            () if self.take("set") => ScriptKind::Simple(self.cmd_set()),
+            () if self.take("if") => self.branches(),
+            () if self.take("for") => self.cmd_for(),
+            () if self.take("call") || self.take("do") => return None,
+            () if self.starts("(") => ScriptKind::Group(self.cmd_block()),
+            () => ScriptKind::Simple(self.simple()),
+        })
     }
 
     /// `( … )`, or the one command that follows.
@@ -47,9 +38,9 @@ impl ScriptReader<'_> {
     }
 
     /// `set NAME=value`, `set "NAME=value"`.
-    pub(super) fn cmd_set(&mut self) -> Simple {
+    fn cmd_set(&mut self) -> Simple {
         self.blanks();
-        let mut line = self.near().split('\n').next().unwrap_or_default().trim_end();
+        let mut line = self.near_line().trim_end();
         let quoted = line.starts_with('"');
         if quoted {
             line = line.rfind('"').map_or(line, |it| &line[..it]);
@@ -67,65 +58,53 @@ impl ScriptReader<'_> {
             return Simple::default();
         };
         let at = self.at + skip + name.len() + 1;
-        let mut inner = ScriptReader::new(value, self.shell);
-        (inner.depth, inner.base) = (self.depth + 1, self.base + at);
-        let mut parts = Vec::new();
-        if asks {
-            parts.push(TextPart::Var { name: "1".to_owned(), op: Op::Plain, quoted: true });
-        } else {
-            inner.quoted(&[], &mut parts);
-            parts.iter_mut().for_each(|part| {
-                if let TextPart::Text(text) = part {
-                    *text = text.replace('"', "");
-                }
-            });
-        }
         let span = self.base + at..self.base + at + value.len();
-        let name = name.trim().to_owned();
+        let mut raw = Raw::new(self.nested(value, at), span.clone());
+        for part in &mut raw.parts {
+            if let TextPart::Text(text) = part {
+                *text = text.replace('"', "");
+            }
+        }
+        if asks {
+            raw = Raw::var("1", Op::Plain, span);
+        }
         self.bump(line.len() + usize::from(quoted));
-        Simple { sets: vec![Set::new(name, Raw::new(parts, span))], ..Simple::default() }
+        Simple { sets: vec![Set::new(name.trim(), raw)], ..Simple::default() }
     }
 
-    pub(super) fn cmd_if(&mut self) -> ScriptKind {
+    /// `exist FILE`, `defined NAME`, `errorlevel N`, `"a"=="b"`.
+    pub(super) fn cmd_condition(&mut self) -> Vec<Stmt> {
         let start = self.at;
+        self.blanks();
+        self.take("/i");
+        self.blanks();
+        let negated = self.take("not");
         let mut words = Vec::new();
+        let mut one = |this: &mut Self| {
+            this.blanks();
+            words.extend(this.word());
+            this.blanks();
+        };
         self.blanks();
-        let negated = self.take("/i") && {
-            self.blanks();
-            false
-        } || self.take("not");
-        // `exist FILE`, `defined NAME`, `errorlevel N`, `"a"=="b"`.
-        self.blanks();
-        let mut one = |this: &mut Self| this.word().into_iter().for_each(|it| words.push(it));
         let named = ["exist", "defined", "errorlevel"].iter().any(|it| self.keyword(it));
         one(self);
-        self.blanks();
         if named {
             one(self);
         } else if self.starts("==")
             || ["equ", "neq", "gtr", "lss"].iter().any(|it| self.keyword(it))
         {
             one(self);
-            self.blanks();
             one(self);
         }
-        if negated {
-            words.clear();
-        }
-        let condition = Stmt::command(words, self.span(start));
-        let mut arms = vec![(vec![condition], self.cmd_block())];
-        self.blanks();
-        if self.take("else") {
-            arms.push((Vec::new(), self.cmd_block()));
-        }
-        ScriptKind::If(arms)
+        words.retain(|_| !negated);
+        vec![Stmt::command(words, self.span(start))]
     }
 
     /// `for %%c in (a b) do …`, `for /f %%i in ('command') do …`.
-    pub(super) fn cmd_for(&mut self) -> ScriptKind {
+    fn cmd_for(&mut self) -> ScriptKind {
         self.blanks();
         let (answer, counts) = (self.keyword("/f"), self.keyword("/l"));
-        let line = self.near().split('\n').next().unwrap_or_default();
+        let line = self.near_line();
         let head = line.split_once(" in ").or_else(|| line.split_once(" IN "));
         let head = head.map_or(line, |it| it.0);
         let name: String = head.rsplit('%').next().unwrap_or_default().trim().to_owned();
@@ -135,13 +114,11 @@ impl ScriptReader<'_> {
         let start = self.at;
         if answer && self.starts("(") {
             let inside = self.rest().get(1..).unwrap_or_default().trim_start_matches([' ', '`']);
-            let quote = if inside.starts_with('\'') { '\'' } else { '`' };
-            let inside = inside.trim_start_matches(quote);
+            let quote = if inside.starts_with('\'') { "')" } else { "`)" };
+            let inside = inside.trim_start_matches(&quote[..1]);
             let from = self.text.len() - inside.len();
-            let end = inside.find(&[quote, ')'][..].iter().collect::<String>()).unwrap_or(0);
-            let mut inner = ScriptReader::new(&inside[..end], self.shell);
-            (inner.depth, inner.base) = (self.depth + 1, self.base + from);
-            let body = inner.script();
+            let end = inside.find(quote).unwrap_or(0);
+            let body = self.inner(&inside[..end], from);
             let text = format!("$({})", &inside[..end]);
             self.bump(from + end + 2 - start);
             let parts = vec![TextPart::Run { body, text, field: None, quoted: true }];

@@ -280,6 +280,11 @@ impl Stmt {
         Self::simple(Simple { words, ..Simple::default() }, span)
     }
 
+    /// Whether a word fits a pattern of `case` or `switch`.
+    fn fits(word: &Raw, pattern: Raw, span: Range<usize>) -> Self {
+        Self::command(vec![Raw::text("case", 0..0), word.clone(), pattern], span)
+    }
+
     const fn simple(simple: Simple, span: Range<usize>) -> Self {
         Self { link: Link::Next, span, kind: ScriptKind::Simple(simple) }
     }
@@ -306,6 +311,12 @@ pub(super) struct ScriptWorld<'a> {
 }
 
 pub(super) const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
+
+/// The letters, digits and underscores that a text begins with.
+pub(super) fn identifier(text: &str) -> &str {
+    let end = text.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_'));
+    &text[..end.unwrap_or(text.len())]
+}
 
 /// Upper-case letters, digits and underscores: the name of a variable made of any text.
 pub(super) fn variable_name(text: &str) -> String {

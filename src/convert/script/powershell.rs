@@ -1,82 +1,58 @@
 //! Statements of PowerShell.
 
-use super::read::ScriptReader;
-use super::shells::{BLOCK, plain};
+use super::read::{ScriptReader, closing};
 use super::{Link, Op, Raw, ScriptKind, Set, Simple, Stmt, TextPart};
+
+/// Words before a block that is read as if they were not there.
+const BLOCKS: [&str; 8] = ["try", "do", "finally", "catch", "process", "begin", "end", "else"];
 
 impl ScriptReader<'_> {
     pub(super) fn powershell(&mut self) -> Option<ScriptKind> {
-        if self.take("if") {
-            return Some(self.braced_if());
-        }
-        if self.each_object() {
-            let body = self.braced();
-            return Some(ScriptKind::For { name: "_".to_owned(), items: Vec::new(), body });
-        }
-        if self.take("foreach") || self.take("for") {
-            return Some(self.foreach());
-        }
-        if self.take("switch") {
-            return Some(self.switch());
-        }
-        if self.take("while") {
-            let condition = self.condition();
-            let body = self.braced();
-            return Some(ScriptKind::While { condition, body, input: Simple::default() });
-        }
-        if ["try", "do", "finally", "catch", "process", "begin", "end", "else"]
-            .iter()
-            .any(|it| self.take(it))
-        {
-            while self.at < self.text.len() && !self.starts("{") && !self.starts("\n") {
-                self.bump(self.peek().map_or(1, char::len_utf8));
+        Some(match () {
+            () if self.take("if") => self.branches(),
+            () if self.each_object() => self.each(Vec::new()),
+            () if self.take("foreach") || self.take("for") => self.foreach(),
+            () if self.take("switch") => self.switch(),
+            () if self.take("while") => {
+                let (condition, body) = (self.condition(), self.braced());
+                ScriptKind::While { condition, body, input: Simple::default() }
             }
-            return Some(ScriptKind::Group(self.braced()));
-        }
-        if self.take("function") {
-            return Some(self.function());
-        }
-        if self.take("param") {
-            self.lines();
-            let params = self.params();
-            return Some(ScriptKind::Function {
-                name: "param".to_owned(),
-                params,
-                body: Vec::new(),
-            });
-        }
-        if self.take("return") {
-            return None;
-        }
-        if self.starts("{") {
-            return Some(ScriptKind::Group(self.braced()));
-        }
-        if self.starts("[") {
+            () if BLOCKS.iter().any(|it| self.take(it)) => {
+                self.skip_to(&['{', '\n']);
+                ScriptKind::Group(self.braced())
+            }
+            () if self.take("function") => self.function(),
+            () if self.take("param") => {
+                self.lines();
+                let (name, params) = ("param".to_owned(), self.params());
+                ScriptKind::Function { name, params, body: Vec::new() }
+            }
+            () if self.take("return") => return None,
+            () if self.starts("{") => ScriptKind::Group(self.braced()),
             // `[CmdletBinding()]`, `[string]$x`.
-            self.bump(self.near().find(']').map_or(1, |it| it + 1));
-            return None;
-        }
-        if self.starts("$")
-            && let Some(set) = self.powershell_set()
-        {
-            return Some(ScriptKind::set(set));
-        }
-        if let Some(kind) = self.piped_each() {
-            return Some(kind);
-        }
-        if self.starts("(") {
-            return Some(ScriptKind::Group(self.parentheses(true).0));
-        }
-        Some(ScriptKind::Simple(self.simple()))
+            () if self.starts("[") => {
+                self.bump(self.near().find(']').map_or(1, |it| it + 1));
+                return None;
+            }
+            () => {
+                let set = self.starts("$").then(|| self.powershell_set()).flatten();
+                match set.map(ScriptKind::set).or_else(|| self.piped_each()) {
+                    Some(kind) => kind,
+                    None if self.starts("(") => ScriptKind::Group(self.parentheses(true).0),
+                    None => ScriptKind::Simple(self.simple()),
+                }
+            }
+        })
     }
 
     /// `name($a) { param($b) … }`.
     fn function(&mut self) -> ScriptKind {
         self.blanks();
-        let name = self.word().and_then(|it| plain(&it)).unwrap_or_default();
+        let from = self.at;
+        self.word();
+        let name = self.text.get(from..self.at).unwrap_or_default().to_owned();
         self.lines();
         let mut params = if self.starts("(") { self.params() } else { Vec::new() };
-        self.lines();
         let mut body = self.braced();
         body.retain(|statement| match &statement.kind {
             ScriptKind::Function { name, params: own, .. } if name == "param" => {
@@ -86,6 +62,10 @@ impl ScriptReader<'_> {
             _ => true,
         });
         ScriptKind::Function { name, params, body }
+    }
+
+    fn each(&mut self, items: Vec<Raw>) -> ScriptKind {
+        ScriptKind::For { name: "_".to_owned(), items, body: self.braced() }
     }
 
     /// Over `ForEach-Object` and its options, where a block follows.
@@ -109,8 +89,7 @@ impl ScriptReader<'_> {
         // What turns out to be another statement is read again, so that deep ones are not tried.
         let tried = self.depth <= 8 && self.near().contains('|');
         let expression = tried && (rest.starts_with(['"', '\'', '$']) || rest.starts_with("@("));
-        let line = self.near().split('\n').next().unwrap_or_default();
-        let range = line.split_once("..").and_then(|(from, tail)| {
+        let range = self.near_line().split_once("..").and_then(|(from, tail)| {
             let digits = tail.find(|it: char| !it.is_ascii_digit()).unwrap_or(tail.len());
             from.parse::<u32>().ok()?;
             Some((from, &tail[..digits], from.len() + 2 + digits))
@@ -124,44 +103,10 @@ impl ScriptReader<'_> {
             self.values(&mut items, &mut Vec::new());
         }
         if !items.is_empty() && self.link() == Link::Pipe && self.each_object() {
-            let body = self.braced();
-            return Some(ScriptKind::For { name: "_".to_owned(), items, body });
+            return Some(self.each(items));
         }
         self.at = at;
         None
-    }
-
-    /// `{ … }`, also on the next line.
-    pub(super) fn braced(&mut self) -> Vec<Stmt> {
-        self.lines();
-        if !self.eat("{") {
-            return Vec::new();
-        }
-        let body = self.list(BLOCK);
-        self.eat("}");
-        body
-    }
-
-    /// `( … )` as one condition.
-    pub(super) fn condition(&mut self) -> Vec<Stmt> {
-        self.lines();
-        if self.starts("(") { self.parentheses(true).0 } else { Vec::new() }
-    }
-
-    pub(super) fn braced_if(&mut self) -> ScriptKind {
-        let mut arms = vec![(self.condition(), self.braced())];
-        loop {
-            let at = self.at;
-            self.lines();
-            if self.take("elseif") {
-                arms.push((self.condition(), self.braced()));
-            } else if self.take("else") {
-                arms.push((Vec::new(), self.braced()));
-            } else {
-                self.at = at;
-                return ScriptKind::If(arms);
-            }
-        }
     }
 
     /// `switch (word) { pattern { … } default { … } }`.
@@ -192,10 +137,7 @@ impl ScriptReader<'_> {
                 continue;
             }
             let body = self.braced();
-            let condition = pattern.map(|raw| {
-                let words = vec![Raw::text("case", at..at), word.clone(), raw];
-                Stmt::command(words, self.span(at))
-            });
+            let condition = pattern.map(|it| Stmt::fits(&word, it, self.span(at)));
             arms.push((condition.into_iter().collect(), body));
         }
     }
@@ -211,23 +153,15 @@ impl ScriptReader<'_> {
         }
         self.eat("(");
         self.lines();
-        let name = self.rest().strip_prefix('$').map(|strip_prefix| {
-            strip_prefix
-                .chars()
-                .take_while(|it| it.is_ascii_alphanumeric() || *it == '_')
-                .collect::<String>()
-        });
-        let name = name.unwrap_or_default();
-        self.bump(1 + name.len());
+        self.eat("$");
+        let name = self.name();
         self.lines();
         let mut items = Vec::new();
         if self.take("in") {
             self.blanks();
             self.values(&mut items, &mut Vec::new());
         }
-        while self.at < self.text.len() && !self.starts("{") {
-            self.bump(self.peek().map_or(1, char::len_utf8));
-        }
+        self.skip_to(&['{']);
         ScriptKind::For { name, items, body: self.braced() }
     }
 
@@ -238,20 +172,11 @@ impl ScriptReader<'_> {
         self.open.push(&["),"]);
         while self.at < self.text.len() && !self.eat(")") {
             if self.starts("[") {
-                let mut depth = 0_usize;
-                let end = self.near().find(|letter| {
-                    depth = match letter {
-                        '[' | '(' => depth + 1,
-                        ']' | ')' => depth.saturating_sub(1),
-                        _ => depth,
-                    };
-                    depth == 0
-                });
-                self.bump(end.map_or(1, |it| it + 1));
+                self.bump(closing(self.near(), '[', ']').unwrap_or(1));
                 continue;
             }
             if !self.starts("$") {
-                self.bump(self.peek().map_or(1, char::len_utf8));
+                self.bump(1);
                 continue;
             }
             let mut found = Vec::new();
@@ -334,26 +259,19 @@ impl ScriptReader<'_> {
         let expression = self.rest().starts_with(['"', '\'', '$', '[', '“'])
             || self.rest().starts_with(|it: char| it.is_ascii_digit());
         if !expression {
-            let parenthesised = self.starts("(");
             let from = self.at;
             let mut body = Vec::new();
-            if parenthesised {
+            if self.starts("(") {
                 body = self.parentheses(true).0;
             } else {
-                let mut link = Link::Next;
-                loop {
-                    self.statement(link, &mut body);
-                    link = self.link();
-                    if link != Link::Pipe {
-                        break;
-                    }
+                self.statement(Link::Next, &mut body);
+                while self.link() == Link::Pipe {
+                    self.statement(Link::Pipe, &mut body);
                 }
             }
             let field = self.field();
-            let text = format!(
-                "$({})",
-                self.text.get(from..self.at).unwrap_or_default().trim_matches(['(', ')'])
-            );
+            let written = self.text.get(from..self.at).unwrap_or_default();
+            let text = format!("$({})", written.trim_matches(['(', ')']));
             let parts = vec![TextPart::Run { body, text, field, quoted: true }];
             value.push(Raw { parts, span: self.span(start) });
             return false;
@@ -397,15 +315,14 @@ impl ScriptReader<'_> {
             let (open, close) = (format!("@{quote}"), format!("\n{quote}@"));
             if let Some(inside) = self.rest().strip_prefix(&open) {
                 let end = inside.find(&close).unwrap_or(inside.len());
-                let text = inside[..end].trim_start_matches(['\r', '\n']).to_owned();
+                let text = inside[..end].trim_start_matches(['\r', '\n']);
+                let at = self.at + open.len() + end - text.len();
                 self.bump(end + open.len() + close.len());
-                let mut parts = vec![TextPart::Text(text.clone())];
-                if quote == '"' {
-                    parts.clear();
-                    let mut inner = ScriptReader::new(&text, self.shell);
-                    inner.depth = self.depth + 1;
-                    inner.quoted(&[], &mut parts);
-                }
+                let parts = if quote == '"' {
+                    self.nested(text, at)
+                } else {
+                    vec![TextPart::Text(text.to_owned())]
+                };
                 return Some(Raw { parts, span: self.span(start) });
             }
         }
@@ -433,7 +350,7 @@ impl ScriptReader<'_> {
                     value.push(word);
                     keys.push(Some(key.trim().trim_matches(['"', '\'']).to_owned()));
                 }
-                None => self.bump(self.peek().map_or(1, char::len_utf8)),
+                None => self.bump(1),
             }
         }
     }

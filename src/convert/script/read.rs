@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Raw, ScriptNote, Shell, Stmt, TextPart};
+use super::{Raw, ScriptNote, Shell, Stmt, TextPart, identifier};
 
 /// Nesting beyond this is no script.
 pub(super) const DEEPEST: usize = 40;
@@ -44,6 +44,11 @@ impl<'a> ScriptReader<'a> {
         &rest[..rest.floor_char_boundary(NEAR)]
     }
 
+    /// What is left of this line, as far as it is near.
+    pub(super) fn near_line(&self) -> &'a str {
+        self.near().split('\n').next().unwrap_or_default()
+    }
+
     pub(super) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
@@ -68,6 +73,18 @@ impl<'a> ScriptReader<'a> {
             self.bump(text.len());
         }
         found
+    }
+
+    /// The name that stands here, and over it.
+    pub(super) fn name(&mut self) -> String {
+        let name = identifier(self.near()).to_owned();
+        self.bump(name.len());
+        name
+    }
+
+    /// On to the first of these signs, or to the end.
+    pub(super) fn skip_to(&mut self, signs: &[char]) {
+        self.bump(self.rest().find(signs).unwrap_or(self.text.len()));
     }
 
     pub(super) fn span(&self, start: usize) -> Range<usize> {
@@ -229,7 +246,7 @@ impl<'a> ScriptReader<'a> {
     /// An apostrophe inside a word opens a quotation only where the same line closes it.
     fn opens_quote(&self, parts: &[TextPart]) -> bool {
         let inside = matches!(parts.last(), Some(TextPart::Text(text)) if text.ends_with(char::is_alphanumeric));
-        let line = self.near().split('\n').next().unwrap_or_default();
+        let line = self.near_line();
         let letter = line[1..].starts_with(char::is_alphabetic);
         !(inside && letter) || line[1..].contains('\'')
     }
@@ -319,14 +336,30 @@ impl<'a> ScriptReader<'a> {
         self.bump(end + 2);
     }
 
-    /// The statements of a text that stands at this place.
-    fn inner(&mut self, text: &str, at: usize) -> Vec<Stmt> {
+    /// A reader of a text that stands at this place.
+    pub(super) fn within<'b>(&self, text: &'b str, at: usize) -> ScriptReader<'b> {
         let mut inner = ScriptReader::new(text, self.shell);
-        inner.depth = self.depth + 1;
-        inner.base = self.base + at;
+        (inner.depth, inner.base) = (self.depth + 1, self.base + at);
+        inner
+    }
+
+    /// The statements of a text that stands at this place.
+    pub(super) fn inner(&mut self, text: &str, at: usize) -> Vec<Stmt> {
+        let mut inner = self.within(text, at);
         let body = inner.script();
         self.notes.append(&mut inner.notes);
         body
+    }
+
+    /// The parts of a text that stands at this place, as between double quotes.
+    pub(super) fn nested(&mut self, text: &str, at: usize) -> Vec<TextPart> {
+        let mut parts = Vec::new();
+        if self.depth + 1 < DEEPEST {
+            let mut inner = self.within(text, at);
+            inner.quoted(&[], &mut parts);
+            self.notes.append(&mut inner.notes);
+        }
+        parts
     }
 
     /// `(…)` that begins here: its statements, and the text of it.
@@ -339,16 +372,8 @@ impl<'a> ScriptReader<'a> {
             self.eat(")");
             body
         } else {
-            let mut depth = 1_usize;
-            let end = self.rest().find(|letter| {
-                depth = match letter {
-                    '(' => depth + 1,
-                    ')' => depth - 1,
-                    _ => depth,
-                };
-                depth == 0
-            });
-            self.bump(end.map_or(self.rest().len(), |it| it + 1));
+            self.at = start;
+            self.bump(closing(self.rest(), '(', ')').unwrap_or(self.text.len()));
             Vec::new()
         };
         self.depth -= 1;
@@ -384,13 +409,7 @@ impl<'a> ScriptReader<'a> {
             body.push_str(if tabs { each.trim_start_matches('\t') } else { each });
         }
         self.hole = Some((line, end));
-        let mut parts = vec![TextPart::Text(body.clone())];
-        if plain && self.depth < DEEPEST {
-            parts.clear();
-            let mut inner = ScriptReader::new(&body, self.shell);
-            (inner.depth, inner.base) = (self.depth + 1, self.base + start);
-            inner.quoted(&[], &mut parts);
-        }
+        let parts = if plain { self.nested(&body, start) } else { vec![TextPart::Text(body)] };
         Some(Raw { parts, span: self.base + start.min(end)..self.base + end })
     }
 }
@@ -422,15 +441,19 @@ pub(super) fn placeholder(rest: &str) -> Option<usize> {
 
 /// Where the brace of `${…` closes, from the dollar on.
 pub(super) fn closing_brace(rest: &str) -> Option<usize> {
+    let near = rest.get(1..rest.floor_char_boundary(2_000))?;
+    closing(near.split('\n').next()?, '{', '}')
+}
+
+/// How long a text is up to the end of the brackets that it begins with.
+pub(super) fn closing(text: &str, open: char, close: char) -> Option<usize> {
     let mut depth = 0_usize;
-    for (at, letter) in rest.char_indices().take(2_000) {
-        match letter {
-            '{' => depth += 1,
-            '}' if depth == 1 => return Some(at),
-            '}' => depth -= 1,
-            '\n' => return None,
-            _ => {}
-        }
-    }
-    None
+    text.char_indices().find_map(|(at, letter)| {
+        depth = match letter {
+            _ if letter == open => depth + 1,
+            _ if letter == close => depth.saturating_sub(1),
+            _ => depth,
+        };
+        (depth == 0).then_some(at + letter.len_utf8())
+    })
 }

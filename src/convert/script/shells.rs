@@ -1,12 +1,11 @@
 //! Words → statements of bash, PowerShell and cmd. Lenient: a keyword without its end takes what
 //! follows, a stray one is passed over, and prose between the lines does no harm.
 
-use super::read::{ScriptReader, push};
-use super::{Link, Raw, ScriptKind, Set, Shell, Simple, Stmt, TextPart};
+use super::read::ScriptReader;
+use super::{Link, Raw, ScriptKind, Set, Shell, Simple, Stmt, TextPart, identifier};
 
 type Ends = &'static [&'static str];
 
-pub(super) const BLOCK: Ends = &["}"];
 const WORDS: [&str; 9] = ["then", "elif", "else", "fi", "do", "done", "esac", ";;", "}"];
 /// More than this in one text is no script.
 const MOST: usize = 60_000;
@@ -40,7 +39,7 @@ impl ScriptReader<'_> {
             }
             link = self.link();
             if self.at == start {
-                self.bump(self.peek().map_or(1, char::len_utf8));
+                self.bump(1);
             }
         }
         self.depth -= 1;
@@ -128,7 +127,7 @@ impl ScriptReader<'_> {
         match WORDS.iter().copied().find(|it| self.keyword(it)) {
             None => false,
             Some(word) if self.expected(word) => true,
-            Some("}") | Some(_) if self.shell != Shell::Bash => false,
+            Some(_) if self.shell != Shell::Bash => false,
             Some(word) => {
                 self.bump(word.len());
                 self.at_end()
@@ -147,18 +146,67 @@ impl ScriptReader<'_> {
 
     pub(super) fn statement(&mut self, link: Link, all: &mut Vec<Stmt>) {
         let start = self.at;
-        let kind = if self.depth > 60 {
-            Some(ScriptKind::Simple(self.simple()))
-        } else {
-            match self.shell {
-                Shell::Bash => self.bash(),
-                Shell::Power => self.powershell(),
-                Shell::Cmd => self.cmd(),
-            }
+        let kind = match self.shell {
+            _ if self.depth > 60 => Some(ScriptKind::Simple(self.simple())),
+            Shell::Bash => self.bash(),
+            Shell::Power => self.powershell(),
+            Shell::Cmd => self.cmd(),
         };
         if let Some(kind) = kind {
             all.push(Stmt { link, span: self.span(start), kind });
         }
+    }
+
+    /// Behind `if`: arms of condition and body.
+    pub(super) fn branches(&mut self) -> ScriptKind {
+        let again = if self.shell == Shell::Bash { "elif" } else { "elseif" };
+        let mut arms = vec![(self.condition(), self.arm())];
+        loop {
+            let at = self.at;
+            self.lines();
+            if self.take(again) {
+                arms.push((self.condition(), self.arm()));
+            } else if self.take("else") {
+                arms.push((Vec::new(), self.arm()));
+            } else {
+                self.at = at;
+                if self.shell == Shell::Bash {
+                    self.take("fi");
+                }
+                return ScriptKind::If(arms);
+            }
+        }
+    }
+
+    pub(super) fn condition(&mut self) -> Vec<Stmt> {
+        match self.shell {
+            Shell::Bash => {
+                let condition = self.list(&["then", "fi"]);
+                self.take("then");
+                condition
+            }
+            Shell::Power => {
+                self.lines();
+                if self.starts("(") { self.parentheses(true).0 } else { Vec::new() }
+            }
+            Shell::Cmd => self.cmd_condition(),
+        }
+    }
+
+    fn arm(&mut self) -> Vec<Stmt> {
+        match self.shell {
+            Shell::Bash => self.list(&["elif", "else", "fi"]),
+            Shell::Power => self.braced(),
+            Shell::Cmd => self.cmd_block(),
+        }
+    }
+
+    /// `{ … }`, also on the next line.
+    pub(super) fn braced(&mut self) -> Vec<Stmt> {
+        self.lines();
+        let body = if self.eat("{") { self.list(&["}"]) } else { return Vec::new() };
+        self.eat("}");
+        body
     }
 
     /// Words, assignments and redirections up to the end of the command.
@@ -196,7 +244,7 @@ impl ScriptReader<'_> {
                 if self.starts("&") {
                     return simple;
                 }
-                self.bump(self.peek().map_or(1, char::len_utf8));
+                self.bump(1);
                 continue;
             };
             let text = self.text.get(from..self.at).unwrap_or_default();
@@ -258,11 +306,9 @@ impl ScriptReader<'_> {
         if self.shell == Shell::Cmd {
             return None;
         }
-        let rest = self.rest();
-        let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
-        let near = self.near();
-        let length = near.find(|it| !letter(it))?;
-        let name = rest[..length].to_owned();
+        let (rest, near) = (self.rest(), self.near());
+        let name = identifier(near).to_owned();
+        let length = name.len();
         let mut after = &rest[length..];
         if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {
             return None;
@@ -274,10 +320,7 @@ impl ScriptReader<'_> {
             if inside[..end].contains(char::is_whitespace) {
                 return None;
             }
-            let mut parts = Vec::new();
-            let mut inner = ScriptReader::new(&inside[..end], self.shell);
-            inner.depth = self.depth + 1;
-            inner.quoted(&[], &mut parts);
+            let parts = self.nested(&inside[..end], self.at + length + 1);
             key = Some(Raw { parts, span: self.span(self.at) });
             after = &inside[end + 1..];
         }
@@ -334,22 +377,9 @@ impl ScriptReader<'_> {
                     value.push(word);
                     keys.push(key.map(|it| it.trim_matches(['"', '\'']).to_owned()));
                 }
-                None => self.bump(self.peek().map_or(1, char::len_utf8)),
+                None => self.bump(1),
             }
         }
         self.open.pop();
-    }
-}
-
-/// The text of a word without variables.
-pub(super) fn plain(raw: &Raw) -> Option<String> {
-    let mut parts = Vec::new();
-    for part in &raw.parts {
-        let TextPart::Text(text) = part else { return None };
-        text.chars().for_each(|it| push(&mut parts, it));
-    }
-    match parts.into_iter().next() {
-        Some(TextPart::Text(text)) => Some(text),
-        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! `$NAME`, `${NAME…}`, `$(…)`, `%NAME%` and what pipelines write.
 
 use super::read::{DEEPEST, ScriptReader, closing_brace, push};
-use super::{Op, Raw, Shell, TextPart};
+use super::{Op, Raw, Shell, TextPart, identifier};
 
 impl ScriptReader<'_> {
     pub(super) fn dollar(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
@@ -39,19 +39,20 @@ impl ScriptReader<'_> {
 
     /// `{{ name }}` of Ansible and other templates; whether it was one.
     pub(super) fn template(&mut self, parts: &mut Vec<TextPart>) -> bool {
-        let line = self.near().split('\n').next().unwrap_or_default();
-        let inside = line.strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
+        let inside =
+            self.near_line().strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
         let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
         let named = |it: &&str| it.trim_start().trim_start_matches('.').starts_with(letter);
         let Some(inside) = inside.filter(named) else {
             return false;
         };
-        let plain = inside.trim().chars().all(|it| it.is_ascii_alphanumeric() || "_.".contains(it));
+        let inner = inside.trim();
         // What a filter makes of it is not known.
-        let name = inside.trim().trim_start_matches('.');
-        let name: String = name.chars().take_while(|it| letter(*it)).collect();
-        let (name, op) =
-            if plain { (format!("{{{}", inside.trim()), Op::Plain) } else { (name, Op::Other) };
+        let plain = inner.chars().all(|it| it.is_ascii_alphanumeric() || "_.".contains(it));
+        let (name, op) = match plain {
+            true => (format!("{{{inner}"), Op::Plain),
+            false => (identifier(inner.trim_start_matches('.')).to_owned(), Op::Other),
+        };
         parts.push(TextPart::Var { name, op, quoted: true });
         self.bump(inside.len() + 4);
         true
@@ -59,10 +60,7 @@ impl ScriptReader<'_> {
 
     /// `@name` of PowerShell: the entries of a list as words of their own; whether it was one.
     pub(super) fn splat(&mut self, parts: &mut Vec<TextPart>) -> bool {
-        let name: String = self.rest()[1..]
-            .chars()
-            .take_while(|it| it.is_ascii_alphanumeric() || *it == '_')
-            .collect();
+        let name = identifier(&self.rest()[1..]).to_owned();
         if self.shell != Shell::Power || !parts.is_empty() || name.is_empty() {
             return false;
         }
@@ -84,33 +82,30 @@ impl ScriptReader<'_> {
 
     pub(super) fn named(&mut self, quoted: bool, parts: &mut Vec<TextPart>) {
         let after = self.rest().get(1..).unwrap_or_default();
-        let scope = after.bytes().take(9).position(|it| it == b':').filter(|number| {
-            let scopes = ["env", "script", "global", "local", "using"];
-            scopes.iter().any(|scope| after[..*number].eq_ignore_ascii_case(scope))
-        });
-        let scope = scope.map_or(0, |it| it + 1);
-        let name = &after[scope..];
-        let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
-        let mut end = name.find(|it: char| !letter(it)).unwrap_or(name.len());
-        let sign = name.starts_with(['@', '*', '#', '?']) && self.shell == Shell::Bash;
-        if name.starts_with(|it: char| it.is_ascii_digit()) || (end == 0 && sign) {
-            end = 1;
+        let word = identifier(after);
+        let scopes = ["env", "script", "global", "local", "using"];
+        let scoped = after[word.len()..].starts_with(':')
+            && scopes.iter().any(|it| it.eq_ignore_ascii_case(word));
+        let scope = if scoped { word.len() + 1 } else { 0 };
+        let mut name = identifier(&after[scope..]);
+        let sign = name.is_empty() && self.shell == Shell::Bash;
+        if name.starts_with(|it: char| it.is_ascii_digit())
+            || (sign && after[scope..].starts_with(['@', '*', '#', '?']))
+        {
+            name = &after[scope..scope + 1];
         }
-        if end == 0 {
+        if name.is_empty() {
             push(parts, '$');
             self.bump(1);
             return;
         }
-        let mut name = name[..end].to_owned();
-        self.bump(1 + scope + end);
-        let op = match name.as_str() {
-            "@" | "*" => Op::All,
-            "#" | "?" => {
-                name = "COUNT".to_owned();
-                Op::Other
-            }
-            _ => Op::Plain,
+        self.bump(1 + scope + name.len());
+        let (name, op) = match name {
+            "@" | "*" => (name, Op::All),
+            "#" | "?" => ("COUNT", Op::Other),
+            _ => (name, Op::Plain),
         };
+        let mut name = name.to_owned();
         if let Some(field) = (!quoted).then(|| self.field()).flatten() {
             name.push('.');
             name.push_str(&field);
@@ -149,79 +144,65 @@ impl ScriptReader<'_> {
 
     pub(super) fn operation(&mut self, tail: &str, at: usize) -> Op {
         let mut raw = |text: &str, skipped: usize| {
-            let mut inner = ScriptReader::new(text, self.shell);
-            (inner.depth, inner.base) = (self.depth + 1, self.base + at + skipped);
-            let mut parts = Vec::new();
-            if inner.depth < DEEPEST {
-                // The text has no closing quote of its own, so the end of it ends it.
-                let bare = text.len() > 1 && text.starts_with(['"', '\'']);
-                if bare {
-                    parts.extend(inner.word().map(|it| it.parts).unwrap_or_default())
-                } else {
-                    inner.quoted(&[], &mut parts)
-                }
-            }
-            self.notes.append(&mut inner.notes);
+            // The text has no closing quote of its own, so the end of it ends it.
+            let bare = text.len() > 1 && text.starts_with(['"', '\'']);
+            let parts = if bare && self.depth + 1 < DEEPEST {
+                let mut inner = self.within(text, at + skipped);
+                let word = inner.word().map(|it| it.parts).unwrap_or_default();
+                self.notes.append(&mut inner.notes);
+                word
+            } else {
+                self.nested(text, at + skipped)
+            };
             Raw { parts, span: self.base + at..self.base + at + tail.len() }
         };
-        if tail.is_empty() {
-            return Op::Plain;
-        }
-        for sign in [":-", ":=", "-", "="] {
-            if let Some(text) = tail.strip_prefix(sign) {
-                return Op::Default(raw(text, sign.len()));
-            }
-        }
-        for sign in [":+", "+"] {
-            if let Some(text) = tail.strip_prefix(sign) {
-                return Op::Instead(raw(text, sign.len()));
-            }
+        for sign in [":-", ":=", "-", "=", ":+", "+", "%%", "%", "##", "#"] {
+            let Some(text) = tail.strip_prefix(sign) else { continue };
+            let text = raw(text, sign.len());
+            return match sign {
+                ":+" | "+" => Op::Instead(text),
+                "%%" | "%" | "##" | "#" => Op::Trim(sign, text),
+                _ => Op::Default(text),
+            };
         }
         match tail {
-            ",," => return Op::Lower,
-            "^^" => return Op::Upper,
-            "[@]" | "[*]" => return Op::All,
-            text if text.starts_with(":?") || text.starts_with('?') => return Op::Plain,
-            _ => {}
-        }
-        if let Some(key) = tail.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
-            return Op::Item(raw(key, 1));
-        }
-        for sign in ["%%", "%", "##", "#"] {
-            if let Some(text) = tail.strip_prefix(sign) {
-                return Op::Trim(sign, raw(text, sign.len()));
-            }
-        }
-        match tail.strip_prefix('/') {
-            Some(rest) => {
+            "" => Op::Plain,
+            ",," => Op::Lower,
+            "^^" => Op::Upper,
+            "[@]" | "[*]" => Op::All,
+            text if text.starts_with(":?") || text.starts_with('?') => Op::Plain,
+            text => {
+                if let Some(key) = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+                    return Op::Item(raw(key, 1));
+                }
+                let Some(rest) = text.strip_prefix('/') else { return Op::Other };
                 let every = rest.starts_with('/');
-                let text = rest.strip_prefix('/').unwrap_or(rest);
-                let (from, to) = text.split_once('/').unwrap_or((text, ""));
+                let (from, to) = rest[usize::from(every)..]
+                    .split_once('/')
+                    .unwrap_or((&rest[usize::from(every)..], ""));
                 Op::Replace { from: raw(from, 1), to: raw(to, 2 + from.len()), every }
             }
-            None => Op::Other,
         }
     }
 
     /// `%NAME%`, `%%i`, `%1`, `!NAME!`.
     pub(super) fn percent(&mut self, sign: char, parts: &mut Vec<TextPart>) {
         let after = self.rest().get(1..).unwrap_or_default();
-        let letter = |it: &char| it.is_ascii_alphanumeric() || *it == '_';
-        let name: String = after.chars().take_while(letter).collect();
-        let doubled = after.strip_prefix('%').map(|it| it.chars().take_while(letter).take(1));
-        let doubled: String = doubled.into_iter().flatten().collect();
-        let (name, length) = if sign == '%' && !doubled.is_empty() {
-            (doubled, 3)
-        } else if !name.is_empty() && after[name.len()..].starts_with(sign) {
-            let length = name.len() + 2;
-            (name, length)
-        } else if sign == '%' && name.starts_with(|it: char| it.is_ascii_digit()) {
-            (name[..1].to_owned(), 2)
-        } else {
-            push(parts, sign);
-            self.bump(1);
-            return;
+        let name = identifier(after);
+        let doubled = after.strip_prefix('%').and_then(|it| identifier(it).get(..1));
+        let (name, length) = match doubled {
+            Some(name) if sign == '%' => (name, 3),
+            _ if !name.is_empty() && after[name.len()..].starts_with(sign) => {
+                (name, name.len() + 2)
+            }
+            _ if sign == '%' && name.starts_with(|it: char| it.is_ascii_digit()) => (&name[..1], 2),
+            _ => {
+                push(parts, sign);
+                self.bump(1);
+                return;
+            }
         };
+        let name = name.to_owned();
         parts.push(TextPart::Var { name, op: Op::Plain, quoted: true });
         self.bump(length);
     }
