@@ -11,7 +11,6 @@ use super::options::{CommandOptions, OptionNames};
 use super::read::CommandReader;
 use super::values::{NO_SUBSCRIPTION, fill};
 use crate::language::{ComputeSpec, IdentitySpec, IdentityType, WorkspaceRef};
-use crate::source::Severity;
 
 const NO_WORKSPACE: &str = "${WORKSPACE_NAME}";
 const ATTACH: [OptionNames; 13] = [
@@ -35,17 +34,13 @@ impl CommandReader<'_> {
     pub(super) fn attach(&mut self, call: &ToolCall) {
         let words = self.with_file(call);
         let options = self.options(&words, &ATTACH);
-        if let Some(kind) = options.one("--type")
-            && !kind.text.eq_ignore_ascii_case("kubernetes")
-            && !kind.text.contains('$')
-        {
+        let other =
+            |it: &&Word| !it.text.eq_ignore_ascii_case("kubernetes") && !it.text.contains('$');
+        if let Some(kind) = options.one("--type").filter(other) {
             let message = format!("a compute of type {} is left out: not a cluster", kind.text);
             return self.findings.advice("az-ignored", kind.span.clone(), message);
         }
-        if options.one("--resource-id").is_none()
-            && options.one("--file").is_none()
-            && options.one("--type").is_none()
-        {
+        if ["--resource-id", "--file", "--type"].iter().all(|it| options.one(it).is_none()) {
             return self.ignored(&words, "it attaches no cluster");
         }
         let name = self.needed(&options, "--name", "${COMPUTE_NAME}");
@@ -74,7 +69,7 @@ impl CommandReader<'_> {
                 Some((key, value)) => {
                     tags.insert(key.to_owned(), value.to_owned());
                 }
-                None => self.slip(word.span.clone(), "a tag without a value; left out".to_owned()),
+                None => self.slip(word.span.clone(), "a tag without a value; left out"),
             }
         }
         let default_instance_type = self.text(&options, "--default-instance-type");
@@ -105,12 +100,7 @@ impl CommandReader<'_> {
                     let message =
                         format!("`{}` is not there, so what it says is left out", file.text);
                     let help = "put the file beside the script and import again";
-                    self.findings.push(
-                        ("az-left", Severity::Warning),
-                        file.span.clone(),
-                        message,
-                        help,
-                    );
+                    self.findings.warn("az-left", file.span.clone(), message, help);
                 }
             }
         }
@@ -161,32 +151,28 @@ impl CommandReader<'_> {
     pub(super) fn cluster_id(&mut self, text: &str, span: Range<usize>) -> ClusterId {
         let id = text.trim();
         if id.len() < text.len() {
-            self.slip(span.clone(), "a blank at the end of the resource id; taken off".to_owned());
+            self.slip(span.clone(), "a blank at the end of the resource id; taken off");
         }
-        let id = if id.starts_with("subscriptions/") {
-            self.slip(span.clone(), "a resource id starts with a slash; added".to_owned());
-            format!("/{id}")
-        } else {
-            id.to_owned()
-        };
-        let parts: Vec<&str> =
-            id.trim_start_matches('/').trim_end_matches('/').split('/').collect();
-        let [_, subscription, _, group, _, namespace, kind, name] = parts[..] else {
+        let id = self.slashed(id, &span);
+        let parts: Vec<&str> = id.trim_matches('/').split('/').collect();
+        let [_, subscription, _, group, _, namespace, given, name] = parts[..] else {
             return self.unknown_id(&id, span);
         };
-        let aks = kind.eq_ignore_ascii_case("managedClusters");
-        let kind = TYPES[usize::from(aks)];
-        let given = format!("{namespace}/{}", parts.get(6).copied().unwrap_or_default());
+        let kind = TYPES[usize::from(given.eq_ignore_ascii_case("managedClusters"))];
+        let given = format!("{namespace}/{given}");
         if !given.eq_ignore_ascii_case(kind.resource_type()) {
-            let message = format!("`{given}`, taken for `{}`", kind.resource_type());
-            self.slip(span, message);
+            self.slip(span, format!("`{given}`, taken for `{}`", kind.resource_type()));
         }
-        ClusterId {
-            subscription: subscription.to_owned(),
-            group: group.to_owned(),
-            kind,
-            name: name.to_owned(),
+        let (subscription, group) = (subscription.to_owned(), group.to_owned());
+        ClusterId { subscription, group, kind, name: name.to_owned() }
+    }
+
+    fn slashed(&mut self, id: &str, span: &Range<usize>) -> String {
+        if !id.starts_with("subscriptions/") {
+            return id.to_owned();
         }
+        self.slip(span.clone(), "a resource id starts with a slash; added");
+        format!("/{id}")
     }
 
     fn unknown_id(&mut self, id: &str, span: Range<usize>) -> ClusterId {
@@ -224,13 +210,7 @@ impl CommandReader<'_> {
         for word in options.all("--user-assigned-identities") {
             let text = fill(word, self.findings);
             for id in text.split([',', ' ']).map(str::trim).filter(|it| !it.is_empty()) {
-                if id.starts_with("subscriptions/") {
-                    let message = "a resource id starts with a slash; added".to_owned();
-                    self.slip(word.span.clone(), message);
-                    ids.push(format!("/{id}"));
-                } else {
-                    ids.push(id.to_owned());
-                }
+                ids.push(self.slashed(id, &word.span));
             }
         }
         let given = options.one("--identity-type");
@@ -251,12 +231,12 @@ impl CommandReader<'_> {
             None => {
                 let message =
                     "`--identity-type UserAssigned` is missing beside the identities; added";
-                self.slip(options.span(), message.to_owned());
+                self.slip(options.span(), message);
                 IdentityType::UserAssigned
             }
         };
         if kind == IdentityType::UserAssigned && ids.is_empty() {
-            let message = "`--identity-type UserAssigned` names no identity".to_owned();
+            let message = "`--identity-type UserAssigned` names no identity";
             let name = variable_name("identity id");
             self.wrong(options.span(), message, "add --user-assigned-identities and a resource id");
             ids.push(format!("${{{name}}}"));

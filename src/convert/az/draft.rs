@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use crate::catalog;
 use crate::model::Json;
-use crate::source::Severity;
 
+use super::install::Said;
 use super::profile::{evidence, registrations, renew};
 use super::values::NO_SUBSCRIPTION;
 use super::{Findings, Notes, derived_accounts};
 use crate::language::{
-    Azure, CloudSpec, ClusterRef, ClusterSpec, ClusterType, ComputeSpec, Dollars, ExtensionSpec,
-    InstanceTypeSpec, Profile, Scc, SccMethod, to_yaml,
+    Access, Azure, CloudSpec, ClusterRef, ClusterSpec, ClusterType, ComputeSpec, CredentialsFrom,
+    Dollars, InstanceTypeSpec, Profile, Scc, SccMethod, to_yaml,
 };
 use crate::resource::PARTS;
 use crate::resource::graph::catalog_profile;
@@ -53,15 +53,13 @@ pub(super) struct ClusterDraft {
     pub span: Range<usize>,
     pub cloud: Option<CloudSpec>,
     pub tenant: Option<String>,
-    pub extension: Option<ExtensionSpec>,
+    pub extension: Option<Said>,
     pub scc: Option<(String, Option<SccMethod>)>,
     pub accounts: Vec<String>,
     pub computes: Vec<(ComputeSpec, Range<usize>)>,
     pub instance_types: Vec<InstanceTypeSpec>,
     /// Commands of parts of the manifest: which of them, and their options.
     pub parts: Vec<(usize, Options, Range<usize>)>,
-    /// Where the parts of the extension were written.
-    pub places: BTreeMap<String, Range<usize>>,
     /// Arm and source of the command that says the extension, and whether it only updates it.
     pub branch: Option<(usize, usize)>,
     pub source: Option<usize>,
@@ -139,27 +137,11 @@ impl Drafts {
     }
 
     /// The draft of the cluster that a command installs the extension on.
-    pub(super) fn of_extension(
-        &mut self,
-        subscription: Option<String>,
-        group: &str,
-        kind: ClusterType,
-        name: &str,
-        span: Range<usize>,
-    ) -> &mut ClusterDraft {
-        let subscription = subscription.or_else(|| self.subscription.clone());
-        let id = ClusterId {
-            subscription: subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
-            group: group.to_owned(),
-            kind,
-            name: name.to_owned(),
-        };
+    pub(super) fn of_extension(&mut self, id: &ClusterId, span: Range<usize>) -> &mut ClusterDraft {
         // The articles' placeholder means another cluster each time.
-        let found = self.find(&id);
-        let found = found.filter(|at| {
-            !name.contains("${") || self.list.get(*at).is_some_and(|it| it.extension.is_none())
-        });
-        self.open(found, &id, span)
+        let open = id.name.contains("${");
+        let found = self.find(id).filter(|at| !open || self.list[*at].extension.is_none());
+        self.open(found, id, span)
     }
 
     /// The draft of the cluster that a command attaches.
@@ -261,60 +243,70 @@ fn cluster(
     findings: &mut Findings,
 ) -> Finished {
     let mut notes = Notes::new();
-    let directives = draft.directives.clone();
-    let mut directed = Directed { said: &directives, span: draft.span.clone(), findings };
-    let decided = directed.take("extension.profile").or_else(|| evidence(&draft));
-    let mut extension = draft.extension;
-    if let Some(declared) = &mut extension {
-        declared.profile = decided.unwrap_or(fallback);
-        declared.allow_unknown_settings |=
-            directed.take::<bool>("extension.allowUnknownSettings").unwrap_or_default();
-        renew(declared, &draft.places, directed.findings);
+    let decided = draft.directives.get("extension.profile");
+    let decided = decided.and_then(|it| serde_json::from_str(it).ok()).or_else(|| evidence(&draft));
+    let extension = draft.extension().and_then(|found| {
+        let why = match found {
+            Ok(extension) => return Some(extension),
+            Err(why) => format!("the extension is left out: {why}"),
+        };
+        findings.warn("az-value", draft.span.clone(), why, "write it into the manifest");
+        None
+    });
+    let extension = extension.map(|mut extension| {
+        extension.profile = decided.unwrap_or(fallback);
+        renew(&mut extension, draft.extension.as_ref().unwrap_or(&Said::new()), findings);
         if decided.is_none() {
             notes.insert("extension.profile".into(), "the commands fit both profiles".into());
         }
-    }
+        extension
+    });
     let aks =
         drafts.features.iter().chain(&drafts.providers).any(|it| it.contains("ContainerService"));
     let guess = if aks { ClusterType::ManagedClusters } else { ClusterType::ConnectedClusters };
-    let name = draft.cluster.or_else(|| directed.take("cluster.name"));
-    let name = name.unwrap_or_else(|| NO_CLUSTER.to_owned());
+    let named = draft.directives.get("cluster.name").and_then(|it| serde_json::from_str(it).ok());
+    let name = draft.cluster.clone().or(named).unwrap_or_else(|| NO_CLUSTER.to_owned());
     let scc_named = draft.scc.is_some() || !draft.accounts.is_empty();
-    let openshift = scc_named.then(|| "openshift".to_owned());
+    let subscription = draft.subscription.or_else(|| drafts.subscription.clone());
     let azure = Azure {
         cloud: draft.cloud.or_else(|| drafts.cloud.clone()).unwrap_or_default(),
         tenant: draft.tenant.or_else(|| drafts.tenant.clone()),
-        subscription: draft
-            .subscription
-            .or_else(|| drafts.subscription.clone())
-            .unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
-        resource_group: draft
-            .group
-            .or_else(|| directed.take("azure.resourceGroup"))
-            .unwrap_or_else(|| NO_GROUP.to_owned()),
+        subscription: subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned()),
+        resource_group: draft.group.clone().unwrap_or_else(|| NO_GROUP.to_owned()),
     };
-    let own_name = directed.take("name").unwrap_or_else(|| label(&name));
+    let own_name = label(&name);
     let cluster = ClusterRef {
-        kind: draft.kind.or_else(|| directed.take("cluster.type")).unwrap_or(guess),
+        kind: draft.kind.unwrap_or(guess),
         name,
-        distribution: directed.take("cluster.distribution").or(openshift),
-        kubeconfig: directed.take("cluster.kubeconfig"),
-        context: directed.take("cluster.context"),
-        credentials: directed.take("cluster.credentials").unwrap_or_default(),
-        access: directed.take("cluster.access").unwrap_or_default(),
-        labels: directed.take("cluster.labels").unwrap_or_default(),
+        distribution: scc_named.then(|| "openshift".to_owned()),
+        kubeconfig: None,
+        context: None,
+        credentials: CredentialsFrom::default(),
+        access: Access::default(),
+        labels: BTreeMap::new(),
     };
     let mut made = ClusterSpec {
-        features: directed.take("features").unwrap_or_default(),
-        providers: directed.take("providers").unwrap_or_default(),
-        scc: directed.take("scc"),
         extension,
         computes: draft.computes.into_iter().map(|it| it.0).collect(),
         instance_types: draft.instance_types,
-        lifecycle: directed.take("lifecycle").unwrap_or_default(),
-        drift: directed.take("drift").unwrap_or_default(),
         ..ClusterSpec::bare(own_name, azure, cluster)
     };
+    for (path, text) in &draft.directives {
+        let said = match path.as_str() {
+            "azure.resourceGroup" => draft.group.is_some(),
+            "cluster.type" => draft.kind.is_some(),
+            "cluster.name" => draft.cluster.is_some(),
+            own => own.starts_with("extension.") && made.extension.is_none(),
+        };
+        match directed(&made, path, text) {
+            _ if said => {}
+            Ok(found) => made = found,
+            Err(why) => {
+                let message = format!("`# amlplan: {path}` is left out: {why}");
+                findings.warn("az-value", draft.span.clone(), message, "see docs/manifest.md");
+            }
+        }
+    }
     for (index, options, span) in &draft.parts {
         let Some(form) = PARTS.get(*index).and_then(|it| it.az()) else { continue };
         if let Err(why) = (form.read)(options, &mut made) {
@@ -335,24 +327,15 @@ fn variables(text: &str) -> impl Iterator<Item = &str> {
     inside.map(|it| it.split(['}', ':']).next().unwrap_or_default()).chain(given)
 }
 
-/// What comments say for a cluster.
-struct Directed<'a> {
-    said: &'a BTreeMap<String, String>,
-    span: Range<usize>,
-    findings: &'a mut Findings,
-}
-
-impl Directed<'_> {
-    fn take<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> Option<T> {
-        let text = self.said.get(path)?;
-        let found = serde_json::from_str(text);
-        if let Err(why) = &found {
-            let message = format!("`# amlplan: {path}` is left out: {why}");
-            let kind = ("az-value", Severity::Warning);
-            self.findings.push(kind, self.span.clone(), message, "see docs/manifest.md");
-        }
-        found.ok()
+/// The cluster with what a comment says in its place.
+fn directed(made: &ClusterSpec, path: &str, text: &str) -> serde_json::Result<ClusterSpec> {
+    let mut whole = serde_json::to_value(made)?;
+    let mut at = &mut whole;
+    for name in path.split('.') {
+        at = &mut at[name];
     }
+    *at = serde_json::from_str(text)?;
+    serde_json::from_value(whole)
 }
 
 /// The grant: its accounts without those that are derived anyway.

@@ -1,17 +1,19 @@
-//! `az k8s-extension create` and `update`, and `az ml compute attach`.
+//! `az k8s-extension create` and `update`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::catalog::{self, SettingKind};
-use crate::source::Severity;
+use serde_json::json;
+
+use crate::catalog;
+use crate::model::Json;
 
 use super::super::script::{ToolCall, Word};
 use super::draft::{ClusterDraft, ClusterId, NO_CLUSTER, NO_GROUP};
 use super::options::{CommandOptions, OptionNames};
 use super::read::CommandReader;
-use super::values::{self, NO_SUBSCRIPTION};
-use crate::language::{ClusterType, ExtensionSpec, Profile, ProtectedSetting, Setting};
+use super::values::{self, NO_SUBSCRIPTION, fill};
+use crate::language::{ClusterType, ExtensionSpec, suggest};
 
 pub(super) const TYPES: [ClusterType; 2] =
     [ClusterType::ConnectedClusters, ClusterType::ManagedClusters];
@@ -37,122 +39,99 @@ const EXTENSION: [OptionNames; 17] = [
     &["--cluster-id"],
 ];
 
-/// An extension as one command says it, and where each part was written.
-struct Said {
-    extension: ExtensionSpec,
-    places: BTreeMap<String, Range<usize>>,
-    /// Parts that the command says itself, and does not leave to a default.
-    given: Vec<&'static str>,
-}
+/// What commands say of an extension: path in the manifest → value, and where it was written.
+pub(super) type Said = BTreeMap<String, (Json, Range<usize>)>;
+
+pub(super) const PLAIN: &str = "extension.configurationSettings.";
+const PROTECTED: &str = "extension.configurationProtectedSettings.";
+const NAME: &str = "extension.name";
+const VERSION: &str = "extension.version";
+const TRAIN: &str = "extension.releaseTrain";
+const FOLLOWS: &str = "extension.autoUpgradeMinorVersion";
 
 impl CommandReader<'_> {
     pub(super) fn extension(&mut self, call: &ToolCall) {
         const TYPE: &str = "Microsoft.AzureML.Kubernetes";
         let options = self.options(&call.words, &EXTENSION);
-        if let Some(kind) = options.one("--extension-type")
-            && !kind.text.eq_ignore_ascii_case(TYPE)
-        {
+        let other = |it: &&Word| !it.text.eq_ignore_ascii_case(TYPE);
+        if let Some(kind) = options.one("--extension-type").filter(other) {
             if !kind.text.contains('$') {
                 let message =
                     format!("an extension of type {} is left out: not Azure ML's", kind.text);
                 return self.findings.advice("az-ignored", kind.span.clone(), message);
             }
-            let message = format!("`{}` is taken for {TYPE}", kind.text);
-            self.slip(kind.span.clone(), message);
+            self.slip(kind.span.clone(), format!("`{}` is taken for {TYPE}", kind.text));
         }
-        if let Some(scope) = options.one("--scope")
-            && !scope.text.eq_ignore_ascii_case("cluster")
-        {
+        let other = |it: &&Word| !it.text.eq_ignore_ascii_case("cluster");
+        if let Some(scope) = options.one("--scope").filter(other) {
             let message = format!("the scope is `{}`, taken for cluster", scope.text);
             self.wrong(scope.span.clone(), message, "Azure ML's extension has the scope cluster");
         }
         let name = self.needed(&options, "--name", "azureml");
-        let (subscription, group, kind, cluster) =
-            if let Some(id) = self.text(&options, "--cluster-id") {
-                let id = self.cluster_id(&id, options.span());
-                (Some(id.subscription), id.group, id.kind, id.name)
-            } else {
-                let cluster = self.needed(&options, "--cluster-name", NO_CLUSTER);
-                let group = self.needed(&options, "--resource-group", NO_GROUP);
-                let kind = self.cluster_type(&options);
-                (self.text(&options, "--subscription"), group, kind, cluster)
-            };
-        let said = self.said(name, &options, call);
-        let update = call.words.get(2).is_some_and(|it| it.text == "update");
         let span = options.span();
-        let id = (subscription, group, kind, cluster);
-        self.take(said, update, id, span);
+        let id = if let Some(id) = self.text(&options, "--cluster-id") {
+            self.cluster_id(&id, span.clone())
+        } else {
+            let name = self.needed(&options, "--cluster-name", NO_CLUSTER);
+            let group = self.needed(&options, "--resource-group", NO_GROUP);
+            let kind = self.cluster_type(&options);
+            let own = self.text(&options, "--subscription");
+            let subscription = own.or_else(|| self.drafts.subscription.clone());
+            let subscription = subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned());
+            ClusterId { subscription, group, kind, name }
+        };
+        let mut said = self.said(&options, call);
+        said.insert(NAME.to_owned(), (Json::from(name), span.clone()));
+        self.take(said, is_update(call), &id, span);
     }
 
     /// Puts what a command says to what others said of the same cluster.
-    fn take(
-        &mut self,
-        said: Said,
-        update: bool,
-        (subscription, group, kind, cluster): (Option<String>, String, ClusterType, String),
-        span: Range<usize>,
-    ) {
-        let branch = self.branch;
-        let source = self.findings.source_of(span.start);
-        let draft = self.drafts.of_extension(subscription, &group, kind, &cluster, span.clone());
+    fn take(&mut self, mut said: Said, update: bool, id: &ClusterId, span: Range<usize>) {
+        let (branch, source) = (self.branch, self.findings.source_of(span.start));
+        let draft = self.drafts.of_extension(id, span.clone());
         let other_source = draft.source.is_some_and(|it| it != source);
         let other_arm = matches!((draft.branch, branch), (Some(old), Some(new)) if old.0 == new.0 && old.1 != new.1);
         let Some(old) = draft.extension.as_mut() else {
-            draft.extension = Some(said.extension);
-            draft.places = said.places;
+            draft.extension = Some(said);
             (draft.branch, draft.source, draft.updated) = (branch, Some(source), update);
-            return self.either(branch, &cluster, span);
+            return self.either(branch, &id.name, span);
         };
+        if !other_arm && !other_source {
+            if update {
+                return merge(old, said);
+            }
+            let again = !differences(old, &said).is_empty() || branch.is_none();
+            (draft.extension, draft.updated) = (Some(said), false);
+            if again {
+                let name = &id.name;
+                let message = format!("`{name}` gets its extension a second time; this one counts");
+                self.slip(span, message);
+            }
+            return;
+        }
         let differences = differences(old, &said);
-        if other_arm || other_source {
-            // An update in one arm and the installation in the other: that one says all.
-            let mut said = said;
-            if draft.updated && !update {
-                std::mem::swap(old, &mut said.extension);
-                std::mem::swap(&mut draft.places, &mut said.places);
-                draft.updated = false;
-            }
-            let known: Vec<&String> = old.configuration_settings.keys().collect();
-            let only =
-                said.extension.configuration_settings.keys().filter(|it| !known.contains(it));
-            let only: Vec<String> = only.cloned().collect();
-            for key in only.iter().filter(|_| other_arm) {
-                let path = format!("extension.configurationSettings.{key}");
-                let at = said.places.get(&path).unwrap_or(&span).clone();
-                let message = format!("`{key}` stands in one of two branches only; it is taken");
-                self.findings.push(("az-branch", Severity::Warning), at, message, "");
-            }
-            let draft = self.drafts.of_extension(None, &group, kind, &cluster, span.clone());
-            let places = draft.places.clone();
-            for (path, mine, theirs) in &differences {
-                let at = |places: &BTreeMap<String, Range<usize>>| {
-                    places.get(path).cloned().unwrap_or_else(|| span.clone())
-                };
-                if other_source {
-                    let first = (&at(&places), mine.as_str());
-                    self.findings.conflict(path, first, (&at(&said.places), theirs));
-                } else {
-                    let why = format!("`{path}` is {mine} in one and {theirs} in the other");
-                    self.findings.branch(at(&said.places), &why, &format!("{path}: {theirs}"));
-                }
-            }
-            let draft = self.drafts.of_extension(None, &group, kind, &cluster, span);
-            if let Some(old) = draft.extension.as_mut() {
-                fill_up(old, said);
-            }
-            return;
+        // An update in one arm and the installation in the other: that one says all.
+        if draft.updated && !update {
+            std::mem::swap(old, &mut said);
+            draft.updated = false;
         }
-        if update {
-            merge(old, said);
-            return;
+        let at = |own: &Said, path: &str| own.get(path).map_or(span.clone(), |it| it.1.clone());
+        let only = said.keys().filter(|it| other_arm && !old.contains_key(*it));
+        for (path, key) in only.filter_map(|it| Some((it, it.strip_prefix(PLAIN)?))) {
+            let message = format!("`{key}` stands in one of two branches only; it is taken");
+            self.findings.warn("az-branch", at(&said, path), message, "");
         }
-        let again = !differences.is_empty() || branch.is_none();
-        draft.extension = Some(said.extension);
-        draft.places = said.places;
-        draft.updated = false;
-        if again {
-            let message = format!("`{cluster}` gets its extension a second time; this one counts");
-            self.slip(span, message);
+        for (path, mine, theirs) in &differences {
+            let (first, second) = (at(old, path), at(&said, path));
+            if other_source {
+                self.findings.conflict(path, (&first, mine), (&second, theirs));
+            } else {
+                let why = format!("`{path}` is {mine} in one and {theirs} in the other");
+                self.findings.branch(second, &why, &format!("{path}: {theirs}"));
+            }
+        }
+        for (path, value) in said.into_iter().filter(|it| it.0.starts_with("extension.config")) {
+            old.entry(path).or_insert(value);
         }
     }
 
@@ -167,8 +146,7 @@ impl CommandReader<'_> {
             let message = format!(
                 "two branches: one sets up `{other}`, the other `{cluster}`; both are in the manifest"
             );
-            let help = "delete the one that does not run";
-            self.findings.push(("az-branch", Severity::Warning), span, message, help);
+            self.findings.warn("az-branch", span, message, "delete the one that does not run");
         }
     }
 
@@ -196,34 +174,40 @@ impl CommandReader<'_> {
         })
     }
 
-    fn said(&mut self, name: String, options: &CommandOptions, call: &ToolCall) -> Said {
-        let extension = ExtensionSpec {
-            name,
-            profile: Profile::default(),
-            version: None,
-            release_train: "stable".to_owned(),
-            auto_upgrade_minor_version: true,
-            allow_unknown_settings: false,
-            configuration_settings: BTreeMap::new(),
-            configuration_protected_settings: BTreeMap::new(),
-        };
-        let mut said = Said { extension, places: BTreeMap::new(), given: Vec::new() };
-        let place = |said: &mut Said, path: &'static str, option: &str| {
-            if let Some(word) = options.one(option) {
-                said.places.insert(path.to_owned(), word.span.clone());
-                said.given.push(path);
-            }
-        };
-        place(&mut said, "extension.version", "--version");
-        place(&mut said, "extension.releaseTrain", "--release-train");
-        place(&mut said, "extension.autoUpgradeMinorVersion", "--auto-upgrade-minor-version");
-        let empty = |it: &String| !it.is_empty() && !it.eq_ignore_ascii_case("null");
-        said.extension.version = self.text(options, "--version").filter(empty);
-        if let Some(train) = self.text(options, "--release-train") {
-            let known = !train.contains('$');
-            said.extension.release_train = if known { train.to_lowercase() } else { train };
+    fn said(&mut self, options: &CommandOptions, call: &ToolCall) -> Said {
+        let mut said = Said::new();
+        for (path, option) in [
+            (VERSION, "--version"),
+            (TRAIN, "--release-train"),
+            (FOLLOWS, "--auto-upgrade-minor-version"),
+        ] {
+            let Some(word) = options.one(option) else { continue };
+            let text = fill(word, self.findings);
+            let value = match path {
+                VERSION if text.is_empty() || text.eq_ignore_ascii_case("null") => Json::Null,
+                TRAIN if !text.contains('$') => Json::from(text.to_lowercase()),
+                FOLLOWS => {
+                    let known = suggest::boolean(default_of(&text));
+                    let taken = known.unwrap_or(true);
+                    if known.is_none() || text.contains('$') {
+                        let message = format!("`{text}` is not known here, taken for {taken}");
+                        self.slip(options.span(), message);
+                    }
+                    Json::from(taken)
+                }
+                _ => Json::from(text),
+            };
+            said.insert(path.to_owned(), (value, word.span.clone()));
         }
-        self.follows(options, call, &mut said);
+        let pinned = said.get(VERSION).is_some_and(|it| !it.0.is_null());
+        let follows = said.get(FOLLOWS).map(|it| it.0 == true);
+        if pinned && follows != Some(false) {
+            if follows.is_some() || !is_update(call) {
+                let message = "a version is pinned, so it is not upgraded by itself";
+                self.slip(options.span(), message);
+            }
+            said.insert(FOLLOWS.to_owned(), (Json::from(false), options.span()));
+        }
         for (secret, option, file) in [
             (false, "--configuration-settings", "--configuration-settings-file"),
             (true, "--configuration-protected-settings", "--configuration-protected-settings-file"),
@@ -241,28 +225,6 @@ impl CommandReader<'_> {
         said
     }
 
-    /// Whether the version follows the train.
-    fn follows(&mut self, options: &CommandOptions, call: &ToolCall, said: &mut Said) {
-        let auto = self.text(options, "--auto-upgrade-minor-version");
-        if let Some(auto) = &auto {
-            let known = crate::language::suggest::boolean(default_of(auto));
-            if known.is_none() || auto.contains('$') {
-                let message =
-                    format!("`{auto}` is not known here, taken for {}", known.unwrap_or(true));
-                self.slip(options.span(), message);
-            }
-            said.extension.auto_upgrade_minor_version = known.unwrap_or(true);
-        }
-        if said.extension.version.is_some() && said.extension.auto_upgrade_minor_version {
-            if auto.is_some() || call.words.get(2).is_none_or(|it| it.text != "update") {
-                let message = "a version is pinned, so it is not upgraded by itself";
-                self.slip(options.span(), message.to_owned());
-            }
-            said.extension.auto_upgrade_minor_version = false;
-            said.given.push("extension.autoUpgradeMinorVersion");
-        }
-    }
-
     /// `"a=b c=d"` in one word: quotes around all settings make them one to `az`.
     fn apart(&mut self, word: &Word) -> Vec<Word> {
         let known = |text: &str| {
@@ -274,8 +236,7 @@ impl CommandReader<'_> {
         if texts.len() < 2 || !texts.iter().all(|it| known(it)) {
             return vec![word.clone()];
         }
-        let message =
-            "several settings in one pair of quotes or behind commas; taken apart".to_owned();
+        let message = "several settings in one pair of quotes or behind commas; taken apart";
         self.slip(word.span.clone(), message);
         texts.iter().map(|it| Word { text: (*it).to_owned(), span: word.span.clone() }).collect()
     }
@@ -289,7 +250,7 @@ impl CommandReader<'_> {
             let why = if text.is_some() { "holds no map of settings" } else { "is not there" };
             let message = format!("the settings in `{}` are left out: it {why}", name.text);
             let help = "put the file beside the script, or write the settings into the manifest";
-            self.findings.push(("az-left", Severity::Warning), name.span.clone(), message, help);
+            self.findings.warn("az-left", name.span.clone(), message, help);
             return Vec::new();
         };
         let words = parsed.into_iter().map(|(key, value)| {
@@ -313,19 +274,17 @@ impl CommandReader<'_> {
             let map = if belongs { "protected" } else { "plain" };
             self.slip(word.span.clone(), format!("`{key}` belongs to the {map} settings"));
         }
-        let part = if belongs { "configurationProtectedSettings" } else { "configurationSettings" };
-        said.places.insert(format!("extension.{part}.{key}"), word.span.clone());
-        if belongs {
-            let value = values::protected(&key, &value, &word.span, self.findings);
-            said.extension.configuration_protected_settings.insert(key, value);
+        let (map, value) = if belongs {
+            (PROTECTED, json!(values::protected(&key, &value, &word.span, self.findings)))
         } else {
-            // Values of the chart that no page lists are passed on, as `az` does.
-            said.extension.allow_unknown_settings |=
-                catalog::setting(&key).is_none() && key.contains(['.', '[']);
-            let value = values::plain(&key, &value, &word.span, self.findings);
-            said.extension.configuration_settings.insert(key, value);
-        }
+            (PLAIN, json!(values::plain(&key, &value, &word.span, self.findings)))
+        };
+        said.insert(format!("{map}{key}"), (value, word.span.clone()));
     }
+}
+
+fn is_update(call: &ToolCall) -> bool {
+    call.words.get(2).is_some_and(|it| it.text == "update")
 }
 
 /// The text, or the default of `${NAME:-default}`.
@@ -335,82 +294,64 @@ pub(super) fn default_of(text: &str) -> &str {
 }
 
 /// What two commands say differently of one extension: path, before, now.
-fn differences(old: &ExtensionSpec, new: &Said) -> Vec<(String, String, String)> {
-    let mut out = Vec::new();
-    let mut put = |path: &str, mine: String, theirs: String| {
-        if mine != theirs {
-            out.push((path.to_owned(), mine, theirs));
-        }
+fn differences(old: &Said, new: &Said) -> Vec<(String, String, String)> {
+    let shown = |value: &Json| match value {
+        Json::Null => "none".to_owned(),
+        Json::Bool(flag) => if *flag { "True" } else { "False" }.to_owned(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
     };
-    let extension = &new.extension;
-    put("extension.name", old.name.clone(), extension.name.clone());
-    let version = |it: &ExtensionSpec| it.version.clone().unwrap_or_else(|| "none".to_owned());
-    if new.given.contains(&"extension.version") {
-        put("extension.version", version(old), version(extension));
-    }
-    if new.given.contains(&"extension.releaseTrain") {
-        put("extension.releaseTrain", old.release_train.clone(), extension.release_train.clone());
-    }
-    for (key, value) in &extension.configuration_settings {
-        if let Some(mine) = old.configuration_settings.get(key) {
-            let path = format!("extension.configurationSettings.{key}");
-            put(&path, mine.wire(), Setting::wire(value));
-        }
-    }
-    for (key, value) in &extension.configuration_protected_settings {
-        if let Some(mine) = old.configuration_protected_settings.get(key) {
-            let path = format!("extension.configurationProtectedSettings.{key}");
-            let is_path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);
-            let shown = |it: &ProtectedSetting| match it {
-                ProtectedSetting::Text(text) if is_path => text.clone(),
-                other => format!("{other:?}"),
-            };
-            put(&path, shown(mine), shown(value));
-        }
-    }
-    out
+    let found = new.iter().filter(|it| it.0 != FOLLOWS).filter_map(|(path, (value, _))| {
+        let mine = match (old.get(path), path.as_str()) {
+            (Some((mine, _)), _) => shown(mine),
+            (None, VERSION) => "none".to_owned(),
+            (None, TRAIN) => "stable".to_owned(),
+            (None, _) => return None,
+        };
+        let theirs = shown(value);
+        (mine != theirs).then(|| (path.clone(), mine, theirs))
+    });
+    found.collect()
 }
 
 /// Later commands change what they say, and nothing else.
-fn merge(old: &mut ExtensionSpec, new: Said) {
-    let extension = new.extension;
-    old.allow_unknown_settings |= extension.allow_unknown_settings;
-    for (key, value) in extension.configuration_settings {
-        // An update with nothing behind the sign takes the setting back.
-        if value.wire().is_empty() {
-            old.configuration_settings.remove(&key);
-        } else {
-            old.configuration_settings.insert(key, value);
-        }
-    }
-    old.configuration_protected_settings.extend(extension.configuration_protected_settings);
-    for path in new.given {
-        match path {
-            "extension.version" => old.version.clone_from(&extension.version),
-            "extension.releaseTrain" => old.release_train.clone_from(&extension.release_train),
-            _ => {
-                old.auto_upgrade_minor_version = extension.auto_upgrade_minor_version;
+fn merge(old: &mut Said, new: Said) {
+    for (path, value) in new {
+        match path.as_str() {
+            NAME => {}
+            // An update with nothing behind the sign takes the setting back.
+            own if own.starts_with(PLAIN) && value.0 == "" => drop(old.remove(own)),
+            own => {
                 // What follows the train again is pinned no longer.
-                if extension.auto_upgrade_minor_version {
-                    old.version = None;
+                if own == FOLLOWS && value.0 == true {
+                    old.remove(VERSION);
                 }
+                old.insert(path, value);
             }
         }
     }
 }
 
-/// What only the second one says.
-fn fill_up(old: &mut ExtensionSpec, new: Said) {
-    old.allow_unknown_settings |= new.extension.allow_unknown_settings;
-    for (key, value) in new.extension.configuration_settings {
-        old.configuration_settings.entry(key).or_insert(value);
-    }
-    for (key, value) in new.extension.configuration_protected_settings {
-        old.configuration_protected_settings.entry(key).or_insert(value);
-    }
-}
-
 impl ClusterDraft {
+    /// The extension in the words of the manifest.
+    pub(super) fn extension(&self) -> Option<serde_json::Result<ExtensionSpec>> {
+        let mut whole = json!({});
+        for (path, (value, _)) in self.extension.as_ref()? {
+            let path = path.strip_prefix("extension.").unwrap_or(path);
+            match path.split_once('.') {
+                Some((map, key)) => whole[map][key] = value.clone(),
+                None => whole[path] = value.clone(),
+            }
+        }
+        let spec = serde_json::from_value(whole).map(|mut spec: ExtensionSpec| {
+            // Values of the chart that no page lists are passed on, as `az` does.
+            let unlisted = |it: &String| catalog::setting(it).is_none() && it.contains(['.', '[']);
+            spec.allow_unknown_settings = spec.configuration_settings.keys().any(unlisted);
+            spec
+        });
+        Some(spec)
+    }
+
     /// The id of its cluster, where it has one.
     pub(super) fn id(&self) -> Option<ClusterId> {
         Some(ClusterId {

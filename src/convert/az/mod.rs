@@ -158,11 +158,12 @@ impl Findings {
 
     fn push(
         &mut self,
-        (code, severity): (&'static str, Severity),
-        span: Range<usize>,
-        message: String,
-        help: &str,
+        severity: Severity,
+        code: &'static str,
+        span: &Range<usize>,
+        said: (String, &str),
     ) {
+        let (message, help) = said;
         if self.list.len() == MAX_FINDINGS {
             let message = format!("more than {MAX_FINDINGS} findings; the rest is not shown");
             let help = "mend the first ones; perhaps these are no command lines at all";
@@ -171,34 +172,48 @@ impl Findings {
         if self.list.len() > MAX_FINDINGS {
             return;
         }
-        let finding = Diagnostic::new(code, severity, message).at(self.place(&span), "");
+        let finding = Diagnostic::new(code, severity, message).at(self.place(span), "");
         let finding = if help.is_empty() { finding } else { finding.with_help(help) };
         if !self.list.contains(&finding) {
             self.list.push(finding);
         }
     }
 
+    fn warn(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: &str,
+    ) {
+        self.push(Severity::Warning, code, &span, (message.into(), help));
+    }
+
+    fn advice(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>) {
+        self.push(Severity::Advice, code, &span, (message.into(), ""));
+    }
+
+    fn slip(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.warn("az-slip", span, message, "");
+    }
+
     fn slips(&mut self, slips: Vec<options::Slip>) {
         for slip in slips {
-            self.push(("az-slip", Severity::Warning), slip.span, slip.message, "");
+            self.slip(slip.span, slip.message);
         }
     }
 
     fn notes(&mut self, notes: Vec<ScriptNote>) {
         for note in notes {
             match note {
-                ScriptNote::Slip(span, text) => {
-                    self.push(("az-slip", Severity::Warning), span, text, "")
-                }
+                ScriptNote::Slip(span, text) => self.slip(span, text),
                 ScriptNote::Unknown(span, name, why) => {
                     let help = format!("set {name}, or write the value into the manifest");
                     self.stand_in(&name, span, why, &help);
                 }
                 ScriptNote::Branch(span, why, text) => self.branch(span, &why, &text),
                 ScriptNote::Aside(span, text) => self.advice("az-ignored", span, text),
-                ScriptNote::Left(span, text) => {
-                    self.push(("az-left", Severity::Warning), span, text, "")
-                }
+                ScriptNote::Left(span, text) => self.warn("az-left", span, text, ""),
             }
         }
     }
@@ -208,16 +223,15 @@ impl Findings {
         let text: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
         let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // What is protected is not for a comment.
-        if let Some(at) =
-            text.find("--config-protected").or_else(|| text.find("--configuration-protected"))
-        {
+        let guarded = ["--config-protected", "--configuration-protected"];
+        if let Some(at) = guarded.iter().find_map(|it| text.find(it)) {
             text.truncate(at);
             text.push('…');
         }
         let text: String = text.chars().take(300).collect();
         let message = format!("two branches: {why}; the other one is a comment in the manifest");
         let help = format!("it says: {text}");
-        self.push(("az-branch", Severity::Warning), span, message, &help);
+        self.warn("az-branch", span, message, &help);
         let comment = format!("Another branch of the script: {text}");
         if !self.comments.contains(&comment) && self.comments.len() < 50 {
             self.comments.push(comment);
@@ -295,7 +309,7 @@ impl Findings {
     /// A variable that stands for what only the reader knows; said once.
     fn stand_in(&mut self, variable: &str, span: Range<usize>, message: String, help: &str) {
         if self.stand_ins.insert(variable.to_owned()) {
-            self.push(("az-placeholder", Severity::Advice), span, message, help);
+            self.push(Severity::Advice, "az-placeholder", &span, (message, help));
         }
     }
 
@@ -316,10 +330,6 @@ impl Findings {
         let message = format!("`{name}` is read from the environment where amlplan runs");
         let help = format!("set {name}, or write the value into the manifest");
         self.stand_in(name, written.unwrap_or_else(|| span.clone()), message, &help);
-    }
-
-    fn advice(&mut self, code: &'static str, span: Range<usize>, message: String) {
-        self.push((code, Severity::Advice), span, message, "");
     }
 }
 

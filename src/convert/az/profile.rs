@@ -1,10 +1,10 @@
 //! Which profile the commands are of, and what they say in the words of the other one.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeSet;
 
 use super::Findings;
 use super::draft::{ClusterDraft, Drafts, Finished};
+use super::install::{PLAIN, Said};
 use crate::catalog::{self, ProfileName};
 use crate::language::{ClusterType, ExtensionSpec, Profile};
 use crate::resource::graph::{self, catalog_profile};
@@ -12,7 +12,7 @@ use crate::resource::graph::{self, catalog_profile};
 /// The profile that a draft can only be in. Scripts of the months between mix keys of both: what
 /// only today's knows decides, and [`renew`] translates the rest.
 pub(super) fn evidence(draft: &ClusterDraft) -> Option<Profile> {
-    let extension = draft.extension.as_ref()?;
+    let extension = draft.extension()?.ok()?;
     let settings = &extension.configuration_settings;
     let keys = settings.keys().chain(extension.configuration_protected_settings.keys());
     let facts: Vec<_> = keys.filter_map(|it| catalog::setting(it)).collect();
@@ -32,11 +32,7 @@ pub(super) fn evidence(draft: &ClusterDraft) -> Option<Profile> {
 }
 
 /// Keys of the other profile, translated by what the catalog says of them.
-pub(super) fn renew(
-    extension: &mut ExtensionSpec,
-    places: &BTreeMap<String, Range<usize>>,
-    findings: &mut Findings,
-) {
+pub(super) fn renew(extension: &mut ExtensionSpec, said: &Said, findings: &mut Findings) {
     use crate::language::Setting;
     let profile = catalog_profile(extension.profile);
     let old: Vec<String> = extension
@@ -48,8 +44,7 @@ pub(super) fn renew(
     for key in old {
         let Some(fact) = catalog::setting(&key) else { continue };
         let Some(value) = extension.configuration_settings.remove(&key) else { continue };
-        let place = places.get(&format!("extension.configurationSettings.{key}"));
-        let span = place.cloned().unwrap_or(0..0);
+        let span = said.get(&format!("{PLAIN}{key}")).map_or(0..0, |it| it.1.clone());
         let replacement = fact.replaced_by.as_ref();
         let new = replacement.and_then(|it| it.key.clone());
         let message = match (new, key.as_str()) {
@@ -84,7 +79,7 @@ pub(super) fn renew(
                 format!("`{key}` is left out: {advice}")
             }
         };
-        findings.push(("az-slip", crate::source::Severity::Warning), span, message, "");
+        findings.slip(span, message);
     }
 }
 

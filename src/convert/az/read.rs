@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::source::Severity;
-
 use super::super::script::{ScriptItem, ToolCall, Word};
 use super::Findings;
 use super::draft::{ClusterDraft, Drafts};
 use super::options::{CommandOptions, OptionNames};
 use super::values::fill;
-use crate::language::{CloudName, CloudSpec, CustomCloud, InstanceTypeSpec, Resources, SccMethod};
+use crate::language::{CloudSpec, CustomCloud, InstanceTypeSpec, SccMethod};
+use crate::model::Json;
 use crate::resource::PARTS;
 
 const REGISTER: [OptionNames; 3] = [&["--namespace"], &["--name", "-n"], &["--wait"]];
@@ -182,17 +181,17 @@ impl<'a> CommandReader<'a> {
         self.text(options, name).or(default).unwrap_or_else(|| {
             let message = format!("`{name}` is missing");
             let help = format!("add {name} and its value, or write it into the manifest");
-            self.findings.push(("az-missing", Severity::Warning), options.span(), message, &help);
+            self.findings.warn("az-missing", options.span(), message, &help);
             stand_in.to_owned()
         })
     }
 
-    pub(super) fn wrong(&mut self, span: Range<usize>, message: String, help: &str) {
-        self.findings.push(("az-value", Severity::Warning), span, message, help);
+    pub(super) fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: &str) {
+        self.findings.warn("az-value", span, message, help);
     }
 
-    pub(super) fn slip(&mut self, span: Range<usize>, message: String) {
-        self.findings.push(("az-slip", Severity::Warning), span, message, "");
+    pub(super) fn slip(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.findings.slip(span, message);
     }
 
     fn directive(&mut self, word: &Word) {
@@ -241,13 +240,7 @@ impl<'a> CommandReader<'a> {
             return self.ignored(words, "it names no cloud");
         };
         let resource_manager = self.text(&options, "--endpoint-resource-manager");
-        let known = match name.as_str() {
-            "AzureCloud" => Some(CloudName::AzureCloud),
-            "AzureUSGovernment" => Some(CloudName::AzureUSGovernment),
-            "AzureChinaCloud" => Some(CloudName::AzureChinaCloud),
-            _ => None,
-        };
-        if let Some(known) = known {
+        if let Ok(known) = serde_json::from_value(Json::from(name.as_str())) {
             self.drafts.cloud = Some(CloudSpec::Named(known));
         } else if let Some(resource_manager) = resource_manager {
             self.drafts.cloud = Some(CloudSpec::Custom(CustomCloud {
@@ -373,23 +366,6 @@ impl<'a> CommandReader<'a> {
     }
 
     fn apply(&mut self, call: &ToolCall) {
-        #[derive(serde::Deserialize)]
-        struct Object {
-            kind: String,
-            metadata: Metadata,
-            spec: Spec,
-        }
-        #[derive(serde::Deserialize)]
-        struct Metadata {
-            name: String,
-        }
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Spec {
-            #[serde(default)]
-            node_selector: std::collections::BTreeMap<String, String>,
-            resources: Resources,
-        }
         let words = call.words.as_slice();
         let options = self.options(words, &APPLY);
         let file = options.one("-f").and_then(|it| call.files.get(&it.text));
@@ -402,24 +378,28 @@ impl<'a> CommandReader<'a> {
         let lines = body.lines().map(|it| it.get(indent..).unwrap_or_default());
         let body = lines.fold(String::new(), |text, word| text + word + "\n");
         for document in body.split("\n---") {
-            match serde_yaml::from_str::<Object>(document) {
-                Ok(object) if object.kind == "InstanceType" => {
-                    found = true;
-                    let types = &mut self.drafts.current().instance_types;
-                    types.retain(|old| old.name != object.metadata.name);
-                    types.push(InstanceTypeSpec {
-                        name: object.metadata.name,
-                        node_selector: object.spec.node_selector,
-                        resources: object.spec.resources,
-                    });
-                }
-                Ok(_) | Err(_) => {}
-            }
+            let Some(one) = instance_type(document) else { continue };
+            found = true;
+            let types = &mut self.drafts.current().instance_types;
+            types.retain(|old| old.name != one.name);
+            types.push(one);
         }
         if !found {
             self.ignored(words, "only instance types written behind it are read");
         }
     }
+}
+
+fn instance_type(document: &str) -> Option<InstanceTypeSpec> {
+    let mut object: Json = serde_yaml::from_str(document).ok()?;
+    if object.get("kind")?.as_str()? != "InstanceType" {
+        return None;
+    }
+    let name = object.pointer("/metadata/name").cloned()?;
+    let mut spec = object.get_mut("spec")?.as_object_mut().map(std::mem::take)?;
+    spec.retain(|key, _| matches!(key.as_str(), "nodeSelector" | "resources"));
+    spec.insert("name".to_owned(), name);
+    serde_json::from_value(Json::Object(spec)).ok()
 }
 
 impl ClusterDraft {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::catalog::{self, SettingKind};
-use crate::source::Severity;
 
 use super::super::script::Word;
 use super::Findings;
@@ -74,21 +73,16 @@ pub(super) fn setting(
         if secret {
             findings.secrets.push(text.clone());
         }
-        findings.push(
-            ("az-value", Severity::Warning),
-            word.span.clone(),
-            message,
-            "write KEY=VALUE",
-        );
+        findings.warn("az-value", word.span.clone(), message, "write KEY=VALUE");
         return None;
     };
     if catalog::setting(key).is_some() {
         return Some((key.to_owned(), value.to_owned()));
     }
     if key.len() > LONGEST_KEY || key.contains(char::is_control) {
-        let message = "no key of a setting is as long as this".to_owned();
+        let message = "no key of a setting is as long as this";
         let span = word.span.start..(word.span.start + 40).min(word.span.end);
-        findings.push(("az-value", Severity::Warning), span, message, "look for a missing quote");
+        findings.warn("az-value", span, message, "look for a missing quote");
         return None;
     }
     let keys = catalog::settings().iter().filter(|it| !it.prefix).map(|it| it.key.as_str());
@@ -99,7 +93,7 @@ pub(super) fn setting(
         Some(found) => format!("`{key}`, taken for `{found}`"),
         None => format!("`{key}` is no setting amlplan knows; kept as it is"),
     };
-    findings.push(("az-slip", Severity::Warning), span, message, "");
+    findings.slip(span, message);
     Some((found.unwrap_or_else(|| key.to_owned()), value.to_owned()))
 }
 
@@ -116,7 +110,7 @@ pub(super) fn plain(
             Some(found) => {
                 if !value.eq_ignore_ascii_case(&found.to_string()) {
                     let message = format!("`{value}`, taken for `{found}`");
-                    findings.push(("az-slip", Severity::Warning), span.clone(), message, "");
+                    findings.slip(span.clone(), message);
                 }
                 Setting::Bool(found)
             }
@@ -130,7 +124,7 @@ pub(super) fn plain(
             let found = found.map(String::as_str).or_else(near);
             if let Some(found) = found.filter(|it| !it.eq_ignore_ascii_case(value)) {
                 let message = format!("`{value}`, taken for `{found}`");
-                findings.push(("az-slip", Severity::Warning), span.clone(), message, "");
+                findings.slip(span.clone(), message);
             }
             Setting::Text(found.unwrap_or(value).to_owned())
         }
@@ -178,6 +172,6 @@ pub(super) fn protected(
         format!("the secret `{key}` is not written into the manifest, which reads {from_env}");
     let help = format!("set {from_env} to it where amlplan runs, or name a file or a key vault");
     findings.secrets.push(value.replace("$$", "$"));
-    findings.push(("az-secret", Severity::Warning), span.clone(), message, &help);
+    findings.warn("az-secret", span.clone(), message, &help);
     ProtectedSetting::FromEnv { from_env }
 }
