@@ -98,20 +98,16 @@ impl ScriptRun<'_> {
             }
             [
                 "cat" | "head" | "tail" | "xargs" | "ConvertFrom-Json" | "sort" | "grep" | "sed"
-                | "tr",
+                | "tr" | "seq" | "cut" | "jq" | "Out-String",
                 ..,
-            ]
-            | ["seq" | "cut" | "jq" | "Out-String", ..] => filtered(&texts, input),
+            ] => filtered(&texts, input),
             [first, ..] if self.functions.contains_key(&first.to_lowercase()) => {
                 let found = self.functions.get(&first.to_lowercase()).cloned();
-                let before =
-                    self.args.replace(texts.iter().skip(1).map(|it| (*it).to_owned()).collect());
-                let answer = found.filter(|_| self.depth < 20).map(|pair| {
-                    self.depth += 2;
-                    let answer = self.answer(&pair.1, text);
-                    self.depth -= 2;
-                    answer
-                });
+                let args = texts.iter().skip(1).map(|it| (*it).to_owned()).collect();
+                let before = self.args.replace(args);
+                self.depth += 2;
+                let answer = found.filter(|_| self.depth < 22).map(|it| self.answer(&it.1, text));
+                self.depth -= 2;
                 self.args = before;
                 answer.unwrap_or_else(|| mark(""))
             }
@@ -129,10 +125,8 @@ impl ScriptRun<'_> {
             }
             _ => {
                 self.list(&[Stmt::simple(simple.clone(), 0..0)]);
-                let hint: String = last
-                    .chars()
-                    .filter(|it| it.is_ascii_alphanumeric() || "_-".contains(*it))
-                    .collect();
+                let letter = |it: &char| it.is_ascii_alphanumeric() || "_-".contains(*it);
+                let hint: String = last.chars().filter(letter).collect();
                 let named = matches!(texts[0], "terraform" | "tofu") || texts.len() == 1;
                 mark(if named { &hint } else { "" })
             }
@@ -141,33 +135,16 @@ impl ScriptRun<'_> {
 
     /// What an `az … show` prints.
     fn shown(&mut self, words: &[Word]) -> String {
-        let verb: Vec<&str> = words
-            .iter()
-            .skip(1)
-            .map(|it| it.text.as_str())
-            .take_while(|it| !it.starts_with('-'))
-            .collect();
-        let verb = verb.join(" ");
-        let option = |names: &[&str]| {
-            let at = words.iter().position(|word| {
-                let name = word.text.split('=').next().unwrap_or_default();
-                names.contains(&name)
-            })?;
-            match words[at].text.split_once('=') {
-                Some((_, value)) => Some(value.to_owned()),
-                None => words.get(at + 1).map(|it| it.text.clone()),
-            }
-        };
+        let texts = words.iter().skip(1).map(|it| it.text.as_str());
+        let verb = texts.take_while(|it| !it.starts_with('-')).collect::<Vec<_>>().join(" ");
+        let option = |names: &[&str]| super::option(words, names).map(str::to_owned);
         let query = option(&["--query"]).unwrap_or_default();
         let query = query.trim_matches(['[', ']', '\'', '"', ' ']).to_owned();
         if verb == "account show" {
             let subscription =
                 self.subscription.clone().unwrap_or_else(|| NO_SUBSCRIPTION.to_owned());
-            return match query.as_str() {
-                "id" => subscription,
-                "" => mark("account"),
-                other => mark(other),
-            };
+            let hint = if query.is_empty() { "account" } else { &query };
+            return if query == "id" { subscription } else { mark(hint) };
         }
         let kind = SHOWN.iter().find(|it| verb == it.0 || verb.starts_with(&format!("{} ", it.0)));
         let Some((command, kind)) = kind else {
@@ -205,13 +182,10 @@ impl ScriptRun<'_> {
     /// What later commands take for granted: defaults and the subscription.
     pub(super) fn remember(&mut self, words: &[Word]) {
         let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
-        let after = |names: &[&str]| {
-            let at = texts.iter().position(|it| names.contains(it))?;
-            texts.get(at + 1).map(|it| (*it).to_owned())
-        };
         match texts.as_slice() {
             ["az", "account", "set", ..] => {
-                self.subscription = after(&["--subscription", "-s", "--name", "-n"]);
+                let names = ["--subscription", "-s", "--name", "-n"];
+                self.subscription = super::option(words, &names).map(str::to_owned);
             }
             ["az", "configure", ..] | ["az", "config", "set", ..] => {
                 for text in &texts {

@@ -11,10 +11,8 @@ use super::{ScriptItem, ScriptNote, ScriptValue, Set, Shell, TOOLS, ToolCall, Wo
 
 impl ScriptRun<'_> {
     pub(super) fn command(&mut self, mut words: Vec<Word>, body: Option<String>) -> Option<bool> {
-        while words.first().is_some_and(|word| {
-            ["time", "sudo", "exec", "command", "nohup", "&", "."].contains(&word.text.as_str())
-                && word.text != "."
-        }) {
+        let before = ["time", "sudo", "exec", "command", "nohup", "&"];
+        while words.first().is_some_and(|it| before.contains(&it.text.as_str())) {
             words.remove(0);
         }
         let first = words.first()?.text.to_lowercase();
@@ -176,12 +174,8 @@ impl ScriptRun<'_> {
     }
 
     pub(super) fn emit(&mut self, mut words: Vec<Word>, body: Option<String>) {
-        let question = words.iter().take(5).any(|word| {
-            matches!(
-                word.text.as_str(),
-                "show" | "list" | "version" | "get" | "get-credentials" | "exists"
-            )
-        });
+        let asks = ["show", "list", "version", "get", "get-credentials", "exists"];
+        let question = words.iter().take(5).any(|it| asks.contains(&it.text.as_str()));
         if self.asking && question {
             return;
         }
@@ -198,10 +192,9 @@ impl ScriptRun<'_> {
     pub(super) fn named_files(&self, words: &[Word]) -> BTreeMap<String, String> {
         let names = words.windows(2).filter_map(|window| {
             let option = window[0].text.as_str();
-            (option == "-f"
-                || (option.starts_with("--") && option.ends_with("file"))
-                || option == "--filename")
-                .then_some(&window[1].text)
+            let file = matches!(option, "-f" | "--filename")
+                || (option.starts_with("--") && option.ends_with("file"));
+            file.then_some(&window[1].text)
         });
         let at = words.iter().map(|it| &it.text).filter(|it| it.starts_with('@'));
         let file = |name: &String| Some((name.clone(), self.file(name.trim_start_matches('@'))?));
@@ -213,19 +206,13 @@ impl ScriptRun<'_> {
         let dashed =
             rest.iter().position(|it| it.starts_with('-') && it.to_lowercase().contains('c'));
         let (text, shell) = match (first, dashed) {
-            ("eval", _) => (rest.join(" "), self.piece.shell),
-            ("source" | ".", _) => match rest.first().and_then(|it| self.file(it)) {
-                Some(text) => (text, Shell::Bash),
-                None => return,
-            },
-            (_, Some(at)) => match rest.get(at + 1) {
-                Some(text) => {
-                    (text.clone(), if first.starts_with('p') { Shell::Power } else { Shell::Bash })
-                }
-                None => return,
-            },
+            ("eval", _) => (Some(rest.join(" ")), self.piece.shell),
+            ("source" | ".", _) => (rest.first().and_then(|it| self.file(it)), Shell::Bash),
+            (_, Some(at)) if first.starts_with('p') => (rest.get(at + 1).cloned(), Shell::Power),
+            (_, Some(at)) => (rest.get(at + 1).cloned(), Shell::Bash),
             (_, None) => return,
         };
+        let Some(text) = text else { return };
         let text = if matches!(first, "source" | ".") { text } else { text.replace("$$", "\\$") };
         let far = self.depth >= DEEPEST || self.steps > MOST_STEPS;
         if far || text.len() > 200_000 || shell != self.piece.shell {
@@ -279,10 +266,8 @@ impl ScriptRun<'_> {
         let mut places = places.into_iter();
         for param in params {
             let given = by_name.remove(&param.name.to_lowercase()).or_else(|| places.next());
-            match given {
-                Some(text) => {
-                    self.vars.insert(self.slot(&param.name), ScriptValue::Text(text));
-                }
+            match given.map(ScriptValue::Text) {
+                Some(value) => drop(self.vars.insert(self.slot(&param.name), value)),
                 None => self.set(param),
             }
         }

@@ -13,25 +13,17 @@ const LONGEST: usize = 200_000;
 
 impl ScriptRun<'_> {
     pub(super) fn text(&mut self, raw: &Raw) -> String {
-        let mut out = Vec::new();
-        for (text, _) in self.pieces(raw) {
-            out.push(text);
-        }
-        out.join(" ")
+        self.pieces(raw).into_iter().map(|it| it.0).collect::<Vec<_>>().join(" ")
     }
 
     /// The words that one written word becomes.
     pub(super) fn fields(&mut self, raw: &Raw) -> Vec<String> {
         let quoted = raw.parts.iter().any(|it| match it {
-            TextPart::Text(_) | TextPart::Table(_) => true,
-            TextPart::Var { quoted, op, .. } => {
-                *quoted && !matches!(op, Op::All | Op::Keys | Op::Rounds)
-            }
             TextPart::Run { quoted, .. } => *quoted,
+            other => !other.several(),
         });
-        let pieces = self.pieces(raw);
         let mut out: Vec<String> = Vec::new();
-        for (text, splits) in pieces {
+        for (text, splits) in self.pieces(raw) {
             if splits && self.piece.shell == Shell::Bash {
                 out.extend(split(&text).into_iter().filter(|it| !it.is_empty()));
             } else if !text.is_empty() || quoted {
@@ -85,12 +77,9 @@ impl ScriptRun<'_> {
                     match self.variable(name, op) {
                         ScriptValue::Text(text) => add(&mut out, &text, !quoted),
                         ScriptValue::List(list) => {
-                            let all = matches!(op, Op::All | Op::Keys | Op::Rounds)
-                                || self.piece.shell != Shell::Bash;
-                            for (at, (_, text)) in list.iter().enumerate() {
-                                if at > 0 && !all {
-                                    break;
-                                }
+                            let all = part.several() || self.piece.shell != Shell::Bash;
+                            let count = if all { list.len() } else { 1 };
+                            for (at, (_, text)) in list.iter().enumerate().take(count) {
                                 if at > 0 {
                                     out.push((String::new(), false));
                                 }
@@ -111,17 +100,12 @@ impl ScriptRun<'_> {
         if let Some(found) = self.vars.get(&self.slot(name)) {
             return Some(found.clone());
         }
-        let positional = name.parse::<usize>().ok();
-        if let (Some(args), Some(at)) = (&self.args, positional) {
-            return Some(ScriptValue::Text(
-                at.checked_sub(1).and_then(|at| args.get(at)).cloned().unwrap_or_default(),
-            ));
+        if let (Some(args), Ok(at)) = (&self.args, name.parse::<usize>()) {
+            let found = at.checked_sub(1).and_then(|at| args.get(at));
+            return Some(ScriptValue::Text(found.cloned().unwrap_or_default()));
         }
         if matches!(name, "@" | "*" | "args") {
-            let args = self.args.clone()?;
-            return Some(ScriptValue::List(
-                args.into_iter().map(|it| (String::new(), it)).collect(),
-            ));
+            return self.args.clone().map(ScriptValue::numbered);
         }
         self.world.variables.get(name).map(|it| ScriptValue::Text(it.clone()))
     }
@@ -135,7 +119,7 @@ impl ScriptRun<'_> {
             }
             Op::Rounds => {
                 let rounds = self.rounds(name);
-                return rounds.map_or_else(|| text(mark("")), ScriptValue::List);
+                return rounds.unwrap_or_else(|| text(mark("")));
             }
             _ => {}
         }
@@ -158,73 +142,58 @@ impl ScriptRun<'_> {
 
     /// A variable by its plain name, with what `${…}` does to it.
     fn operate(&mut self, name: &str, op: &Op) -> ScriptValue {
-        let text = |it: String| ScriptValue::Text(it);
         let found = self.lookup(name);
-        let unset = |default| unset(name, default);
-        let known = |it: &String| !unknown(it);
-        match op {
-            Op::Plain => found.unwrap_or_else(|| text(unset(None))),
-            Op::Default(raw) => match plain(&found) {
-                Some(word) if !word.is_empty() => text(word),
-                Some(_) => text(self.text(raw)),
+        let held = found.as_ref().and_then(ScriptValue::first).cloned();
+        let known = held.clone().filter(|it| !unknown(it));
+        ScriptValue::Text(match op {
+            Op::Plain | Op::All => {
+                return found.unwrap_or_else(|| ScriptValue::Text(unset(name, None)));
+            }
+            Op::Keys => match found {
+                Some(ScriptValue::List(pair)) => {
+                    return ScriptValue::numbered(pair.into_iter().map(|it| it.0));
+                }
+                Some(ScriptValue::Text(_)) | None => mark(name),
+            },
+            Op::Default(raw) => match held {
+                Some(word) if !word.is_empty() => word,
+                Some(_) => self.text(raw),
                 None => {
                     let default = self.text(raw);
                     if !anonymous(name) && !default.is_empty() {
-                        let why = format!(
-                            "`{name}` may be set by who runs the script; its default is taken"
-                        );
-                        self.notes.push(ScriptNote::Unknown(
-                            self.place(&raw.span),
-                            name.to_owned(),
-                            why,
-                        ));
+                        self.default_taken(name, raw);
                     }
-                    text(unset(Some(default)))
+                    unset(name, Some(default))
                 }
             },
-            Op::Instead(raw) => match plain(&found) {
-                Some(word) if !word.is_empty() => text(self.text(raw)),
-                Some(_) | None => text(String::new()),
+            Op::Instead(raw) => match held {
+                Some(word) if !word.is_empty() => self.text(raw),
+                Some(_) | None => String::new(),
             },
-            Op::Lower | Op::Upper => text(match plain(&found) {
-                None => unset(None),
-                Some(text) if unknown(&text) => text,
-                Some(text) if matches!(op, Op::Lower) => text.to_lowercase(),
-                Some(text) => text.to_uppercase(),
-            }),
-            Op::All => match found {
-                Some(value) => value,
-                None => text(unset(None)),
-            },
-            Op::Keys => match found {
-                Some(ScriptValue::List(pair)) => {
-                    ScriptValue::List(pair.into_iter().map(|it| (String::new(), it.0)).collect())
-                }
-                Some(ScriptValue::Text(_)) | None => text(mark(name)),
-            },
-            Op::Item(raw) => text(self.item(name, raw, found)),
+            Op::Lower => known.map_or_else(|| held_or(name, held), |it| it.to_lowercase()),
+            Op::Upper => known.map_or_else(|| held_or(name, held), |it| it.to_uppercase()),
+            Op::Item(raw) => self.item(name, raw, found),
             Op::Trim(sign, raw) => {
                 let pattern = self.text(raw);
-                text(
-                    plain(&found)
-                        .filter(|it| known(it) && !pattern.contains('['))
-                        .map_or_else(|| mark(name), |it| trim(sign, &pattern, &it)),
-                )
+                let known = known.filter(|_| !pattern.contains('['));
+                known.map_or_else(|| mark(name), |it| trim(sign, &pattern, &it))
             }
             Op::Replace { from, to, every } => {
                 let (from, to) = (self.text(from), self.text(to));
                 let times = if *every { usize::MAX } else { 1 };
                 // Patterns and anchors say more than letters do.
-                let plainly =
-                    !from.contains(['*', '?', '[', '\\']) && !from.starts_with(['#', '%']);
-                text(
-                    plain(&found)
-                        .filter(|it| known(it) && plainly && !from.is_empty())
-                        .map_or_else(|| mark(name), |it| it.replacen(&from, &to, times)),
-                )
+                let more = from.is_empty() || from.contains(['*', '?', '[', '\\']);
+                let known = known.filter(|_| !more && !from.starts_with(['#', '%']));
+                known.map_or_else(|| mark(name), |it| it.replacen(&from, &to, times))
             }
-            Op::Count | Op::Rounds | Op::Other => text(mark(&name.to_lowercase())),
-        }
+            Op::Count | Op::Rounds | Op::Other => mark(&name.to_lowercase()),
+        })
+    }
+
+    /// Says that a variable with a default may be set to something else.
+    pub(super) fn default_taken(&mut self, name: &str, raw: &Raw) {
+        let why = format!("`{name}` may be set by who runs the script; its default is taken");
+        self.notes.push(ScriptNote::Unknown(self.place(&raw.span), name.to_owned(), why));
     }
 
     /// What a sum of numbers and variables comes to, where all of them are known.
@@ -262,7 +231,7 @@ impl ScriptRun<'_> {
     }
 
     /// `i=0; i<3; i++`: the numbers that a loop counts.
-    fn rounds(&self, head: &str) -> Option<Vec<(String, String)>> {
+    fn rounds(&self, head: &str) -> Option<ScriptValue> {
         let mut parts = head.split(';');
         let from = self.math(parts.next()?.split_once('=')?.1, 0)?;
         let until = parts.next()?.trim();
@@ -273,7 +242,7 @@ impl ScriptRun<'_> {
         let by = if step.contains("++") { 1 } else { self.math(step.split_once("+=")?.1, 0)? };
         let by = usize::try_from(by).ok().filter(|it| *it > 0)?;
         let numbers = (from..=to).step_by(by).take(MOST_ROUNDS);
-        Some(numbers.enumerate().map(|(at, it)| (at.to_string(), it.to_string())).collect())
+        Some(ScriptValue::numbered(numbers.map(|it| it.to_string())))
     }
 
     /// `${list[key]}`.
@@ -374,13 +343,9 @@ fn unset(name: &str, default: Option<String>) -> String {
     }
 }
 
-/// A value as one text: of a list its first entry.
-fn plain(found: &Option<ScriptValue>) -> Option<String> {
-    match found {
-        Some(ScriptValue::Text(text)) => Some(text.clone()),
-        Some(ScriptValue::List(pair)) => pair.first().map(|it| it.1.clone()),
-        None => None,
-    }
+/// What a variable holds, though nobody knows it in full.
+fn held_or(name: &str, held: Option<String>) -> String {
+    held.unwrap_or_else(|| unset(name, None))
 }
 
 const SHORT: [(&str, &str); 5] = [

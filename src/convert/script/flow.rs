@@ -5,19 +5,9 @@ use std::ops::Range;
 use super::marks::{TABLE, glob, marked, named};
 use super::run::{MOST_ROUNDS, ScriptRun, unknown};
 use super::{
-    Op, Raw, ScriptItem, ScriptKind, ScriptNote, ScriptValue, Shell, Simple, Stmt, TOOLS, TextPart,
+    Raw, ScriptItem, ScriptKind, ScriptNote, ScriptValue, Shell, Simple, Stmt, TOOLS, TextPart,
+    identifier,
 };
-
-/// Whether a part of a word can stand for several words.
-fn several(part: &TextPart) -> bool {
-    match part {
-        TextPart::Var { quoted, op, .. } => {
-            !quoted || matches!(op, Op::All | Op::Keys | Op::Rounds)
-        }
-        TextPart::Run { .. } => true,
-        TextPart::Text(_) | TextPart::Table(_) => false,
-    }
-}
 
 impl ScriptRun<'_> {
     pub(super) fn repeat(
@@ -36,7 +26,7 @@ impl ScriptRun<'_> {
             let mut fields = self.fields(raw);
             let table = |it: &str| marked(it).is_some_and(|it| it.0.starts_with(TABLE));
             let some = fields.iter().any(|it| unknown(it) && !table(it));
-            open |= some && raw.parts.iter().any(several);
+            open |= some && raw.parts.iter().any(TextPart::several);
             if self.piece.shell == Shell::Cmd {
                 let apart = fields.iter().flat_map(|it| super::marks::split(it));
                 fields = apart.filter(|it| !it.is_empty()).collect();
@@ -187,8 +177,8 @@ impl ScriptRun<'_> {
                 } else if taken.as_ref() != Some(value) {
                     let text = match value {
                         ScriptValue::Text(text) => text.clone(),
-                        ScriptValue::List(pair) => {
-                            pair.iter().map(|it| it.1.as_str()).collect::<Vec<_>>().join(" ")
+                        ScriptValue::List(list) => {
+                            list.iter().map(|it| it.1.as_str()).collect::<Vec<_>>().join(" ")
                         }
                     };
                     self.others.push((name.clone(), place.clone(), format!("{name}={text}")));
@@ -203,11 +193,9 @@ impl ScriptRun<'_> {
         let Some(name) = self.assumed.clone() else { return };
         for statement in list {
             let text = self.piece.text.get(statement.span.clone()).unwrap_or_default();
+            let calls = || TOOLS.iter().any(|tool| text.contains(&format!("{tool} ")));
             let counts = match &statement.kind {
-                ScriptKind::Simple(simple) => {
-                    !simple.sets.is_empty()
-                        || TOOLS.iter().any(|tool| text.contains(&format!("{tool} ")))
-                }
+                ScriptKind::Simple(simple) => !simple.sets.is_empty() || calls(),
                 ScriptKind::Group(_) | ScriptKind::If(_) | ScriptKind::For { .. } => {
                     text.contains("az ")
                 }
@@ -215,11 +203,8 @@ impl ScriptRun<'_> {
             };
             if counts && self.fixed.is_none() {
                 let why = format!("`{name}` is not set in this script, so another branch is taken");
-                self.notes.push(ScriptNote::Branch(
-                    self.place(&statement.span),
-                    why,
-                    text.to_owned(),
-                ));
+                let place = self.place(&statement.span);
+                self.notes.push(ScriptNote::Branch(place, why, text.to_owned()));
             }
         }
     }
@@ -228,12 +213,8 @@ impl ScriptRun<'_> {
     pub(super) fn test(&mut self, first: &str, rest: &[String]) -> Option<bool> {
         if first == "case" {
             let [word, pattern] = rest else { return None };
-            if unknown(word) {
-                return None;
-            }
-            return Some(
-                pattern.split('|').any(|it| glob(it.trim().trim_matches(['"', '\'']), word)),
-            );
+            let fits = |it: &str| glob(it.trim().trim_matches(['"', '\'']), word);
+            return (!unknown(word)).then(|| pattern.split('|').any(fits));
         }
         let words: Vec<String> =
             rest.iter().filter(|it| !matches!(it.as_str(), "]" | "]]")).cloned().collect();
@@ -251,7 +232,7 @@ impl ScriptRun<'_> {
     pub(super) fn compare(&mut self, words: &[String]) -> Option<bool> {
         let empty = |this: &mut Self, word: &str| {
             if let Some(name) = word.strip_prefix("${").and_then(|it| it.strip_suffix('}'))
-                && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+                && identifier(name) == name
                 && !this.answers.contains(name)
             {
                 this.assumed = Some(name.to_owned());
@@ -281,10 +262,8 @@ impl ScriptRun<'_> {
                     }
                     _ => return None,
                 };
-                let text = |this: &mut Self, word: &str| match empty(this, word) {
-                    None => None,
-                    Some(true) => Some(String::new()),
-                    Some(false) => Some(word.to_owned()),
+                let text = |this: &mut Self, word: &str| {
+                    empty(this, word).map(|it| if it { String::new() } else { word.to_owned() })
                 };
                 let (left, right) = (text(self, left)?, text(self, right)?);
                 let same = match self.piece.shell {
@@ -301,12 +280,7 @@ impl ScriptRun<'_> {
     pub(super) fn readarray(&mut self, rest: &[String], text: Option<&str>) {
         let Some(name) = rest.iter().rfind(|it| !it.starts_with('-')) else { return };
         let value = match text.filter(|it| !unknown(it)) {
-            Some(text) => {
-                let lines = text.trim_end().lines().enumerate();
-                ScriptValue::List(
-                    lines.map(|(at, text)| (at.to_string(), text.to_owned())).collect(),
-                )
-            }
+            Some(text) => ScriptValue::numbered(text.trim_end().lines().map(str::to_owned)),
             None => ScriptValue::Text(format!("${{{}}}", super::variable_name(name))),
         };
         self.vars.insert(name.clone(), value);
@@ -314,13 +288,8 @@ impl ScriptRun<'_> {
 
     /// `read a b`: from a line that is known, or from whoever runs the script.
     pub(super) fn read(&mut self, rest: &[String], line: Option<&str>) {
-        let names: Vec<&String> = rest
-            .iter()
-            .filter(|text| {
-                !text.starts_with('-')
-                    && text.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
-            })
-            .collect();
+        let good = |it: &&String| !it.starts_with('-') && identifier(it) == it.as_str();
+        let names: Vec<&String> = rest.iter().filter(good).collect();
         let separators = match self.vars.get("IFS") {
             Some(ScriptValue::Text(text)) if !text.is_empty() => text.clone(),
             _ => " \t".to_owned(),

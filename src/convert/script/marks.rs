@@ -24,10 +24,7 @@ pub(super) fn marked(text: &str) -> Option<(&str, Option<&str>)> {
     if inside.contains([MARK, END]) {
         return None;
     }
-    Some(match inside.split_once(OR) {
-        Some((hint, default)) => (hint, Some(default)),
-        None => (inside, None),
-    })
+    Some(inside.split_once(OR).map_or((inside, None), |it| (it.0, Some(it.1))))
 }
 
 /// The text with its mark named after what it is assigned to.
@@ -133,11 +130,8 @@ pub(super) fn name_for(head: &str, tail: &str, hint: &str, option: &str) -> Stri
         return variable_name(key);
     }
     let good = hint.len() > 1 && !hint.starts_with("arg ") && !hint.starts_with("cat:");
-    match () {
-        () if good => variable_name(hint),
-        () if head.is_empty() && tail.is_empty() && option.len() > 2 => variable_name(option),
-        () => variable_name(hint),
-    }
+    let option = Some(option).filter(|it| head.is_empty() && tail.is_empty() && it.len() > 2);
+    variable_name(option.filter(|_| !good).unwrap_or(hint))
 }
 
 /// `${X%pattern}` and its kin.

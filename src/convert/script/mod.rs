@@ -304,10 +304,48 @@ enum ScriptValue {
     List(Vec<(String, String)>),
 }
 
+impl ScriptValue {
+    /// A list without keys of its own.
+    fn numbered(items: impl IntoIterator<Item = String>) -> Self {
+        let items = items.into_iter().enumerate();
+        Self::List(items.map(|(at, text)| (at.to_string(), text)).collect())
+    }
+
+    /// As one text: of a list its first entry.
+    fn first(&self) -> Option<&String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::List(list) => list.first().map(|it| &it.1),
+        }
+    }
+}
+
+impl TextPart {
+    /// Whether it can stand for several words.
+    const fn several(&self) -> bool {
+        match self {
+            Self::Var { quoted, op, .. } => {
+                !*quoted || matches!(op, Op::All | Op::Keys | Op::Rounds)
+            }
+            Self::Run { .. } => true,
+            Self::Text(_) | Self::Table(_) => false,
+        }
+    }
+}
+
 /// What is known before a script begins: variables of a pipeline, files beside it.
 pub(super) struct ScriptWorld<'a> {
     pub variables: &'a BTreeMap<String, String>,
     pub files: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// The word behind one of these options, or behind its equals sign.
+pub(super) fn option<'a>(words: &'a [Word], names: &[&str]) -> Option<&'a str> {
+    words.iter().enumerate().find_map(|(at, word)| match word.text.split_once('=') {
+        Some((name, value)) if names.contains(&name) => Some(value),
+        _ if names.contains(&word.text.as_str()) => Some(words.get(at + 1)?.text.as_str()),
+        _ => None,
+    })
 }
 
 pub(super) const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];

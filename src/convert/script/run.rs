@@ -120,13 +120,10 @@ pub(in super::super) fn run(
             run.call(&name, &function, None);
         }
     }
-    for note in notes {
-        let note = match note {
-            ScriptNote::Slip(span, text) => ScriptNote::Slip(piece.place(&span), text),
-            other => other,
-        };
-        run.notes.push(note);
-    }
+    run.notes.extend(notes.into_iter().map(|note| match note {
+        ScriptNote::Slip(span, text) => ScriptNote::Slip(piece.place(&span), text),
+        other => other,
+    }));
     run.finish()
 }
 
@@ -281,13 +278,13 @@ impl ScriptRun<'_> {
                 last
             }
             ScriptKind::Aside(item) => {
-                let word = |it: &Word| Word { text: it.text.clone(), span: self.place(&it.span) };
-                let item = match item {
-                    ScriptItem::Directive(one) => ScriptItem::Directive(word(one)),
-                    ScriptItem::Account(one) => ScriptItem::Account(word(one)),
-                    ScriptItem::EditScc(one) => ScriptItem::EditScc(word(one)),
-                    ScriptItem::Call(call) => ScriptItem::Call(call.clone()),
-                };
+                let mut item = item.clone();
+                if let ScriptItem::Directive(it)
+                | ScriptItem::Account(it)
+                | ScriptItem::EditScc(it) = &mut item
+                {
+                    it.span = self.place(&it.span);
+                }
                 self.out.push(item);
                 None
             }
@@ -300,15 +297,7 @@ impl ScriptRun<'_> {
             let Some(raw) = param.value.first() else { continue };
             let text = self.text(raw);
             if !text.is_empty() && !unknown(&text) && !text.starts_with(['$', '@']) {
-                let why = format!(
-                    "`{}` may be set by who runs the script; its default is taken",
-                    param.name
-                );
-                self.notes.push(ScriptNote::Unknown(
-                    self.place(&raw.span),
-                    param.name.clone(),
-                    why,
-                ));
+                self.default_taken(&param.name, raw);
             }
         }
     }
@@ -419,15 +408,15 @@ fn joined(
             ScriptValue::List(list)
         }
         (_, Some(key), _, ScriptValue::Text(text)) => ScriptValue::List(vec![(key, text)]),
-        (Some(ScriptValue::List(mut list)), None, true, fresh) => {
+        (Some(ScriptValue::List(list)), None, true, fresh) => {
             let more = match fresh {
-                ScriptValue::List(more) => more.into_iter().map(|it| it.1).collect(),
-                ScriptValue::Text(text) => vec![text],
+                ScriptValue::List(more) => more,
+                ScriptValue::Text(text) => vec![(String::new(), text)],
             };
-            for text in more {
-                list.push((list.len().to_string(), text));
-            }
-            ScriptValue::List(list)
+            let count = list.len();
+            let numbered = |(at, own): (usize, (String, String))| ((count + at).to_string(), own.1);
+            let more: Vec<_> = more.into_iter().enumerate().map(numbered).collect();
+            ScriptValue::List(list.into_iter().chain(more).collect())
         }
         (Some(ScriptValue::Text(old)), None, true, ScriptValue::Text(text))
             if old.len() < 100_000 =>

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::super::script::{ScriptNote, ToolCall, variable_name};
+use super::super::script::{ScriptNote, ToolCall, option, variable_name};
 use super::expression::Template;
 use super::shapes::{ASIDE, SHAPES, Shape};
 use crate::catalog::{self, ProfileName};
@@ -51,10 +51,7 @@ pub(super) fn notated(
 
 /// What `az rest` and `az resource create` send, as the commands that would make the same.
 pub(super) fn requested(call: &ToolCall, notes: &mut Vec<ScriptNote>) -> Option<Vec<ToolCall>> {
-    let after = |names: &[&str]| {
-        let at = call.words.iter().position(|it| names.contains(&it.text.as_str()))?;
-        call.words.get(at + 1).map(|it| it.text.as_str())
-    };
+    let after = |names: &[&str]| option(&call.words, names);
     let method = match (call.words.get(1)?.text.as_str(), call.words.get(2)?.text.as_str()) {
         ("rest", _) => after(&["--method", "-m"])?.to_lowercase(),
         ("resource", "create") => "put".to_owned(),
