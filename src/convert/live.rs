@@ -173,23 +173,15 @@ fn extension(live: &Json, profile: Option<Profile>) -> ExtensionSpec {
 
 /// A value of the wire as one would write it.
 fn setting(key: &str, value: &str) -> Setting {
-    let word = value.to_ascii_lowercase();
-    match catalog::setting(key).map(|it| &it.kind) {
-        Some(SettingKind::Bool) if word == "true" => Setting::Bool(true),
-        Some(SettingKind::Bool) if word == "false" => Setting::Bool(false),
-        Some(SettingKind::Integer) => match value.parse::<i64>() {
-            Ok(number) if number.to_string() == value => Setting::Number(number),
-            _ => Setting::Text(value.to_owned()),
-        },
-        Some(
-            SettingKind::Bool
-            | SettingKind::Enum(_)
-            | SettingKind::Text
-            | SettingKind::Path
-            | SettingKind::Quantity,
-        )
-        | None => Setting::Text(value.to_owned()),
-    }
+    let kind = catalog::setting(key).map(|it| &it.kind);
+    let flag = value.to_ascii_lowercase().parse().ok().map(Setting::Bool);
+    let number = value.parse().ok().map(Setting::Number).filter(|it| it.wire() == value);
+    let found = match kind {
+        Some(SettingKind::Bool) => flag,
+        Some(SettingKind::Integer) => number,
+        _ => None,
+    };
+    found.unwrap_or_else(|| Setting::Text(value.to_owned()))
 }
 
 fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> ComputeSpec {
@@ -204,12 +196,9 @@ fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> ComputeSpec {
         () if kind.contains("systemassigned") => IdentityType::SystemAssigned,
         () => IdentityType::None,
     };
-    let identity = match kind {
-        IdentityType::UserAssigned => IdentitySpec { kind, user_assigned_identities: ids },
-        IdentityType::SystemAssigned | IdentityType::None => {
-            IdentitySpec { kind, user_assigned_identities: Vec::new() }
-        }
-    };
+    let own = |_: &String| kind == IdentityType::UserAssigned;
+    let identity =
+        IdentitySpec { kind, user_assigned_identities: ids.into_iter().filter(own).collect() };
     ComputeSpec {
         name: text(live, "/name").unwrap_or_default(),
         workspace: WorkspaceRef {

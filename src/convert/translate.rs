@@ -9,7 +9,8 @@ use crate::catalog::{self, ProfileName, SettingFact};
 use crate::source::{Diagnostic, Diagnostics, Severity};
 
 use super::az::derived_accounts;
-use crate::language::{ClusterSpec, ClusterType, ExtensionSpec, Profile, SccMethod, Setting};
+use super::script::variable_name;
+use crate::language::{ClusterSpec, ClusterType, ExtensionSpec, Profile, Setting};
 use crate::language::{Dollars, to_yaml};
 use crate::resource::graph::catalog_profile;
 
@@ -82,13 +83,15 @@ fn on(extension: &ExtensionSpec, key: &str) -> bool {
 
 impl TranslationWork {
     fn say(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        let (path, message) = (path.into(), message.into());
-        self.decisions.push(TranslationChoice { path, severity: Severity::Advice, message });
+        self.decide(Severity::Advice, path.into(), message.into());
     }
 
     fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        let (path, message) = (path.into(), message.into());
-        self.decisions.push(TranslationChoice { path, severity: Severity::Warning, message });
+        self.decide(Severity::Warning, path.into(), message.into());
+    }
+
+    fn decide(&mut self, severity: Severity, path: String, message: String) {
+        self.decisions.push(TranslationChoice { path, severity, message });
     }
 
     fn cannot(&mut self, key: &str, why: &str, help: &str) {
@@ -194,29 +197,23 @@ impl TranslationWork {
         let value = Setting::Text("azure".to_owned());
         let aks = cluster.cluster.kind == ClusterType::ManagedClusters;
         let distribution = cluster.cluster.distribution.as_deref().map(str::to_lowercase);
-        match distribution.as_deref() {
-            _ if aks => self.write(extension, key, value, "was privateEndpointILB"),
+        let doubt = match distribution.as_deref() {
+            _ if aks => None,
             Some(text) if text.starts_with("aks") => {
-                self.write(extension, key, value, "was privateEndpointILB");
-                self.warn(path(key), "documented for AKS without Azure Arc only");
+                Some("documented for AKS without Azure Arc only")
             }
-            None => {
-                self.write(extension, key, value, "was privateEndpointILB");
-                self.warn(
-                    path(key),
-                    "works on clusters of the AKS family only; say cluster.distribution",
-                );
-            }
+            None => Some("works on clusters of the AKS family only; say cluster.distribution"),
             Some(other) => {
                 let why = format!(
                     "{other} cannot make internal load balancers, and a public one would open your endpoints"
                 );
-                self.cannot(
-                    "privateEndpointILB",
-                    &why,
-                    "use privateEndpointNodeport: true instead",
-                );
+                let help = "use privateEndpointNodeport: true instead";
+                return self.cannot("privateEndpointILB", &why, help);
             }
+        };
+        self.write(extension, key, value, "was privateEndpointILB");
+        if let Some(doubt) = doubt {
+            self.warn(path(key), doubt);
         }
     }
 
@@ -296,16 +293,10 @@ impl TranslationWork {
             let path =
                 catalog::setting(key).is_some_and(|it| it.kind == catalog::SettingKind::Path);
             if let (false, Text(_)) = (path, &*value) {
-                let upper = key.to_uppercase();
-                let from_env = upper.replace(|it: char| !it.is_ascii_alphanumeric(), "_");
+                let from_env = variable_name(key);
                 let message =
                     format!("read from the variable {from_env} instead of standing in the file");
-                let path = format!("extension.configurationProtectedSettings.{key}");
-                self.decisions.push(TranslationChoice {
-                    path,
-                    severity: Severity::Warning,
-                    message,
-                });
+                self.warn(format!("extension.configurationProtectedSettings.{key}"), message);
                 *value = FromEnv { from_env };
             }
         }
@@ -328,19 +319,13 @@ impl TranslationWork {
             scc.service_accounts.retain(|it| !derived.contains(it));
             if scc.method.is_none() {
                 let (new, old) = match self.to {
-                    Profile::Ga => (
-                        SccMethod::Rbac,
-                        "the users added to the constraint stay until you remove them",
-                    ),
-                    Profile::Preview => {
-                        (SccMethod::Users, "the role bindings stay until you remove them")
-                    }
+                    Profile::Ga => ("role bindings", "the users added to the constraint stay"),
+                    Profile::Preview => ("the users of the constraint", "the role bindings stay"),
                 };
-                let new = match new {
-                    SccMethod::Rbac => "role bindings",
-                    SccMethod::Users => "the users of the constraint",
-                };
-                self.say("scc.method", format!("grants are {new} in this profile; {old}"));
+                self.say(
+                    "scc.method",
+                    format!("grants are {new} in this profile; {old} until you remove them"),
+                );
             }
         }
         let old = derived_accounts(before);

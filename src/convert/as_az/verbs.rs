@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::super::script::variable_name;
 use crate::catalog::{self, SettingKind};
 use crate::language::{
     CloudName, CloudSpec, ClusterSpec, ComputeSpec, ExtensionSpec, IdentityType, InstanceTypeSpec,
@@ -55,23 +56,17 @@ pub(super) fn add_user(scc: &str, account: &str, script: &mut Script) {
 pub(super) fn sign_in(cluster: &ClusterSpec, script: &mut Script) {
     match &cluster.azure.cloud {
         CloudSpec::Named(CloudName::AzureCloud) => {}
-        CloudSpec::Named(CloudName::AzureUSGovernment) => {
-            script.line("az cloud set --name AzureUSGovernment");
-        }
-        CloudSpec::Named(CloudName::AzureChinaCloud) => {
-            script.line("az cloud set --name AzureChinaCloud");
-        }
+        CloudSpec::Named(name) => script.line(&format!("az cloud set --name {}", name.as_str())),
         CloudSpec::Custom(cloud) => {
-            let mut options = vec![
-                format!("--name {}", word(&cloud.name)),
-                format!("--endpoint-resource-manager {}", word(&cloud.resource_manager)),
+            let given = [
+                ("--name", Some(&cloud.name)),
+                ("--endpoint-resource-manager", Some(&cloud.resource_manager)),
+                ("--endpoint-active-directory", cloud.authority.as_ref()),
+                ("--endpoint-active-directory-resource-id", cloud.audience.as_ref()),
             ];
-            let authority = cloud.authority.iter().map(|it| ("--endpoint-active-directory", it));
-            let audience =
-                cloud.audience.iter().map(|it| ("--endpoint-active-directory-resource-id", it));
-            options.extend(
-                authority.chain(audience).map(|(name, text)| format!("{name} {}", word(text))),
-            );
+            let given =
+                given.into_iter().filter_map(|it| Some(format!("{} {}", it.0, word(it.1?))));
+            let options: Vec<String> = given.collect();
             script.command("az cloud register", &options);
             script.line(&format!("az cloud set --name {}", word(&cloud.name)));
         }
@@ -146,31 +141,18 @@ pub(super) fn secret(key: &str, setting: &ProtectedSetting) -> String {
         ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
             let version = vault_secret.version.iter().map(|it| format!(" --version {}", word(it)));
             let (vault, name) = (word(&vault_secret.vault), word(&vault_secret.secret));
-            given(
-                key,
-                path,
-                &format!(
-                    "az keyvault secret show --vault-name {vault} --name {name}{} --query value -o tsv",
-                    version.collect::<String>()
-                ),
-            )
+            let which =
+                format!("--vault-name {vault} --name {name}{}", version.collect::<String>());
+            given(key, path, &format!("az keyvault secret show {which} --query value -o tsv"))
         }
         ProtectedSetting::FromSecret { from_secret: secret_key } => {
             let (namespace, name) = (word(&secret_key.namespace), word(&secret_key.name));
             let data = word(&format!("{{.data.{}}}", secret_key.key.replace('.', "\\.")));
-            given(
-                key,
-                path,
-                &format!("kubectl get secret -n {namespace} {name} -o jsonpath={data} | base64 -d"),
-            )
+            let which = format!("-n {namespace} {name} -o jsonpath={data}");
+            given(key, path, &format!("kubectl get secret {which} | base64 -d"))
         }
         // The text is the secret itself.
-        ProtectedSetting::Text(_) => {
-            let upper = key
-                .chars()
-                .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' });
-            format!("\"{key}=${{{}}}\"", upper.collect::<String>())
-        }
+        ProtectedSetting::Text(_) => format!("\"{key}=${{{}}}\"", variable_name(key)),
     }
 }
 
@@ -203,14 +185,13 @@ pub(super) fn attach(cluster: &ClusterSpec, compute: &ComputeSpec, script: &mut 
     options.push(format!("--resource-id {}", word(cluster.resource_id().as_str())));
     options.push("--type Kubernetes".to_owned());
     options.push(format!("--namespace {}", word(&compute.namespace)));
-    match compute.identity.kind {
-        IdentityType::None => {}
-        IdentityType::SystemAssigned => options.push("--identity-type SystemAssigned".to_owned()),
-        IdentityType::UserAssigned => {
-            options.push("--identity-type UserAssigned".to_owned());
-            let ids = compute.identity.user_assigned_identities.join(",");
-            options.push(format!("--user-assigned-identities {}", word(&ids)));
-        }
+    let kind = compute.identity.kind;
+    if kind != IdentityType::None {
+        options.push(format!("--identity-type {kind:?}"));
+    }
+    if kind == IdentityType::UserAssigned {
+        let ids = compute.identity.user_assigned_identities.join(",");
+        options.push(format!("--user-assigned-identities {}", word(&ids)));
     }
     script.command("az ml compute attach", &options);
 }

@@ -148,8 +148,7 @@ pub(super) fn protected(
     let variable = |text: &str| {
         let name = text.strip_prefix("${")?.strip_suffix('}')?;
         let name = name.split(":-").next().unwrap_or_default();
-        let word = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
-        word.then(|| name.to_owned())
+        super::super::script::is_name(name).then(|| name.to_owned())
     };
     let unquoted = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
     let path = catalog::setting(key).is_some_and(|it| it.kind == SettingKind::Path);

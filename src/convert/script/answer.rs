@@ -4,17 +4,29 @@ use super::marks::{AND, IS, TABLE, mark, marked};
 use super::run::{ScriptRun, unknown};
 use super::{Link, ScriptKind, Shell, Simple, Stmt, Word};
 
-/// Commands that show a thing, and its type in a resource id.
-const SHOWN: [(&str, &str); 9] = [
-    ("aks show", "Microsoft.ContainerService/managedClusters"),
-    ("connectedk8s show", "Microsoft.Kubernetes/connectedClusters"),
-    ("ml workspace show", "Microsoft.MachineLearningServices/workspaces"),
-    ("identity show", "Microsoft.ManagedIdentity/userAssignedIdentities"),
-    ("acr show", "Microsoft.ContainerRegistry/registries"),
-    ("storage account show", "Microsoft.Storage/storageAccounts"),
-    ("keyvault show", "Microsoft.KeyVault/vaults"),
-    ("ml compute show", ""),
-    ("k8s-extension show", ""),
+/// What shows a thing: the command of `az`, resources and data of Terraform; and its type.
+pub(in super::super) const SHOWN: [(&str, &[&str], &str); 9] = [
+    ("aks show", &["azurerm_kubernetes_cluster"], "Microsoft.ContainerService/managedClusters"),
+    (
+        "connectedk8s show",
+        &["azurerm_arc_kubernetes_cluster", "azurerm_arc_kubernetes_provisioned_cluster"],
+        "Microsoft.Kubernetes/connectedClusters",
+    ),
+    (
+        "ml workspace show",
+        &["azurerm_machine_learning_workspace"],
+        "Microsoft.MachineLearningServices/workspaces",
+    ),
+    (
+        "identity show",
+        &["azurerm_user_assigned_identity"],
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+    ),
+    ("acr show", &["azurerm_container_registry"], "Microsoft.ContainerRegistry/registries"),
+    ("storage account show", &["azurerm_storage_account"], "Microsoft.Storage/storageAccounts"),
+    ("keyvault show", &["azurerm_key_vault"], "Microsoft.KeyVault/vaults"),
+    ("ml compute show", &[], ""),
+    ("k8s-extension show", &[], ""),
 ];
 
 /// The subscription where no command names one.
@@ -147,7 +159,7 @@ impl ScriptRun<'_> {
             return if query == "id" { subscription } else { mark(hint) };
         }
         let kind = SHOWN.iter().find(|it| verb == it.0 || verb.starts_with(&format!("{} ", it.0)));
-        let Some((command, kind)) = kind else {
+        let Some((command, _, kind)) = kind else {
             return mark(query.rsplit(['.', '|', ' ']).next().unwrap_or_default());
         };
         if let Some(ids) = option(&["--ids"]) {

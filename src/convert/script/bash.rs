@@ -1,7 +1,7 @@
 //! Statements of bash.
 
 use super::read::ScriptReader;
-use super::{Op, Raw, ScriptKind, Set, Simple, Stmt, identifier};
+use super::{Op, Raw, ScriptKind, Set, Simple, Stmt, is_name};
 
 impl<'a> ScriptReader<'a> {
     pub(super) fn bash(&mut self) -> Option<ScriptKind> {
@@ -96,8 +96,7 @@ impl<'a> ScriptReader<'a> {
             (name, value.to_owned())
         };
         let name = name.trim();
-        let good = !name.is_empty() && identifier(name) == name;
-        good.then(|| Set::new(name, Raw::var(&value, Op::Count, self.span(at))))
+        is_name(name).then(|| Set::new(name, Raw::var(&value, Op::Count, self.span(at))))
     }
 
     /// `name() {` or `function name {`.

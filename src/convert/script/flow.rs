@@ -6,7 +6,7 @@ use super::marks::{TABLE, glob, marked, named};
 use super::run::{MOST_ROUNDS, ScriptRun, unknown};
 use super::{
     Raw, ScriptItem, ScriptKind, ScriptNote, ScriptValue, Shell, Simple, Stmt, TOOLS, TextPart,
-    identifier,
+    is_name,
 };
 
 impl ScriptRun<'_> {
@@ -232,7 +232,7 @@ impl ScriptRun<'_> {
     pub(super) fn compare(&mut self, words: &[String]) -> Option<bool> {
         let empty = |this: &mut Self, word: &str| {
             if let Some(name) = word.strip_prefix("${").and_then(|it| it.strip_suffix('}'))
-                && identifier(name) == name
+                && is_name(name)
                 && !this.answers.contains(name)
             {
                 this.assumed = Some(name.to_owned());
@@ -288,7 +288,7 @@ impl ScriptRun<'_> {
 
     /// `read a b`: from a line that is known, or from whoever runs the script.
     pub(super) fn read(&mut self, rest: &[String], line: Option<&str>) {
-        let good = |it: &&String| !it.starts_with('-') && identifier(it) == it.as_str();
+        let good = |it: &&String| !it.starts_with('-') && is_name(it);
         let names: Vec<&String> = rest.iter().filter(good).collect();
         let separators = match self.vars.get("IFS") {
             Some(ScriptValue::Text(text)) if !text.is_empty() => text.clone(),

@@ -103,15 +103,15 @@ impl Piece {
         Self { shell, text: text.to_owned(), anchors: vec![(0, base)] }
     }
 
+    /// Where lines of bash are put together.
+    pub(super) const fn empty() -> Self {
+        Self { shell: Shell::Bash, text: String::new(), anchors: Vec::new() }
+    }
+
     /// The place in the sources of a stretch of this text.
     fn place(&self, span: &Range<usize>) -> Range<usize> {
-        let at = |offset: usize| {
-            let index = self.anchors.partition_point(|it| it.0 <= offset).saturating_sub(1);
-            let (here, there) = self.anchors.get(index).copied().unwrap_or_default();
-            there + (offset - here.min(offset))
-        };
-        let start = at(span.start);
-        start..at(span.end).max(start)
+        let start = placed(&self.anchors, span.start);
+        start..placed(&self.anchors, span.end).max(start)
     }
 }
 
@@ -354,6 +354,18 @@ pub(super) const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
 pub(super) fn identifier(text: &str) -> &str {
     let end = text.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_'));
     &text[..end.unwrap_or(text.len())]
+}
+
+/// Whether a text is a name and nothing else.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && identifier(text) == text
+}
+
+/// Where an offset of a text stands in the sources, by these parts of it.
+pub(super) fn placed(anchors: &[(usize, usize)], offset: usize) -> usize {
+    let index = anchors.partition_point(|it| it.0 <= offset).saturating_sub(1);
+    let (here, there) = anchors.get(index).copied().unwrap_or_default();
+    there + (offset - here.min(offset))
 }
 
 /// Upper-case letters, digits and underscores: the name of a variable made of any text.

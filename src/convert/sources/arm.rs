@@ -1,7 +1,7 @@
 //! Resources as Azure writes them → commands: ARM templates, what `az … show` and `az rest` print and
 //! send, compute YAML, `terraform show -json`. One table says which member is which option.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::super::script::{ScriptNote, ToolCall, option, variable_name};
@@ -238,13 +238,10 @@ impl<'a> TemplateReader<'a> {
         };
         let Some(shape) = SHAPES.iter().find(|it| it.types.contains(&lower.as_str())) else {
             let typed = lower.contains('/') || lower.starts_with("az");
+            let id = value.get("id").and_then(Json::as_str).unwrap_or_default();
             if typed && !lower.ends_with("/deployments") {
                 self.others.insert(kind.split('@').next().unwrap_or_default().to_owned());
-            } else if !typed
-                && value
-                    .get("id")
-                    .is_some_and(|it| it.as_str().is_some_and(|it| it.contains("/computes/")))
-            {
+            } else if !typed && id.contains("/computes/") {
                 self.others.insert(format!("compute of type {kind}"));
             }
             return false;
@@ -292,7 +289,7 @@ impl<'a> TemplateReader<'a> {
         if resource.get("update") == Some(&Json::Bool(true)) && shape.verb[1] == "k8s-extension" {
             words[2] = "update".to_owned();
         }
-        let mut given: Vec<(&str, String)> =
+        let mut given: BTreeMap<&str, String> =
             shape.options.iter().filter_map(|it| Some((it.0, get(it.0)?))).collect();
         let name = self.value(resource.get("name")).unwrap_or_default();
         let (parent, own) = name.rsplit_once('/').unwrap_or(("", &name));
@@ -320,7 +317,7 @@ impl<'a> TemplateReader<'a> {
                     .collect();
                 put("--user-assigned-identities", Some(ids.join(",")));
                 // Every compute has it.
-                given.retain(|it| it.1 != "defaultinstancetype");
+                given.retain(|_, it| it != "defaultinstancetype");
             }
             "identity" => {
                 put("--identity-name", segment("userAssignedIdentities").or(parent));
@@ -330,7 +327,7 @@ impl<'a> TemplateReader<'a> {
             "role" => self.assignee(resource, properties, &mut given),
             _ => upgrades(resource, live, &mut given),
         }
-        words.extend(given.into_iter().flat_map(|it| [it.0.to_owned(), it.1]));
+        words.extend(given.into_iter().flat_map(|(name, text)| [name.to_owned(), text]));
         let span = self.place_of(resource);
         if shape.verb[1] == "k8s-extension" {
             self.settings(resource, properties, (live, &span), &mut words);
@@ -351,7 +348,7 @@ impl<'a> TemplateReader<'a> {
     }
 
     /// Ids in full, and names without what stands before them.
-    fn mend(&self, own: &str, given: &mut [(&str, String)]) {
+    fn mend(&self, own: &str, given: &mut BTreeMap<&str, String>) {
         for (option, value) in given {
             match *option {
                 "--name" => own.clone_into(value),
@@ -403,7 +400,7 @@ impl<'a> TemplateReader<'a> {
     }
 
     /// Who gets a role: a principal by its id, or one that the template makes.
-    fn assignee(&self, resource: &Json, properties: &Json, given: &mut Vec<(&str, String)>) {
+    fn assignee(&self, resource: &Json, properties: &Json, given: &mut BTreeMap<&str, String>) {
         let principal = properties.get("principalId").or_else(|| resource.get("principal_id"));
         let principal = principal.and_then(Json::as_str).unwrap_or_default();
         let named = self.calls.iter().rev().find_map(|call| {
@@ -419,14 +416,10 @@ impl<'a> TemplateReader<'a> {
             }
             _ => None,
         };
-        for (option, value) in given.iter_mut() {
-            if let Some(made) = made.as_ref().filter(|_| *option == "--assignee-object-id") {
-                value.clone_from(made);
-            }
+        if let (Some(made), Some(own)) = (made, given.get_mut("--assignee-object-id")) {
+            *own = made;
         }
-        if !given.iter().any(|it| it.0 == "--scope") {
-            given.push(("--scope", "${SCOPE}".to_owned()));
-        }
+        given.entry("--scope").or_insert_with(|| "${SCOPE}".to_owned());
     }
 
     /// The settings of an extension, without those that amlplan derives by itself.
@@ -488,25 +481,18 @@ fn is_live(resource: &Json, properties: &Json) -> bool {
 }
 
 /// Which version an extension is of, and whether it follows its train.
-fn upgrades(resource: &Json, live: bool, given: &mut Vec<(&str, String)>) {
-    let auto = given.iter().find(|it| it.0 == "--auto-upgrade-minor-version");
-    let follows = auto.is_none_or(|it| !it.1.eq_ignore_ascii_case("false"));
+fn upgrades(resource: &Json, live: bool, given: &mut BTreeMap<&str, String>) {
+    const AUTO: &str = "--auto-upgrade-minor-version";
+    let follows = given.get(AUTO).is_none_or(|it| !it.eq_ignore_ascii_case("false"));
     // What Azure prints names the version that is installed.
-    given.retain(|it| it.0 != "--version" || !follows || !live);
-    let terraform = resource.get("cluster_id").is_some();
-    if terraform && auto_missing(given) && given.iter().any(|it| it.0 == "--version") {
-        given.push(("--auto-upgrade-minor-version", "false".to_owned()));
+    if follows && live {
+        given.remove("--version");
     }
-    if !given.iter().any(|it| it.0 == "--cluster-id") {
-        given.push(("--cluster-id", "${CLUSTER_ID}".to_owned()));
+    if resource.get("cluster_id").is_some() && given.contains_key("--version") {
+        given.entry(AUTO).or_insert_with(|| "false".to_owned());
     }
-    if !given.iter().any(|it| it.0 == "--name") {
-        given.push(("--name", "azureml".to_owned()));
-    }
-}
-
-fn auto_missing(given: &[(&str, String)]) -> bool {
-    !given.iter().any(|it| it.0 == "--auto-upgrade-minor-version")
+    given.entry("--cluster-id").or_insert_with(|| "${CLUSTER_ID}".to_owned());
+    given.entry("--name").or_insert_with(|| "azureml".to_owned());
 }
 
 /// Says which types of resources a manifest does not declare.

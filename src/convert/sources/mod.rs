@@ -34,31 +34,38 @@ enum SourceKind {
     Dockerfile,
 }
 
+/// Endings of names, or whole names, in lower case.
+const KINDS: [(&[&str], SourceKind); 12] = [
+    (&["ps1", "psm1"], SourceKind::Script(Shell::Power)),
+    (&["cmd", "bat"], SourceKind::Script(Shell::Cmd)),
+    (&["sh", "bash", "azcli", "zsh"], SourceKind::Script(Shell::Bash)),
+    (&["md", "markdown", "rst"], SourceKind::Markdown),
+    (&["ipynb"], SourceKind::Notebook),
+    (&["tf", "tfvars", "hcl"], SourceKind::Terraform),
+    (&["bicep"], SourceKind::Bicep),
+    (&["py", "groovy", "jenkinsfile"], SourceKind::Python),
+    (&["json", "tfstate"], SourceKind::Json),
+    (&["yml", "yaml"], SourceKind::Yaml),
+    (&["mk"], SourceKind::Makefile),
+    (&["dockerfile"], SourceKind::Dockerfile),
+];
+
 /// By its name, and where that says nothing, by how it begins.
 fn kind(source: &Source) -> SourceKind {
-    let extension = source.path.extension().map(|it| it.to_string_lossy().to_lowercase());
-    let text = source.text.trim_start_matches('\u{feff}').trim_start();
     let name = source.path.file_name().map(|it| it.to_string_lossy().to_lowercase());
-    match extension.as_deref() {
-        Some("ps1" | "psm1") => SourceKind::Script(Shell::Power),
-        Some("cmd" | "bat") => SourceKind::Script(Shell::Cmd),
-        Some("sh" | "bash" | "azcli" | "zsh") => SourceKind::Script(Shell::Bash),
-        Some("md" | "markdown" | "rst") => SourceKind::Markdown,
-        Some("ipynb") => SourceKind::Notebook,
-        Some("tf" | "tfvars" | "hcl") => SourceKind::Terraform,
-        Some("bicep") => SourceKind::Bicep,
-        Some("py" | "groovy") => SourceKind::Python,
-        Some("json" | "tfstate") => SourceKind::Json,
-        Some("yml" | "yaml") => SourceKind::Yaml,
-        Some("mk") => SourceKind::Makefile,
-        Some("dockerfile") => SourceKind::Dockerfile,
-        _ if name.as_deref() == Some("jenkinsfile") => SourceKind::Python,
-        _ if name.as_deref().is_some_and(|it| it.ends_with("makefile")) => SourceKind::Makefile,
-        _ if name.as_deref().is_some_and(|it| it.starts_with("dockerfile")) => {
-            SourceKind::Dockerfile
-        }
-        _ => sniff(text),
+    let name = name.unwrap_or_default();
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    match KINDS.iter().find(|it| it.0.contains(&ending)) {
+        Some((_, kind)) => *kind,
+        None if name.ends_with("makefile") => SourceKind::Makefile,
+        None if name.starts_with("dockerfile") => SourceKind::Dockerfile,
+        None => sniff(source.text.trim_start_matches('\u{feff}').trim_start()),
     }
+}
+
+/// A value as a text: what it holds, or its JSON.
+pub(super) fn plain(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn sniff(text: &str) -> SourceKind {
@@ -73,29 +80,17 @@ fn sniff(text: &str) -> SourceKind {
     if lines().any(|it| it.starts_with("```")) {
         return SourceKind::Markdown;
     }
-    let yaml = text.starts_with("---") || text.starts_with("$schema:");
-    if yaml
-        || lines().any(|line| {
-            line.starts_with("- script:")
-                || line.starts_with("runs-on:")
-                || line.starts_with("- task:")
-        })
-    {
+    let steps = ["- script:", "runs-on:", "- task:"];
+    let any = |begins: &[&str]| lines().any(|line| begins.iter().any(|it| line.starts_with(it)));
+    if text.starts_with("---") || text.starts_with("$schema:") || any(&steps) {
         return SourceKind::Yaml;
     }
-    let power = lines().any(|line| {
-        let set = line.starts_with('$') && line.split_whitespace().nth(1) == Some("=");
-        set || line.starts_with("$env:")
-            || line.starts_with("Write-Host")
-            || line.starts_with("param(")
-    });
-    if power {
+    let set = |it: &str| it.starts_with('$') && it.split_whitespace().nth(1) == Some("=");
+    if lines().any(set) || any(&["$env:", "Write-Host", "param("]) {
         return SourceKind::Script(Shell::Power);
     }
     let first = lines().next().unwrap_or_default().to_lowercase();
-    if first.starts_with("@echo off")
-        || lines().any(|it| it.starts_with("set \"") || it.starts_with("SET "))
-    {
+    if first.starts_with("@echo off") || any(&["set \"", "SET "]) {
         return SourceKind::Script(Shell::Cmd);
     }
     SourceKind::Script(Shell::Bash)
@@ -197,31 +192,27 @@ impl SourcesFound {
             .split("\n---")
             .filter_map(|it| serde_yaml::from_str(it.strip_prefix("---").unwrap_or(it)).ok())
             .collect();
-        let has = |it: &Json, key: &str| it.get(key).is_some();
+        let any = |key: &str, own: &str| {
+            documents.iter().any(|it| it.get(key).and_then(Json::as_str) == Some(own))
+        };
         if let Some(words) = compute_words(text) {
             let verb = ["az", "ml", "compute", "attach"].map(str::to_owned);
-            self.call(ToolCall::new(
-                verb.into_iter().chain(words),
-                &(base..base + text.len().min(60)),
-            ));
+            let span = base..base + text.len().min(60);
+            self.call(ToolCall::new(verb.into_iter().chain(words), &span));
             return;
         }
-        let kinds = |it: &Json| it.get("kind").and_then(Json::as_str).map(str::to_owned);
-        if documents.iter().any(|it| kinds(it).as_deref() == Some("InstanceType")) {
+        if any("kind", "InstanceType") {
             let mut call = ToolCall::new(["kubectl", "apply", "-f", "-"], &(base..base + 1));
             call.body = Some(text.to_owned());
             self.call(call);
             return;
         }
-        if documents
-            .iter()
-            .any(|it| it.get("apiVersion").and_then(Json::as_str) == Some("amlplan/v1"))
-        {
+        if any("apiVersion", "amlplan/v1") {
             let why = "this is a manifest already; it is not imported";
             self.notes.push(ScriptNote::Left(base..base + 1, why.to_owned()));
             return;
         }
-        if documents.iter().any(|it| has(it, "extensionType") || it.is_array()) {
+        if documents.iter().any(|it| it.get("extensionType").is_some() || it.is_array()) {
             let calls =
                 documents.iter().flat_map(|it| arm::document(it, text, base, &mut self.notes));
             let calls: Vec<ToolCall> = calls.collect();

@@ -2,13 +2,13 @@
 
 use crate::model::Json;
 
-use super::super::script::{Piece, ScriptNote, Shell, variable_name};
+use super::super::script::{Piece, ScriptNote, identifier, is_name, placed, variable_name};
 use super::embed::holds_command;
 
 /// The cells of a notebook that call programs.
 pub(super) fn notebook(text: &str, base: usize, notes: &mut Vec<ScriptNote>) -> Vec<Piece> {
     let Ok(document) = serde_json::from_str::<Json>(text) else { return Vec::new() };
-    let mut piece = Piece { shell: Shell::Bash, text: String::new(), anchors: Vec::new() };
+    let mut piece = Piece::empty();
     let mut from = 0;
     let cells = document.get("cells").and_then(Json::as_array).into_iter().flatten();
     for cell in cells.filter(|it| it.get("cell_type").and_then(Json::as_str) == Some("code")) {
@@ -40,7 +40,7 @@ pub(super) fn notebook(text: &str, base: usize, notes: &mut Vec<ScriptNote>) -> 
 /// What a Python program starts: lists of words that begin with one of the tools, commands in one
 /// text, and computes of the SDK. Names become variables.
 pub(super) fn python(text: &str, base: usize, notes: &mut Vec<ScriptNote>) -> Piece {
-    let mut piece = Piece { shell: Shell::Bash, text: String::new(), anchors: Vec::new() };
+    let mut piece = Piece::empty();
     Program { text, anchors: &[(0, base)], piece: &mut piece, notes }.read();
     piece
 }
@@ -56,9 +56,7 @@ struct Program<'a> {
 
 impl Program<'_> {
     fn place(&self, at: usize) -> usize {
-        let index = self.anchors.partition_point(|it| it.0 <= at).saturating_sub(1);
-        let (here, there) = self.anchors.get(index).copied().unwrap_or_default();
-        there + (at - here.min(at))
+        placed(self.anchors, at)
     }
 
     /// Adds lines of a shell that stand at this place.
@@ -177,15 +175,11 @@ fn whole_line(rest: &str) -> Option<(String, usize)> {
     if let Some(set) = python_set(line) {
         return Some((set, line.len()));
     }
-    let (name, value) = rest.split_once('=').filter(|it| identifier(it.0.trim()))?;
+    let (name, value) = rest.split_once('=').filter(|it| is_name(it.0.trim()))?;
     let open = value.trim_start_matches(' ').strip_prefix(['[', '('])?;
     let (items, length) = python_items(open)?;
     let set = format!("{}=({})", name.trim(), quoted(&items));
     Some((set, rest.len() - open.len() + length))
-}
-
-fn identifier(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
 }
 
 fn quoted(items: &[String]) -> String {
@@ -205,10 +199,10 @@ fn python_for(line: &str) -> Option<String> {
         (Some((items, _)), _) => quoted(&items),
         (None, Some([to])) => format!("$(seq 0 {})", to.saturating_sub(1)),
         (None, Some([from, to])) => format!("$(seq {from} {})", to.saturating_sub(1)),
-        _ if identifier(list) => format!("\"${{{list}[@]}}\""),
+        _ if is_name(list) => format!("\"${{{list}[@]}}\""),
         _ => "$(items)".to_owned(),
     };
-    if !names.iter().all(|it| identifier(it)) {
+    if !names.iter().all(|it| is_name(it)) {
         return None;
     }
     Some(match names[..] {
@@ -277,7 +271,7 @@ pub(super) fn makefile(text: &str, base: usize) -> Piece {
         let (name, value) = line.split_once(sign)?;
         let name = name.trim().trim_start_matches("export ").trim_end_matches(':');
         let value = made(value.trim());
-        identifier(name).then(|| match sign {
+        is_name(name).then(|| match sign {
             "?=" => format!("{name}=\"${{{name}:-{value}}}\""),
             "+=" => format!("{name}+=\" {value}\""),
             _ => format!("{name}=\"{value}\""),
@@ -298,7 +292,7 @@ fn made(text: &str) -> String {
                 let name = &inside[..end];
                 match name.strip_prefix("shell ") {
                     Some(command) => out.extend(["$(", command, ")"]),
-                    None if identifier(name) => out.extend(["${", name, "}"]),
+                    None if is_name(name) => out.extend(["${", name, "}"]),
                     None => out.extend(["${", &variable_name(name), "}"]),
                 }
                 &inside[end + 1..]
@@ -325,7 +319,7 @@ fn made(text: &str) -> String {
 /// A text line by line in the words of a shell; lines without any are left out. The function is told
 /// whether the line before goes on.
 fn rewritten(text: &str, base: usize, mut line: impl FnMut(&str, bool) -> Option<String>) -> Piece {
-    let mut piece = Piece { shell: Shell::Bash, text: String::new(), anchors: Vec::new() };
+    let mut piece = Piece::empty();
     let (mut at, mut goes_on) = (0, false);
     for written in text.split_inclusive('\n') {
         let bare = written.trim_end_matches(['\n', '\r']);
@@ -347,10 +341,10 @@ fn rewritten(text: &str, base: usize, mut line: impl FnMut(&str, bool) -> Option
 fn python_set(line: &str) -> Option<String> {
     let (name, value) = line.split_once('=')?;
     let (name, value) = (name.trim(), value.trim().trim_start_matches('f'));
-    let good = !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
     let quote = value.chars().next().filter(|it| ['"', '\''].contains(it))?;
     let inside = value.get(1..)?.split(quote).next()?;
-    (good && !inside.contains(['$', '\\', '"'])).then(|| format!("{name}=\"{}\"\n", braced(inside)))
+    (is_name(name) && !inside.contains(['$', '\\', '"']))
+        .then(|| format!("{name}=\"{}\"\n", braced(inside)))
 }
 
 /// `{name}` → `${name}`.
@@ -360,8 +354,7 @@ fn braced(text: &str) -> String {
     while let Some(at) = rest.find('{') {
         let (head, tail) = rest.split_at(at);
         out.push_str(head);
-        let name: String =
-            tail[1..].chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
+        let name = identifier(&tail[1..]);
         if !name.is_empty() && tail[1 + name.len()..].starts_with('}') && !head.ends_with('$') {
             out.push('$');
         }
@@ -401,9 +394,8 @@ fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
             continue;
         }
         let end = rest[..rest.floor_char_boundary(WORD)].find([',', ']', '\n'])?;
-        let name: String =
-            rest[..end].chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
-        words.push(format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { &name }));
+        let name = identifier(&rest[..end]);
+        words.push(format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { name }));
         at += end;
     }
     Some((words, at + 1))

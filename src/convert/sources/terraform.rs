@@ -9,29 +9,19 @@ use std::sync::Arc;
 use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, ForExpr, FuncCall, ObjectKey, TraversalOperator};
 use hcl_edit::structure::{Block, Body, Structure};
-use hcl_edit::template::{Element, StringTemplate};
+use hcl_edit::template::Element;
 
 use super::super::script::{
-    Piece, ScriptNote, ScriptWorld, Shell, answer::NO_SUBSCRIPTION, variable_name,
+    Piece, ScriptItem, ScriptNote, ScriptWorld, Shell, ToolCall,
+    answer::{NO_SUBSCRIPTION, SHOWN},
+    variable_name,
 };
-use super::{SourcesFound, arm};
+use super::{SourcesFound, arm, plain};
 use crate::model::Json;
 use crate::source::Source;
 
 /// Nesting beyond this is refused before the parser sees it.
 const DEEPEST: usize = 60;
-/// Types of resources whose ids others refer to.
-const TYPES: [(&str, &str); 8] = [
-    ("azurerm_kubernetes_cluster", "Microsoft.ContainerService/managedClusters"),
-    ("azurerm_arc_kubernetes_cluster", "Microsoft.Kubernetes/connectedClusters"),
-    ("azurerm_arc_kubernetes_provisioned_cluster", "Microsoft.Kubernetes/connectedClusters"),
-    ("azurerm_machine_learning_workspace", "Microsoft.MachineLearningServices/workspaces"),
-    ("azurerm_user_assigned_identity", "Microsoft.ManagedIdentity/userAssignedIdentities"),
-    ("azurerm_container_registry", "Microsoft.ContainerRegistry/registries"),
-    ("azurerm_storage_account", "Microsoft.Storage/storageAccounts"),
-    ("azurerm_key_vault", "Microsoft.KeyVault/vaults"),
-];
-
 /// Reads files that belong together.
 pub(super) fn read(
     files: &[(usize, Arc<Source>)],
@@ -72,10 +62,7 @@ pub(super) fn read(
 /// The entries of a list or a map with their keys; nothing where it is not known.
 fn listed(value: Json) -> Option<Vec<(String, Json)>> {
     match value {
-        Json::Array(list) => {
-            let key = |it: &Json| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
-            Some(list.into_iter().map(|it| (key(&it), it)).collect())
-        }
+        Json::Array(list) => Some(list.into_iter().map(|it| (plain(&it), it)).collect()),
         Json::Object(map) => Some(map.into_iter().collect()),
         _ => None,
     }
@@ -161,7 +148,7 @@ impl NameScope {
     ) {
         let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
         if let ("module", [name]) = (block.ident.as_str(), labels.as_slice()) {
-            let from = block.body.get_attribute("source").map(|it| self.json(&it.value, 0));
+            let from = self.said(block, "source");
             let from = from.as_ref().and_then(Json::as_str).unwrap_or_default();
             let why = format!(
                 "module `{name}` is not followed into `{from}`; what `terraform show -json` \
@@ -185,8 +172,7 @@ impl NameScope {
         out: &mut SourcesFound,
     ) -> Vec<Option<(String, Json)>> {
         let mut left = |why: &str| out.notes.push(ScriptNote::Left(place.clone(), why.to_owned()));
-        let value = |name: &str| block.body.get_attribute(name).map(|it| self.json(&it.value, 0));
-        let found = match (value("for_each"), value("count")) {
+        let found = match (self.said(block, "for_each"), self.said(block, "count")) {
             (Some(each), _) => listed(each),
             (None, Some(count)) => count.as_u64().map(|count| {
                 let numbers = (0..count.min(2_000)).map(|it| it.to_string());
@@ -220,29 +206,21 @@ impl NameScope {
         out: &mut SourcesFound,
     ) {
         for provisioner in block.body.get_blocks("provisioner") {
-            let command =
-                provisioner.body.get_attribute("command").map(|it| self.json(&it.value, 0));
-            if let Some(Json::String(text)) = command {
-                let interpreter = provisioner
-                    .body
-                    .get_attribute("interpreter")
-                    .map(|it| self.json(&it.value, 0).to_string().to_lowercase());
-                let power =
-                    interpreter.is_some_and(|it| it.contains("pwsh") || it.contains("powershell"));
-                let shell = if power { Shell::Power } else { Shell::Bash };
-                let text = text.replace("$$", "\\$");
-                let piece = Piece { shell, anchors: vec![(0, place.start)], text };
-                let mut own = SourcesFound::default();
-                own.script(&piece, world);
-                // The places are those of the whole resource.
-                for item in &mut own.items {
-                    if let super::ScriptItem::Call(call) = item {
-                        call.words.iter_mut().for_each(|it| it.span = place.clone());
-                    }
+            let Some(Json::String(text)) = self.said(provisioner, "command") else { continue };
+            let interpreter = self.said(provisioner, "interpreter").unwrap_or_default();
+            let interpreter = interpreter.to_string().to_lowercase();
+            let power = interpreter.contains("pwsh") || interpreter.contains("powershell");
+            let shell = if power { Shell::Power } else { Shell::Bash };
+            let mut own = SourcesFound::default();
+            own.script(&Piece::whole(shell, &text.replace("$$", "\\$"), place.start), world);
+            // The places are those of the whole resource.
+            for item in &mut own.items {
+                if let ScriptItem::Call(call) = item {
+                    call.words.iter_mut().for_each(|it| it.span = place.clone());
                 }
-                out.items.append(&mut own.items);
-                out.notes.append(&mut own.notes);
             }
+            out.items.append(&mut own.items);
+            out.notes.append(&mut own.notes);
         }
         self.undecided.set(false);
         let values = self.body(&block.body, 0);
@@ -253,17 +231,15 @@ impl NameScope {
         }
         if kind == "azurerm_resource_provider_registration" {
             if let Some(name) = values.get("name").and_then(Json::as_str) {
-                out.call(super::ToolCall::new(
-                    ["az", "provider", "register", "--namespace", name],
-                    place,
-                ));
+                let words = ["az", "provider", "register", "--namespace", name];
+                out.call(ToolCall::new(words, place));
             }
             return;
         }
         if kind == "kubernetes_manifest" || kind == "kubectl_manifest" {
             let body = values.get("manifest").or_else(|| values.get("yaml_body"));
-            let mut call = super::ToolCall::new(["kubectl", "apply", "-f", "-"], place);
-            call.body = body.map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned));
+            let mut call = ToolCall::new(["kubectl", "apply", "-f", "-"], place);
+            call.body = body.map(plain);
             if call.body.as_deref().is_some_and(|it| it.contains("InstanceType")) {
                 out.call(call);
             }
@@ -273,6 +249,11 @@ impl NameScope {
             Some(calls) => calls.into_iter().for_each(|it| out.call(it)),
             None => drop(self.others.borrow_mut().insert(kind.to_owned())),
         }
+    }
+
+    /// What an attribute of a block says.
+    fn said(&self, block: &Block, name: &str) -> Option<Json> {
+        block.body.get_attribute(name).map(|it| self.json(&it.value, 0))
     }
 
     fn body(&self, body: &Body, depth: usize) -> Json {
@@ -318,11 +299,8 @@ impl NameScope {
                 });
                 Json::Object(entries.collect())
             }
-            Expression::StringTemplate(template) => self.template(template, depth),
-            Expression::HeredocTemplate(heredoc_template) => {
-                let texts = heredoc_template.template.iter().map(|it| self.element(it, depth));
-                Json::from(texts.collect::<String>())
-            }
+            Expression::StringTemplate(template) => self.template(template.iter(), depth),
+            Expression::HeredocTemplate(heredoc) => self.template(heredoc.template.iter(), depth),
             Expression::Parenthesis(parenthesis) => self.json(parenthesis.inner(), depth + 1),
             Expression::Conditional(conditional) => {
                 match self.json(&conditional.cond_expr, depth + 1) {
@@ -395,8 +373,7 @@ impl NameScope {
             "format" => {
                 let mut text = first.as_str().unwrap_or_default().to_owned();
                 for value in args.iter().skip(1) {
-                    let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    text = text.replacen("%s", &word, 1);
+                    text = text.replacen("%s", &plain(value), 1);
                 }
                 Json::from(text)
             }
@@ -412,8 +389,8 @@ impl NameScope {
         }
     }
 
-    fn template(&self, template: &StringTemplate, depth: usize) -> Json {
-        Json::from(template.iter().map(|it| self.element(it, depth)).collect::<String>())
+    fn template<'b>(&self, parts: impl Iterator<Item = &'b Element>, depth: usize) -> Json {
+        Json::from(parts.map(|it| self.element(it, depth)).collect::<String>())
     }
 
     fn element(&self, element: &Element, depth: usize) -> String {
@@ -426,31 +403,28 @@ impl NameScope {
 
     /// `var.x`, `local.x`, `each.value.x`, `azurerm_….name.id`.
     fn reference(&self, expression: &Expression, depth: usize) -> Json {
-        let mut path: Vec<String> = Vec::new();
-        match expression {
-            Expression::Variable(decorated) => path.push(decorated.to_string()),
+        let mut path = match expression {
             Expression::Traversal(traversal) => {
-                path.push(self.root(&traversal.expr));
-                path.extend(traversal.operators.iter().filter_map(|it| match it.value() {
+                let steps = traversal.operators.iter().filter_map(|it| match it.value() {
                     TraversalOperator::GetAttr(decorated) => Some(decorated.to_string()),
-                    TraversalOperator::Index(expression) => match expression {
-                        Expression::String(decorated) => Some(decorated.value().clone()),
-                        other => Some(self.text(other, depth + 1)),
-                    },
+                    TraversalOperator::Index(Expression::String(decorated)) => {
+                        Some(decorated.value().clone())
+                    }
+                    TraversalOperator::Index(other) => Some(self.text(other, depth + 1)),
                     _ => None,
-                }));
+                });
+                std::iter::once(self.root(&traversal.expr)).chain(steps).collect()
             }
-            _ => {}
-        }
+            other => vec![self.root(other)],
+        };
         if path.first().is_some_and(|it| it == "data") {
             path.remove(0);
         }
         // Which instance of a resource does not matter; which entry of a list does.
-        if !["var", "local", "each"]
-            .into_iter()
-            .chain(self.bound.borrow().keys().map(String::as_str))
-            .any(|own| path.first().is_some_and(|it| it == own))
-        {
+        let listed = |it: &String| {
+            ["var", "local", "each"].contains(&it.as_str()) || self.bound.borrow().contains_key(it)
+        };
+        if !path.first().is_some_and(listed) {
             path.retain(|it| it.parse::<u32>().is_err());
         }
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -550,7 +524,7 @@ impl NameScope {
             };
             return Some(Json::from(format!("{parent}/{below}/{name}")));
         }
-        let azure = TYPES.iter().find(|it| it.0 == kind)?.1;
+        let azure = SHOWN.iter().find(|it| it.1.contains(&kind))?.2;
         let get = |field: &str, own: &str| match found.and_then(|it| it.get(field)) {
             Some(expression) => self.text(expression, depth + 1),
             None => format!("${{{}}}", variable_name(own)),
