@@ -12,7 +12,7 @@ use super::values::NO_SUBSCRIPTION;
 use super::{Findings, Notes, derived_accounts};
 use crate::language::{
     Access, Azure, CloudSpec, ClusterRef, ClusterSpec, ClusterType, ComputeSpec, CredentialsFrom,
-    Dollars, InstanceTypeSpec, Profile, Scc, SccMethod, to_yaml,
+    Dollars, ExtensionSpec, InstanceTypeSpec, Profile, Scc, SccMethod, to_yaml,
 };
 use crate::resource::PARTS;
 use crate::resource::graph::catalog_profile;
@@ -243,24 +243,7 @@ fn cluster(
     findings: &mut Findings,
 ) -> Finished {
     let mut notes = Notes::new();
-    let decided = draft.directives.get("extension.profile");
-    let decided = decided.and_then(|it| serde_json::from_str(it).ok()).or_else(|| evidence(&draft));
-    let extension = draft.extension().and_then(|found| {
-        let why = match found {
-            Ok(extension) => return Some(extension),
-            Err(why) => format!("the extension is left out: {why}"),
-        };
-        findings.warn("az-value", draft.span.clone(), why, "write it into the manifest");
-        None
-    });
-    let extension = extension.map(|mut extension| {
-        extension.profile = decided.unwrap_or(fallback);
-        renew(&mut extension, draft.extension.as_ref().unwrap_or(&Said::new()), findings);
-        if decided.is_none() {
-            notes.insert("extension.profile".into(), "the commands fit both profiles".into());
-        }
-        extension
-    });
+    let extension = extension(&draft, fallback, findings, &mut notes);
     let aks =
         drafts.features.iter().chain(&drafts.providers).any(|it| it.contains("ContainerService"));
     let guess = if aks { ClusterType::ManagedClusters } else { ClusterType::ConnectedClusters };
@@ -298,13 +281,11 @@ fn cluster(
             "cluster.name" => draft.cluster.is_some(),
             own => own.starts_with("extension.") && made.extension.is_none(),
         };
-        match directed(&made, path, text) {
-            _ if said => {}
-            Ok(found) => made = found,
-            Err(why) => {
+        if !said {
+            directed(&mut made, path, text).unwrap_or_else(|why| {
                 let message = format!("`# amlplan: {path}` is left out: {why}");
                 findings.warn("az-value", draft.span.clone(), message, "see docs/manifest.md");
-            }
+            });
         }
     }
     for (index, options, span) in &draft.parts {
@@ -320,6 +301,32 @@ fn cluster(
     Finished { cluster: made, span: draft.span, head: Vec::new(), notes }
 }
 
+fn extension(
+    draft: &ClusterDraft,
+    fallback: Profile,
+    findings: &mut Findings,
+    notes: &mut Notes,
+) -> Option<ExtensionSpec> {
+    let directed = draft.directives.get("extension.profile");
+    let directed = directed.and_then(|it| serde_json::from_str(it).ok());
+    let decided = directed.or_else(|| evidence(draft));
+    match draft.extension()? {
+        Ok(mut extension) => {
+            extension.profile = decided.unwrap_or(fallback);
+            renew(&mut extension, draft.extension.as_ref()?, findings);
+            if decided.is_none() {
+                notes.insert("extension.profile".into(), "the commands fit both profiles".into());
+            }
+            Some(extension)
+        }
+        Err(why) => {
+            let message = format!("the extension is left out: {why}");
+            findings.warn("az-value", draft.span.clone(), message, "write it into the manifest");
+            None
+        }
+    }
+}
+
 /// Names of the variables that a manifest reads.
 fn variables(text: &str) -> impl Iterator<Item = &str> {
     let inside = text.split("$$").flat_map(|it| it.split("${").skip(1));
@@ -327,15 +334,16 @@ fn variables(text: &str) -> impl Iterator<Item = &str> {
     inside.map(|it| it.split(['}', ':']).next().unwrap_or_default()).chain(given)
 }
 
-/// The cluster with what a comment says in its place.
-fn directed(made: &ClusterSpec, path: &str, text: &str) -> serde_json::Result<ClusterSpec> {
-    let mut whole = serde_json::to_value(made)?;
+/// Puts what a comment says into its place.
+fn directed(made: &mut ClusterSpec, path: &str, text: &str) -> serde_json::Result<()> {
+    let mut whole = serde_json::to_value(&*made)?;
     let mut at = &mut whole;
     for name in path.split('.') {
         at = &mut at[name];
     }
     *at = serde_json::from_str(text)?;
-    serde_json::from_value(whole)
+    *made = serde_json::from_value(whole)?;
+    Ok(())
 }
 
 /// The grant: its accounts without those that are derived anyway.
