@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::az::{label, told};
 use crate::catalog::{self, ProfileName, SettingKind};
 use crate::language::{
     Access, Azure, CloudSpec, ClusterRef, ClusterSpec, ClusterType, ComputeSpec, CredentialsFrom,
@@ -63,8 +64,6 @@ const CERTIFICATE: [&str; 2] = ["sslCertPemFile", "sslKeyPemFile"];
 #[must_use]
 pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> ClusterSpec {
     let name = id.name();
-    let label = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' };
-    let own: String = name.chars().map(label).collect();
     let azure = Azure {
         cloud: CloudSpec::default(),
         tenant: None,
@@ -81,7 +80,7 @@ pub fn bare(id: &ArmId, kind: ClusterType, access: Access) -> ClusterSpec {
         access,
         labels: BTreeMap::new(),
     };
-    ClusterSpec::bare(own.trim_matches('-').to_owned(), azure, cluster)
+    ClusterSpec::bare(label(name), azure, cluster)
 }
 
 /// The first draft: what was found, without settings that amlplan derives.
@@ -106,40 +105,12 @@ fn text(live: &Json, pointer: &str) -> Option<String> {
 }
 
 /// Settings that count: neither blank nor the fingerprints that amlplan keeps.
-fn settings(live: &Json) -> impl Iterator<Item = (&String, &str)> {
+fn settings(live: &Json) -> impl Iterator<Item = (&String, &str)> + Clone {
     let map = live.pointer("/properties/configurationSettings").and_then(Json::as_object);
     map.into_iter()
         .flatten()
         .filter_map(|(key, value)| Some((key, value.as_str()?)))
         .filter(|(key, value)| !value.is_empty() && !key.starts_with("amlplan."))
-}
-
-/// The profile whose settings these are: keys that only one of the two knows decide, and what only
-/// the older `az` sends. Without a sign of either it is today's.
-fn profile_of(live: &Json) -> Profile {
-    let all: BTreeMap<&str, &str> =
-        settings(live).map(|(key, text)| (key.as_str(), text)).collect();
-    let is = |key: &str, value: &str| all.get(key).is_some_and(|it| it.eq_ignore_ascii_case(value));
-    let only = |profile: ProfileName, other: ProfileName| {
-        all.keys().any(|key| {
-            let knows = |profile_name| {
-                catalog::setting(key).is_some_and(|fact| fact.in_profile(profile_name))
-                    || catalog::derived_map(profile_name, key).is_some()
-            };
-            knows(profile) && !knows(other)
-        })
-    };
-    if only(ProfileName::Ga, ProfileName::Preview) {
-        return Profile::Ga;
-    }
-    let bus = all.contains_key("servicebus.resourceID");
-    let router = is("enableInference", "true") && !all.contains_key("inferenceRouterServiceType");
-    let preview = only(ProfileName::Preview, ProfileName::Ga);
-    if preview || bus || router || is("clusterPurpose", "FastProd") {
-        Profile::Preview
-    } else {
-        Profile::Ga
-    }
 }
 
 fn extension(live: &Json, profile: Option<Profile>) -> ExtensionSpec {
@@ -157,9 +128,10 @@ fn extension(live: &Json, profile: Option<Profile>) -> ExtensionSpec {
             !derived && catalog::setting(key).is_some()
         })
         .map(|(key, value)| (key.clone(), setting(key, value)));
+    let told_by = settings(live).map(|(key, value)| (key.as_str(), value.to_owned()));
     ExtensionSpec {
         name: text(live, "/name").unwrap_or_else(|| "azureml".to_owned()),
-        profile: profile.unwrap_or_else(|| profile_of(live)),
+        profile: profile.or_else(|| told(told_by)).unwrap_or(Profile::Ga),
         version: text(live, "/properties/version").filter(|_| !follows),
         release_train: text(live, "/properties/releaseTrain")
             .filter(|it| !it.eq_ignore_ascii_case("stable"))

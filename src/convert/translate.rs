@@ -256,17 +256,13 @@ impl TranslationWork {
     fn by_catalog(&mut self, extension: &mut ExtensionSpec) {
         let to = catalog_profile(self.to);
         let foreign = |key: &String| {
-            catalog::setting(key).filter(|setting_fact| {
-                let renamed = setting_fact.replaced_by.as_ref().is_some_and(|it| it.key.is_some());
-                !setting_fact.in_profile(to)
-                    || (renamed && to == ProfileName::Ga && !setting_fact.documented)
-            })
+            let fact = catalog::setting(key)?;
+            let renamed = fact.replaced_by.as_ref().is_some_and(|it| it.key.is_some());
+            let old = renamed && to == ProfileName::Ga && !fact.documented;
+            (old || !fact.in_profile(to)).then(|| (key.clone(), fact))
         };
-        let facts: Vec<(String, &'static SettingFact)> = extension
-            .configuration_settings
-            .keys()
-            .filter_map(|key| foreign(key).map(|it| (key.clone(), it)))
-            .collect();
+        let facts: Vec<(String, &SettingFact)> =
+            extension.configuration_settings.keys().filter_map(foreign).collect();
         for (key, fact) in facts {
             let Some(value) = extension.configuration_settings.remove(&key) else { continue };
             let replacement = fact.replaced_by.as_ref();

@@ -17,7 +17,7 @@ use crate::model::{ArmId, Json, KindName, ObjectRef, Value};
 use crate::plan::{self, Action, Mode, Plan, PlanInput, Reason, Step};
 use crate::resource::graph::{self, Desired};
 use crate::resource::part::{AzForm, word};
-use crate::resource::{FieldChange, Method, PARTS, Request, Snapshot};
+use crate::resource::{Family, FieldChange, Method, PARTS, Request, Snapshot, about};
 use crate::source::Diagnostics;
 use verbs::{
     Script, add_user, attach, install, instance_type, register_feature, secrets, sign_in,
@@ -75,7 +75,9 @@ fn of_cluster(cluster: &ClusterSpec, desired: &Desired, steps: &[&Step]) -> Stri
         step.key.kind == KindName::Extension
             && matches!(step.action, Action::Create | Action::Replace)
     });
-    for step in steps.iter().filter(|it| !(installs && is_companion(it.key.kind))) {
+    for step in
+        steps.iter().filter(|it| !installs || about(it.key.kind).family != Family::Companion)
+    {
         let node = desired.nodes.get(&step.key);
         let declared = node.and_then(|it| it.declared.as_ref());
         let index = declared.and_then(|(_, at)| at.tokens().get(1)?.parse::<usize>().ok());
@@ -88,19 +90,6 @@ fn of_cluster(cluster: &ClusterSpec, desired: &Desired, steps: &[&Step]) -> Stri
 /// The command of `az` that makes things of a kind.
 fn form(kind: KindName) -> Option<AzForm> {
     PARTS.iter().filter_map(|it| it.az()).find(|it| it.kind == kind)
-}
-
-const fn is_companion(kind: KindName) -> bool {
-    matches!(
-        kind,
-        KindName::RelayNamespace
-            | KindName::RelayHybridConnection
-            | KindName::RelayAuthorizationRule
-            | KindName::ServiceBusNamespace
-            | KindName::ServiceBusTopic
-            | KindName::ServiceBusSubscription
-            | KindName::LogAnalyticsWorkspace
-    )
 }
 
 /// What no command can say, in the manifest's words.

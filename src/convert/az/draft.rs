@@ -434,7 +434,7 @@ fn numbered(text: &str, number: usize) -> String {
 }
 
 /// A DNS label from a cluster's name: of a variable its default, or else its own name.
-fn label(name: &str) -> String {
+pub(in super::super) fn label(name: &str) -> String {
     let mut text = String::new();
     for (index, part) in name.split("${").enumerate() {
         let (inside, tail) =

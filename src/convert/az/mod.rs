@@ -20,7 +20,8 @@ use crate::catalog;
 use crate::resource::graph::catalog_profile;
 use crate::source::{Diagnostic, Diagnostics, Label, Place, Severity, Source, has_errors};
 
-pub(super) use draft::DIRECTIVES;
+pub(super) use draft::{DIRECTIVES, label};
+pub(super) use profile::told;
 
 use super::script::ScriptNote;
 use super::sources;

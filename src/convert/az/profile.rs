@@ -9,26 +9,39 @@ use crate::catalog::{self, ProfileName};
 use crate::language::{ClusterType, ExtensionSpec, Profile};
 use crate::resource::graph::{self, catalog_profile};
 
+/// The profile that settings can only be of: keys that only one of the two knows decide, and what
+/// only the older `az` sends.
+pub(in super::super) fn told<'a>(
+    settings: impl Iterator<Item = (&'a str, String)> + Clone,
+) -> Option<Profile> {
+    let knows = |profile, key: &str| {
+        catalog::setting(key).is_some_and(|it| it.in_profile(profile))
+            || catalog::derived_map(profile, key).is_some()
+    };
+    let only = |own, other| settings.clone().any(|it| knows(own, it.0) && !knows(other, it.0));
+    if only(ProfileName::Ga, ProfileName::Preview) {
+        return Some(Profile::Ga);
+    }
+    // Today's profile cannot be without inferenceRouterServiceType.
+    let older = settings.clone().any(|(key, value)| match key {
+        "enableInference" => value.eq_ignore_ascii_case("true"),
+        "clusterPurpose" => value.eq_ignore_ascii_case("FastProd"),
+        _ => key == "servicebus.resourceID",
+    });
+    (older || only(ProfileName::Preview, ProfileName::Ga)).then_some(Profile::Preview)
+}
+
 /// The profile that a draft can only be in. Scripts of the months between mix keys of both: what
 /// only today's knows decides, and [`renew`] translates the rest.
 pub(super) fn evidence(draft: &ClusterDraft) -> Option<Profile> {
     let extension = draft.extension()?.ok()?;
-    let settings = &extension.configuration_settings;
-    let keys = settings.keys().chain(extension.configuration_protected_settings.keys());
-    let facts: Vec<_> = keys.filter_map(|it| catalog::setting(it)).collect();
-    let only = |profile: ProfileName| facts.iter().any(|it| it.profiles == [profile]);
-    if only(ProfileName::Ga) {
-        return Some(Profile::Ga);
-    }
-    if only(ProfileName::Preview) {
-        return Some(Profile::Preview);
-    }
-    let inference = settings.get("enableInference").is_some_and(crate::language::Setting::is_true);
+    let plain = extension.configuration_settings.iter().map(|it| (it.0.as_str(), it.1.wire()));
+    let secret = extension.configuration_protected_settings.keys();
     let listed = |name: &str| draft.accounts.iter().any(|it| it.ends_with(name));
-    if inference || listed(":azureml-fe") || listed(":cluster-status-reporter") {
-        return Some(Profile::Preview);
-    }
-    listed(":azureml-fe-v2").then_some(Profile::Ga)
+    let older = listed(":azureml-fe") || listed(":cluster-status-reporter");
+    told(plain.chain(secret.map(|it| (it.as_str(), String::new()))))
+        .or_else(|| older.then_some(Profile::Preview))
+        .or_else(|| listed(":azureml-fe-v2").then_some(Profile::Ga))
 }
 
 /// Keys of the other profile, translated by what the catalog says of them.

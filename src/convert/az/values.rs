@@ -104,37 +104,25 @@ pub(super) fn plain(
     span: &Range<usize>,
     findings: &mut Findings,
 ) -> Setting {
-    let kind = catalog::setting(key).map(|it| &it.kind);
-    match kind {
-        Some(SettingKind::Bool) if !value.contains('$') => match suggest::boolean(value) {
-            Some(found) => {
-                if !value.eq_ignore_ascii_case(&found.to_string()) {
-                    let message = format!("`{value}`, taken for `{found}`");
-                    findings.slip(span.clone(), message);
-                }
-                Setting::Bool(found)
-            }
-            None => Setting::Text(value.to_owned()),
-        },
-        None if value.eq_ignore_ascii_case("true") => Setting::Bool(true),
-        None if value.eq_ignore_ascii_case("false") => Setting::Bool(false),
-        Some(SettingKind::Enum(words)) => {
-            let found = words.iter().find(|it| it.eq_ignore_ascii_case(value));
-            let near = || suggest::nearest(value, words.iter().map(String::as_str));
-            let found = found.map(String::as_str).or_else(near);
-            if let Some(found) = found.filter(|it| !it.eq_ignore_ascii_case(value)) {
-                let message = format!("`{value}`, taken for `{found}`");
-                findings.slip(span.clone(), message);
-            }
-            Setting::Text(found.unwrap_or(value).to_owned())
+    let same = |it: &str| it.eq_ignore_ascii_case(value);
+    let (taken, setting) = match catalog::setting(key).map(|it| &it.kind) {
+        Some(SettingKind::Bool) if !value.contains('$') => {
+            let found = suggest::boolean(value);
+            (found.map(|it| it.to_string()), found.map(Setting::Bool))
         }
-        Some(SettingKind::Integer) => match value.parse() {
-            Ok(number) => Setting::Number(number),
-            Err(_) => Setting::Text(value.to_owned()),
-        },
-        Some(SettingKind::Bool | SettingKind::Text | SettingKind::Path | SettingKind::Quantity)
-        | None => Setting::Text(value.to_owned()),
+        None if same("true") || same("false") => (None, Some(Setting::Bool(same("true")))),
+        Some(SettingKind::Enum(words)) => {
+            let near = || suggest::nearest(value, words.iter().map(String::as_str));
+            let found = words.iter().map(String::as_str).find(|it| same(it)).or_else(near);
+            (found.map(str::to_owned), found.map(|it| Setting::Text(it.to_owned())))
+        }
+        Some(SettingKind::Integer) => (None, value.parse().ok().map(Setting::Number)),
+        _ => (None, None),
+    };
+    if let Some(taken) = taken.filter(|it| !same(it)) {
+        findings.slip(span.clone(), format!("`{value}`, taken for `{taken}`"));
     }
+    setting.unwrap_or_else(|| Setting::Text(value.to_owned()))
 }
 
 /// The value of a protected setting: `$NAME` and `$(cat PATH)` say where it comes from. For the

@@ -160,10 +160,7 @@ impl Parser<'_> {
                 _ => text.replace('$', "$$"),
             },
             Some(Json::Null) | None => unknown(),
-            Some(compound @ (Json::Array(_) | Json::Object(_))) if depth == 0 => {
-                drop(compound);
-                unknown()
-            }
+            Some(Json::Array(_) | Json::Object(_)) if depth == 0 => unknown(),
             Some(value) => value.to_string(),
         }
     }
@@ -178,8 +175,7 @@ impl Parser<'_> {
                 self.held(&first, value.and_then(Option::as_ref), path, depth)
             }
             "variables" => {
-                let value = template.variables.get(&first.to_lowercase());
-                self.held(&first, value, path, depth)
+                self.held(&first, template.variables.get(&first.to_lowercase()), path, depth)
             }
             "copyindex" => match template.index {
                 Some(index) => {
@@ -194,8 +190,7 @@ impl Parser<'_> {
                 _ => "${LENGTH}".to_owned(),
             },
             "equals" if !args.iter().any(|it| it.contains("${")) => {
-                let same = args.get(1).is_some_and(|it| it.eq_ignore_ascii_case(&first));
-                same.to_string()
+                args.get(1).is_some_and(|it| it.eq_ignore_ascii_case(&first)).to_string()
             }
             "not" if first == "true" || first == "false" => (first == "false").to_string(),
             "concat" => args.concat(),
@@ -206,10 +201,8 @@ impl Parser<'_> {
                 }
                 out
             }
-            "tolower" => first,
-            "string" | "bool" | "int" | "trim" => first,
+            "tolower" | "string" | "bool" | "int" | "trim" | "json" => first,
             "true" | "false" => name.to_owned(),
-            "json" => first,
             "if" => match first.as_str() {
                 "true" => args.get(1).cloned().unwrap_or_default(),
                 "false" => args.get(2).cloned().unwrap_or_default(),

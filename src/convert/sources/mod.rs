@@ -110,41 +110,32 @@ pub(super) fn read(
         let files = |name: &str| files(source, name);
         let none = BTreeMap::new();
         let world = ScriptWorld { variables: &none, files: &files };
-        match kind(source) {
-            SourceKind::Script(shell) => {
-                out.script(&Piece::whole(shell, &source.text, *base), &world)
-            }
-            SourceKind::Markdown => {
-                for piece in embed::markdown(&source.text, *base, &mut out.notes) {
-                    out.script(&piece, &world);
+        let (text, base) = (source.text.as_str(), *base);
+        let pieces = match kind(source) {
+            SourceKind::Script(shell) => vec![Piece::whole(shell, text, base)],
+            SourceKind::Markdown => embed::markdown(text, base, &mut out.notes),
+            SourceKind::Notebook => program::notebook(text, base, &mut out.notes),
+            SourceKind::Python => vec![program::python(text, base, &mut out.notes)],
+            SourceKind::Makefile => vec![program::makefile(text, base)],
+            SourceKind::Dockerfile => vec![program::dockerfile(text, base)],
+            other => {
+                match other {
+                    SourceKind::Yaml => out.yaml(source, base, &files),
+                    SourceKind::Json => out.json(text, base),
+                    // Variables of one file are used in another.
+                    SourceKind::Terraform if !std::mem::replace(&mut read_terraform, true) => {
+                        terraform::read(&terraform, &world, &mut out);
+                    }
+                    SourceKind::Bicep => {
+                        let why = "Bicep is not read; `az bicep build --file FILE` makes a template of it, import that";
+                        out.notes.push(ScriptNote::Left(base..base, why.to_owned()));
+                    }
+                    _ => {}
                 }
+                Vec::new()
             }
-            SourceKind::Notebook => {
-                for piece in program::notebook(&source.text, *base, &mut out.notes) {
-                    out.script(&piece, &world);
-                }
-            }
-            SourceKind::Yaml => out.yaml(source, *base, &files),
-            SourceKind::Json => out.json(&source.text, *base),
-            SourceKind::Terraform if read_terraform => {}
-            SourceKind::Terraform => {
-                // Variables of one file are used in another.
-                read_terraform = true;
-                terraform::read(&terraform, &world, &mut out);
-            }
-            SourceKind::Python => {
-                let piece = program::python(&source.text, *base, &mut out.notes);
-                out.script(&piece, &world);
-            }
-            SourceKind::Makefile => out.script(&program::makefile(&source.text, *base), &world),
-            SourceKind::Dockerfile => {
-                out.script(&program::dockerfile(&source.text, *base), &world);
-            }
-            SourceKind::Bicep => {
-                let why = "Bicep is not read; `az bicep build --file FILE` makes a template of it, import that";
-                out.notes.push(ScriptNote::Left(*base..*base, why.to_owned()));
-            }
-        }
+        };
+        pieces.iter().for_each(|it| out.script(it, &world));
     }
     (out.items, out.notes)
 }
