@@ -279,7 +279,11 @@ impl StateFile {
 
     /// Appends what changed, if anything did. On an error the changes stay changes.
     pub(crate) fn append(&mut self, world: &mut World) -> Result<(), SandboxError> {
-        let Some(line) = changes(world) else { return Ok(()) };
+        let Some(line) = changes(world) else {
+            // Or every read of a cluster would be looked through again at each request.
+            world.touched.clear();
+            return Ok(());
+        };
         if self.lock.is_none() && !self.may_write() {
             return Ok(());
         }

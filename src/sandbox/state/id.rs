@@ -91,8 +91,13 @@ impl Level {
 
 /// The key of an id in the world: lower case, one slash between segments, none at the end.
 pub(crate) fn key(id: &str) -> String {
-    let parts: Vec<&str> = id.split('/').filter(|part| !part.is_empty()).collect();
-    format!("/{}", parts.join("/").to_ascii_lowercase())
+    let mut key = String::with_capacity(id.len() + 1);
+    for part in id.split('/').filter(|part| !part.is_empty()) {
+        key.push('/');
+        key.push_str(part);
+    }
+    key.make_ascii_lowercase();
+    if key.is_empty() { "/".to_owned() } else { key }
 }
 
 /// Takes an id given as text apart.
