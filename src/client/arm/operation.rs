@@ -421,3 +421,7 @@ fn resource_of(method: &Method, url: &str) -> String {
     let version = |it: &&str| it.to_ascii_lowercase().starts_with("api-version=");
     query.split('&').find(version).map_or_else(|| base.to_owned(), |it| format!("{base}?{it}"))
 }
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod tests;
