@@ -72,155 +72,152 @@ fn course(method: &str, answers: &[&str]) -> String {
     format!("{}; {}", all.join(", "), operation.state())
 }
 
+/// What it is about, the method, the answers, and what is told.
+const COURSES: &[(&str, &str, &[&str], &str)] = &[
+    ("over at once", "PUT", &["200 Succeeded"], "done Succeeded; Succeeded"),
+    ("no state is a good one", "PUT", &["201 {}"], "done -; Accepted"),
+    ("failed at once", "PUT", &["200 Failed"], "failed; Failed"),
+    ("refused", "PUT", &["409 {}"], "failed; Accepted"),
+    (
+        "202 without an address",
+        "PUT",
+        &["202 Succeeded", "200 Creating", "200 Succeeded"],
+        "look 1, look 1, done Succeeded; Succeeded",
+    ),
+    (
+        "the address of a status",
+        "PUT",
+        &[
+            "201 Creating status=op location=elsewhere",
+            "200 Creating",
+            "200 Succeeded",
+            "200 Succeeded",
+        ],
+        "poll op, poll op, look 0, done Succeeded; Succeeded",
+    ),
+    (
+        "the address moves",
+        "PUT",
+        &["202 status=op", "200 Creating status=next", "307 location=last", "200 Failed"],
+        "poll op, poll next, poll last, failed; Failed",
+    ),
+    (
+        "a status that may not be read",
+        "PUT",
+        &["202 status=op", "403", "200 Succeeded"],
+        "poll op, look 0, done Succeeded; Succeeded",
+    ),
+    (
+        "201 with the resource's own address",
+        "PUT",
+        &["201 Creating location=own", "200 Succeeded"],
+        "look 1, done Succeeded; Succeeded",
+    ),
+    (
+        "201 with another address",
+        "PUT",
+        &["201 Creating location=op", "202 Succeeded", "200", "200 Succeeded"],
+        "poll op, poll op, look 0, done Succeeded; Succeeded",
+    ),
+    ("200 with an address", "PUT", &["200 Succeeded location=op"], "done Succeeded; Succeeded"),
+    (
+        "an address of somebody else",
+        "PUT",
+        &["202 status=https://elsewhere.example/op", "200 Succeeded"],
+        "look 1, done Succeeded; Succeeded",
+    ),
+    (
+        "the location answers as the request would have",
+        "PUT",
+        &["202 location=op", "409"],
+        "poll op, failed; Accepted",
+    ),
+    (
+        "the location is kept where none is named",
+        "PUT",
+        &["202 location=op", "202", "302 location=next", "404", "200 Succeeded"],
+        "poll op, poll op, poll next, look 0, done Succeeded; Succeeded",
+    ),
+    (
+        "a busy server says nothing",
+        "PUT",
+        &["202 status=op", "429 after=7", "503", "408", "200 Succeeded", "200 Succeeded"],
+        "poll op, poll op, poll op, poll op, look 0, done Succeeded; Succeeded",
+    ),
+    (
+        "a read that lags shows the last end once",
+        "PUT",
+        &["202", "200 Failed", "200 Creating", "200 Failed", "200 Failed"],
+        "look 1, look 8, look 1, look 8, failed; Failed",
+    ),
+    (
+        "not there yet",
+        "PUT",
+        &["202", "404", "404", "404", "404", "200 Succeeded"],
+        "look 1, look 2, look 4, look 6, look 8, done Succeeded; Succeeded",
+    ),
+    (
+        "never there",
+        "PUT",
+        &["202", "404", "410", "404", "404", "404"],
+        "look 1, look 2, look 4, look 6, look 8, failed; Accepted",
+    ),
+    ("not to be read", "PUT", &["202", "403"], "look 1, unknown; Accepted"),
+    ("no document", "PUT", &["202", "204"], "look 1, unknown; Accepted"),
+    ("gone at once", "DELETE", &["200", "404"], "look 0, done -; Accepted"),
+    ("no 204 ends a delete", "DELETE", &["204", "204", "410"], "look 0, look 1, done -; Accepted"),
+    ("a document that is none", "DELETE", &["202", "200"], "look 1, unknown; Accepted"),
+    (
+        "still there",
+        "DELETE",
+        &["202", "200 Succeeded", "200 Deleting", "404"],
+        "look 1, look 1, look 1, done -; Deleting",
+    ),
+    (
+        "what failed before may be deleted",
+        "DELETE",
+        &["202", "200 Failed", "200 Failed", "404"],
+        "look 1, look 1, look 1, done -; Failed",
+    ),
+    (
+        "a delete that failed",
+        "DELETE",
+        &["202", "200 Deleting", "200 Failed", "200 Failed"],
+        "look 1, look 1, look 1, failed; Failed",
+    ),
+    (
+        "a delete whose failure was a lagging read",
+        "DELETE",
+        &["202", "200 Deleting", "200 Failed", "200 Deleting", "200 Failed", "404"],
+        "look 1, look 1, look 1, look 1, look 1, done -; Failed",
+    ),
+    (
+        "a delete with a status",
+        "DELETE",
+        &["202 status=op", "200 Succeeded", "404"],
+        "poll op, look 0, done -; Succeeded",
+    ),
+    ("an action answers", "POST", &["200 Succeeded"], "done Succeeded; Succeeded"),
+    (
+        "an action's location answers",
+        "POST",
+        &["202 location=op", "202", "200 Succeeded"],
+        "poll op, poll op, done Succeeded; Accepted",
+    ),
+    (
+        "an action's location may not be read",
+        "POST",
+        &["202 location=op", "401", "200 Succeeded"],
+        "poll op, look 0, done Succeeded; Succeeded",
+    ),
+];
+
 #[test]
 fn each_answer_leads_on_or_ends_it() {
-    let rows: &[(&str, &str, &[&str], &str)] = &[
-        ("over at once", "PUT", &["200 Succeeded"], "done Succeeded; Succeeded"),
-        ("no state is a good one", "PUT", &["201 {}"], "done -; Accepted"),
-        ("failed at once", "PUT", &["200 Failed"], "failed; Failed"),
-        ("refused", "PUT", &["409 {}"], "failed; Accepted"),
-        (
-            "202 without an address",
-            "PUT",
-            &["202 Succeeded", "200 Creating", "200 Succeeded"],
-            "look 1, look 1, done Succeeded; Succeeded",
-        ),
-        (
-            "the address of a status",
-            "PUT",
-            &[
-                "201 Creating status=op location=elsewhere",
-                "200 Creating",
-                "200 Succeeded",
-                "200 Succeeded",
-            ],
-            "poll op, poll op, look 0, done Succeeded; Succeeded",
-        ),
-        (
-            "the address moves",
-            "PUT",
-            &["202 status=op", "200 Creating status=next", "307 location=last", "200 Failed"],
-            "poll op, poll next, poll last, failed; Failed",
-        ),
-        (
-            "a status that may not be read",
-            "PUT",
-            &["202 status=op", "403", "200 Succeeded"],
-            "poll op, look 0, done Succeeded; Succeeded",
-        ),
-        (
-            "201 with the resource's own address",
-            "PUT",
-            &["201 Creating location=own", "200 Succeeded"],
-            "look 1, done Succeeded; Succeeded",
-        ),
-        (
-            "201 with another address",
-            "PUT",
-            &["201 Creating location=op", "202 Succeeded", "200", "200 Succeeded"],
-            "poll op, poll op, look 0, done Succeeded; Succeeded",
-        ),
-        ("200 with an address", "PUT", &["200 Succeeded location=op"], "done Succeeded; Succeeded"),
-        (
-            "an address of somebody else",
-            "PUT",
-            &["202 status=https://elsewhere.example/op", "200 Succeeded"],
-            "look 1, done Succeeded; Succeeded",
-        ),
-        (
-            "the location answers as the request would have",
-            "PUT",
-            &["202 location=op", "409"],
-            "poll op, failed; Accepted",
-        ),
-        (
-            "the location is kept where none is named",
-            "PUT",
-            &["202 location=op", "202", "302 location=next", "404", "200 Succeeded"],
-            "poll op, poll op, poll next, look 0, done Succeeded; Succeeded",
-        ),
-        (
-            "a busy server says nothing",
-            "PUT",
-            &["202 status=op", "429 after=7", "503", "408", "200 Succeeded", "200 Succeeded"],
-            "poll op, poll op, poll op, poll op, look 0, done Succeeded; Succeeded",
-        ),
-        (
-            "a read that lags shows the last end once",
-            "PUT",
-            &["202", "200 Failed", "200 Creating", "200 Failed", "200 Failed"],
-            "look 1, look 8, look 1, look 8, failed; Failed",
-        ),
-        (
-            "not there yet",
-            "PUT",
-            &["202", "404", "404", "404", "404", "200 Succeeded"],
-            "look 1, look 2, look 4, look 6, look 8, done Succeeded; Succeeded",
-        ),
-        (
-            "never there",
-            "PUT",
-            &["202", "404", "410", "404", "404", "404"],
-            "look 1, look 2, look 4, look 6, look 8, failed; Accepted",
-        ),
-        ("not to be read", "PUT", &["202", "403"], "look 1, unknown; Accepted"),
-        ("no document", "PUT", &["202", "204"], "look 1, unknown; Accepted"),
-        ("gone at once", "DELETE", &["200", "404"], "look 0, done -; Accepted"),
-        (
-            "no 204 ends a delete",
-            "DELETE",
-            &["204", "204", "410"],
-            "look 0, look 1, done -; Accepted",
-        ),
-        ("a document that is none", "DELETE", &["202", "200"], "look 1, unknown; Accepted"),
-        (
-            "still there",
-            "DELETE",
-            &["202", "200 Succeeded", "200 Deleting", "404"],
-            "look 1, look 1, look 1, done -; Deleting",
-        ),
-        (
-            "what failed before may be deleted",
-            "DELETE",
-            &["202", "200 Failed", "200 Failed", "404"],
-            "look 1, look 1, look 1, done -; Failed",
-        ),
-        (
-            "a delete that failed",
-            "DELETE",
-            &["202", "200 Deleting", "200 Failed", "200 Failed"],
-            "look 1, look 1, look 1, failed; Failed",
-        ),
-        (
-            "a delete whose failure was a lagging read",
-            "DELETE",
-            &["202", "200 Deleting", "200 Failed", "200 Deleting", "200 Failed", "404"],
-            "look 1, look 1, look 1, look 1, look 1, done -; Failed",
-        ),
-        (
-            "a delete with a status",
-            "DELETE",
-            &["202 status=op", "200 Succeeded", "404"],
-            "poll op, look 0, done -; Succeeded",
-        ),
-        ("an action answers", "POST", &["200 Succeeded"], "done Succeeded; Succeeded"),
-        (
-            "an action's location answers",
-            "POST",
-            &["202 location=op", "202", "200 Succeeded"],
-            "poll op, poll op, done Succeeded; Accepted",
-        ),
-        (
-            "an action's location may not be read",
-            "POST",
-            &["202 location=op", "401", "200 Succeeded"],
-            "poll op, look 0, done Succeeded; Succeeded",
-        ),
-    ];
     let told: Vec<(&str, String)> =
-        rows.iter().map(|(name, method, answers, _)| (*name, course(method, answers))).collect();
+        COURSES.iter().map(|(name, method, answers, _)| (*name, course(method, answers))).collect();
     let wanted: Vec<(&str, String)> =
-        rows.iter().map(|(name, .., course)| (*name, (*course).to_owned())).collect();
+        COURSES.iter().map(|(name, .., course)| (*name, (*course).to_owned())).collect();
     let pairs = told.iter().zip(&wanted);
     let wrong: Vec<_> = pairs.filter(|(told, wanted)| told != wanted).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -271,5 +268,5 @@ fn waits_grow_with_the_time_and_as_asked() {
         }
     };
     let waits = ["200 Creating after=100", "200 Creating", "503", "429 after=60", "200 Creating"];
-    assert_eq!(waits.map(|line| after(line)), [100.0, 5.0, 5.25, 60.0, 8.5125]);
+    assert_eq!(waits.map(&mut after), [100.0, 5.0, 5.25, 60.0, 8.5125]);
 }
