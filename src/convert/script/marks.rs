@@ -141,15 +141,13 @@ pub(super) fn trim(sign: &str, pattern: &str, text: &str) -> String {
     }
     let ends: Vec<usize> =
         text.char_indices().map(|it| it.0).chain([text.len()]).take(2_000).collect();
+    let mut ends = ends.into_iter();
     let found = match sign {
-        "%" => ends.iter().rev().find(|at| glob(pattern, &text[**at..])),
-        "%%" => ends.iter().find(|at| glob(pattern, &text[**at..])),
-        "#" => ends.iter().find(|at| glob(pattern, &text[..**at])),
-        _ => ends.iter().rev().find(|at| glob(pattern, &text[..**at])),
+        "%" => ends.rfind(|at| glob(pattern, &text[*at..])),
+        "%%" => ends.find(|at| glob(pattern, &text[*at..])),
+        "#" => ends.find(|at| glob(pattern, &text[..*at])),
+        _ => ends.rfind(|at| glob(pattern, &text[..*at])),
     };
-    match found {
-        Some(at) if sign.starts_with('%') => text[..*at].to_owned(),
-        Some(at) => text[*at..].to_owned(),
-        None => text.to_owned(),
-    }
+    let kept = found.map(|at| if sign.starts_with('%') { &text[..at] } else { &text[at..] });
+    kept.unwrap_or(text).to_owned()
 }

@@ -108,14 +108,10 @@ pub(in super::super) fn run(
     };
     run.functions(&script);
     run.list(&script);
-    let uncalled: Vec<(String, Function)> = run
-        .functions
-        .iter()
-        .filter(|(name, _)| !run.called.contains(*name))
-        .map(|(name, pair)| (name.clone(), pair.clone()))
-        .collect();
-    for (name, function) in uncalled {
-        if !run.called.contains(&name) {
+    let names: Vec<String> = run.functions.keys().cloned().collect();
+    for name in names {
+        let function = run.functions.get(&name).cloned();
+        if let Some(function) = function.filter(|_| !run.called.contains(&name)) {
             run.args = None;
             run.call(&name, &function, None);
         }

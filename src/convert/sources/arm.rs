@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::super::script::{ScriptNote, ToolCall, option, variable_name};
 use super::expression::Template;
-use super::shapes::{ASIDE, SHAPES, Shape};
+use super::shapes::{LEVELS, SHAPES, Shape, members};
 use crate::catalog::{self, ProfileName};
 use crate::model::Json;
 use crate::resource::FINGERPRINT_PREFIX;
@@ -282,9 +282,10 @@ impl<'a> TemplateReader<'a> {
     fn shaped(&mut self, shape: &Shape, resource: &Json, properties: &Json) {
         let get = |option: &str| {
             let row = shape.options.iter().find(|it| it.0 == option)?;
-            row.1.iter().find_map(|at| self.value(resource.pointer(at)))
+            let said = row.1.iter().flat_map(|it| members(resource, it));
+            said.into_iter().find_map(|it| self.value(Some(it)))
         };
-        let live = is_live(resource, properties);
+        let live = is_live(resource);
         let mut words: Vec<String> = shape.verb.iter().map(|it| (*it).to_owned()).collect();
         if resource.get("update") == Some(&Json::Bool(true)) && shape.verb[1] == "k8s-extension" {
             words[2] = "update".to_owned();
@@ -324,7 +325,7 @@ impl<'a> TemplateReader<'a> {
                 put("--resource-group", group);
                 put("--subscription", segment("subscriptions"));
             }
-            "role" => self.assignee(resource, properties, &mut given),
+            "role" => self.assignee(resource, &mut given),
             _ => upgrades(resource, live, &mut given),
         }
         words.extend(given.into_iter().flat_map(|(name, text)| [name.to_owned(), text]));
@@ -369,16 +370,10 @@ impl<'a> TemplateReader<'a> {
 
     /// Says which members no option stands for.
     fn unread(&mut self, shape: &Shape, resource: &Json, span: &Range<usize>) {
-        let known = |at: &str| shape.options.iter().any(|it| it.1.contains(&at));
         let mut left = Vec::new();
-        for place in ["", "/properties", "/properties/properties"] {
-            let map = resource.pointer(place).and_then(Json::as_object);
-            for (name, value) in map.into_iter().flatten() {
-                let nothing = value.is_null() || ASIDE.contains(&name.as_str());
-                if !nothing && !known(&format!("{place}/{name}")) {
-                    left.push(format!("`{name}`"));
-                }
-            }
+        for map in LEVELS.iter().filter_map(|it| resource.pointer(it)?.as_object()) {
+            let open = map.iter().filter(|it| !it.1.is_null() && !shape.knows(it.0));
+            left.extend(open.map(|it| format!("`{}`", it.0)));
         }
         if !left.is_empty() {
             let why = format!("left out, no manifest says it: {}", left.join(", "));
@@ -400,9 +395,8 @@ impl<'a> TemplateReader<'a> {
     }
 
     /// Who gets a role: a principal by its id, or one that the template makes.
-    fn assignee(&self, resource: &Json, properties: &Json, given: &mut BTreeMap<&str, String>) {
-        let principal = properties.get("principalId").or_else(|| resource.get("principal_id"));
-        let principal = principal.and_then(Json::as_str).unwrap_or_default();
+    fn assignee(&self, resource: &Json, given: &mut BTreeMap<&str, String>) {
+        let principal = members(resource, "principalId").find_map(Json::as_str).unwrap_or_default();
         let named = self.calls.iter().rev().find_map(|call| {
             let at = call.words.iter().position(|it| it.text == "--name")?;
             (call.words.get(1)?.text == "ml").then(|| call.words.get(at + 1).map(|it| &it.text))?
@@ -431,14 +425,11 @@ impl<'a> TemplateReader<'a> {
         words: &mut Vec<String>,
     ) {
         let mut derived = Vec::new();
-        for (option, names) in [
-            ("--configuration-settings", ["configurationSettings", "configuration_settings"]),
-            (
-                "--configuration-protected-settings",
-                ["configurationProtectedSettings", "configuration_protected_settings"],
-            ),
+        for (option, name) in [
+            ("--configuration-settings", "configurationSettings"),
+            ("--configuration-protected-settings", "configurationProtectedSettings"),
         ] {
-            let map = names.iter().find_map(|it| properties.get(it).or_else(|| resource.get(it)));
+            let map = members(resource, name).next();
             let secret = option.contains("protected");
             let mut settings = Vec::new();
             for (key, value) in map.and_then(Json::as_object).into_iter().flatten() {
@@ -474,10 +465,8 @@ impl<'a> TemplateReader<'a> {
 }
 
 /// Whether Azure printed it, and nobody wrote it.
-fn is_live(resource: &Json, properties: &Json) -> bool {
-    let states = ["provisioningState", "provisioning_state"];
-    resource.get("systemData").is_some()
-        || states.iter().any(|it| properties.get(it).or_else(|| resource.get(it)).is_some())
+fn is_live(resource: &Json) -> bool {
+    resource.get("systemData").is_some() || members(resource, "provisioningState").next().is_some()
 }
 
 /// Which version an extension is of, and whether it follows its train.

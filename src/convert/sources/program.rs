@@ -132,18 +132,12 @@ impl Program<'_> {
             else {
                 break;
             };
-            let plain = value.trim_start_matches(['f', 'r', ' ']);
-            let (said, length) = match python_text(plain) {
-                Some((said, length)) => (braced(&said), value.len() - plain.len() + length),
-                None => {
-                    let end = value.find([',', ')', '\n']).unwrap_or(value.len());
-                    (format!("${{{}}}", variable_name(&value[..end])), end)
-                }
-            };
+            let bare = value.trim_start();
+            let Some((said, length)) = python_word(bare) else { break };
             match name.trim() {
                 own @ ("name" | "resource_id" | "namespace" | "description") => {
                     let option = own.replace('_', "-");
-                    line.extend([" --", &option, " \"", &said, "\""]);
+                    line.extend([" --", &option, " ", &said]);
                 }
                 other => {
                     let why = format!("`{other}` of KubernetesCompute is not read");
@@ -151,7 +145,7 @@ impl Program<'_> {
                     self.notes.push(ScriptNote::Left(place..place + 17, why));
                 }
             }
-            from += blank + name.len() + 1 + length;
+            from += blank + name.len() + 1 + value.len() - bare.len() + length;
         }
         self.lines(at, &line);
         from
@@ -368,8 +362,6 @@ fn braced(text: &str) -> String {
 fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
     /// A command line has fewer bytes.
     const LONGEST: usize = 16 << 10;
-    /// An expression among its words has far fewer, and most `[` begin no command.
-    const WORD: usize = 512;
     let rest = &rest[..rest.floor_char_boundary(LONGEST)];
     let mut words = Vec::new();
     let mut at = 0;
@@ -382,23 +374,28 @@ fn python_list(rest: &str) -> Option<(Vec<String>, usize)> {
             '[' => return None,
             _ => {}
         }
-        if next.is_whitespace() || next == ',' {
+        if next.is_whitespace() || ",)".contains(next) {
             at += next.len_utf8();
             continue;
         }
-        let prefix =
-            usize::from(rest.starts_with(['f', 'r']) && rest[1..].starts_with(['"', '\'']));
-        if let Some((said, length)) = python_text(&rest[prefix..]) {
-            words.push(format!("\"{}\"", braced(&said.replace('"', "\\\""))));
-            at += prefix + length;
-            continue;
-        }
-        let end = rest[..rest.floor_char_boundary(WORD)].find([',', ']', '\n'])?;
-        let name = identifier(&rest[..end]);
-        words.push(format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { name }));
-        at += end;
+        let (word, length) = python_word(rest)?;
+        words.push(word);
+        at += length;
     }
     Some((words, at + 1))
+}
+
+/// A text or a name as a word of the shell, and how long it is written.
+fn python_word(rest: &str) -> Option<(String, usize)> {
+    /// An expression among words of a command has far fewer bytes, and most `[` begin no command.
+    const LONGEST: usize = 512;
+    let prefix = usize::from(rest.starts_with(['f', 'r']) && rest[1..].starts_with(['"', '\'']));
+    if let Some((said, length)) = python_text(&rest[prefix..]) {
+        return Some((format!("\"{}\"", braced(&said.replace('"', "\\\""))), prefix + length));
+    }
+    let end = rest[..rest.floor_char_boundary(LONGEST)].find([',', ']', ')', '\n'])?;
+    let name = identifier(&rest[..end]);
+    Some((format!("\"${{{}}}\"", if name.is_empty() { "VALUE" } else { name }), end))
 }
 
 /// A text in quotes, and how long it is written.

@@ -1,5 +1,7 @@
 //! Which member of a resource is which option of the command that makes it.
 
+use crate::model::Json;
+
 /// A type of resource that a manifest can say.
 pub(super) struct Shape {
     /// Its types in Azure (lower case), in `az` and in Terraform.
@@ -19,48 +21,24 @@ pub(super) const SHAPES: [Shape; 4] = [
         ],
         verb: &["az", "k8s-extension", "create"],
         options: &[
-            ("--name", &["/name"]),
-            ("--cluster-id", &["/scope", "/cluster_id", "/parent_id", "/id"]),
-            (
-                "--extension-type",
-                &["/properties/extensionType", "/extensionType", "/extension_type"],
-            ),
-            ("--release-train", &["/properties/releaseTrain", "/releaseTrain", "/release_train"]),
-            ("--version", &["/properties/version", "/version"]),
-            (
-                "--auto-upgrade-minor-version",
-                &["/properties/autoUpgradeMinorVersion", "/autoUpgradeMinorVersion"],
-            ),
+            ("--name", &["name"]),
+            ("--cluster-id", &["scope", "clusterId", "parentId", "id"]),
+            ("--extension-type", &["extensionType"]),
+            ("--release-train", &["releaseTrain"]),
+            ("--version", &["version"]),
+            ("--auto-upgrade-minor-version", &["autoUpgradeMinorVersion"]),
         ],
     },
     Shape {
         types: &["microsoft.machinelearningservices/workspaces/computes", "kubernetes"],
         verb: &["az", "ml", "compute", "attach"],
         options: &[
-            ("--name", &["/name"]),
-            (
-                "--resource-id",
-                &[
-                    "/properties/resourceId",
-                    "/properties/resource_id",
-                    "/resourceId",
-                    "/resource_id",
-                ],
-            ),
-            (
-                "--namespace",
-                &["/properties/properties/namespace", "/properties/namespace", "/namespace"],
-            ),
-            ("--identity-type", &["/identity/type", "/identity/0/type"]),
-            ("--description", &["/properties/description", "/description"]),
-            (
-                "--default-instance-type",
-                &[
-                    "/properties/properties/defaultInstanceType",
-                    "/properties/defaultInstanceType",
-                    "/properties/default_instance_type",
-                ],
-            ),
+            ("--name", &["name"]),
+            ("--resource-id", &["resourceId"]),
+            ("--namespace", &["namespace"]),
+            ("--identity-type", &["identity/type", "identity/0/type"]),
+            ("--description", &["description"]),
+            ("--default-instance-type", &["defaultInstanceType"]),
         ],
     },
     Shape {
@@ -70,33 +48,25 @@ pub(super) const SHAPES: [Shape; 4] = [
         ],
         verb: &["az", "identity", "federated-credential", "create"],
         options: &[
-            ("--name", &["/name"]),
-            ("--issuer", &["/properties/issuer", "/issuer"]),
-            ("--subject", &["/properties/subject", "/subject"]),
-            ("--audiences", &["/properties/audiences/0", "/audiences/0", "/audience/0"]),
+            ("--name", &["name"]),
+            ("--issuer", &["issuer"]),
+            ("--subject", &["subject"]),
+            ("--audiences", &["audiences/0", "audience/0"]),
         ],
     },
     Shape {
         types: &["microsoft.authorization/roleassignments", "azurerm_role_assignment"],
         verb: &["az", "role", "assignment", "create"],
         options: &[
-            ("--assignee-object-id", &["/properties/principalId", "/principal_id"]),
-            (
-                "--role",
-                &[
-                    "/properties/roleDefinitionId",
-                    "/role_definition_name",
-                    "/role_definition_id",
-                    "/roleDefinitionId",
-                ],
-            ),
-            ("--scope", &["/scope", "/properties/scope"]),
+            ("--assignee-object-id", &["principalId"]),
+            ("--role", &["roleDefinitionId", "roleDefinitionName"]),
+            ("--scope", &["scope"]),
         ],
     },
 ];
 
 /// Members that say nothing a manifest would have to: where a thing is, and how it is deployed.
-pub(super) const ASIDE: [&str; 40] = [
+const ASIDE: [&str; 35] = [
     "apiVersion",
     "asserts",
     "audience",
@@ -108,13 +78,10 @@ pub(super) const ASIDE: [&str; 40] = [
     "condition",
     "configurationProtectedSettings",
     "configurationSettings",
-    "configuration_protected_settings",
-    "configuration_settings",
     "copy",
     "count",
     "dependsOn",
-    "depends_on",
-    "for_each",
+    "forEach",
     "id",
     "identity",
     "instanceTypes",
@@ -123,18 +90,46 @@ pub(super) const ASIDE: [&str; 40] = [
     "mode",
     "name",
     "parent",
-    "parent_id",
+    "parentId",
     "principalType",
-    "principal_type",
     "properties",
     "provider",
-    "release_namespace",
-    "resource_group_name",
+    "releaseNamespace",
+    "resourceGroupName",
     "scope",
-    "skip_service_principal_aad_check",
+    "skipServicePrincipalAadCheck",
     "tags",
     "timeouts",
     "type",
     "update",
-    "zone",
 ];
+
+/// Where members of a resource stand.
+pub(super) const LEVELS: [&str; 3] = ["", "/properties", "/properties/properties"];
+
+/// What a resource holds under a name, in the spelling of Azure or of Terraform, at each level.
+pub(super) fn members<'a>(resource: &'a Json, name: &str) -> impl Iterator<Item = &'a Json> {
+    let names = [name.to_owned(), snake(name)];
+    let at = move |level| names.clone().map(|it| resource.pointer(&format!("{level}/{it}")));
+    LEVELS.into_iter().flat_map(at).flatten()
+}
+
+impl Shape {
+    /// Whether a member of a resource is read, or says nothing.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let own = self.options.iter().flat_map(|it| it.1);
+        own.chain(&ASIDE).any(|it| *it == name || snake(it) == name)
+    }
+}
+
+/// `releaseTrain` → `release_train`.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
