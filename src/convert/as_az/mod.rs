@@ -280,29 +280,25 @@ impl ScriptPart<'_> {
         for change in &self.step.changes {
             match change.path.tokens() {
                 [_, map, key] if map == "configurationSettings" => {
-                    if key.starts_with("amlplan.") {
-                        continue;
-                    }
                     let after = change.after.as_ref().map(Value::to_stored);
-                    let value = match after {
-                        None => "",
-                        Some(Json::String(ref text)) => text.as_str(),
-                        Some(_) => continue,
-                    };
-                    settings.push(word(&format!("{key}={value}")));
+                    let text = after.as_ref().map_or(Some(""), Json::as_str);
+                    let text = text.filter(|_| !key.starts_with("amlplan."));
+                    settings.extend(text.map(|it| word(&format!("{key}={it}"))));
                 }
                 [_, map, ..] if map == "configurationProtectedSettings" => guarded = true,
-                [_, field] if field == "version" => {
-                    let version = extension.version.iter();
-                    options.extend(version.map(|it| format!("--version {}", word(it))));
-                }
-                [_, field] if field == "releaseTrain" => {
-                    options.push(format!("--release-train {}", word(&extension.release_train)));
-                }
-                [_, field] if field == "autoUpgradeMinorVersion" => {
-                    let follows = extension.auto_upgrade_minor_version;
-                    options.push(format!("--auto-upgrade-minor-version {follows}"));
-                }
+                [_, field] => options.extend(match field.as_str() {
+                    "version" => {
+                        extension.version.as_ref().map(|it| format!("--version {}", word(it)))
+                    }
+                    "releaseTrain" => {
+                        Some(format!("--release-train {}", word(&extension.release_train)))
+                    }
+                    "autoUpgradeMinorVersion" => {
+                        let follows = extension.auto_upgrade_minor_version;
+                        Some(format!("--auto-upgrade-minor-version {follows}"))
+                    }
+                    _ => None,
+                }),
                 _ => {}
             }
         }

@@ -131,7 +131,7 @@ impl ScriptReader<'_> {
             }
             self.bump(inside.len() + 1);
         } else if self.eat("(") {
-            self.entries(&mut items, &mut Vec::new());
+            items = self.entries().into_iter().map(|it| it.1).collect();
         }
         self.blanks();
         self.take("do");

@@ -199,10 +199,11 @@ struct Set {
     /// Whether the value is a list: `(a b)`, `@("a", "b")`.
     list: bool,
     exported: bool,
-    value: Vec<Raw>,
-    /// `[key]=` of the list's entries, where they have any.
-    keys: Vec<Option<String>>,
+    value: Vec<Entry>,
 }
+
+/// A value, and its key in a list: `[key]=`, `key =`.
+type Entry = (Option<String>, Raw);
 
 impl Set {
     /// `name=value`.
@@ -213,8 +214,7 @@ impl Set {
             append: false,
             list: false,
             exported: false,
-            value: vec![value],
-            keys: Vec::new(),
+            value: vec![(None, value)],
         }
     }
 }

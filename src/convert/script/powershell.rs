@@ -1,7 +1,7 @@
 //! Statements of PowerShell.
 
 use super::read::{ScriptReader, closing};
-use super::{Link, Op, Raw, ScriptKind, Set, Simple, Stmt, TextPart};
+use super::{Entry, Link, Op, Raw, ScriptKind, Set, Simple, Stmt, TextPart};
 
 /// Words before a block that is read as if they were not there.
 const BLOCKS: [&str; 8] = ["try", "do", "finally", "catch", "process", "begin", "end", "else"];
@@ -100,7 +100,7 @@ impl ScriptReader<'_> {
             items = self.counted(&format!("i={from};i<={to};i++"), at).1;
             self.bump(length);
         } else if expression {
-            self.values(&mut items, &mut Vec::new());
+            items = self.values().1.into_iter().map(|it| it.1).collect();
         }
         if !items.is_empty() && self.link() == Link::Pipe && self.each_object() {
             return Some(self.each(items));
@@ -159,7 +159,7 @@ impl ScriptReader<'_> {
         let mut items = Vec::new();
         if self.take("in") {
             self.blanks();
-            self.values(&mut items, &mut Vec::new());
+            items = self.values().1.into_iter().map(|it| it.1).collect();
         }
         self.skip_to(&['{']);
         ScriptKind::For { name, items, body: self.braced() }
@@ -184,15 +184,13 @@ impl ScriptReader<'_> {
             self.dollar(false, &mut found);
             let Some(TextPart::Var { name, .. }) = found.into_iter().next() else { continue };
             self.lines();
-            let mut value = Vec::new();
-            let mut list = false;
+            let mut param = Set::new(name, Raw::var("1", Op::Plain, self.span(at)));
             if self.eat("=") {
                 self.lines();
-                list = self.values(&mut value, &mut Vec::new());
-            }
-            let mut param = Set::new(name, Raw::var("1", Op::Plain, self.span(at)));
-            if !value.is_empty() {
-                (param.value, param.list) = (value, list);
+                let (list, value) = self.values();
+                if !value.is_empty() {
+                    (param.value, param.list) = (value, list);
+                }
             }
             params.push(param);
         }
@@ -234,27 +232,23 @@ impl ScriptReader<'_> {
             return None;
         }
         self.lines();
-        let (mut value, mut keys) = (Vec::new(), Vec::new());
-        let list = self.values(&mut value, &mut keys);
+        let (list, value) = self.values();
         let exported = self.text[at..].get(..5).is_some_and(|it| it.eq_ignore_ascii_case("$env:"));
         let key = key.map(|it| Raw::text(&it, self.span(at)));
-        Some(Set { name, key, append, list, exported, value, keys })
+        Some(Set { name, key, append, list, exported, value })
     }
 
     /// The right side of an assignment in PowerShell; whether it is a list.
-    pub(super) fn values(&mut self, value: &mut Vec<Raw>, keys: &mut Vec<Option<String>>) -> bool {
+    fn values(&mut self) -> (bool, Vec<Entry>) {
         let start = self.at;
         if self.eat("@(") {
-            self.entries(value, keys);
-            return true;
+            return (true, self.entries());
         }
         if self.eat("@{") {
-            self.table(value, keys);
-            return true;
+            return (true, self.table());
         }
         if let Some(raw) = self.here_string() {
-            value.push(raw);
-            return false;
+            return (false, vec![(None, raw)]);
         }
         let expression = self.rest().starts_with(['"', '\'', '$', '[', '“'])
             || self.rest().starts_with(|it: char| it.is_ascii_digit());
@@ -273,10 +267,9 @@ impl ScriptReader<'_> {
             let written = self.text.get(from..self.at).unwrap_or_default();
             let text = format!("$({})", written.trim_matches(['(', ')']));
             let parts = vec![TextPart::Run { body, text, field, quoted: true }];
-            value.push(Raw { parts, span: self.span(start) });
-            return false;
+            return (false, vec![(None, Raw { parts, span: self.span(start) })]);
         }
-        let mut list = false;
+        let (mut list, mut value) = (false, Vec::new());
         self.open.push(&["),"]);
         loop {
             self.blanks();
@@ -293,11 +286,9 @@ impl ScriptReader<'_> {
             }
             if self.take("-f") {
                 self.blanks();
-                let mut given = Vec::new();
-                self.values(&mut given, &mut Vec::new());
-                word.parts = formatted(word.parts, &given);
+                word.parts = formatted(word.parts, &self.values().1);
             }
-            value.push(word);
+            value.push((None, word));
             if !self.eat(",") {
                 break;
             }
@@ -305,7 +296,7 @@ impl ScriptReader<'_> {
             self.lines();
         }
         self.open.pop();
-        list
+        (list, value)
     }
 
     /// `@"…"@`, whose ends stand on lines of their own.
@@ -330,14 +321,15 @@ impl ScriptReader<'_> {
     }
 
     /// `@{ key = "value"; … }`.
-    pub(super) fn table(&mut self, value: &mut Vec<Raw>, keys: &mut Vec<Option<String>>) {
+    pub(super) fn table(&mut self) -> Vec<Entry> {
+        let mut all = Vec::new();
         loop {
             self.lines();
             while self.eat(";") || self.eat("\n") {
                 self.lines();
             }
             if self.at >= self.text.len() || self.eat("}") {
-                return;
+                return all;
             }
             let Some((key, _)) = self.near().split_once('=').filter(|it| it.0.len() < 200) else {
                 self.bump(1);
@@ -345,11 +337,9 @@ impl ScriptReader<'_> {
             };
             self.bump(key.len() + 1);
             self.blanks();
+            let key = key.trim().trim_matches(['"', '\'']).to_owned();
             match self.word() {
-                Some(word) => {
-                    value.push(word);
-                    keys.push(Some(key.trim().trim_matches(['"', '\'']).to_owned()));
-                }
+                Some(word) => all.push((Some(key), word)),
                 None => self.bump(1),
             }
         }
@@ -357,7 +347,7 @@ impl ScriptReader<'_> {
 }
 
 /// `"{0}-{1}" -f a, b`.
-fn formatted(parts: Vec<TextPart>, given: &[Raw]) -> Vec<TextPart> {
+fn formatted(parts: Vec<TextPart>, given: &[Entry]) -> Vec<TextPart> {
     let mut out = Vec::new();
     for part in parts {
         let TextPart::Text(text) = part else {
@@ -370,7 +360,7 @@ fn formatted(parts: Vec<TextPart>, given: &[Raw]) -> Vec<TextPart> {
             out.push(TextPart::Text(head.to_owned()));
             let index = number.split([':', ',']).next().and_then(|it| it.parse::<usize>().ok());
             match index.and_then(|it| given.get(it)) {
-                Some(raw) => out.extend(raw.parts.iter().cloned()),
+                Some((_, raw)) => out.extend(raw.parts.iter().cloned()),
                 None => out.push(TextPart::Text(format!("{{{number}}}"))),
             }
             rest = after;

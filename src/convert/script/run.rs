@@ -290,7 +290,7 @@ impl ScriptRun<'_> {
     /// Parameters of the script itself: who runs it may give them.
     fn defaults(&mut self, params: &[Set]) {
         for param in params {
-            let Some(raw) = param.value.first() else { continue };
+            let Some((_, raw)) = param.value.first() else { continue };
             let text = self.text(raw);
             if !text.is_empty() && !unknown(&text) && !text.starts_with(['$', '@']) {
                 self.default_taken(&param.name, raw);
@@ -332,8 +332,7 @@ impl ScriptRun<'_> {
         }
         let fresh = if set.list {
             let mut entries = Vec::new();
-            for (index, raw) in set.value.iter().enumerate() {
-                let key = set.keys.get(index).cloned().flatten();
+            for (key, raw) in &set.value {
                 for text in self.fields(raw) {
                     let number = entries.len().to_string();
                     entries.push((key.clone().unwrap_or(number), text));
@@ -341,7 +340,7 @@ impl ScriptRun<'_> {
             }
             ScriptValue::List(entries)
         } else {
-            let text = set.value.first().map(|it| self.text(it)).unwrap_or_default();
+            let text = set.value.first().map(|it| self.text(&it.1)).unwrap_or_default();
             let own = if self.exported.contains(&set.name) || self.piece.shell == Shell::Cmd {
                 set.name.clone()
             } else {

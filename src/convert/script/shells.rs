@@ -2,7 +2,7 @@
 //! follows, a stray one is passed over, and prose between the lines does no harm.
 
 use super::read::ScriptReader;
-use super::{Link, Raw, ScriptKind, Set, Shell, Simple, Stmt, TextPart, identifier};
+use super::{Entry, Link, Raw, ScriptKind, Set, Shell, Simple, Stmt, TextPart, identifier};
 
 type Ends = &'static [&'static str];
 
@@ -327,19 +327,19 @@ impl ScriptReader<'_> {
         let append = after.starts_with("+=");
         after = after.strip_prefix('+').unwrap_or(after).strip_prefix('=')?;
         self.bump(rest.len() - after.len());
-        let (mut value, mut keys) = (Vec::new(), Vec::new());
         let list = self.eat("(");
-        if list {
-            self.entries(&mut value, &mut keys);
+        let at = self.at;
+        let value = if list {
+            self.entries()
         } else {
-            let at = self.at;
-            value.push(self.word().unwrap_or(Raw { parts: Vec::new(), span: self.span(at) }));
-        }
-        Some(Set { name, key, append, list, exported, value, keys })
+            vec![(None, self.word().unwrap_or_else(|| Raw::new(Vec::new(), self.span(at))))]
+        };
+        Some(Set { name, key, append, list, exported, value })
     }
 
     /// The entries of a list, over its closing parenthesis.
-    pub(super) fn entries(&mut self, value: &mut Vec<Raw>, keys: &mut Vec<Option<String>>) {
+    pub(super) fn entries(&mut self) -> Vec<Entry> {
+        let mut all = Vec::new();
         self.open.push(&["),"]);
         loop {
             self.lines();
@@ -364,22 +364,18 @@ impl ScriptReader<'_> {
             if self.shell == Shell::Power && self.starts("@{") {
                 let from = self.at;
                 self.bump(2);
-                let (mut values, mut names) = (Vec::new(), Vec::new());
-                self.table(&mut values, &mut names);
-                let entries = names.into_iter().map(Option::unwrap_or_default).zip(values);
-                let parts = vec![TextPart::Table(entries.collect())];
-                value.push(Raw { parts, span: self.span(from) });
-                keys.push(None);
+                let named = self.table().into_iter().map(|it| (it.0.unwrap_or_default(), it.1));
+                let parts = vec![TextPart::Table(named.collect())];
+                all.push((None, Raw::new(parts, self.span(from))));
                 continue;
             }
+            let key = key.map(|it| it.trim_matches(['"', '\'']).to_owned());
             match self.word() {
-                Some(word) => {
-                    value.push(word);
-                    keys.push(key.map(|it| it.trim_matches(['"', '\'']).to_owned()));
-                }
+                Some(word) => all.push((key, word)),
                 None => self.bump(1),
             }
         }
         self.open.pop();
+        all
     }
 }

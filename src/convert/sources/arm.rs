@@ -331,7 +331,7 @@ impl<'a> TemplateReader<'a> {
         words.extend(given.into_iter().flat_map(|(name, text)| [name.to_owned(), text]));
         let span = self.place_of(resource);
         if shape.verb[1] == "k8s-extension" {
-            self.settings(resource, properties, (live, &span), &mut words);
+            self.settings(resource, (live, &span), &mut words);
         }
         if shape.verb[1] == "ml" {
             let tags = resource.get("tags").and_then(Json::as_object).into_iter().flatten();
@@ -420,7 +420,6 @@ impl<'a> TemplateReader<'a> {
     fn settings(
         &mut self,
         resource: &Json,
-        properties: &Json,
         (live, span): (bool, &Range<usize>),
         words: &mut Vec<String>,
     ) {

@@ -66,7 +66,7 @@ pub(super) const SHAPES: [Shape; 4] = [
 ];
 
 /// Members that say nothing a manifest would have to: where a thing is, and how it is deployed.
-const ASIDE: [&str; 35] = [
+const ASIDE: [&str; 36] = [
     "apiVersion",
     "asserts",
     "audience",
@@ -102,6 +102,7 @@ const ASIDE: [&str; 35] = [
     "timeouts",
     "type",
     "update",
+    "zone",
 ];
 
 /// Where members of a resource stand.
