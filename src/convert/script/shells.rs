@@ -6,6 +6,7 @@ use super::{Entry, Link, Raw, ScriptKind, Set, Shell, Simple, Stmt, TextPart, id
 
 type Ends = &'static [&'static str];
 
+const ARM: Ends = &["elif", "else", "fi"];
 const WORDS: [&str; 9] = ["then", "elif", "else", "fi", "do", "done", "esac", ";;", "}"];
 /// More than this in one text is no script.
 const MOST: usize = 60_000;
@@ -160,14 +161,14 @@ impl ScriptReader<'_> {
     /// Behind `if`: arms of condition and body.
     pub(super) fn branches(&mut self) -> ScriptKind {
         let again = if self.shell == Shell::Bash { "elif" } else { "elseif" };
-        let mut arms = vec![(self.condition(), self.arm())];
+        let mut arms = vec![(self.condition(), self.arm(ARM))];
         loop {
             let at = self.at;
             self.lines();
             if self.take(again) {
-                arms.push((self.condition(), self.arm()));
+                arms.push((self.condition(), self.arm(ARM)));
             } else if self.take("else") {
-                arms.push((Vec::new(), self.arm()));
+                arms.push((Vec::new(), self.arm(&["fi"])));
             } else {
                 self.at = at;
                 if self.shell == Shell::Bash {
@@ -193,9 +194,10 @@ impl ScriptReader<'_> {
         }
     }
 
-    fn arm(&mut self) -> Vec<Stmt> {
+    /// The body behind a condition or `else`; the ends are those of bash.
+    fn arm(&mut self, ends: Ends) -> Vec<Stmt> {
         match self.shell {
-            Shell::Bash => self.list(&["elif", "else", "fi"]),
+            Shell::Bash => self.list(ends),
             Shell::Power => self.braced(),
             Shell::Cmd => self.cmd_block(),
         }
