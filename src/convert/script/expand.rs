@@ -143,12 +143,13 @@ impl ScriptRun<'_> {
     /// A variable by its plain name, with what `${…}` does to it.
     fn operate(&mut self, name: &str, op: &Op) -> ScriptValue {
         let found = self.lookup(name);
+        // Values may be long, and most are only read.
+        if matches!(op, Op::Plain | Op::All) {
+            return found.unwrap_or_else(|| ScriptValue::Text(unset(name, None)));
+        }
         let held = found.as_ref().and_then(ScriptValue::first).cloned();
         let known = held.clone().filter(|it| !unknown(it));
         ScriptValue::Text(match op {
-            Op::Plain | Op::All => {
-                return found.unwrap_or_else(|| ScriptValue::Text(unset(name, None)));
-            }
             Op::Keys => match found {
                 Some(ScriptValue::List(pair)) => {
                     return ScriptValue::numbered(pair.into_iter().map(|it| it.0));
@@ -186,7 +187,7 @@ impl ScriptRun<'_> {
                 let known = known.filter(|_| !more && !from.starts_with(['#', '%']));
                 known.map_or_else(|| mark(name), |it| it.replacen(&from, &to, times))
             }
-            Op::Count | Op::Rounds | Op::Other => mark(&name.to_lowercase()),
+            _ => mark(&name.to_lowercase()),
         })
     }
 
