@@ -205,6 +205,15 @@ fn not_read(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// How to mend what the operating system refused: this process may have too few files, else
+/// `otherwise`.
+pub(crate) fn mend(why: &std::io::Error, otherwise: &str) -> String {
+    /// `ENFILE` and `EMFILE`.
+    const NO_FILES: [i32; 2] = [23, 24];
+    let is_of_us = why.raw_os_error().is_some_and(|it| NO_FILES.contains(&it));
+    if is_of_us { "raise the limit of open files (ulimit -n)" } else { otherwise }.to_owned()
+}
+
 fn text(
     path: &Path,
     name: &str,
@@ -213,7 +222,7 @@ fn text(
 ) -> Result<Arc<Source>, Diagnostic> {
     let bytes = read.map_err(|why| {
         Diagnostic::error("file-unreadable", format!("cannot read `{name}`: {why}"))
-            .with_help("check the path and its permissions")
+            .with_help(mend(&why, "check the path and its permissions"))
     })?;
     if bytes.len() as u64 > limit {
         let message = format!("`{name}` has more than the {limit} bytes that are allowed");

@@ -6,11 +6,15 @@ mod formats;
 #[path = "common/served.rs"]
 mod served;
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use formats::FORMATS;
-use served::{Server, TENANT, amlplan};
+use rustls::pki_types::PrivateKeyDer;
+use served::{Server, TENANT, amlplan, sign_in};
 
 const PASSWORD: &str = "Kanarie5e9b71";
 
@@ -112,7 +116,7 @@ fn a_certificate_signs_in_or_says_once_why_not() {
         }
     }
     // With a secret beside it, the secret is the one.
-    let mut both = world.command(&["plan"]);
+    let mut both = world.command(&["plan", "-v"]);
     both.env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", TENANT);
     both.env("AZURE_CLIENT_SECRET", "any").env("AZURE_CLIENT_CERTIFICATE_PATH", "app.pfx");
     let (code, said) = ran(&mut both);
@@ -164,7 +168,7 @@ clusters:
 fn a_dead_cluster_of_two_is_in_every_report_and_the_other_is_looked_at() {
     for (drifted, server, reason) in [
         (false, "https://127.0.0.1:1", "refused"),
-        (true, "https://nowhere.invalid", "the host is not known"),
+        (true, "https://nowhere.invalid", "the host nowhere.invalid:443 is not known"),
     ] {
         let world = with_a_dead_cluster(drifted, server);
         let (code, said) = ran(&mut world.command(&["plan"]));
@@ -193,4 +197,173 @@ fn a_dead_cluster_of_two_is_in_every_report_and_the_other_is_looked_at() {
         }
         world.server.stop();
     }
+}
+
+/// Does the same with every connection; returns `host:port`.
+fn listening(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(serve));
+    address
+}
+
+/// A proxy that answers whatever it is asked with this status.
+fn proxy(status: u16) -> String {
+    listening(move |mut client| {
+        let _ = client.read(&mut [0; 4096]);
+        let _ = write!(client, "HTTP/1.1 {status} Sorry\r\nContent-Length: 0\r\n\r\n");
+    })
+}
+
+/// A server whose certificate ends in this year, and the certificate.
+fn tls(year: i32) -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let private = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().expect("versions");
+    let config = config.with_no_client_auth();
+    let config = config.with_single_cert(vec![certificate.der().clone()], private);
+    let config = Arc::new(config.expect("a certificate and its key"));
+    let address = listening(move |mut client| {
+        let mut session = rustls::ServerConnection::new(Arc::clone(&config)).expect("a session");
+        let _ = session.complete_io(&mut client);
+    });
+    (address, certificate.pem())
+}
+
+/// What is in the way, what is said of it, and how to mend it: each once, in seconds.
+#[test]
+fn what_is_in_the_way_is_said_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("cluster.yaml"), MANIFEST).expect("a manifest");
+    let (stranger, _) = tls(2099);
+    let (expired, authority) = tls(2021);
+    std::fs::write(folder.path().join("ca.pem"), authority).expect("a file");
+    let [forbids, unreached, asks] = [403, 502, 407].map(proxy);
+    let arm = "https://arm.invalid";
+    let with = |proxy: &str| format!("http://{proxy}");
+    let signed_in = format!("http://user:{PASSWORD}@{asks}");
+    let leads =
+        |proxy: &str| format!("the proxy {proxy} (HTTPS_PROXY) does not lead to arm.invalid:443");
+    let asking =
+        |name: &str| format!("the proxy {asks} ({name}) asks for a user and a password (407)");
+    for (base, variable, value, says, help) in [
+        (
+            "http://127.0.0.1:1",
+            "",
+            "",
+            "127.0.0.1:1 refused the connection".into(),
+            "check that the server runs",
+        ),
+        (arm, "", "", "the host arm.invalid:443 is not known".into(), "DNS"),
+        (
+            &*with(&stranger).replace("http", "https"),
+            "",
+            "",
+            format!("the certificate of {stranger} is not trusted"),
+            "AMLPLAN_CA_FILE",
+        ),
+        (
+            &*with(&expired).replace("http", "https"),
+            "AMLPLAN_CA_FILE",
+            "ca.pem",
+            "certificate expired".into(),
+            "the certificate",
+        ),
+        (
+            arm,
+            "HTTPS_PROXY",
+            "http://127.0.0.1:1",
+            "the proxy 127.0.0.1:1 (HTTPS_PROXY) refused the connection".into(),
+            "NO_PROXY=arm.invalid",
+        ),
+        (
+            arm,
+            "https_proxy",
+            "nowhere.invalid:8",
+            "the host of the proxy nowhere.invalid:8 (https_proxy) is not known".into(),
+            "https_proxy is right",
+        ),
+        (arm, "HTTPS_PROXY", &with(&forbids), leads(&forbids), "let arm.invalid:443 through"),
+        (arm, "HTTPS_PROXY", &with(&unreached), leads(&unreached), "let arm.invalid:443 through"),
+        (arm, "HTTPS_PROXY", &with(&asks), asking("HTTPS_PROXY"), "http://USER:PASSWORD@"),
+        (arm, "ALL_PROXY", &signed_in, asking("ALL_PROXY"), "check user and password in ALL_PROXY"),
+        (
+            "http://127.0.0.1:1",
+            "HTTP_PROXY",
+            &with(&asks),
+            asking("HTTP_PROXY"),
+            "write them into HTTP_PROXY",
+        ),
+    ] {
+        is_told_once(folder.path(), base, (variable, value), &says, help);
+    }
+}
+
+fn is_told_once(
+    folder: &Path,
+    base: &str,
+    (variable, value): (&str, &str),
+    says: &str,
+    help: &str,
+) {
+    for command in ["plan", "drift"] {
+        let words = [command];
+        let mut command = amlplan(folder);
+        command.args(words).env("BASE", base).env("COLUMNS", "2000");
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        command.env("AMLPLAN_TRUST_CLOUD", "arm.invalid");
+        if !variable.is_empty() {
+            command.env(variable, value);
+        }
+        let (code, said) = ran(&mut command);
+        assert_eq!(code, 1, "{base} {variable}: {said}");
+        assert_eq!(said.matches(says).count(), 1, "`{says}` once: {said}");
+        let told = said.lines().filter(|it| it.starts_with("  ×")).count();
+        assert_eq!(told, 1, "one error: {said}");
+        let help = said.lines().filter(|it| it.contains("help: ") && it.contains(help)).count();
+        assert_eq!(help, 1, "how to mend {base} {variable}: {said}");
+        assert!(!said.contains(PASSWORD) && !said.contains("signing in"), "{said}");
+    }
+}
+
+/// A run that may have few files says so, and never that a service gives nothing.
+#[test]
+fn too_few_files_are_no_fault_of_a_service() {
+    let world = World::new();
+    let limited = |files: usize, words: &str| {
+        let words = format!("ulimit -n {files}; exec {} {words}", env!("CARGO_BIN_EXE_amlplan"));
+        let mut command = Command::new("sh");
+        sign_in(command.args(["-c", &words]).current_dir(world.path()));
+        command.env("BASE", &world.server.url).env("NO_PROXY", "127.0.0.1").env("COLUMNS", "2000");
+        ran(&mut command)
+    };
+    for command in ["plan", "drift"] {
+        // How many are needed depends on what the process was given, and on who is faster.
+        let mut told = 0;
+        for files in 13..21 {
+            let (code, said) = limited(files, command);
+            let named = said.matches("TooManyOpenFiles").count();
+            assert!(named <= 1 && !said.contains("cannot read anything"), "said once: {said}");
+            assert_eq!(said.contains("open files (ulimit -n)"), said.contains("ulimit"), "{said}");
+            // Drift that was found elsewhere goes before what is not known.
+            let ends: &[i32] = match said.contains("ulimit") {
+                true if command == "plan" => &[1],
+                true => &[1, 2],
+                false => &[if command == "plan" { 0 } else { 2 }],
+            };
+            assert!(ends.contains(&code), "{files}: {code}: {said}");
+            told += named;
+        }
+        assert!(told > 0, "no limit was met between reads");
+        let (_, said) = limited(64, command);
+        assert!(!said.contains("ulimit"), "enough for one cluster: {said}");
+    }
+    world.server.stop();
 }

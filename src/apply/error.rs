@@ -94,7 +94,7 @@ impl StepFailure {
             code: error.code.clone(),
             target: error.target.clone(),
             details,
-            help: error.help().map(str::to_owned),
+            help: error.help(),
             passes: error.passes(),
             ..Self::own(key, "", message)
         }

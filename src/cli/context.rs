@@ -191,7 +191,7 @@ impl CommandContext {
             return Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience));
         }
         let found = Cloud::discover(transport, &resource_manager, &trust).await;
-        let found = found.map_err(|it| CommandFailure::error("cloud-metadata", it.to_string()))?;
+        let found = found.map_err(|it| CommandFailure::of("cloud-metadata", &it))?;
         let authority = authority.unwrap_or(found.authority);
         let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
         let vaults = found.vaults;
@@ -226,7 +226,7 @@ impl CommandContext {
         let tenant = scope.tenant.as_deref();
         let (token, why) = TokenSource::choose(auth, surroundings, tenant, cloud, transport)
             .map_err(|it| CommandFailure::error("sign-in", it.to_string()))?;
-        if self.sandbox.is_none() {
+        if !simulated && self.global.verbose > 0 {
             self.out.note(&why);
         }
         Ok(token)
@@ -346,10 +346,12 @@ impl CommandContext {
             let parallelism = self.global.read_parallelism.get();
             let searching = observe::search(desired, live, clients, parallelism, searched);
             let failed = self.patiently(clients, searching).await;
-            warnings.extend(failed.iter().map(|error| {
+            warnings.extend(failed.into_iter().map(|error| {
                 let message = format!("not searched for what is no longer declared: {error}");
+                let may = "a Reader of the resource group and the subscription may look";
+                let help = error.help.unwrap_or_else(|| may.to_owned());
                 Diagnostic::warning("orphans-unknown", message)
-                    .with_help("nothing there is removed; a Reader of the resource group and the subscription may look")
+                    .with_help(format!("nothing there is removed; {help}"))
             }));
         }
         Ok(observed)

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shared::Global;
+use crate::catalog;
+use crate::client::ApiError;
 use crate::render;
 use crate::render::safe::{self, Commands};
 use crate::source::{Diagnostic, Diagnostics};
@@ -57,6 +59,14 @@ pub(super) struct CommandFailure {
 impl CommandFailure {
     pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic::error(code, message).into()
+    }
+
+    /// A request that failed, with how to mend it.
+    pub(super) fn of(code: &'static str, error: &ApiError) -> Self {
+        let (status, own) = (error.status.unwrap_or(0), error.code.as_deref().unwrap_or(""));
+        let known = || catalog::remedy(error.api, status, own, &error.message);
+        let help = error.help().or_else(|| known().map(|it| it.help.clone()));
+        Diagnostic { help, ..Diagnostic::error(code, error.to_string()) }.into()
     }
 
     pub(super) const fn findings(exit: Exit, findings: Diagnostics) -> Self {

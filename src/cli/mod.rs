@@ -93,17 +93,15 @@ fn usage(told: &clap::Error) -> ExitCode {
 /// Does the work on a thread of its own, so that being asked to stop is noticed whatever the work
 /// waits for: a lock, a pipe, a name server.
 fn interruptible(cli: Cli, out: &exit::Streams) -> Result<Exit, CommandFailure> {
-    let failed =
-        |it: std::io::Error| CommandFailure::error("runtime", format!("cannot start: {it}"));
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let interrupts = Interrupts::default();
     let (done, ended) = tokio::sync::oneshot::channel();
     let (own, asked) = (out.clone(), interrupts.clone());
     let work = move || drop(done.send(with_runtime(&cli, own, asked)));
-    signals.map_err(failed)?.block_on(async {
+    signals.map_err(not_started)?.block_on(async {
         let worked = async {
             let thread = std::thread::Builder::new().stack_size(STACK).spawn(work);
-            let thread = thread.map_err(failed)?;
+            let thread = thread.map_err(not_started)?;
             match (ended.await, thread) {
                 (Ok(ended), _) => ended,
                 (Err(_), thread) => match thread.join() {
@@ -127,6 +125,11 @@ fn interruptible(cli: Cli, out: &exit::Streams) -> Result<Exit, CommandFailure> 
 /// As much as a main thread has, in bytes.
 const STACK: usize = 8 << 20;
 
+fn not_started(why: std::io::Error) -> CommandFailure {
+    let finding = Diagnostic::error("runtime", format!("cannot start: {why}"));
+    finding.with_help(crate::source::mend(&why, "close other programs")).into()
+}
+
 /// Against the simulator time is virtual, so that waiting takes none.
 fn with_runtime(
     cli: &Cli,
@@ -138,8 +141,7 @@ fn with_runtime(
     } else {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()
     };
-    let runtime =
-        runtime.map_err(|it| CommandFailure::error("runtime", format!("cannot start: {it}")))?;
+    let runtime = runtime.map_err(not_started)?;
     let ended = runtime.block_on(async {
         let access = match &cli.command {
             Command::Apply(_) | Command::Destroy(_) => StateAccess::Write,

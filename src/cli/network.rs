@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 
 use super::args::DoctorArgs;
-use super::context::{CommandContext, env};
+use super::context::CommandContext;
 use super::exit::{CommandFailure, Exit};
 use crate::client::net::hops;
 use crate::health::network::{Needed, needed};
@@ -36,8 +36,7 @@ pub(super) async fn run(
         .map(|(host, port)| {
             let transport = &transport;
             async move {
-                let proxy = hops::proxy(&env, &host, port);
-                let trial = hops::try_host(transport, &host, port, proxy).await;
+                let trial = hops::try_host(transport, &host, port).await;
                 HostTried {
                     host,
                     port,

@@ -152,7 +152,14 @@ impl ApiError {
     /// From a request that got no answer.
     pub(super) fn broken(api: Api, method: &Method, path: &str, error: SendError) -> Self {
         let message = redact(&error.to_string()).into();
-        RequestFault { message, source: Some(error), ..RequestFault::of(api) }.at(method, path)
+        let fault = RequestFault { message, source: Some(error), ..RequestFault::of(api) };
+        match fault.source.as_ref().map(|it| it.why) {
+            // Whatever was asked for, it is this process that cannot ask.
+            Some(Why::Descriptors) => {
+                RequestFault { code: Some(NO_FILES.to_owned()), ..fault }.into()
+            }
+            _ => fault.at(method, path),
+        }
     }
 
     /// As a failure on the way to what was asked for: that something on the way is not there does
@@ -179,8 +186,8 @@ impl ApiError {
 
     /// How to mend it, where the reason alone says so.
     #[must_use]
-    pub fn help(&self) -> Option<&'static str> {
-        self.source.as_ref().and_then(|it| it.why.help())
+    pub fn help(&self) -> Option<String> {
+        self.source.as_ref().and_then(SendError::help)
     }
 
     /// Every code of the error, outermost first.
@@ -272,6 +279,9 @@ impl ApiError {
             .map(str::to_owned)
     }
 }
+
+/// The code of an error of our own: this process may open no more files.
+pub(super) const NO_FILES: &str = "TooManyOpenFiles";
 
 /// The code of an error of our own: no token could be had.
 pub(super) const SIGN_IN_FAILED: &str = "SignInFailed";

@@ -122,14 +122,15 @@ pub fn no_client(scope: &str, error: &ApiError) -> ReadError {
 }
 
 fn read_error(what: String, error: &ApiError) -> ReadError {
+    let of_here = error.has_code(&["TooManyOpenFiles"]);
     ReadError {
-        what,
+        what: if of_here { "all of it".to_owned() } else { what },
         api: error.api,
         status: error.status,
         code: error.code.clone(),
         message: error.to_string(),
         tenant: error.tenant.as_deref().map(Into::into),
-        help: error.help().map(str::to_owned),
+        help: error.help(),
     }
 }
 

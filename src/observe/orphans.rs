@@ -56,15 +56,17 @@ pub async fn search(
     mut searched: Searched,
 ) -> Vec<ReadError> {
     // What gave nothing at all has been told of already.
-    let dead = live.unread.iter().filter(|(_, error)| error.is_of_all());
-    let (dead, told): (BTreeSet<(Api, String)>, BTreeSet<String>) =
-        dead.map(|(key, error)| ((error.api, key.scope.clone()), error.to_string())).unzip();
+    let unread = || live.unread.iter();
+    let dead = unread().filter(|(_, error)| error.is_of_all());
+    let dead: BTreeSet<(Api, String)> =
+        dead.map(|(key, error)| (error.api, key.scope.clone())).collect();
+    let mut told: BTreeSet<String> = unread().map(|(_, error)| error.to_string()).collect();
     let mut wanted = reachable(orphans::more_reads(desired, live, &searched.answers), clients);
     wanted.retain(|(scope, read)| !dead.contains(&(read.api(), scope.clone())));
     let found = reads(wanted.clone(), clients, parallelism).await;
     searched.take(wanted, &found);
     let Searched { answers, mut failed } = searched;
-    failed.retain(|error| !told.contains(&error.to_string()));
+    failed.retain(|error| told.insert(error.to_string()));
     desired.foreign = orphans::foreign(desired, live, &answers);
     let mut found = orphans::find(desired, live, &answers);
     for (key, lists) in orphans::contents_of(&found, desired) {

@@ -30,8 +30,9 @@ impl<'a> Unreadable<'a> {
         let (status, code) = (status.unwrap_or(0), code.as_deref().unwrap_or(""));
         let remedy = || catalog::remedy(*api, status, code, message).map(|it| it.help.clone());
         let help = help.clone().or_else(remedy);
-        // All that Azure does not tell is told of at once; clusters are told apart.
-        let all = *api == Api::Azure && error.is_of_all();
+        // All that Azure does not tell is told of at once, and what is this machine's fault; clusters
+        // are told apart.
+        let all = (*api == Api::Azure && error.is_of_all()) || error.is_of_here();
         let scope = if all { String::new() } else { key.scope.clone() };
         self.add(key, (scope, error.to_string()), "read-failed", help);
         true

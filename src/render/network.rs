@@ -200,7 +200,7 @@ pub fn tried(
     let proxies: BTreeSet<&String> = tried.iter().filter_map(|it| it.proxy.as_ref()).collect();
     for proxy in proxies {
         lines.push(format!(
-            "Proxy {proxy} is in between (HTTPS_PROXY); NO_PROXY names what goes past it."
+            "Proxy {proxy} is in between (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY); NO_PROXY names what goes past it."
         ));
     }
     let open = all.iter().flat_map(|it| &it.endpoints).filter(|it| it.host.contains('*'));

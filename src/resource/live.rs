@@ -91,6 +91,13 @@ pub struct ReadError {
 }
 
 impl ReadError {
+    /// Whether nothing was asked for want of something on this machine, which says nothing about the
+    /// service.
+    #[must_use]
+    pub fn is_of_here(&self) -> bool {
+        self.code.as_deref() == Some("TooManyOpenFiles")
+    }
+
     /// Whether the service gave nothing at all, so that every other read of it fails alike: silence
     /// has no code, and what cannot be used for a reason of ours has one of ours.
     #[must_use]

@@ -60,7 +60,7 @@ fn allowed(path: &Path) -> io::Result<()> {
 
 fn unwritable(path: &Path, why: &io::Error) -> Diagnostic {
     Diagnostic::error("file-unwritable", format!("cannot write `{}`: {why}", path.display()))
-        .with_help("check the path, its permissions and the room on the disk")
+        .with_help(super::mend(why, "check the path, its permissions and the room on the disk"))
 }
 
 fn no_link(path: &Path) -> io::Result<()> {

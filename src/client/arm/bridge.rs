@@ -13,12 +13,15 @@ use azure_core::http::{AsyncRawResponse, ClientOptions, HttpClient, Request, Sta
 use bytes::Bytes;
 
 use super::Cloud;
-use crate::client::net::{Transport, redact};
+use crate::client::net::{Line, Repeat, Transport, Why, redact};
 use crate::model::{Json, Origin};
+
+/// Few are asked for at a time, each once.
+const SOCKETS: usize = 4;
 
 #[derive(Debug)]
 struct Bridge {
-    transport: Transport,
+    line: Arc<Line>,
     /// Where credentials may go; `None` for a managed identity, whose address the machine names.
     authority: Option<Origin>,
     /// azure_identity insists on https; an authority over plain http (a simulator) is given to it
@@ -26,14 +29,19 @@ struct Bridge {
     plain: Option<String>,
 }
 
+/// The way to a sign-in service, for [`options`] and [`machine`].
+pub(super) fn line(transport: &Transport) -> Arc<Line> {
+    Arc::new(Line::new(transport.clone(), SOCKETS))
+}
+
 /// Options for a credential of this cloud.
-pub(super) fn options(cloud: &Cloud, transport: &Transport) -> ClientOptions {
+pub(super) fn options(cloud: &Cloud, line: &Arc<Line>) -> ClientOptions {
     let authority = cloud.authority.as_str();
     let plain = authority.strip_prefix("http://").map(|it| format!("https://{it}"));
     let mut custom = CustomConfiguration::default();
     custom.authority_host = plain.clone().unwrap_or_else(|| authority.to_owned());
     let authority = Some(cloud.authority.clone());
-    let bridge = Bridge { transport: transport.clone(), authority, plain };
+    let bridge = Bridge { line: Arc::clone(line), authority, plain };
     ClientOptions {
         transport: Some(CoreTransport::new(Arc::new(bridge))),
         cloud: Some(Arc::new(CloudConfiguration::from(custom))),
@@ -42,8 +50,8 @@ pub(super) fn options(cloud: &Cloud, transport: &Transport) -> ClientOptions {
 }
 
 /// Options for the identity of the machine: no credential of ours travels.
-pub(super) fn machine(transport: &Transport) -> ClientOptions {
-    let bridge = Bridge { transport: transport.clone(), authority: None, plain: None };
+pub(super) fn machine(line: &Arc<Line>) -> ClientOptions {
+    let bridge = Bridge { line: Arc::clone(line), authority: None, plain: None };
     let transport = Some(CoreTransport::new(Arc::new(bridge)));
     ClientOptions { transport, ..ClientOptions::default() }
 }
@@ -71,7 +79,13 @@ impl HttpClient for Bridge {
         let sent = builder.body(body).map_err(|error| broken(error.to_string()))?;
         let address = redact(&url);
         tracing::debug!(url = %address, "sign-in");
-        let answer = self.transport.send(sent).await.map_err(|it| broken(it.to_string()))?;
+        // Asking for a token changes nothing. Only what azure_core takes for an error of the network
+        // is repeated by it.
+        let answer = self.line.send(sent, Repeat::Freely).await.map_err(|error| {
+            let again = !error.settled && !matches!(error.why, Why::Descriptors | Why::TooLarge);
+            let kind = if again { ErrorKind::Io } else { ErrorKind::Other };
+            azure_core::Error::new(kind, error)
+        })?;
         let (head, body) = answer.into_parts();
         let mut headers = Headers::new();
         for (name, value) in &head.headers {
@@ -114,7 +128,7 @@ mod tests {
             let answer =
                 format!(r#"{{"token_type":"Bearer","access_token":"t","expires_in":{life}}}"#);
             let router = Router::new().fallback(move || async move { answer });
-            let client_options = options(&cloud, &Transport::InProcess(router));
+            let client_options = options(&cloud, &line(&Transport::InProcess(router)));
             let credential = ClientSecretCredential::new(
                 "22222222-2222-2222-2222-222222222222",
                 "c".to_owned(),

@@ -332,7 +332,8 @@ impl ArmReader {
             .map_err(|_| SendError::new(CarriedOut::SurelyNot, "the address is not valid"))?;
         *request.headers_mut() = headers;
         let start = clock::now();
-        let result = self.0.line.send(request).await;
+        let repeat = if method.is_safe() { Repeat::Freely } else { Repeat::Never };
+        let result = self.0.line.send(request, repeat).await;
         let (took, address) = (start.elapsed().as_millis(), redact(url));
         let response = result.inspect_err(|error| {
             tracing::debug!(%method, url = %address, took, %error, "azure: no answer");

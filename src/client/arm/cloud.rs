@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 
 use super::ApiError;
-use crate::client::net::Transport;
+use crate::client::net::{Line, Repeat, Transport};
 use crate::model::{Json, Origin, Trust, Untrusted};
 
 /// The addresses of one Azure cloud, without slashes at their ends.
@@ -73,8 +73,8 @@ impl Cloud {
         let request = Request::get(&url).body(Bytes::new()).map_err(|error| {
             unreadable(format!("{resource_manager} is not an address: {error}"))
         })?;
-        let answer = transport
-            .send(request)
+        let answer = Line::new(transport.clone(), 1)
+            .send(request, Repeat::Freely)
             .await
             .map_err(|error| ApiError::from_break(&Method::GET, &url, error))?;
         let (head, body) = answer.into_parts();

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::client::error::{ApiError, Detail, RequestFault};
+use crate::client::error::{ApiError, Detail, RequestFault, SIGN_IN_FAILED};
 use crate::client::net::{SendError, redact, retry_after};
 use crate::model::{Api, Json};
 
@@ -77,6 +77,21 @@ impl ApiError {
         }
         fault.code = fault.code.or_else(|| Some(format!("Operation{word}")));
         fault.at(method, path)
+    }
+
+    /// No token could be had, by this way to sign in: what the sign-in service says of it, unless it
+    /// gave no answer.
+    pub(super) fn no_token(unanswered: Option<SendError>, told: String, how: &str) -> Self {
+        let Some(error) = unanswered else {
+            let told = format!("{told}; {how}");
+            return Self::about(&Method::POST, "token endpoint", SIGN_IN_FAILED, told);
+        };
+        let mut broken = Self::broken(Api::Azure, &Method::POST, "token endpoint", error);
+        if broken.code.is_none() {
+            broken.0.message = format!("{}; {how}", broken.0.message);
+            broken.0.code = Some(SIGN_IN_FAILED.to_owned());
+        }
+        broken
     }
 
     /// An error of our own about a request.

@@ -16,7 +16,7 @@ use super::assertion::Assertion;
 use super::certificate::Certificate;
 use super::token::Factory;
 use super::{Cloud, TokenSource, bridge};
-use crate::client::net::Transport;
+use crate::client::net::{Line, Transport};
 
 /// How to sign in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +78,8 @@ struct SignInContext<'a> {
     tenant: Option<&'a str>,
     cloud: &'a Cloud,
     transport: &'a Transport,
+    /// The way to the sign-in service, the same for every token.
+    line: Arc<Line>,
 }
 
 impl TokenSource {
@@ -93,7 +95,8 @@ impl TokenSource {
         cloud: &Cloud,
         transport: &Transport,
     ) -> Result<(Self, String), AuthError> {
-        let here = SignInContext { env, tenant, cloud, transport };
+        let line = bridge::line(transport);
+        let here = SignInContext { env, tenant, cloud, transport, line };
         let ways: &[Auth] = match auth {
             Auth::Auto => {
                 &[Auth::Secret, Auth::Workload, Auth::Assertion, Auth::Managed, Auth::Cli]
@@ -175,11 +178,11 @@ impl SignInContext<'_> {
             (secret, _) => secret?,
         };
         let ((client, client_name), tenant) = (self.client()?, self.tenant()?);
-        let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
+        let (cloud, line) = (self.cloud.clone(), Arc::clone(&self.line));
         let why = format!("a client secret ({client_name}, {name}, tenant {tenant})");
         let secret = Secret::new(secret);
         let source = self.source(move || {
-            let client_options = bridge::options(&cloud, &transport);
+            let client_options = bridge::options(&cloud, &line);
             let options = Some(ClientSecretCredentialOptions { client_options });
             ClientSecretCredential::new(&tenant, client.clone(), secret.clone(), options)
         });
@@ -190,10 +193,10 @@ impl SignInContext<'_> {
         let (file, name) =
             self.find(&["AZURE_FEDERATED_TOKEN_FILE", "ARM_OIDC_TOKEN_FILE_PATH"])?;
         let ((client, client_name), tenant) = (self.client()?, self.tenant()?);
-        let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
+        let (cloud, line) = (self.cloud.clone(), Arc::clone(&self.line));
         let why = format!("workload identity ({client_name}, {name}, tenant {tenant})");
         let source = self.source(move || {
-            let client_options = bridge::options(&cloud, &transport);
+            let client_options = bridge::options(&cloud, &line);
             WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
                 credential_options: ClientAssertionCredentialOptions { client_options },
                 client_id: Some(client.clone()),
@@ -226,9 +229,9 @@ impl SignInContext<'_> {
     }
 
     fn asserted(&self, assertion: Assertion, client: String, tenant: String) -> Box<Factory> {
-        let (cloud, transport) = (self.cloud.clone(), self.transport.clone());
+        let (cloud, line) = (self.cloud.clone(), Arc::clone(&self.line));
         self.source(move || {
-            let client_options = bridge::options(&cloud, &transport);
+            let client_options = bridge::options(&cloud, &line);
             let options = Some(ClientAssertionCredentialOptions { client_options });
             let assertion = assertion.clone();
             ClientAssertionCredential::new(tenant.clone(), client.clone(), assertion, options)
@@ -247,11 +250,11 @@ impl SignInContext<'_> {
         };
         let client = self.client().ok().map(|(value, _)| value);
         let who = client.as_ref().map_or("of the machine".to_owned(), Clone::clone);
-        let transport = self.transport.clone();
+        let line = Arc::clone(&self.line);
         let source = self.source(move || {
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: client.clone().map(UserAssignedId::ClientId),
-                client_options: bridge::machine(&transport),
+                client_options: bridge::machine(&line),
             }))
         });
         Ok((source, format!("managed identity {who} ({sign})")))

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use azure_core::credentials::{AccessToken, TokenCredential};
 use azure_core::error::ErrorKind;
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::ApiError;
-use crate::client::net::{clock, redact};
+use crate::client::net::{SendError, clock, redact};
 use crate::model::Origin;
 
 /// A token is renewed this long before its end.
@@ -126,12 +126,8 @@ impl TokenSource {
             Err(error) if usable => tracing::debug!(%error, "renewing the token failed"),
             Err(error) => {
                 let message = redact(&error.to_string());
-                return Err(ApiError::about(
-                    &Method::POST,
-                    "token endpoint",
-                    crate::client::error::SIGN_IN_FAILED,
-                    format!("{message}{}; {}", hint(&error.to_string()), self.0.how),
-                ));
+                let told = format!("{message}{}", hint(&error.to_string()));
+                return Err(ApiError::no_token(unanswered(&error), told, &self.0.how));
             }
         }
         let header = state.header.clone().unwrap_or(HeaderValue::from_static("Bearer"));
@@ -192,6 +188,18 @@ fn header(token: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);
     Some(header)
+}
+
+/// Why the sign-in service gave no answer, below what the sign-in makes of it.
+fn unanswered(error: &azure_core::Error) -> Option<SendError> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(broken) = error.downcast_ref::<SendError>() {
+            return Some(broken.clone());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// What to do about the sign-in errors that people meet most (Microsoft Entra error codes).

@@ -306,8 +306,9 @@ impl KubeReader {
             set(CONTENT_TYPE, call.content_type);
         }
         let mut turn = self.0.limiter.turn(&Lane::host()).await;
+        let repeat = repeat(method, path);
         let start = clock::now();
-        let response = connection.line.send(request).await.map_err(|error| {
+        let response = connection.line.send(request, repeat).await.map_err(|error| {
             tracing::debug!(%method, path, %error, "kubernetes: no answer");
             ApiError::broken(Api::Kubernetes, method, path, error)
         })?;
@@ -317,6 +318,11 @@ impl KubeReader {
         turn.answered(status, &head.headers);
         Ok(KubeAnswer { status, headers: head.headers, body })
     }
+}
+
+/// A review is asked for with a POST.
+fn repeat(method: &Method, path: &str) -> Repeat {
+    if method.is_safe() || path == REVIEW { Repeat::Freely } else { Repeat::Never }
 }
 
 #[cfg(test)]

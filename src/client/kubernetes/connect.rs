@@ -20,8 +20,11 @@ use super::handed::Handed;
 use crate::client::arm;
 use crate::client::error::ApiError;
 use crate::client::net::tls::{self, Authorities};
-use crate::client::net::{LARGEST_FILE, Line, NetworkOptions, Transport, chain, redact};
-use crate::model::ArmId;
+use crate::client::net::{
+    CarriedOut, LARGEST_FILE, Line, Network, NetworkOptions, Proxies, SendError, Transport, Why,
+    chain, redact,
+};
+use crate::model::{Api, ArmId};
 use crate::source;
 
 /// Where a kubeconfig comes from.
@@ -122,7 +125,9 @@ impl Configured {
         let mut builder = Transport::client(&timeouts, tls)
             .pool_max_idle_per_host(sockets)
             .pool_idle_timeout(IDLE);
+        let mut proxies = Proxies::of_environment();
         if let Some(proxy) = &self.proxy {
+            proxies = Proxies::one(proxy, "proxy-url of the kubeconfig");
             let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
                 refuse(format!("proxy-url of the kubeconfig: {}", chain(&error.without_url())))
             })?;
@@ -135,7 +140,8 @@ impl Configured {
             builder = builder.dns_resolver(FixedResolver(host.trim_matches(['[', ']']).to_owned()));
         }
         let client = builder.build().map_err(|error| refuse(chain(&error.without_url())))?;
-        Ok(Connection { line: Line::new(Transport::Network(client), sockets), base, credentials })
+        let transport = Transport::Network(Network::new(client, proxies));
+        Ok(Connection { line: Line::new(transport, sockets), base, credentials })
     }
 }
 
@@ -157,6 +163,12 @@ impl reqwest::dns::Resolve for FixedResolver {
 async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<String>), ApiError> {
     let refuse = |message: String| ours("Kubeconfig", message);
     let missing = |message: String| match &options.obtain {
+        // That this process may open no more files says nothing about the cluster.
+        _ if message.contains("Too many open files") => {
+            let told = "this process may open no more files";
+            let broken = SendError::because(Why::Descriptors, CarriedOut::SurelyNot, told);
+            ApiError::broken(Api::Kubernetes, &http::Method::GET, "", broken)
+        }
         Some(obtain) => refuse(format!("{message}; {obtain}")),
         None => refuse(message),
     };

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io::ErrorKind;
 
+use super::proxy::Proxy;
+
 /// Whether a request that failed may have been carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CarriedOut {
@@ -19,9 +21,13 @@ pub enum Why {
     Refused,
     /// The name stands for no address.
     UnknownHost,
+    /// The proxy does not lead to the host.
+    ProxyRefused,
+    /// The proxy wants to know who asks.
+    ProxySignIn,
     /// The server's certificate is not trusted, or no encryption could be agreed on.
     Certificate,
-    /// No connection came about in time.
+    /// No connection came about in time, or one that nothing is said on.
     Silent,
     /// This process may open no more files.
     Descriptors,
@@ -38,26 +44,21 @@ impl Why {
     #[must_use]
     pub const fn is_unreachable(self) -> bool {
         matches!(self, Self::Refused | Self::UnknownHost | Self::Certificate | Self::Silent)
+            || self.is_of_proxy()
     }
 
-    /// How to mend it; `None` where the reason says nothing of its own.
-    #[must_use]
-    pub const fn help(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Refused => "check that the server runs, and that host and port are right",
-            Self::UnknownHost => "check the name of the host, DNS, and whether a VPN is needed",
-            Self::Certificate => {
-                "the certificate authority is not trusted here: a proxy that opens TLS, or a stale \
-                 kubeconfig; AMLPLAN_CA_FILE names more authorities for Azure, \
-                 certificate-authority-data those of a cluster"
-            }
-            Self::Silent => "a firewall or a stopped server: check the network, VPN and proxy",
-            Self::Descriptors => {
-                "raise the limit of open files (ulimit -n), or lower --parallelism"
-            }
-            Self::TooLarge | Self::TooSlow | Self::Broken => return None,
-        })
+    /// Whether a proxy refused, which it will do again.
+    pub(super) const fn is_of_proxy(self) -> bool {
+        matches!(self, Self::ProxyRefused | Self::ProxySignIn)
     }
+}
+
+/// The way that a request went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    /// `host:port` of the server.
+    pub(super) host: String,
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// A request that got no answer.
@@ -69,8 +70,9 @@ pub struct SendError {
     /// What kept the answer away.
     pub why: Why,
     /// Whether it was tried for as long as makes sense: nobody tries again.
-    pub(super) settled: bool,
+    pub(in crate::client) settled: bool,
     message: String,
+    way: Box<Way>,
 }
 
 impl SendError {
@@ -85,10 +87,16 @@ impl SendError {
         taken: CarriedOut,
         message: impl Into<String>,
     ) -> Self {
-        Self { taken, why, settled: false, message: message.into() }
+        Self { taken, why, settled: false, message: message.into(), way: Box::default() }
     }
 
-    pub(super) fn from_reqwest(error: reqwest::Error) -> Self {
+    /// An error on a way, told as `told` by whoever met it.
+    pub(super) fn on(way: Way, why: Why, taken: CarriedOut, told: &str) -> Self {
+        let message = words(why, told, &way);
+        Self { way: Box::new(way), ..Self::because(why, taken, message) }
+    }
+
+    pub(super) fn from_reqwest(error: reqwest::Error, way: &Way) -> Self {
         let connecting = error.is_connect() || error.is_builder();
         let timed_out = error.is_timeout();
         // Query parts of an address may carry signatures.
@@ -100,17 +108,85 @@ impl SendError {
             _ => Why::Broken,
         };
         let taken = if connecting { CarriedOut::SurelyNot } else { CarriedOut::Maybe };
-        Self::because(why, taken, words(why, &chain(&error)))
+        // Above the reason the client only says that it was sending.
+        let told = chain(&error);
+        let told = told.trim_start_matches("error sending request: ");
+        Self::on(way.clone(), why, taken, told.trim_start_matches("client error (Connect): "))
+    }
+
+    /// How to mend it; `None` where the reason says nothing of its own.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        let Way { host, proxy } = &*self.way;
+        let name = host.rsplit_once(':').map_or(host.as_str(), |it| it.0);
+        if let Some(Proxy { address, named_by, signs_in }) = proxy {
+            let past = format!("NO_PROXY={name} goes past it");
+            match self.why {
+                Why::Refused | Why::UnknownHost => {
+                    return Some(format!(
+                        "check that the proxy runs and {named_by} is right; {past}"
+                    ));
+                }
+                Why::ProxyRefused => {
+                    return Some(format!(
+                        "ask whoever runs the proxy to let {host} through; {past}"
+                    ));
+                }
+                Why::ProxySignIn if *signs_in => {
+                    return Some(format!("check user and password in {named_by}; {past}"));
+                }
+                Why::ProxySignIn => {
+                    return Some(format!(
+                        "write them into {named_by}: http://USER:PASSWORD@{address}; {past}"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        let text = match self.why {
+            Why::Refused => "check that the server runs, and that host and port are right",
+            Why::UnknownHost => "check the name of the host, DNS, and whether a VPN is needed",
+            Why::Certificate => {
+                "the certificate authority is not trusted here: a proxy that opens TLS, or a stale \
+                 kubeconfig; AMLPLAN_CA_FILE names more authorities for Azure, \
+                 certificate-authority-data those of a cluster"
+            }
+            Why::Silent => "a firewall or a stopped server: check the network, VPN and proxy",
+            Why::Descriptors => {
+                "raise the limit of open files (ulimit -n), or lower --read-parallelism and --parallelism"
+            }
+            Why::ProxyRefused | Why::ProxySignIn | Why::TooLarge | Why::TooSlow | Why::Broken => {
+                return None;
+            }
+        };
+        Some(text.to_owned())
     }
 }
 
-fn words(why: Why, told: &str) -> String {
+fn words(why: Why, told: &str, Way { host, proxy }: &Way) -> String {
+    let through = match proxy {
+        Some(Proxy { address, named_by, .. }) => format!("the proxy {address} ({named_by})"),
+        None => String::new(),
+    };
+    let by = |what: &str| match proxy {
+        Some(_) => format!("{what}, through {through}"),
+        None => what.to_owned(),
+    };
     match why {
-        Why::Refused => format!("the connection was refused, or no route leads there ({told})"),
-        Why::UnknownHost => format!("the host is not known ({told})"),
-        Why::Certificate => format!("the server's certificate is not trusted ({told})"),
-        Why::Silent => format!("no connection came about in time ({told})"),
-        Why::Descriptors => format!("this process may open no more files ({told})"),
+        Why::Refused if proxy.is_some() => format!("{through} refused the connection ({told})"),
+        Why::Refused => format!("{host} refused the connection, or no route leads there ({told})"),
+        Why::UnknownHost if proxy.is_some() => {
+            format!("the host of {through} is not known ({told})")
+        }
+        Why::UnknownHost => format!("the host {host} is not known ({told})"),
+        Why::ProxyRefused => format!("{through} does not lead to {host} ({told})"),
+        Why::ProxySignIn => format!("{through} asks for a user and a password (407)"),
+        Why::Certificate => {
+            format!("{} ({told})", by(&format!("the certificate of {host} is not trusted")))
+        }
+        Why::Silent => format!("{} ({told})", by(&format!("no answer in time from {host}"))),
+        // The same for every request, so that it is told once.
+        Why::Descriptors => "this process may open no more files".to_owned(),
         Why::TooSlow => format!("the answer did not come, or not whole, in time ({told})"),
         Why::TooLarge | Why::Broken => told.to_owned(),
     }
@@ -141,9 +217,14 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<Why> {
                 _ => {}
             }
         }
-        // The resolver of the system gives no kind, only words of its own around it.
-        if error.to_string() == "dns error" {
-            return Some(cause_of_lookup(error));
+        // The resolver of the system and the tunnel through a proxy give no kind, only words.
+        match error.to_string().as_str() {
+            "dns error" => return Some(cause_of_lookup(error)),
+            "tunnel error: proxy authorization required" => return Some(Why::ProxySignIn),
+            "tunnel error: unsuccessful"
+            | "tunnel error: unexpected end of file"
+            | "tunnel error: proxy response headers too long" => return Some(Why::ProxyRefused),
+            _ => {}
         }
         next = error.source();
     }

@@ -118,7 +118,11 @@ impl Retry {
         }
         match error.why {
             // Nothing that waiting mends, and nothing that the service could help.
-            Why::Certificate | Why::Descriptors | Why::TooLarge => return RetryDecision::GiveUp,
+            Why::Certificate
+            | Why::ProxyRefused
+            | Why::ProxySignIn
+            | Why::Descriptors
+            | Why::TooLarge => return RetryDecision::GiveUp,
             Why::Refused | Why::UnknownHost | Why::Silent | Why::TooSlow | Why::Broken => {}
         }
         match error.taken {

@@ -7,10 +7,12 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use tower::ServiceExt as _;
 
-use super::broken::{CarriedOut, SendError, Why, chain};
+use super::broken::{CarriedOut, SendError, Way, Why, chain};
+use super::clock;
+use super::proxy::Proxies;
 use super::tls::{self, Authorities};
 use crate::source;
 
@@ -54,9 +56,30 @@ pub const LARGEST_BODY: usize = 32 << 20;
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// Over sockets, with connections kept for reuse (HTTP/2 where the server has it).
-    Network(reqwest::Client),
+    Network(Network),
     /// To a router in this process.
     InProcess(axum::Router),
+}
+
+/// A client of the network, and the proxies that it takes.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub(super) client: reqwest::Client,
+    pub(super) proxies: Proxies,
+}
+
+impl Network {
+    pub(in crate::client) const fn new(client: reqwest::Client, proxies: Proxies) -> Self {
+        Self { client, proxies }
+    }
+
+    /// The way to an address.
+    pub(super) fn way(&self, uri: &Uri) -> Way {
+        let default = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+        let port = uri.port_u16().unwrap_or(default);
+        let host = format!("{}:{port}", uri.host().unwrap_or_default());
+        Way { host, proxy: self.proxies.towards(uri) }
+    }
 }
 
 impl Transport {
@@ -82,7 +105,7 @@ impl Transport {
             .map_err(|error| refuse(format!("TLS: {error}")))?;
         let builder = Self::client(options, tls);
         let client = builder.build().map_err(|error| refuse(chain(&error)))?;
-        Ok(Self::Network(client))
+        Ok(Self::Network(Network::new(client, Proxies::of_environment())))
     }
 
     /// What every client of the network has in common.
@@ -109,7 +132,16 @@ impl Transport {
     ///
     /// # Errors
     /// When no whole answer came back; the error says whether the request may have been taken.
-    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
+        self.send_within(None, request).await
+    }
+
+    /// The same, where the answer has to begin within this time.
+    pub(super) async fn send_within(
+        &self,
+        limit: Option<Duration>,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, SendError> {
         // Over HTTP/1.1 a front end answers 411 to a request with a meaning for bodies that does
         // not say how long its body is (RFC 9110, 8.6).
         if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
@@ -117,21 +149,36 @@ impl Transport {
             request.headers_mut().insert(CONTENT_LENGTH, length);
         }
         match self {
-            Self::Network(client) => over_network(client, request).await,
+            Self::Network(network) => over_network(network, limit, request).await,
             Self::InProcess(router) => in_process(router.clone(), request).await,
         }
     }
 }
 
 async fn over_network(
-    client: &reqwest::Client,
+    network: &Network,
+    limit: Option<Duration>,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, SendError> {
+    let way = network.way(request.uri());
+    let plain = request.uri().scheme_str() == Some("http");
     let request = reqwest::Request::try_from(request)
         .map_err(|error| SendError::new(CarriedOut::SurelyNot, chain(&error.without_url())))?;
-    let response = client.execute(request).await.map_err(SendError::from_reqwest)?;
+    let sending = network.client.execute(request);
+    let answer = match limit {
+        None => sending.await,
+        Some(limit) => clock::until(clock::after(limit), sending).await.ok_or_else(|| {
+            let told = format!("connected, and nothing said for {} s", limit.as_secs());
+            SendError::on(way.clone(), Why::Silent, CarriedOut::Maybe, &told)
+        })?,
+    };
+    let response = answer.map_err(|error| SendError::from_reqwest(error, &way))?;
     let (head, body) = http::Response::from(response).into_parts();
-    let body = bounded(body, SendError::from_reqwest).await?;
+    // Towards https it says so when the tunnel is asked for.
+    if plain && head.status.as_u16() == 407 && way.proxy.is_some() {
+        return Err(SendError::on(way, Why::ProxySignIn, CarriedOut::SurelyNot, ""));
+    }
+    let body = bounded(body, |error| SendError::from_reqwest(error, &way)).await?;
     Ok(Response::from_parts(head, body))
 }
 
