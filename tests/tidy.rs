@@ -20,7 +20,13 @@ const TABLE: [(&str, &[&str]); 13] = [
     ("client", &["model", "source"]),
     ("observe", &["client", "model", "resource"]),
     ("apply", &["client", "model", "observe", "plan", "resource"]),
-    ("render", &["apply", "catalog", "health", "language", "model", "plan", "resource", "source"]),
+    (
+        "render",
+        &[
+            "apply", "catalog", "health", "language", "model", "observe", "plan", "resource",
+            "source",
+        ],
+    ),
     (
         "cli",
         &[

@@ -90,7 +90,7 @@ async fn saved(
         Mode::Destroy => None,
     };
     if stale.is_empty() {
-        let clients = context.clients(&desired).await?;
+        let clients = context.patiently(context.clients(&desired)).await?;
         let mut live = context.snapshot(&desired, &clients).await;
         if saved.mode == Mode::Apply {
             context.secrets(&mut desired, &clients, &mut live).await;
@@ -365,7 +365,8 @@ async fn outputs(observed: &Observed, live: &Snapshot, context: &CommandContext)
     });
     let wanted = extensions.map(router).collect();
     let parallelism = context.global.read_parallelism.get();
-    let answers = observe::reads(wanted, &observed.clients, parallelism).await;
+    let reading = observe::reads(wanted, &observed.clients, parallelism);
+    let answers = context.patiently(reading).await;
     let output = |key: &Key| {
         let (label, value) = match key.kind {
             KindName::Compute => ("principal id", principal(live, key)),

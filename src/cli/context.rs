@@ -17,6 +17,7 @@ use crate::client::net::{NetworkOptions, Transport, clock};
 use crate::language::{LoadOptions, Manifest, ProtectedSetting, Secrets};
 use crate::model::{ArmId, Pointer};
 use crate::observe::Clients;
+use crate::render::progress::{self, ReadingLine};
 use crate::resource::Snapshot;
 use crate::resource::graph::{CloudRef, Desired, Scope};
 use crate::source::{Diagnostic, Diagnostics, Severity};
@@ -32,6 +33,8 @@ pub(super) struct CommandContext {
     pub(super) select: Selection,
     /// What was seen of the steps that failed.
     pub(super) failures: super::evidence::Failures,
+    /// How far reading is.
+    asked: observe::Asked,
     sandbox: Option<Sandbox>,
     /// Digest of the manifests and the chosen clusters, those of other parts too.
     pub(super) about: OnceLock<String>,
@@ -78,6 +81,7 @@ impl CommandContext {
             interrupts,
             select,
             failures: super::evidence::Failures::default(),
+            asked: observe::Asked::default(),
             sandbox,
             about: OnceLock::new(),
             began: std::time::Instant::now(),
@@ -130,7 +134,7 @@ impl CommandContext {
 
     /// Clients for every scope. Nothing is sent yet, except to discover a custom cloud.
     pub(super) async fn clients(&self, desired: &Desired) -> Result<Clients, CommandFailure> {
-        let mut clients = Clients::default();
+        let mut clients = Clients { asked: self.asked.clone(), ..Clients::default() };
         let run = arm::RunId::new();
         let transport = self.transport()?;
         let mut readers: BTreeMap<(CloudRef, Option<String>), arm::ArmReader> = BTreeMap::new();
@@ -280,7 +284,7 @@ impl CommandContext {
         let parallelism = self.global.read_parallelism.get();
         let desired = desired.with_orphans();
         let reading = observe::snapshot(&desired, clients, parallelism, searched);
-        self.patiently(clients, reading).await
+        self.patiently(reading).await
     }
 
     /// Finds out which secrets vaults and clusters hold now. A resource whose secret cannot be read
@@ -293,42 +297,47 @@ impl CommandContext {
     ) {
         let parallelism = self.global.read_parallelism.get();
         let reading = observe::secrets(desired, clients, parallelism);
-        for (key, error) in self.patiently(clients, reading).await {
+        for (key, error) in self.patiently(reading).await {
             live.live.remove(&key);
             live.unread.entry(key).or_insert(error);
         }
     }
 
-    /// Does some reading, and says whom it waits for when nobody answers for a while. The
+    /// Does some reading, and shows how far it is: on a terminal in a line that moves, from half a
+    /// second of the run on; elsewhere whom it waits for when nobody answers for a while. The
     /// simulator's time is virtual, so that nobody waits for it.
-    pub(super) async fn patiently<T>(
-        &self,
-        clients: &Clients,
-        reading: impl Future<Output = T>,
-    ) -> T {
+    pub(super) async fn patiently<T>(&self, reading: impl Future<Output = T>) -> T {
         const SILENCE: Duration = Duration::from_secs(5);
+        const TICK: Duration = Duration::from_millis(100);
+        // What is over at once must not flicker; cargo waits as long.
+        const SHOWN_FROM: Duration = Duration::from_millis(500);
+        if self.simulated() {
+            return reading.await;
+        }
         tokio::pin!(reading);
-        let (mut answers, mut told) = (0, Vec::new());
+        let live = self.out.live();
+        let pause = if live { TICK } else { SILENCE };
+        let (mut answers, mut silent) = (self.asked.state().answers, Duration::ZERO);
+        let (mut line, mut told) = (None, Vec::new());
         loop {
-            if self.simulated() {
-                return reading.await;
-            }
             tokio::select! {
                 biased;
                 done = &mut reading => return done,
-                () = clock::sleep(SILENCE) => {}
+                () = clock::sleep(pause) => {}
             }
-            let (now, waiting) = clients.asked.state();
-            if now == answers && !waiting.is_empty() && waiting != told {
-                let names = waiting.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
-                let more = waiting.len().saturating_sub(4);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                self.out.note(&format!(
-                    "Signing in or reading: no answer for 5 seconds from {names}{more}"
-                ));
-                told = waiting;
+            let now = self.asked.state();
+            silent = if now.answers == answers { silent + pause } else { Duration::ZERO };
+            answers = now.answers;
+            let quiet = (silent >= SILENCE && !now.waiting.is_empty()).then_some(silent);
+            let elapsed = self.began.elapsed();
+            if live && elapsed >= SHOWN_FROM {
+                let line = line.get_or_insert_with(ReadingLine::new);
+                line.show(&now, quiet, elapsed);
+            } else if let Some(quiet) = quiet.filter(|_| !live && now.waiting != told) {
+                let silence = progress::silence(&now.waiting, quiet);
+                self.out.note(&format!("Signing in or reading: {silence}"));
+                told = now.waiting;
             }
-            answers = now;
         }
     }
 
@@ -345,7 +354,7 @@ impl CommandContext {
         if let Some(searched) = searched {
             let parallelism = self.global.read_parallelism.get();
             let searching = observe::search(desired, live, clients, parallelism, searched);
-            let failed = self.patiently(clients, searching).await;
+            let failed = self.patiently(searching).await;
             warnings.extend(failed.into_iter().map(|error| {
                 let message = format!("not searched for what is no longer declared: {error}");
                 let may = "a Reader of the resource group and the subscription may look";
@@ -389,7 +398,7 @@ impl CommandContext {
                 .with_help("`amlplan graph --format json` lists the addresses")
                 .into());
         }
-        let clients = self.clients(&desired).await?;
+        let clients = self.patiently(self.clients(&desired)).await?;
         let mut live = self.snapshot_and_lists(&desired, &clients, searched).await;
         if !reverse {
             self.secrets(&mut desired, &clients, &mut live).await;

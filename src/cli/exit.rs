@@ -91,16 +91,21 @@ impl From<Diagnostics> for CommandFailure {
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     no_color: bool,
+    /// Whether progress can be drawn in place.
+    live: bool,
     /// Whether a result could not be written.
     lost: Arc<AtomicBool>,
 }
 
 impl Streams {
-    pub(super) fn new(global: &Global) -> Self {
+    /// `json`: whether the result is for a program.
+    pub(super) fn new(global: &Global, json: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
         let dumb = std::env::var("TERM").is_ok_and(|it| it == "dumb");
         let no_color = global.no_color || set("NO_COLOR") || dumb;
-        Self { no_color, lost: Arc::default() }
+        // The terminal of a CI job keeps whatever is drawn on it.
+        let live = !json && !dumb && set("TERM") && !set("CI") && std::io::stderr().is_terminal();
+        Self { no_color, live, lost: Arc::default() }
     }
 
     /// Whether standard output takes colours.
@@ -109,8 +114,8 @@ impl Streams {
     }
 
     /// Whether progress can be drawn in place.
-    pub(super) fn live(&self) -> bool {
-        std::io::stderr().is_terminal()
+    pub(super) const fn live(&self) -> bool {
+        self.live
     }
 
     /// Columns of the terminal, or a width that reads well.

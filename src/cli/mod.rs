@@ -45,13 +45,13 @@ use crate::source::Diagnostic;
 /// Runs the program with the arguments of the process and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = shared::command().try_get_matches();
-    let cli = match matches.and_then(|it| Cli::from_arg_matches(&it)) {
-        Ok(cli) => cli,
+    let read = |it| Cli::from_arg_matches(&it).map(|cli| (cli, asks_for_json(&it)));
+    let (cli, json) = match shared::command().try_get_matches().and_then(read) {
+        Ok(read) => read,
         Err(told) => return usage(&told),
     };
     log(&cli.global);
-    let out = exit::Streams::new(&cli.global);
+    let out = exit::Streams::new(&cli.global, json);
     let run = match &cli.command {
         // These need neither a world nor a runtime.
         Command::Validate(args) => validate::run(args, &cli.global, &out),
@@ -80,6 +80,14 @@ pub fn main() -> ExitCode {
             out.end(failure.exit).code()
         }
     }
+}
+
+/// Whether a command was asked for JSON, in either way.
+fn asks_for_json(matches: &clap::ArgMatches) -> bool {
+    let Some((_, own)) = matches.subcommand() else { return false };
+    let flag = own.try_get_one::<bool>("json").ok().flatten().is_some_and(|it| *it);
+    let formats = own.try_get_raw("format").ok().flatten();
+    flag || formats.is_some_and(|mut it| it.any(|it| it == "json"))
 }
 
 /// Help and version are results; a wrong word is an error like any other. Not 2, which says that

@@ -29,7 +29,8 @@ pub(super) async fn probe(
     context: &CommandContext,
 ) -> Probed {
     let wanted: BTreeSet<_> = probes.iter().map(|it| (it.scope.clone(), it.read.clone())).collect();
-    let answers = observe::reads(wanted, clients, context.global.read_parallelism.get()).await;
+    let reading = observe::reads(wanted, clients, context.global.read_parallelism.get());
+    let answers = context.patiently(reading).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
         let answer = answers.get(&scope, &read).map_err(|it| it.to_string());
@@ -122,7 +123,7 @@ pub(super) async fn judged(by: By, observed: &Observed, context: &CommandContext
     let probed = probe(probes, &observed.clients, context).await;
     let mut checks = health::checks(by, &observed.desired, &observed.live, &probed, context.now());
     if by == By::Doctor {
-        checks.extend(certificates(observed, context).await);
+        checks.extend(context.patiently(certificates(observed, context)).await);
     }
     checks
 }

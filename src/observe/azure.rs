@@ -49,7 +49,8 @@ pub(super) async fn reads(
     }
     let listed = futures_util::stream::iter(lists)
         .map(|((path, api_version), wanted)| async move {
-            let list = reader.list(&path, api_version).await;
+            let list = reader.list(&path, api_version);
+            let list = breaker.asked.of(service(reader).who(), list).await;
             (wanted, list)
         })
         .buffer_unordered(parallelism);
@@ -75,7 +76,9 @@ pub(super) async fn reads(
             // Nobody asks Azure for these.
             Read::Object(_) | Read::Objects(_) | Read::Review(_) => ("/", ""),
         });
-        let mut found = reader.get_many(&ids.collect::<Vec<_>>()).await.unwrap_or_else(|error| {
+        let ids: Vec<_> = ids.collect();
+        let found = breaker.asked.of(service(reader).who(), reader.get_many(&ids)).await;
+        let mut found = found.unwrap_or_else(|error| {
             tracing::info!(%error, "batches are not served here: reading one by one");
             BTreeMap::new()
         });

@@ -1,5 +1,6 @@
 //! DAG → snapshot: all reads, batched and shared; nothing here can write.
 
+mod asked;
 mod azure;
 mod cluster;
 mod orphans;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
+pub use asked::{Asked, ReadProgress};
 pub use orphans::{Searched, search};
 pub use secrets::secrets;
 
@@ -31,7 +33,7 @@ pub struct Clients {
     pub clusters: BTreeMap<String, kubernetes::KubeReader>,
     /// Clusters that no client could be made for, with the reason.
     pub closed: BTreeMap<String, ReadError>,
-    /// Who owes an answer.
+    /// How far reading is.
     pub asked: Asked,
 }
 
@@ -142,41 +144,6 @@ struct Breaker {
     asked: Asked,
 }
 
-/// Who was asked and has not answered yet, for whoever waits.
-#[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<Mutex<OpenReads>>);
-
-#[derive(Debug, Default)]
-struct OpenReads {
-    waiting: BTreeMap<String, usize>,
-    answers: usize,
-}
-
-impl Asked {
-    /// How many answers came so far, and who still owes one.
-    #[must_use]
-    pub fn state(&self) -> (usize, Vec<String>) {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (open.answers, open.waiting.keys().cloned().collect())
-    }
-
-    async fn of<T>(&self, who: String, ask: impl Future<Output = T>) -> T {
-        let change = |by: isize| {
-            let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let waiting = open.waiting.entry(who.clone()).or_default();
-            *waiting = waiting.saturating_add_signed(by);
-            if *waiting == 0 {
-                open.waiting.remove(&who);
-            }
-            open.answers += usize::from(by < 0);
-        };
-        change(1);
-        let answer = ask.await;
-        change(-1);
-        answer
-    }
-}
-
 /// What answers a read: Azure as one client of it sees it (another directory is another sign-in,
 /// though the host be the same), or the API server of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,13 +240,23 @@ async fn guarded(
             }
         }
     }
-    let azure = futures_util::future::join_all(
-        clouds
-            .into_iter()
-            .map(|(reader, wanted)| azure::reads(reader, wanted, breaker, parallelism)),
-    );
+    breaker.asked.owe(answers.cloud.keys().chain(clusters.keys()));
+    let scopes = &answers.cloud;
+    let azure = clouds.into_iter().enumerate().map(|(cloud, (reader, wanted))| async move {
+        let answers = azure::reads(reader, wanted, breaker, parallelism).await;
+        breaker.asked.got(scopes.iter().filter(|it| *it.1 == cloud).map(|it| it.0));
+        answers
+    });
+    let azure = futures_util::future::join_all(azure);
     let kubernetes = futures_util::stream::iter(clusters)
-        .map(|(scope, wanted)| cluster::reads(clients, scope, wanted, breaker))
+        .map(|(scope, wanted)| async move {
+            let (scope, answers) = cluster::reads(clients, scope, wanted, breaker).await;
+            if answers.values().any(Result::is_err) {
+                breaker.asked.fail(&scope);
+            }
+            breaker.asked.got(std::iter::once(&scope));
+            (scope, answers)
+        })
         .buffer_unordered(parallelism)
         .collect::<Vec<_>>();
     let (azure, kubernetes) = tokio::join!(azure, kubernetes);
@@ -335,7 +312,10 @@ pub async fn snapshot(
 ) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let breaker = Breaker::new(clients);
+    let scopes: BTreeSet<&str> = desired.nodes.keys().map(|it| it.scope.as_str()).collect();
+    clients.asked.begin(scopes.into_iter().filter(|it| desired.is_cluster(it)));
     for read_only in [true, false] {
+        clients.asked.more(read_only);
         let keys = desired.nodes.keys().filter(|it| it.kind.read_only() == read_only);
         let keys: Vec<&Key> =
             keys.filter(|it| read_only || reachable(desired, &snapshot, it)).collect();
@@ -360,7 +340,10 @@ pub async fn snapshot(
             };
             match reads_of(key).into_iter().map(answer).collect::<Result<Vec<_>, _>>() {
                 Ok(documents) => drop(snapshot.live.insert(key.clone(), Live(documents))),
-                Err(error) => drop(snapshot.unread.insert(key.clone(), error)),
+                Err(error) => {
+                    clients.asked.fail(&key.scope);
+                    snapshot.unread.insert(key.clone(), error);
+                }
             }
         }
     }
@@ -377,17 +360,4 @@ fn reachable(desired: &Desired, snapshot: &Snapshot, key: &Key) -> bool {
     let there = snapshot.cluster(&key.scope).is_some()
         || snapshot.could_not_read(&key.scope, KindName::Cluster);
     (!in_cluster || there) && kind.may_apply(snapshot)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn who_is_asked_owes_an_answer_until_it_comes() {
-        let asked = Asked::default();
-        let seen = asked.of("cluster edge".to_owned(), async { asked.state() }).await;
-        assert_eq!(seen, (0, vec!["cluster edge".to_owned()]));
-        assert_eq!(asked.state(), (1, Vec::new()));
-    }
 }

@@ -13,6 +13,9 @@ use crate::resource::about;
 /// How often the time that is left is worked out anew.
 const ANEW: Duration = Duration::from_secs(10);
 
+/// It is also worked out anew when one step of so many has ended: of a fleet not at every one.
+const OFTEN: usize = 64;
+
 /// The shortest and the longest usual time.
 pub(super) type Range = (Duration, Duration);
 
@@ -24,9 +27,41 @@ pub struct Overall {
     /// When each running step began.
     started: BTreeMap<Key, Duration>,
     ended: BTreeSet<Key>,
+    all: Tally,
+    /// The same for each cluster.
+    clusters: BTreeMap<String, Tally>,
     now: Duration,
     /// What was left, and when that was worked out and for how many ended steps.
     left: Option<(Range, Duration, usize)>,
+}
+
+/// How many steps are where.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    steps: usize,
+    running: usize,
+    done: usize,
+    failed: usize,
+    /// Not begun, because something they need failed, or left to Azure.
+    other: usize,
+}
+
+impl Tally {
+    const fn waiting(self) -> usize {
+        self.steps.saturating_sub(self.running + self.done + self.failed + self.other)
+    }
+
+    /// `3 of 10 done, 1 failed`
+    fn said(self) -> String {
+        let Self { steps, done, failed, other, .. } = self;
+        let mut said = format!("{done} of {steps} done");
+        for (number, word) in [(failed, "failed"), (other, "not finished")] {
+            if number > 0 {
+                said += &format!(", {number} {word}");
+            }
+        }
+        said
+    }
 }
 
 impl Overall {
@@ -36,32 +71,60 @@ impl Overall {
         let own = plan.steps.iter().filter(|it| it.action.changes() || it.settling.is_some());
         let steps: BTreeMap<Key, BTreeSet<Key>> =
             own.map(|it| (it.key.clone(), it.depends_on.clone())).collect();
-        Self { steps, ..Self::default() }
+        let mut overall = Self { steps, ..Self::default() };
+        overall.all.steps = overall.steps.len();
+        for key in overall.steps.keys() {
+            overall.clusters.entry(key.scope.clone()).or_default().steps += 1;
+        }
+        overall
     }
 
     /// Takes notice of an event.
     pub(super) fn on(&mut self, event: &Event) {
         match event {
-            Event::Started { key, .. } => {
-                self.started.insert(key.clone(), self.now);
-            }
+            Event::Started { key, .. } => self.begin(key, self.now),
             Event::Progress { key, elapsed, .. } => self.at(key, *elapsed),
-            Event::Completed { key, elapsed, .. } | Event::Errored { key, elapsed, .. } => {
+            Event::Completed { key, elapsed, .. } => {
                 self.at(key, *elapsed);
-                self.end(key);
+                self.end(key, |it| &mut it.done);
             }
-            Event::Skipped { key, .. } | Event::Left { key, .. } => self.end(key),
+            Event::Errored { key, elapsed, .. } => {
+                self.at(key, *elapsed);
+                self.end(key, |it| &mut it.failed);
+            }
+            Event::Skipped { key, .. } | Event::Left { key, .. } => {
+                self.end(key, |it| &mut it.other);
+            }
+        }
+    }
+
+    fn begin(&mut self, key: &Key, at: Duration) {
+        if self.started.insert(key.clone(), at).is_none() {
+            self.tally(key, |it| it.running += 1);
         }
     }
 
     fn at(&mut self, key: &Key, elapsed: Duration) {
-        let began = self.started.entry(key.clone()).or_insert(self.now.saturating_sub(elapsed));
-        self.now = self.now.max(*began + elapsed);
+        if !self.started.contains_key(key) {
+            self.begin(key, self.now.saturating_sub(elapsed));
+        }
+        self.now = self.now.max(self.started[key] + elapsed);
     }
 
-    fn end(&mut self, key: &Key) {
-        self.started.remove(key);
-        self.ended.insert(key.clone());
+    fn end(&mut self, key: &Key, how: impl Fn(&mut Tally) -> &mut usize) {
+        if self.started.remove(key).is_some() {
+            self.tally(key, |it| it.running -= 1);
+        }
+        if self.ended.insert(key.clone()) {
+            self.tally(key, |it| *how(it) += 1);
+        }
+    }
+
+    fn tally(&mut self, key: &Key, change: impl Fn(&mut Tally)) {
+        if self.steps.contains_key(key) {
+            change(&mut self.all);
+            change(self.clusters.entry(key.scope.clone()).or_default());
+        }
     }
 
     /// Since the beginning.
@@ -72,7 +135,7 @@ impl Overall {
     /// The longest chain of what is left, in usual times.
     fn left(&mut self) -> Range {
         if let Some((left, then, ended)) = self.left
-            && ended == self.ended.len()
+            && self.ended.len() - ended <= self.steps.len() / OFTEN
             && self.now < then + ANEW
         {
             let past = self.now.saturating_sub(then);
@@ -120,15 +183,12 @@ impl Overall {
         own
     }
 
-    /// One line: done, running, waiting; time passed and left.
+    /// One line: done, failed, running, waiting; time passed and left.
     pub(super) fn line(&mut self) -> String {
         let left = self.left();
-        let all = self.steps.len();
-        let done = self.steps.keys().filter(|it| self.ended.contains(it)).count();
-        let running = self.started.keys().filter(|it| self.steps.contains_key(it)).count();
-        let waiting = all.saturating_sub(done + running);
         let so_far = duration(self.now);
-        let counts = format!("{done} of {all} done, {running} running, {waiting} waiting");
+        let (said, running, waiting) = (self.all.said(), self.all.running, self.all.waiting());
+        let counts = format!("{said}, {running} running, {waiting} waiting");
         match remaining(left) {
             Some(left) => format!("{counts}; {so_far} so far, {left} left"),
             None => format!("{counts}; {so_far} so far"),
@@ -195,6 +255,9 @@ mod tests {
             elapsed: Duration::from_secs(120),
         });
         assert_eq!(overall.left(), attach);
+        let (compute, extension) = (key("edge/compute/c"), key("edge/extension/x"));
+        overall.on(&Event::Skipped { key: compute, because: extension });
+        assert!(overall.line().starts_with("1 of 2 done, 1 not finished, 0 running, 0 waiting; "));
         assert!(
             pace(&key("edge/extension/x"), Duration::from_secs(3600))
                 .contains("slower than the usual")

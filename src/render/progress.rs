@@ -1,5 +1,5 @@
-//! Progress of an apply: lines that move on a terminal, plain lines in a log, JSON lines for
-//! machines. Elapsed times come with the events; nothing here reads a clock.
+//! Progress of reading and of an apply: lines that move on a terminal, plain lines in a log, JSON
+//! lines for machines. Elapsed times come with the events; nothing here reads a clock.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,16 +9,21 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::overall::{self, Overall};
-use super::style::{Ink, Style, duration, text};
+use super::style::{Ink, Style, count, duration, text};
 use super::{safe, stream};
 use crate::apply::{Event, Outcome};
 use crate::model::{Json, Key};
+use crate::observe::ReadProgress;
 use crate::plan::Action;
 
 /// How often a log repeats that a step still runs in the same state.
 const REPEAT: Duration = Duration::from_secs(60);
 /// Columns that every terminal has.
 const COLUMNS: usize = 80;
+
+/// How many running steps have a line of their own: more would push the last line, which says how
+/// far everything is, out of a small terminal.
+const LINES: usize = 12;
 
 /// Gives the time of a line, RFC 3339.
 pub type Stamp = Box<dyn Fn() -> String + Send + Sync>;
@@ -37,7 +42,8 @@ pub enum Reporter {
 /// See [`Reporter::Live`].
 pub struct LiveReporter {
     multi: MultiProgress,
-    bars: Mutex<BTreeMap<Key, (Action, ProgressBar)>>,
+    /// The running steps, each with its line, as long as there is room.
+    bars: Mutex<BTreeMap<Key, Option<ProgressBar>>>,
     /// How far everything is, and the line that says so, below all others.
     overall: Mutex<(Overall, ProgressBar)>,
     style: Style,
@@ -111,7 +117,8 @@ impl Reporter {
         match self {
             Self::Plain(_) => {}
             Self::Live(live_reporter) => {
-                for (_, bar) in std::mem::take(&mut *locked(&live_reporter.bars)).into_values() {
+                let bars = std::mem::take(&mut *locked(&live_reporter.bars));
+                for bar in bars.into_values().flatten() {
                     bar.finish_and_clear();
                 }
                 locked(&live_reporter.overall).1.finish_and_clear();
@@ -137,22 +144,66 @@ fn line() -> ProgressBar {
     }
 }
 
+/// A line that moves while everything is read; it goes when that is done.
+pub struct ReadingLine(ProgressBar);
+
+impl ReadingLine {
+    /// The line, on stderr; hidden when that is no terminal.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it draws")]
+    pub fn new() -> Self {
+        Self(line())
+    }
+
+    /// Says how far reading is. `quiet`: since when nobody has answered, where that is long.
+    pub fn show(&self, now: &ReadProgress, quiet: Option<Duration>, elapsed: Duration) {
+        self.0.set_message(shown(&reading(now, quiet, elapsed)));
+        self.0.tick();
+    }
+}
+
+impl Drop for ReadingLine {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// `12 read, 1 failed, 37 left` of so many clusters; of one, how many answers came.
+fn reading(now: &ReadProgress, quiet: Option<Duration>, elapsed: Duration) -> String {
+    let ReadProgress { clusters, read, failed, answers, waiting } = now;
+    let what = match clusters {
+        0 => "Signing in".to_owned(),
+        1 => format!("Reading: {}", count(*answers, "answer")),
+        many => {
+            let left = many.saturating_sub(read + failed);
+            format!("Reading {many} clusters: {read} read, {failed} failed, {left} left")
+        }
+    };
+    let quiet = quiet.map(|it| format!("; {}", silence(waiting, it))).unwrap_or_default();
+    format!("{what}; {} so far{quiet}", duration(elapsed))
+}
+
+/// Who has not answered for how long.
+#[must_use]
+pub fn silence(waiting: &[String], quiet: Duration) -> String {
+    let names = waiting.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+    let more = match waiting.len().saturating_sub(4) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("no answer for {} seconds from {names}{more}", quiet.as_secs())
+}
+
 /// A running step on one line: state, elapsed and left show on the narrowest terminal, for which the
 /// long scope of the address is shortened; what is waited for takes the rest.
-fn fitting(
-    key: &Key,
-    action: Action,
-    state: &str,
-    waits_for: Option<&str>,
-    elapsed: Duration,
-) -> String {
+fn fitting(key: &Key, state: &str, waits_for: Option<&str>, elapsed: Duration) -> String {
     // The spinner and a space.
     const ROOM: usize = COLUMNS - 2;
     let address = key.to_string();
-    let whole = stream::still(key, action, state, elapsed) + &overall::pace(key, elapsed);
-    let tail = whole.strip_prefix(&address).unwrap_or_default();
+    let tail =
+        format!(": [{} elapsed] state {state}{}", duration(elapsed), overall::pace(key, elapsed));
     let length = |it: &str| it.chars().count();
-    let room = ROOM.saturating_sub(length(tail));
+    let room = ROOM.saturating_sub(length(&tail));
     let address = if length(&address) <= room {
         address
     } else {
@@ -167,23 +218,18 @@ fn fitting(
 impl LiveReporter {
     fn on(&self, event: &Event) {
         match event {
-            Event::Started { key, action } => {
-                let bar = self.multi.insert_before(&locked(&self.overall).1, line());
-                bar.set_message(shown(&stream::message(event)));
-                locked(&self.bars).insert(key.clone(), (*action, bar));
+            Event::Started { key, .. } => {
+                locked(&self.bars).insert(key.clone(), None);
+                self.show(key, &stream::message(event));
             }
             Event::Progress { key, state, waits_for, elapsed } => {
-                if let Some((action, bar)) = locked(&self.bars).get(key) {
-                    let said = fitting(key, *action, state, waits_for.as_deref(), *elapsed);
-                    bar.set_message(shown(&said));
-                    bar.tick();
-                }
+                self.show(key, &fitting(key, state, waits_for.as_deref(), *elapsed));
             }
             Event::Completed { key, .. }
             | Event::Errored { key, .. }
             | Event::Skipped { key, .. }
             | Event::Left { key, .. } => {
-                if let Some((_, bar)) = locked(&self.bars).remove(key) {
+                if let Some(Some(bar)) = locked(&self.bars).remove(key) {
                     bar.finish_and_clear();
                 }
                 let line = said(event, &self.style);
@@ -198,6 +244,20 @@ impl LiveReporter {
         let line = overall.0.line();
         overall.1.set_message(shown(&line));
         overall.1.tick();
+    }
+
+    /// Says something of a running step, in its line or in one that became free.
+    fn show(&self, key: &Key, text: &str) {
+        let mut bars = locked(&self.bars);
+        let room = bars.values().flatten().count() < LINES;
+        let Some(bar) = bars.get_mut(key) else { return };
+        if bar.is_none() && room {
+            *bar = Some(self.multi.insert_before(&locked(&self.overall).1, line()));
+        }
+        if let Some(bar) = bar {
+            bar.set_message(shown(text));
+            bar.tick();
+        }
     }
 }
 
@@ -318,8 +378,7 @@ mod tests {
     fn eighty_columns_hold_state_elapsed_and_left() {
         let key = samples::key("a-fleet-with-a-very-long-name-0001/extension/arcml-extension");
         let waits = "pod amlarc-identity-controller-5d8f 0/1 (ImagePullBackOff)";
-        let told =
-            |waits| fitting(&key, Action::Create, "Creating", waits, Duration::from_secs(130));
+        let told = |waits| fitting(&key, "Creating", waits, Duration::from_secs(130));
         for line in [told(Some(waits)), told(None)] {
             let line: String = line.chars().take(COLUMNS - 2).collect();
             for part in ["[2m10s elapsed]", "state Creating", "1-8m left", "arcml-extension"] {
@@ -327,6 +386,40 @@ mod tests {
             }
         }
         assert!(told(Some(waits)).ends_with(waits));
+    }
+
+    #[test]
+    fn reading_says_how_many_clusters_are_read_and_who_is_silent() {
+        let waiting = (1..=6).map(|it| format!("cluster c{it}")).collect();
+        let now = ReadProgress { clusters: 50, read: 12, failed: 1, answers: 70, waiting };
+        let after = Duration::from_secs;
+        let said = "Reading 50 clusters: 12 read, 1 failed, 37 left; 3s so far";
+        assert_eq!(reading(&now, None, after(3)), said);
+        let names = "cluster c1, cluster c2, cluster c3, cluster c4 and 2 more";
+        assert_eq!(
+            reading(&now, Some(after(7)), after(9)),
+            format!("{}; no answer for 7 seconds from {names}", said.replace("3s", "9s"))
+        );
+        let one = ReadProgress { clusters: 1, answers: 14, ..ReadProgress::default() };
+        assert_eq!(reading(&one, None, after(1)), "Reading: 14 answers; 1s so far");
+    }
+
+    #[test]
+    fn only_some_of_many_running_steps_have_a_line() {
+        let Reporter::Live(live) = Reporter::live(Style::default(), Overall::default()) else {
+            return;
+        };
+        let key = |it: usize| samples::key(&format!("edge-{it}/extension/x"));
+        let lines = || locked(&live.bars).values().flatten().count();
+        (0..50).for_each(|it| live.on(&Event::Started { key: key(it), action: Action::Create }));
+        assert_eq!(lines(), LINES);
+        assert_eq!(locked(&live.bars).len(), 50, "the others are known as well");
+        let elapsed = Duration::from_secs(1);
+        live.on(&Event::Completed { key: key(0), action: Action::Create, elapsed });
+        assert_eq!(lines(), LINES - 1);
+        let state = "Creating".to_owned();
+        live.on(&Event::Progress { key: key(49), state, waits_for: None, elapsed });
+        assert_eq!(lines(), LINES, "the place that became free is taken");
     }
 
     #[test]
