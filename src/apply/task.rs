@@ -582,3 +582,7 @@ fn passes(failure: &StepFailure, request: &Request) -> bool {
         | Request::DeleteObject { .. } => false,
     }
 }
+
+#[cfg(test)]
+#[path = "task_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ mod decide;
 pub mod file;
 mod step;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,7 @@ use crate::resource::{Impact, Live, Method, Request, Target};
 
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
-fn desired(changes: Json) -> Desired {
+pub fn desired(changes: Json) -> Desired {
     let mut spec = json!({
         "name": "edge",
         "azure": {"subscription": SUBSCRIPTION, "resourceGroup": "ml"},
@@ -27,7 +27,7 @@ fn desired(changes: Json) -> Desired {
 }
 
 /// A world in which everything that a plan would make is as it wants it.
-fn settled(desired: &Desired) -> Snapshot {
+pub fn settled(desired: &Desired) -> Snapshot {
     settle(desired, given(desired))
 }
 
@@ -68,7 +68,7 @@ impl Plan {
     }
 }
 
-fn make(desired: &Desired, live: &Snapshot) -> Plan {
+pub fn make(desired: &Desired, live: &Snapshot) -> Plan {
     plan(&PlanInput { desired, live, mode: Mode::Apply })
 }
 
