@@ -143,93 +143,80 @@ const MAKE: Course = Course {
     settling: false,
 };
 
+/// A task, what its writes and its reads are answered, and what comes of it.
+const COURSES: &[(Course, &str, &str, &str)] = &[
+    (MAKE, "Succeeded", "Succeeded", "done after 0; 1 sent, 1 read; "),
+    (MAKE, "Succeeded", "old Succeeded", "done after 1; 1 sent, 2 read; taking the change"),
+    (MAKE, "Succeeded", "old", "ChangeNotTaken with evidence; 1 sent, 80 read; taking the change"),
+    (
+        MAKE,
+        "Succeeded",
+        "Updating 404 old Succeeded",
+        "done after 3; 1 sent, 4 read; Updating,appearing,taking the change",
+    ),
+    (MAKE, "Succeeded", "404", "NotFoundAfterWrite; 1 sent, 80 read; appearing"),
+    (MAKE, "Succeeded", "Failed", "ProvisioningStateFailed with evidence; 1 sent, 2 read; "),
+    (MAKE, "Succeeded", "403", "Denied 403; 1 sent, 2 read; "),
+    (MAKE, "Succeeded", "Updating", "left Updating; 1 sent, 198 read; Updating"),
+    (MAKE, "BadRequest", "old", "BadRequest 400 with evidence; 1 sent, 1 read; "),
+    (MAKE, "RoleAssignmentExists", "Succeeded", "done after 0; 1 sent, 1 read; "),
+    (MAKE, "spreads spreads Succeeded", "Succeeded", "done after 20; 3 sent, 1 read; "),
+    (
+        MAKE,
+        "spreads",
+        "Succeeded",
+        "PrincipalNotFound 400 with evidence; 38 sent, 1 read; waiting for earlier steps to spread",
+    ),
+    (Course { no_wait: true, ..MAKE }, "Succeeded", "Updating", "left Updating; 1 sent, 1 read; "),
+    (Course { no_wait: true, ..MAKE }, "Updating", "Updating", "left Updating; 1 sent, 0 read; "),
+    (
+        Course { no_wait: true, needed: true, ..MAKE },
+        "Succeeded",
+        "Updating Succeeded",
+        "done after 1; 1 sent, 2 read; Updating",
+    ),
+    (
+        Course { settling: true, ..MAKE },
+        "BadRequest",
+        "Creating Succeeded",
+        "done after 1; 0 sent, 2 read; Creating",
+    ),
+    (
+        Course { settling: true, ..MAKE },
+        "Succeeded",
+        "Creating old Succeeded",
+        "done after 1; 1 sent, 3 read; Creating",
+    ),
+    (
+        Course { settling: true, ..MAKE },
+        "Succeeded",
+        "Failed Succeeded",
+        "done after 0; 1 sent, 2 read; ",
+    ),
+    (
+        Course { action: Action::Replace, ..MAKE },
+        "Succeeded",
+        "Succeeded",
+        "done after 0; 1 sent, 1 read; ; not begun",
+    ),
+    (
+        Course { action: Action::Replace, phase: Phase::Remove, ..MAKE },
+        "Succeeded",
+        "Deleting 404",
+        "done after 1; 1 sent, 3 read; Deleting,Succeeded",
+    ),
+    (
+        Course { action: Action::Delete, phase: Phase::Remove, no_wait: true, ..MAKE },
+        "Deleting",
+        "Deleting",
+        "left Deleting; 1 sent, 0 read; ",
+    ),
+];
+
 #[tokio::test(start_paused = true)]
 async fn a_task_is_done_when_the_service_shows_what_was_wanted() {
-    let rows: &[(Course, &str, &str, &str)] = &[
-        (MAKE, "Succeeded", "Succeeded", "done after 0; 1 sent, 1 read; "),
-        (MAKE, "Succeeded", "old Succeeded", "done after 1; 1 sent, 2 read; taking the change"),
-        (
-            MAKE,
-            "Succeeded",
-            "old",
-            "ChangeNotTaken with evidence; 1 sent, 80 read; taking the change",
-        ),
-        (
-            MAKE,
-            "Succeeded",
-            "Updating 404 old Succeeded",
-            "done after 3; 1 sent, 4 read; Updating,appearing,taking the change",
-        ),
-        (MAKE, "Succeeded", "404", "NotFoundAfterWrite; 1 sent, 80 read; appearing"),
-        (MAKE, "Succeeded", "Failed", "ProvisioningStateFailed with evidence; 1 sent, 2 read; "),
-        (MAKE, "Succeeded", "403", "Denied 403; 1 sent, 2 read; "),
-        (MAKE, "Succeeded", "Updating", "left Updating; 1 sent, 198 read; Updating"),
-        (MAKE, "BadRequest", "old", "BadRequest 400 with evidence; 1 sent, 1 read; "),
-        (MAKE, "RoleAssignmentExists", "Succeeded", "done after 0; 1 sent, 1 read; "),
-        (MAKE, "spreads spreads Succeeded", "Succeeded", "done after 20; 3 sent, 1 read; "),
-        (
-            MAKE,
-            "spreads",
-            "Succeeded",
-            "PrincipalNotFound 400 with evidence; 38 sent, 1 read; waiting for earlier steps to spread",
-        ),
-        (
-            Course { no_wait: true, ..MAKE },
-            "Succeeded",
-            "Updating",
-            "left Updating; 1 sent, 1 read; ",
-        ),
-        (
-            Course { no_wait: true, ..MAKE },
-            "Updating",
-            "Updating",
-            "left Updating; 1 sent, 0 read; ",
-        ),
-        (
-            Course { no_wait: true, needed: true, ..MAKE },
-            "Succeeded",
-            "Updating Succeeded",
-            "done after 1; 1 sent, 2 read; Updating",
-        ),
-        (
-            Course { settling: true, ..MAKE },
-            "BadRequest",
-            "Creating Succeeded",
-            "done after 1; 0 sent, 2 read; Creating",
-        ),
-        (
-            Course { settling: true, ..MAKE },
-            "Succeeded",
-            "Creating old Succeeded",
-            "done after 1; 1 sent, 3 read; Creating",
-        ),
-        (
-            Course { settling: true, ..MAKE },
-            "Succeeded",
-            "Failed Succeeded",
-            "done after 0; 1 sent, 2 read; ",
-        ),
-        (
-            Course { action: Action::Replace, ..MAKE },
-            "Succeeded",
-            "Succeeded",
-            "done after 0; 1 sent, 1 read; ; not begun",
-        ),
-        (
-            Course { action: Action::Replace, phase: Phase::Remove, ..MAKE },
-            "Succeeded",
-            "Deleting 404",
-            "done after 1; 1 sent, 3 read; Deleting,Succeeded",
-        ),
-        (
-            Course { action: Action::Delete, phase: Phase::Remove, no_wait: true, ..MAKE },
-            "Deleting",
-            "Deleting",
-            "left Deleting; 1 sent, 0 read; ",
-        ),
-    ];
     let (mut came, mut due) = (Vec::new(), Vec::new());
-    for (row, (task, writes, reads, expected)) in rows.iter().enumerate() {
+    for (row, (task, writes, reads, expected)) in COURSES.iter().enumerate() {
         came.push(format!("{row} {writes}; {reads}: {}", course(task, writes, reads).await));
         due.push(format!("{row} {writes}; {reads}: {expected}"));
     }

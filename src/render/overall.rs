@@ -54,13 +54,10 @@ impl Tally {
     /// `3 of 10 done, 1 failed`
     fn said(self) -> String {
         let Self { steps, done, failed, other, .. } = self;
-        let mut said = format!("{done} of {steps} done");
-        for (number, word) in [(failed, "failed"), (other, "not finished")] {
-            if number > 0 {
-                said += &format!(", {number} {word}");
-            }
-        }
-        said
+        let more = [(failed, "failed"), (other, "not finished")].into_iter();
+        let more = more.filter(|(number, _)| *number > 0);
+        let more: String = more.map(|(number, word)| format!(", {number} {word}")).collect();
+        format!("{done} of {steps} done{more}")
     }
 }
 

@@ -150,7 +150,6 @@ pub struct ReadingLine(ProgressBar);
 impl ReadingLine {
     /// The line, on stderr; hidden when that is no terminal.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "it draws")]
     pub fn new() -> Self {
         Self(line())
     }
