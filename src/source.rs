@@ -127,7 +127,7 @@ pub type Diagnostics = Vec<Diagnostic>;
 /// Whether any finding is an error.
 #[must_use]
 pub fn has_errors(findings: &[Diagnostic]) -> bool {
-    findings.iter().any(|it| it.severity == Severity::Error)
+    findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
 /// Reads a file as UTF-8, naming the path in the error. Files over 64 MiB are refused: a manifest
@@ -199,7 +199,7 @@ fn is_read(path: &Path) {
 /// Refuses to write what this run has read.
 fn not_read(path: &Path) -> std::io::Result<()> {
     let inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
-    match path.canonicalize().is_ok_and(|it| inputs.contains(&it)) {
+    match path.canonicalize().is_ok_and(|canonicalize| inputs.contains(&canonicalize)) {
         true => Err(std::io::Error::other("it is an input of this run; name another file")),
         false => Ok(()),
     }
@@ -210,7 +210,7 @@ fn not_read(path: &Path) -> std::io::Result<()> {
 pub(crate) fn mend(why: &std::io::Error, otherwise: &str) -> String {
     /// `ENFILE` and `EMFILE`.
     const NO_FILES: [i32; 2] = [23, 24];
-    let is_of_us = why.raw_os_error().is_some_and(|it| NO_FILES.contains(&it));
+    let is_of_us = why.raw_os_error().is_some_and(|raw_os_error| NO_FILES.contains(&raw_os_error));
     if is_of_us { "raise the limit of open files (ulimit -n)" } else { otherwise }.to_owned()
 }
 
@@ -231,7 +231,7 @@ fn text(
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|it| **it == b'\n').count() + 1;
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         Diagnostic::error("not-utf8", format!("line {line} of `{name}` is not UTF-8 text"))
             .with_help("save the file as UTF-8")
     })?;

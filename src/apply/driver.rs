@@ -176,7 +176,7 @@ impl ApplyRun<'_> {
     }
 
     fn action(&self, key: &Key) -> Action {
-        self.context.step(key).map_or(Action::NoOp, |it| it.action)
+        self.context.step(key).map_or(Action::NoOp, |step| step.action)
     }
 
     fn joined(
@@ -239,7 +239,7 @@ impl ApplyRun<'_> {
         let mut not_started: Vec<Key> =
             self.frontier.waiting().map(|(key, _)| key.clone()).collect();
         not_started.dedup();
-        not_started.retain(|it| self.action(it).changes());
+        not_started.retain(|address| self.action(address).changes());
         self.outcome.not_started.extend(not_started);
         if self.plan.mode == Mode::Destroy {
             self.outcome.not_started.sort();

@@ -77,12 +77,12 @@ impl StepFailure {
     pub(super) fn of(key: &Key, error: &ApiError) -> Self {
         let mut details: Vec<String> = Vec::new();
         for detail in error.details.iter().filter(|it| it.manager.is_none()) {
-            let code = detail.code.as_ref().map(|it| format!("{it}: ")).unwrap_or_default();
+            let code = detail.code.as_ref().map(|text| format!("{text}: ")).unwrap_or_default();
             details.push(format!("{code}{}", detail.message));
         }
-        details.extend(error.policies.iter().map(|it| format!("policy: {it}")));
-        details.extend(error.request_id.iter().map(|it| format!("request id: {it}")));
-        details.extend(error.correlation_id.iter().map(|it| format!("correlation id: {it}")));
+        details.extend(error.policies.iter().map(|policy| format!("policy: {policy}")));
+        details.extend(error.request_id.iter().map(|text| format!("request id: {text}")));
+        details.extend(error.correlation_id.iter().map(|text| format!("correlation id: {text}")));
         // ARM's parts stand in the details; what else is known stands in the whole sentence.
         let message = match error.api {
             Api::Azure => error.message.clone(),

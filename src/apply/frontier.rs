@@ -296,7 +296,7 @@ mod tests {
     }
 
     fn limited(plan: &Plan, at_once: usize) -> Frontier {
-        let takes = |it: &Key| Duration::from_secs(if it.name == "n3" { 9 } else { 1 });
+        let takes = |address: &Key| Duration::from_secs(if address.name == "n3" { 9 } else { 1 });
         Frontier::new(plan, Clusters { is_cluster: &|_| true, at_once, takes: &takes })
     }
 
@@ -372,7 +372,7 @@ mod tests {
         ) {
             let edges: Vec<_> = pairs.into_iter().filter(|(a, b)| a < b).collect();
             let choices = [Action::NoOp, Action::Create, Action::Update, Action::Replace];
-            let actions: Vec<Action> = kinds.into_iter().map(|it| choices[it]).collect();
+            let actions: Vec<Action> = kinds.into_iter().map(|kind| choices[kind]).collect();
             let order = run(frontier(&plan(Mode::Apply, &actions, &edges)));
             let at = |text: String| order.iter().position(|it| *it == text);
             for (from, to) in edges {

@@ -88,7 +88,7 @@ impl TaskContext {
         };
         Self {
             index: plan.steps.iter().enumerate().map(|(at, step)| (step.key.clone(), at)).collect(),
-            needed: plan.steps.iter().flat_map(|it| it.depends_on.iter().cloned()).collect(),
+            needed: plan.steps.iter().flat_map(|step| step.depends_on.iter().cloned()).collect(),
             plan: plan.clone(),
             desired: desired.with_orphans(),
             clients: clients.clone(),
@@ -114,8 +114,8 @@ impl TaskContext {
     }
 
     pub(super) fn elapsed(&self, key: &Key) -> Duration {
-        let started = self.started.lock().ok().and_then(|it| it.get(key).copied());
-        started.map(|it| it.elapsed()).unwrap_or_default()
+        let started = self.started.lock().ok().and_then(|lock| lock.get(key).copied());
+        started.map(|instant| instant.elapsed()).unwrap_or_default()
     }
 
     /// Carries out a task to its real end.
@@ -185,7 +185,7 @@ impl TaskContext {
             None => None,
         };
         let (pods, events) = self.inside(&key.scope).await;
-        let kind = self.desired.nodes.get(key).map(|it| it.resource.kind());
+        let kind = self.desired.nodes.get(key).map(|node| node.resource.kind());
         let live = match kind {
             Some(kind) => self.clients.live(&key.scope, &kind.reads()).await.ok(),
             None => None,
@@ -232,7 +232,7 @@ impl TaskWork<'_> {
     fn progress(&self, state: &str) {
         let (key, state) = (self.key().clone(), state.to_owned());
         let elapsed = self.context.elapsed(&key);
-        let waits_for = self.waits_for.lock().ok().and_then(|it| it.clone());
+        let waits_for = self.waits_for.lock().ok().and_then(|lock| lock.clone());
         self.context.emit(Event::Progress { key, state, waits_for, elapsed });
     }
 
@@ -255,7 +255,7 @@ impl TaskWork<'_> {
 
     async fn look(&self) -> Result<Live, Stop> {
         let answer = self.context.clients.live(&self.key().scope, &self.kind.reads()).await;
-        let live = answer.map_err(|it| self.unread(it))?;
+        let live = answer.map_err(|read_error| self.unread(read_error))?;
         if let Ok(mut snapshot) = self.context.live.lock() {
             snapshot.live.insert(self.key().clone(), live.clone());
         }
@@ -272,7 +272,7 @@ impl TaskWork<'_> {
         self.progress(state);
         let advised =
             self.context.clients.arm.get(&self.key().scope).and_then(arm::ArmReader::pace);
-        let look = advised.map_or(look, |it| it.min(look));
+        let look = advised.map_or(look, |duration| duration.min(look));
         if clock::until(self.deadline, clock::sleep(look)).await.is_none() {
             return Err(Stop::Left(state.to_owned()));
         }
@@ -360,7 +360,7 @@ impl TaskWork<'_> {
                     }
                     if clock::now() > lag {
                         let paths: Vec<String> =
-                            missing.iter().map(|it| it.path.to_string()).collect();
+                            missing.iter().map(|change| change.path.to_string()).collect();
                         let paths = paths.join(", ");
                         let message = format!("the change was accepted but not taken at {paths}");
                         return Err(self.fail("ChangeNotTaken", message));
@@ -485,7 +485,7 @@ impl TaskWork<'_> {
             Request::DeleteObject { object } => writer.delete(object, None).await.map(|_| ()),
             Request::Arm { .. } => Ok(()),
         };
-        done.map_err(|it| Stop::Failed(Box::new(StepFailure::of(self.key(), &it))))
+        done.map_err(|api_error| Stop::Failed(Box::new(StepFailure::of(self.key(), &api_error))))
     }
 
     /// The body to send: the one place where values known later are filled in and secrets opened.
@@ -507,7 +507,7 @@ impl TaskWork<'_> {
         for secret in body.closed_secrets() {
             let scope = &self.key().scope;
             let open = self.context.clients.open(scope, secret).await;
-            opened.push(open.map_err(|it| self.unread(it))?);
+            opened.push(open.map_err(|read_error| self.unread(read_error))?);
         }
         let open = |secret: &Secret| {
             let same = |it: &&Secret| it.source == secret.source && it.encoding == secret.encoding;
@@ -522,8 +522,8 @@ impl TaskWork<'_> {
                     Some(answer) => Some(answer.clone()),
                     None => self.context.document(&later.from),
                 };
-                let found = document.as_ref().and_then(|it| later.at.get(it));
-                found.filter(|it| !it.is_null()).cloned().ok_or_else(|| {
+                let found = document.as_ref().and_then(|value| later.at.get(value));
+                found.filter(|value| !value.is_null()).cloned().ok_or_else(|| {
                     missing(format!("{} has no value at {} yet", later.from, later.at))
                 })
             }
@@ -554,7 +554,7 @@ impl TaskWork<'_> {
         };
         let ask = || writer.reader().call(id.as_str(), call, version.unwrap_or_default());
         let answer = known.get_or_try_init(ask).await.cloned();
-        answer.map_err(|it| Stop::Failed(Box::new(StepFailure::of(self.key(), &it))))
+        answer.map_err(|api_error| Stop::Failed(Box::new(StepFailure::of(self.key(), &api_error))))
     }
 }
 

@@ -35,7 +35,7 @@ pub fn service_accounts(
     compute_namespaces: &[String],
 ) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for fact in FILE.account.iter().filter(|it| it.profiles.contains(&profile)) {
+    for fact in FILE.account.iter().filter(|account| account.profiles.contains(&profile)) {
         let namespaces: BTreeSet<&str> = if fact.namespace == "{compute}" {
             compute_namespaces.iter().map(String::as_str).filter(|it| *it != "default").collect()
         } else {

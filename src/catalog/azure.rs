@@ -121,7 +121,7 @@ pub fn role(name: &str) -> Option<&'static str> {
 /// The cloud of this name.
 #[must_use]
 pub fn cloud(name: &str) -> Option<&'static CloudFacts> {
-    FILE.cloud.iter().find(|it| it.name.eq_ignore_ascii_case(name))
+    FILE.cloud.iter().find(|cloud_facts| cloud_facts.name.eq_ignore_ascii_case(name))
 }
 
 /// Regions that the extension service named, for when Azure itself does not say. A region that is
@@ -171,6 +171,6 @@ mod tests {
                 assert!(address.starts_with("https://") && !address.ends_with('/'), "{address}");
             }
         }
-        assert!(regions().iter().any(|it| it == "westeurope"));
+        assert!(regions().iter().any(|region| region == "westeurope"));
     }
 }

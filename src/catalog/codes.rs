@@ -114,7 +114,7 @@ static PAGES: LazyLock<Vec<CodePage>> = LazyLock::new(|| {
     ];
     let read = |(speaker, manifest, text): (Speaker, bool, &str)| {
         let file: CodesFile = toml::from_str(text).expect("tests read every page");
-        file.code.into_iter().map(move |it| CodePage { speaker, manifest, ..it })
+        file.code.into_iter().map(move |page| CodePage { speaker, manifest, ..page })
     };
     let mut pages: Vec<CodePage> = files.into_iter().flat_map(read).collect();
     pages.sort_by(|a, b| a.code.cmp(&b.code));
@@ -131,17 +131,17 @@ pub fn codes() -> &'static [CodePage] {
 #[must_use]
 pub fn explain(code: &str) -> Option<&'static CodePage> {
     let first =
-        PAGES.partition_point(|it| it.code.to_ascii_lowercase() < code.to_ascii_lowercase());
+        PAGES.partition_point(|page| page.code.to_ascii_lowercase() < code.to_ascii_lowercase());
     PAGES[first..]
         .first()
-        .filter(|it| it.code.eq_ignore_ascii_case(code))
-        .or_else(|| PAGES.iter().find(|it| it.code.eq_ignore_ascii_case(code)))
+        .filter(|page| page.code.eq_ignore_ascii_case(code))
+        .or_else(|| PAGES.iter().find(|page| page.code.eq_ignore_ascii_case(code)))
 }
 
 /// What a code means at a place (`extension` or `job`).
 #[must_use]
 pub fn health_code(place: &str, code: &str) -> Option<&'static CodePage> {
-    PAGES.iter().find(|it| it.place == place && it.code == code)
+    PAGES.iter().find(|page| page.place == place && page.code == code)
 }
 
 /// How much of a text a pattern stands for, in bytes; `None` where it does not match. The text and
@@ -173,9 +173,9 @@ pub fn is_vague(page: &CodePage) -> bool {
 /// The page whose pattern stands for most of a message; `message` is lower case.
 fn by_message(message: &str) -> Option<&'static CodePage> {
     let longest =
-        |it: &CodePage| it.matches.iter().filter_map(|pattern| matched(pattern, message)).max();
+        |page: &CodePage| page.matches.iter().filter_map(|pattern| matched(pattern, message)).max();
     // The first of equals: `max_by_key` would take the last.
-    let found = PAGES.iter().rev().filter_map(|it| Some((longest(it)?, it)));
+    let found = PAGES.iter().rev().filter_map(|page| Some((longest(page)?, page)));
     found.max_by_key(|it| it.0).map(|it| it.1)
 }
 
@@ -185,14 +185,14 @@ fn by_message(message: &str) -> Option<&'static CodePage> {
 #[must_use]
 pub fn remedy(api: Api, status: u16, code: &str, message: &str) -> Option<&'static CodePage> {
     let message = message.to_lowercase();
-    let own = || PAGES.iter().filter(|it| it.api == api);
-    let is = |it: &&CodePage| it.codes.iter().any(|known| known.eq_ignore_ascii_case(code));
+    let own = || PAGES.iter().filter(|page| page.api == api);
+    let is = |page: &&CodePage| page.codes.iter().any(|known| known.eq_ignore_ascii_case(code));
     let by_code = own().find(is);
     match by_code {
         Some(found) if !is_vague(found) => Some(found),
         vague => by_message(&message)
             .or(vague)
-            .or_else(|| own().find(|it| it.status == Some(status) && status != 0)),
+            .or_else(|| own().find(|page| page.status == Some(status) && status != 0)),
     }
 }
 
@@ -202,10 +202,10 @@ mod tests {
 
     #[test]
     fn the_same_code_means_different_things_in_different_places() {
-        let name = |place| health_code(place, "E45004").map(|it| it.name.as_str());
+        let name = |place| health_code(place, "E45004").map(|page| page.name.as_str());
         assert_eq!(name("extension"), Some("AZUREML_FE_ROLE_CONFLICT"));
         assert_eq!(name("job"), Some("TRAINING_NOT_ENABLED"));
-        for page in codes().iter().filter(|it| it.place == "extension") {
+        for page in codes().iter().filter(|code| code.place == "extension") {
             assert_eq!(page.blocking, page.code.as_str() < "E45000", "{}", page.code);
         }
     }
@@ -239,7 +239,7 @@ mod tests {
             (500, "SomethingElse", "", None),
             (0, "", "", None),
         ] {
-            let found = remedy(Api::Azure, status, code, message).map(|it| it.code.as_str());
+            let found = remedy(Api::Azure, status, code, message).map(|page| page.code.as_str());
             assert_eq!(found, id, "{code} {message}");
         }
     }
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn every_page_of_a_service_can_be_found_and_no_text_leads_to_two() {
         for page in
-            codes().iter().filter(|it| it.speaker == Speaker::Service && it.place.is_empty())
+            codes().iter().filter(|page| page.speaker == Speaker::Service && page.place.is_empty())
         {
             let reached =
                 page.status.is_some() || !page.codes.is_empty() || !page.matches.is_empty();
@@ -273,11 +273,11 @@ mod tests {
     #[test]
     fn words_belong_to_the_api_that_answered() {
         for status in [401, 403, 429] {
-            let help = |api| remedy(api, status, "", "").map(|it| it.help.as_str());
+            let help = |api| remedy(api, status, "", "").map(|page| page.help.as_str());
             let (azure, cluster) = (help(Api::Azure), help(Api::Kubernetes));
             assert!(azure.is_some() && cluster.is_some() && azure != cluster, "{status}");
         }
-        for page in codes().iter().filter(|it| it.api == Api::Kubernetes) {
+        for page in codes().iter().filter(|code| code.api == Api::Kubernetes) {
             let azures = ["az login", "role assigned", "subscription"];
             assert!(!azures.iter().any(|word| page.help.contains(word)), "{}", page.help);
         }

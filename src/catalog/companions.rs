@@ -31,13 +31,13 @@ pub const SUBSCRIPTION_MAX_DELIVERY: i64 = 1;
 /// and six hex digits of the MD5 of the whole input.
 #[must_use]
 pub fn companion_name(input: &str, max: usize) -> String {
-    let kept: String = input.chars().filter(|it| it.is_alphanumeric()).collect();
+    let kept: String = input.chars().filter(|letter| letter.is_alphanumeric()).collect();
     if kept.chars().count() <= max {
         return kept;
     }
     let digest = Md5::digest(input.as_bytes());
     let head: String = kept.chars().take(max.saturating_sub(6)).collect();
-    let tail: String = digest.iter().take(3).map(|it| format!("{it:02x}")).collect();
+    let tail: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
     head + &tail
 }
 

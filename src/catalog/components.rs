@@ -25,7 +25,7 @@ pub struct ComponentQuery<'a> {
 
 impl ComponentQuery<'_> {
     fn is_true(&self, key: &str, default: bool) -> bool {
-        (self.setting)(key).map_or(default, |it| it.eq_ignore_ascii_case("true"))
+        (self.setting)(key).map_or(default, |text| text.eq_ignore_ascii_case("true"))
     }
 }
 
@@ -144,7 +144,7 @@ impl ComponentFact {
         }
         let whence = if (query.setting)(key).is_some() { "" } else { " by default" };
         let gate = format!("{key} is {value}{whence}");
-        Some(scenario.map_or(gate.clone(), |it| format!("{it} and {gate}")))
+        Some(scenario.map_or(gate.clone(), |text| format!("{text} and {gate}")))
     }
 }
 
@@ -262,8 +262,8 @@ mod tests {
             volcano-controllers volcano-scheduler";
         assert_eq!(aks.join(" "), expected);
         let arc = names(ProfileName::Ga, (true, false), false);
-        assert!(arc.iter().any(|it| it == "relayserver"));
-        assert!(!arc.iter().any(|it| it.contains("nginx")));
+        assert!(arc.iter().any(|text| text == "relayserver"));
+        assert!(!arc.iter().any(|text| text.contains("nginx")));
     }
 
     #[test]
@@ -282,8 +282,8 @@ mod tests {
             setting: &setting,
         };
         let found = components(&query);
-        assert!(!found.iter().any(|it| it.name.contains("volcano")));
-        assert!(!found.iter().any(|it| it.name == "e-prometheus-operator"));
+        assert!(!found.iter().any(|component| component.name.contains("volcano")));
+        assert!(!found.iter().any(|component| component.name == "e-prometheus-operator"));
         let dcgm = found.iter().find(|it| it.name == "e-dcgm-exporter").expect("dcgm");
         assert_eq!((dcgm.kind, dcgm.reason.as_str()), ("DaemonSet", "installDcgmExporter is true"));
     }
@@ -315,7 +315,7 @@ mod tests {
             let got =
                 [got.cpu_request_m, got.cpu_limit_m, got.memory_request_mi, got.memory_limit_mi];
             assert_eq!(got, expected, "{training} {inference} {ha}");
-            let unknown = all.iter().filter(|it| it.size.is_none());
+            let unknown = all.iter().filter(|component| component.size.is_none());
             assert_eq!(unknown.count(), 0, "{all:?}");
         }
     }

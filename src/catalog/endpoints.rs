@@ -97,7 +97,7 @@ impl EndpointFact {
             Some(EndpointScenario::Training) => query.training,
             Some(EndpointScenario::Inference) => query.inference,
         };
-        let cloud = self.clouds.is_empty() || self.clouds.iter().any(|it| it == query.cloud);
+        let cloud = self.clouds.is_empty() || self.clouds.iter().any(|text| text == query.cloud);
         cluster && scenario && cloud && self.profiles.contains(&query.profile)
     }
 }
@@ -108,7 +108,7 @@ impl EndpointFact {
 pub fn endpoints(query: &EndpointQuery<'_>) -> Vec<Endpoint> {
     let Some(cloud) = cloud(query.cloud) else { return Vec::new() };
     let host = |address: &'static str| address.trim_start_matches("https://");
-    let or_any = |it| if str::is_empty(it) { "*" } else { it };
+    let or_any = |text| if str::is_empty(text) { "*" } else { text };
     let parts = [
         ("{region}", or_any(query.region)),
         ("{workspace}", or_any(query.workspace)),
@@ -121,7 +121,7 @@ pub fn endpoints(query: &EndpointQuery<'_>) -> Vec<Endpoint> {
         ("{storage_suffix}", &cloud.storage),
         ("{ml}", &cloud.machine_learning),
     ];
-    let applying = FILE.endpoint.iter().filter(|it| it.applies(query));
+    let applying = FILE.endpoint.iter().filter(|endpoint_fact| endpoint_fact.applies(query));
     applying
         .map(|endpoint_fact| {
             let filled = |host: String, (name, value): &(&str, &str)| host.replace(name, value);
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn relay_is_needed_where_the_cluster_is_reached_through_it() {
         let relay = |query: EndpointQuery<'_>| {
-            endpoints(&query).iter().any(|it| it.host == "*.servicebus.windows.net")
+            endpoints(&query).iter().any(|endpoint| endpoint.host == "*.servicebus.windows.net")
         };
         assert!(relay(QUERY));
         assert!(!relay(EndpointQuery { aks: true, ..QUERY }));
@@ -171,13 +171,13 @@ mod tests {
                 assert!(!endpoint.host.contains(['{', '}']), "{}", endpoint.host);
             }
         }
-        let hosts: Vec<_> = endpoints(&QUERY).into_iter().map(|it| it.host).collect();
+        let hosts: Vec<_> = endpoints(&QUERY).into_iter().map(|endpoint| endpoint.host).collect();
         for host in [
             "1234.workspace.westeurope.api.azureml.ms",
             "reg.azurecr.io",
             "*.blob.core.windows.net",
         ] {
-            assert!(hosts.iter().any(|it| it == host), "{host}");
+            assert!(hosts.iter().any(|text| text == host), "{host}");
         }
     }
 }

@@ -112,7 +112,7 @@ impl RegistrationFact {
 #[must_use]
 pub fn registrations(query: &RegistrationQuery) -> Registrations {
     let pick = |facts: &'static [RegistrationFact]| {
-        let applying = facts.iter().filter(|it| it.applies(query));
+        let applying = facts.iter().filter(|fact| fact.applies(query));
         applying
             .map(|fact| Registration {
                 name: &fact.name,

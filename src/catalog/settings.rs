@@ -221,12 +221,12 @@ fn starts_like(pattern: &str, key: &str) -> bool {
     };
     let Some((index, rest)) = key
         .strip_prefix(head)
-        .and_then(|it| it.strip_prefix('['))
-        .and_then(|it| it.split_once(']'))
+        .and_then(|text| text.strip_prefix('['))
+        .and_then(|text| text.split_once(']'))
     else {
         return false;
     };
-    let numbered = !index.is_empty() && index.bytes().all(|it| it.is_ascii_digit());
+    let numbered = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
     numbered && rest.len() > tail.len() && rest.starts_with(tail)
 }
 
@@ -241,7 +241,7 @@ pub fn settings() -> &'static [SettingFact] {
 #[must_use]
 pub fn setting(key: &str) -> Option<&'static SettingFact> {
     let exact = SETTINGS.iter().find(|it| !it.prefix && it.key == key);
-    exact.or_else(|| SETTINGS.iter().find(|it| it.covers(key)))
+    exact.or_else(|| SETTINGS.iter().find(|setting_fact| setting_fact.covers(key)))
 }
 
 /// The setting that was probably meant by an unknown key: a known misspelling, or the same letters
@@ -256,7 +256,7 @@ pub fn suggest_setting(key: &str) -> Option<String> {
     if let Some(fact) = exact {
         return Some(fact.key.clone());
     }
-    for fact in SETTINGS.iter().filter(|it| it.prefix) {
+    for fact in SETTINGS.iter().filter(|setting_fact| setting_fact.prefix) {
         for wrong in fact.misspellings.iter().chain([&fact.key]) {
             let lower = (wrong.to_lowercase(), key.to_lowercase());
             let head = wrong.split(['[', '*']).next().unwrap_or_default().len();
@@ -276,7 +276,7 @@ pub fn suggest_setting(key: &str) -> Option<String> {
 #[must_use]
 pub fn impact_of(profile: ProfileName, key: &str, from: Option<&str>, to: Option<&str>) -> Impact {
     let Some(fact) = setting(key) else { return Impact::DisruptsJobsAndEndpoints };
-    let blank = |it: &&str| !it.is_empty();
+    let blank = |text: &&str| !text.is_empty();
     let (from, to) = (from.filter(blank), to.filter(blank));
     if to.is_none()
         && from.is_some()
@@ -301,14 +301,14 @@ pub fn same_setting(
     other: Option<&str>,
 ) -> bool {
     let fact = setting(key);
-    let default = fact.and_then(|it| it.default_in(profile));
+    let default = fact.and_then(|setting_fact| setting_fact.default_in(profile));
     let effective =
-        |it: Option<&'_ str>| it.filter(|it| !it.is_empty()).or(default).map(str::to_owned);
+        |text: Option<&'_ str>| text.filter(|text| !text.is_empty()).or(default).map(str::to_owned);
     let (Some(one), Some(other)) = (effective(one), effective(other)) else {
         return effective(one).is_none() && effective(other).is_none();
     };
-    let boolean = |it: &str| ["true", "false"].iter().any(|word| it.eq_ignore_ascii_case(word));
-    let id = |it: &str| it.to_ascii_lowercase().starts_with("/subscriptions/");
+    let boolean = |text: &str| ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    let id = |text: &str| text.to_ascii_lowercase().starts_with("/subscriptions/");
     let words = fact.is_some_and(|it| it.derived || matches!(it.kind, SettingKind::Enum(_)));
     one == other
         || ((words || (boolean(&one) && boolean(&other)) || (id(&one) && id(&other)))
@@ -321,29 +321,29 @@ const NODE_SELECTOR: &str = "nodeSelector.";
 /// plainly or, as the chart takes them, after a backslash.
 #[must_use]
 pub fn node_label(key: &str) -> Option<String> {
-    key.strip_prefix(NODE_SELECTOR).map(|it| it.replace("\\.", "."))
+    key.strip_prefix(NODE_SELECTOR).map(|text| text.replace("\\.", "."))
 }
 
 /// The key as it travels: a dot makes a nested value of the chart unless a backslash stands before
 /// it (Helm docs: using Helm, `--set`; Azure/AKS issue 2645 shows an unescaped label failing).
 #[must_use]
 pub fn wire_key(key: &str) -> String {
-    let label = node_label(key).map(|it| format!("{NODE_SELECTOR}{}", it.replace('.', "\\.")));
+    let label = node_label(key).map(|text| format!("{NODE_SELECTOR}{}", text.replace('.', "\\.")));
     label.unwrap_or_else(|| key.to_owned())
 }
 
 /// Why amlplan adds a setting that nobody declared.
 #[must_use]
 pub fn derived_reason(key: &str) -> &'static str {
-    let found = DERIVED.iter().find(|it| it.key == key);
-    found.map_or("az adds it too", |it| it.reason.as_str())
+    let found = DERIVED.iter().find(|derived_fact| derived_fact.key == key);
+    found.map_or("az adds it too", |derived_fact| derived_fact.reason.as_str())
 }
 
 /// Where a derived setting goes; `None` where the profile derives no such key.
 #[must_use]
 pub fn derived_map(profile: ProfileName, key: &str) -> Option<DerivedMap> {
     let found = DERIVED.iter().find(|it| it.key == key && it.profiles.contains(&profile));
-    found.map(|it| it.map)
+    found.map(|derived_fact| derived_fact.map)
 }
 
 #[cfg(test)]

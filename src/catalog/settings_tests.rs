@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 #[test]
 fn every_setting_stands_once_and_names_only_settings() {
-    let keys: BTreeSet<_> = settings().iter().map(|it| it.key.as_str()).collect();
+    let keys: BTreeSet<_> = settings().iter().map(|setting| setting.key.as_str()).collect();
     assert_eq!(keys.len(), settings().len());
     for fact in settings() {
         let others =
@@ -37,7 +37,7 @@ fn every_derived_key_is_a_setting_in_its_map() {
             derived_fact.key
         );
     }
-    for setting_fact in settings().iter().filter(|it| it.derived && !it.prefix) {
+    for setting_fact in settings().iter().filter(|setting| setting.derived && !setting.prefix) {
         assert!(
             DERIVED.iter().any(|d| d.key == setting_fact.key),
             "{} has no reason",
@@ -54,7 +54,7 @@ fn keys_find_the_fact_of_their_prefix() {
         ("scoringFe.resourcesEnvoy.limits.cpu", "scoringFe.resources*"),
         ("enableTraining", "enableTraining"),
     ] {
-        assert_eq!(setting(key).map(|it| it.key.as_str()), Some(fact), "{key}");
+        assert_eq!(setting(key).map(|setting_fact| setting_fact.key.as_str()), Some(fact), "{key}");
     }
     for key in
         ["nodeSelector.", "workLoadToleration[].key", "workLoadToleration.key", "EnableTraining"]

@@ -24,13 +24,13 @@ fn codes_in(text: &str, known: &BTreeSet<&str>, used: &mut BTreeSet<String>) {
     for call in CALLS {
         for rest in text.split(call).skip(1) {
             let rest = rest.trim_start();
-            if let Some(code) = rest.strip_prefix('"').and_then(|it| it.split('"').next()) {
+            if let Some(code) = rest.strip_prefix('"').and_then(|text| text.split('"').next()) {
                 used.insert(code.to_owned());
             }
         }
     }
     // Pairs of code and severity: `("az-slip", Severity::Warning)`.
-    for before in text.split(", Severity::").filter_map(|it| it.rsplit_once("(\"")) {
+    for before in text.split(", Severity::").filter_map(|part| part.rsplit_once("(\"")) {
         if let Some(code) = before.1.strip_suffix('"') {
             used.insert(code.to_owned());
         }
@@ -42,8 +42,8 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&str)) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             walk(&path, visit);
-        } else if path.extension().is_some_and(|it| it == "rs")
-            && !["tests.rs", "samples.rs"].iter().any(|it| path.ends_with(it))
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !["tests.rs", "samples.rs"].iter().any(|text| path.ends_with(text))
         {
             let text = std::fs::read_to_string(&path).unwrap();
             visit(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default());
@@ -53,7 +53,7 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&str)) {
 
 #[test]
 fn every_code_has_a_page_and_every_page_a_code() {
-    let pages: BTreeSet<&str> = codes().iter().map(|it| it.code.as_str()).collect();
+    let pages: BTreeSet<&str> = codes().iter().map(|page| page.code.as_str()).collect();
     let mut used = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     // The simulator is no part of the program's own voice.
@@ -70,25 +70,25 @@ fn every_code_has_a_page_and_every_page_a_code() {
     let used: BTreeSet<&str> = used.iter().map(String::as_str).collect();
     let without: Vec<_> = used.difference(&pages).collect();
     assert!(without.is_empty(), "codes without a page: {without:?}");
-    let ours = codes().iter().filter(|it| matches!(it.speaker, Speaker::Own | Speaker::Check));
-    let unused: Vec<_> = ours.filter(|it| !used.contains(it.code.as_str())).collect();
+    let ours = codes().iter().filter(|page| matches!(page.speaker, Speaker::Own | Speaker::Check));
+    let unused: Vec<_> = ours.filter(|page| !used.contains(page.code.as_str())).collect();
     assert!(unused.is_empty(), "pages without a code: {unused:?}");
 }
 
 #[test]
 fn pages_are_whole_and_unique() {
-    let keys: BTreeSet<_> = codes().iter().map(|it| (&it.code, &it.place)).collect();
+    let keys: BTreeSet<_> = codes().iter().map(|page| (&page.code, &page.place)).collect();
     assert_eq!(keys.len(), codes().len(), "a code has two pages");
     for page in codes() {
-        let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
-        let word = |it: u8| plain(it) || (page.speaker == Speaker::Kind && it == b'_');
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let word = |byte: u8| plain(byte) || (page.speaker == Speaker::Kind && byte == b'_');
         let health = !page.place.is_empty() && page.code.starts_with('E');
         assert!(health || page.code.bytes().all(word), "{}", page.code);
         assert!(!page.severity.is_empty() && !page.summary.ends_with('.'), "{}", page.code);
         assert!(page.speaker == Speaker::Own || page.source.len() > 3, "{}", page.code);
         assert!(page.speaker != Speaker::Check || !page.title.is_empty(), "{}", page.code);
         assert_eq!(explain(&page.code.to_uppercase()).unwrap().code, page.code);
-        for text in page.about.iter().filter(|it| !it.starts_with('/')) {
+        for text in page.about.iter().filter(|about| !about.starts_with('/')) {
             assert!(setting(text).is_some(), "{}: {text} is no setting", page.code);
         }
     }

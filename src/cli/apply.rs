@@ -48,7 +48,7 @@ fn is_plan(path: &Path) -> bool {
     // The first sign tells; a plan of a fleet is large.
     let first = || {
         let file = std::io::BufReader::new(std::fs::File::open(path).ok()?);
-        file.bytes().map_while(Result::ok).take(1024).find(|it| !it.is_ascii_whitespace())
+        file.bytes().map_while(Result::ok).take(1024).find(|byte| !byte.is_ascii_whitespace())
     };
     !manifest && path.is_file() && first() == Some(b'{')
 }
@@ -67,9 +67,9 @@ async fn saved(
             .into());
     }
     let refused = |findings: Diagnostics| CommandFailure::findings(Exit::Stale, findings);
-    let read = file::read(path, &render::json::plan).map_err(|it| refused(vec![it]))?;
+    let read = file::read(path, &render::json::plan).map_err(|finding| refused(vec![finding]))?;
     let file::Checked { mut saved, plan: reviewed, .. } = read;
-    elsewhere(&saved.surroundings, context).map_err(|it| refused(vec![it]))?;
+    elsewhere(&saved.surroundings, context).map_err(|finding| refused(vec![finding]))?;
     let mut stale = Diagnostics::new();
     for (key, node) in &mut saved.desired.nodes {
         let owner = file::owner(&node.resource.kind().target(), key);
@@ -135,8 +135,8 @@ fn elsewhere(then: &file::Surroundings, context: &CommandContext) -> Result<(), 
         let message = format!("the plan was made for tenant {then}, AZURE_TENANT_ID is {here}");
         return refuse(message, "plan and apply with the same AZURE_TENANT_ID");
     }
-    let age = then.made.parse::<jiff::Timestamp>().map(|it| now().duration_since(it));
-    if !age.is_ok_and(|it| it <= GOOD_FOR) {
+    let age = then.made.parse::<jiff::Timestamp>().map(|time| now().duration_since(time));
+    if !age.is_ok_and(|signed_duration| signed_duration <= GOOD_FOR) {
         let message = format!("the plan was made at {}; it is good for seven days", then.made);
         return refuse(message, "plan again, and review it");
     }
@@ -174,7 +174,7 @@ async fn carry_out(
     if plan.errored() {
         return Ok(Exit::Error);
     }
-    let settling = plan.steps.iter().any(|it| it.settling.is_some());
+    let settling = plan.steps.iter().any(|step| step.settling.is_some());
     if plan.is_empty() && !settling {
         if how.json {
             let nothing = Outcome { mode: plan.mode, ..Outcome::default() };
@@ -241,7 +241,7 @@ async fn gates(
         .collect();
     if plan.mode == Mode::Apply {
         let checks = super::verify::judged(By::Doctor, observed, context).await;
-        let blocking: Vec<_> = checks.iter().filter(|it| it.status == Status::Fail).collect();
+        let blocking: Vec<_> = checks.iter().filter(|check| check.status == Status::Fail).collect();
         findings.extend(together(&blocking));
     }
     if findings.is_empty() {
@@ -255,16 +255,16 @@ async fn gates(
 fn together(checks: &[&health::Finding]) -> Diagnostics {
     const NAMED: usize = 4;
     // Registrations are of the subscription, for all its clusters.
-    let shared = |it: &Key| matches!(it.kind, KindName::Provider | KindName::Feature);
+    let shared = |address: &Key| matches!(address.kind, KindName::Provider | KindName::Feature);
     let mut groups: Vec<Vec<&health::Finding>> = Vec::new();
     for check in checks {
         let same = |findings: &&mut Vec<&health::Finding>| {
             let first = findings[0];
             first.code == check.code
                 && first.help == check.help
-                && [first, *check]
-                    .iter()
-                    .any(|it| shared(&it.address) || first.address.scope == check.address.scope)
+                && [first, *check].iter().any(|finding| {
+                    shared(&finding.address) || first.address.scope == check.address.scope
+                })
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(check),
@@ -309,7 +309,7 @@ async fn approved(mode: Mode) -> Result<bool, CommandFailure> {
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map(|_| answer)
     });
-    Ok(answer.await.is_ok_and(|it| it.is_ok_and(|it| it.trim() == "yes")))
+    Ok(answer.await.is_ok_and(|it| it.is_ok_and(|text| text.trim() == "yes")))
 }
 
 /// The limits of an apply that is no rollout.
@@ -358,7 +358,7 @@ async fn outputs(observed: &Observed, live: &Snapshot, context: &CommandContext)
         let service = ObjectRef::cluster("v1", "Service", "services", "azureml-fe");
         (key.scope.clone(), Read::Object(service.in_namespace("azureml")))
     };
-    let keys = || observed.desired.nodes.keys().filter(|it| live.document(it).is_some());
+    let keys = || observed.desired.nodes.keys().filter(|node| live.document(node).is_some());
     let extensions = keys().filter(|address| {
         address.kind == KindName::Extension
             && observed.clients.clusters.contains_key(&address.scope)

@@ -325,7 +325,7 @@ pub(super) fn distinct<'a>(
         if seen.insert(place.map(|it| std::path::absolute(it).unwrap_or_else(|_| it.to_owned()))) {
             continue;
         }
-        let name = place.map_or("standard output".into(), |it| format!("`{}`", it.display()));
+        let name = place.map_or("standard output".into(), |path| format!("`{}`", path.display()));
         let message = format!("two results into {name}");
         let finding = Diagnostic::error("wrong-value", message);
         return Err(finding.with_help("name a file of its own for each: FORMAT=FILE").into());

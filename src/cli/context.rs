@@ -100,7 +100,7 @@ impl CommandContext {
 
     /// Saves the simulator's state.
     pub(super) fn close(&self) -> Result<(), CommandFailure> {
-        let save = |it: &Sandbox| it.save();
+        let save = |sandbox: &Sandbox| sandbox.save();
         let saved = self.sandbox.as_ref().map(save).transpose();
         saved.map(|_| ()).map_err(|it| CommandFailure::error("sandbox-state", it.to_string()))
     }
@@ -122,7 +122,7 @@ impl CommandContext {
         findings.extend(language::rules::check(&manifest, self.now(), &self.global.trust()));
         if crate::source::has_errors(&findings) {
             // Advice can wait; validate shows both.
-            findings.retain(|it| it.severity == Severity::Error);
+            findings.retain(|finding| finding.severity == Severity::Error);
             return Err(findings.into());
         }
         if let Some(sandbox) = &self.sandbox {
@@ -195,7 +195,7 @@ impl CommandContext {
             return Ok(Cloud::custom(&wanted.name, resource_manager, authority, audience));
         }
         let found = Cloud::discover(transport, &resource_manager, &trust).await;
-        let found = found.map_err(|it| CommandFailure::of("cloud-metadata", &it))?;
+        let found = found.map_err(|api_error| CommandFailure::of("cloud-metadata", &api_error))?;
         let authority = authority.unwrap_or(found.authority);
         let audience = wanted.audience.as_ref().unwrap_or(&found.audience);
         let vaults = found.vaults;
@@ -229,7 +229,7 @@ impl CommandContext {
             if simulated { &sandbox_env } else { &env };
         let tenant = scope.tenant.as_deref();
         let (token, why) = TokenSource::choose(auth, surroundings, tenant, cloud, transport)
-            .map_err(|it| CommandFailure::error("sign-in", it.to_string()))?;
+            .map_err(|auth_error| CommandFailure::error("sign-in", auth_error.to_string()))?;
         if !simulated && self.global.verbose > 0 {
             self.out.note(&why);
         }
@@ -242,7 +242,7 @@ impl CommandContext {
         arm: &arm::ArmReader,
         transport: &Transport,
     ) -> Result<Option<kubernetes::KubeReader>, kubernetes::ApiError> {
-        let Some(access) = scope.cluster.as_ref().filter(|it| it.kubernetes) else {
+        let Some(access) = scope.cluster.as_ref().filter(|cluster| cluster.kubernetes) else {
             return Ok(None);
         };
         if access.handed_out {
@@ -440,7 +440,7 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
     const LOCATION: &str = "westeurope";
     let mut seed = amlplan_sandbox::Seed::default();
     let subscription = |seed: &mut amlplan_sandbox::Seed, id: &str| {
-        if !seed.subscriptions.iter().any(|it| it == id) {
+        if !seed.subscriptions.iter().any(|subscription| subscription == id) {
             seed.subscriptions.push(id.to_owned());
         }
     };
@@ -473,7 +473,7 @@ pub(super) fn seed(manifest: &Manifest) -> amlplan_sandbox::Seed {
             seed.resource_groups.push((own.clone(), group.clone(), LOCATION.to_owned()));
             seed.workspaces.push((own, group, place.name.clone(), LOCATION.to_owned()));
         }
-        for id in spec.identities().into_iter().filter_map(|it| ArmId::parse(it).ok()) {
+        for id in spec.identities().into_iter().filter_map(|identity| ArmId::parse(identity).ok()) {
             subscription(&mut seed, id.subscription());
             let group = id.resource_group().unwrap_or_default().to_owned();
             seed.resource_groups.push((id.subscription().to_owned(), group, LOCATION.to_owned()));
@@ -521,7 +521,7 @@ fn secrets(spec: &language::ClusterSpec) -> (Vec<SeedSecret>, Vec<SeedSecret>) {
         }
     }
     for (setting, value) in &extension.configuration_protected_settings {
-        let held = match language::PEM_SETTINGS.iter().position(|it| it == setting) {
+        let held = match language::PEM_SETTINGS.iter().position(|text| text == setting) {
             Some(0) => HeldSecret::Certificate,
             Some(_) => HeldSecret::PrivateKey,
             None => HeldSecret::Text,

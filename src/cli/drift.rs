@@ -38,7 +38,7 @@ pub(super) async fn run(
                     !part || desired.is_cluster(&key.scope) || desired.nodes.contains_key(key)
                 };
                 render::drift::since(&mut report, earlier, &own)
-                    .map_err(|it| unusable(path, &it))?
+                    .map_err(|since| unusable(path, &since))?
             }
             None => {
                 let message = format!("there is no baseline `{}` yet", path.display());
@@ -81,7 +81,7 @@ fn baseline(path: &Path) -> Result<Option<Json>, CommandFailure> {
     }
     let source = crate::source::read_earlier(path)?;
     let document = serde_json::from_str(&source.text);
-    document.map(Some).map_err(|it| unusable(path, &it.to_string()))
+    document.map(Some).map_err(|error| unusable(path, &error.to_string()))
 }
 
 fn unusable(path: &Path, why: &str) -> CommandFailure {
@@ -105,7 +105,7 @@ fn fails(report: &Report, wanted: &[FailOn]) -> bool {
     report
         .findings
         .iter()
-        .filter(|it| it.counts() && it.class.is_some())
-        .filter(|it| !only_new || it.members.get("since").is_none_or(|it| *it != "still"))
-        .any(|it| wanted.iter().any(|wanted| is(it, wanted)))
+        .filter(|finding| finding.counts() && finding.class.is_some())
+        .filter(|finding| !only_new || finding.members.get("since").is_none_or(|it| *it != "still"))
+        .any(|finding| wanted.iter().any(|wanted| is(finding, wanted)))
 }

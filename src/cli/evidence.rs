@@ -31,10 +31,10 @@ pub(super) fn explainer(desired: &Desired, failures: &Failures) -> Explain {
         let evidence = &failure.evidence;
         let (status, code) = (failure.status.unwrap_or(0), failure.code.as_deref().unwrap_or(""));
         let remedy = catalog::remedy(failure.api, status, code, &failure.message);
-        let mut help = failure.help.clone().or_else(|| remedy.map(|it| it.help.clone()));
+        let mut help = failure.help.clone().or_else(|| remedy.map(|page| page.help.clone()));
         let mut details = Vec::new();
         let mut field =
-            failure.target.as_deref().filter(|it| it.contains('.')).map(Pointer::dotted);
+            failure.target.as_deref().filter(|target| target.contains('.')).map(Pointer::dotted);
         let at = field.clone().unwrap_or_default();
         let declared = desired.place(&failure.key, &at);
         let mut place = declared.map(|it| line_of("declared at", &it));
@@ -71,7 +71,7 @@ pub(super) fn explainer(desired: &Desired, failures: &Failures) -> Explain {
         }
         StepError {
             message: failure.message,
-            code: failure.code.filter(|it| !it.is_empty()),
+            code: failure.code.filter(|code| !code.is_empty()),
             help,
             details,
             field,
@@ -90,7 +90,7 @@ fn seen(evidence: &Evidence, said: &str) -> Vec<String> {
     let mut lines: Vec<String> =
         statuses.into_iter().flatten().filter_map(status).take(SHOWN).collect();
     let bad: Vec<String> = evidence.pods.iter().filter_map(pods::trouble).collect();
-    lines.extend(bad.iter().take(SHOWN).map(|it| format!("pod {it}")));
+    lines.extend(bad.iter().take(SHOWN).map(|text| format!("pod {text}")));
     if bad.len() > SHOWN {
         lines.push(format!("and {} more pods that are not ready", bad.len() - SHOWN));
     }
@@ -119,10 +119,10 @@ pub(super) fn write(
             let part = |of: fn(&Evidence) -> Json| evidence.map_or(Json::Null, |it| plain(of(it)));
             json!({"address": key, "message": message, "code": code, "help": help, "details": details,
                 "field": field,
-                "health_report": part(|it| it.health.as_ref().and_then(|it| it.get("data")).cloned().into()),
-                "resource": part(|it| it.document.clone().into()),
-                "pods": part(|it| it.pods.iter().map(pod).collect()),
-                "events": part(|it| it.events.iter().map(event).collect())})
+                "health_report": part(|evidence| evidence.health.as_ref().and_then(|value| value.get("data")).cloned().into()),
+                "resource": part(|evidence| evidence.document.clone().into()),
+                "pods": part(|evidence| evidence.pods.iter().map(pod).collect()),
+                "events": part(|evidence| evidence.events.iter().map(event).collect())})
         })
         .collect();
     let running: Vec<Json> = outcome

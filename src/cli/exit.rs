@@ -65,7 +65,7 @@ impl CommandFailure {
     pub(super) fn of(code: &'static str, error: &ApiError) -> Self {
         let (status, own) = (error.status.unwrap_or(0), error.code.as_deref().unwrap_or(""));
         let known = || catalog::remedy(error.api, status, own, &error.message);
-        let help = error.help().or_else(|| known().map(|it| it.help.clone()));
+        let help = error.help().or_else(|| known().map(|page| page.help.clone()));
         Diagnostic { help, ..Diagnostic::error(code, error.to_string()) }.into()
     }
 
@@ -100,8 +100,8 @@ pub(super) struct Streams {
 impl Streams {
     /// `json`: whether the result is for a program.
     pub(super) fn new(global: &Global, json: bool) -> Self {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
-        let dumb = std::env::var("TERM").is_ok_and(|it| it == "dumb");
+        let set = |name: &str| std::env::var_os(name).is_some_and(|var_o| !var_o.is_empty());
+        let dumb = std::env::var("TERM").is_ok_and(|text| text == "dumb");
         let no_color = global.no_color || set("NO_COLOR") || dumb;
         // The terminal of a CI job keeps whatever is drawn on it.
         let live = !json && !dumb && set("TERM") && !set("CI") && std::io::stderr().is_terminal();
@@ -120,7 +120,7 @@ impl Streams {
 
     /// Columns of the terminal, or a width that reads well.
     pub(super) fn width(&self) -> usize {
-        let columns = std::env::var("COLUMNS").ok().and_then(|it| it.parse().ok());
+        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
         columns.unwrap_or(100)
     }
 

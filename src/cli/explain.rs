@@ -31,7 +31,7 @@ pub(super) fn run(args: &ExplainArgs, out: &Streams) -> Result<Exit, CommandFail
         out.result(&page);
         return Ok(Exit::Done);
     }
-    let start: String = text.chars().filter(|it| !it.is_control()).take(80).collect();
+    let start: String = text.chars().filter(|letter| !letter.is_control()).take(80).collect();
     let message = format!("amlplan does not know `{start}`");
     let help = match catalog::suggest_setting(&text) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -55,7 +55,7 @@ pub fn az_lines(input: &[u8]) {
         Ok(imported) => {
             let _ = render::diagnostics::report(&imported.findings, false, 100);
             let findings = load("input.yaml", imported.text.as_bytes());
-            let syntax = findings.iter().find(|it| it.code.starts_with("yaml-"));
+            let syntax = findings.iter().find(|finding| finding.code.starts_with("yaml-"));
             assert!(syntax.is_none(), "{syntax:?}\n{}", imported.text);
         }
     }
@@ -90,12 +90,12 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut paths: Vec<PathBuf> = folders
             .iter()
-            .flat_map(|it| std::fs::read_dir(root.join(it)).expect("a folder of seeds"))
-            .map(|it| it.expect("an entry").path())
-            .filter(|it| it.extension().is_some_and(|it| extensions.iter().any(|e| it == *e)))
+            .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("a folder of seeds"))
+            .map(|flat_map| flat_map.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|it| extensions.iter().any(|e| it == *e)))
             .collect();
         paths.sort();
-        paths.into_iter().map(|it| (it.clone(), std::fs::read(it).expect("a seed"))).collect()
+        paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a seed"))).collect()
     }
 
     /// Gives a target all seeds, and then that many inputs made of them.
@@ -174,7 +174,7 @@ mod tests {
                 let edited = serde_json::to_string_pretty(&edit(&document, at, how));
                 std::fs::write(&path, edited.expect("JSON") + "\n").expect("an edited plan");
                 let refused = file::read(&path, &render::json::plan);
-                let code = refused.err().map_or("accepted", |it| it.code);
+                let code = refused.err().map_or("accepted", |finding| finding.code);
                 assert!(code.starts_with("plan-"), "{how} of {at}: {code}");
             }
         }

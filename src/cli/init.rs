@@ -41,7 +41,7 @@ pub(super) fn run(args: &InitArgs, out: &Streams) -> Result<Exit, CommandFailure
     };
     let Some((_, _, text)) = SCENARIOS.iter().find(|it| it.0 == wanted) else {
         let near = suggest::nearest(wanted, SCENARIOS.iter().map(|it| it.0));
-        let near = near.map(|it| format!("did you mean `{it}`? ")).unwrap_or_default();
+        let near = near.map(|text| format!("did you mean `{text}`? ")).unwrap_or_default();
         return Err(Diagnostic::error("no-scenario", format!("there is no scenario `{wanted}`"))
             .with_help(format!("{near}the scenarios are: {}", names()))
             .into());

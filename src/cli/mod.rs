@@ -87,7 +87,7 @@ fn asks_for_json(matches: &clap::ArgMatches) -> bool {
     let Some((_, own)) = matches.subcommand() else { return false };
     let flag = own.try_get_one::<bool>("json").ok().flatten().is_some_and(|it| *it);
     let formats = own.try_get_raw("format").ok().flatten();
-    flag || formats.is_some_and(|mut it| it.any(|it| it == "json"))
+    flag || formats.is_some_and(|mut raw_values| raw_values.any(|it| it == "json"))
 }
 
 /// Help and version are results; a wrong word is an error like any other. Not 2, which says that

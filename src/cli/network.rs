@@ -40,7 +40,7 @@ pub(super) async fn run(
                 HostTried {
                     host,
                     port,
-                    address: trial.address.map(|it| it.to_string()),
+                    address: trial.address.map(|ip_addr| ip_addr.to_string()),
                     proxy: trial.proxy,
                     end: trial.end.map_err(|(hop, why)| (hop.as_str(), why)),
                 }
@@ -50,9 +50,9 @@ pub(super) async fn run(
         .collect()
         .await;
     context.out.result(&network::tried(&all, &tried, &job, form, &context.style(false)));
-    let refused = job
-        .iter()
-        .any(|it| it.1.as_ref().is_some_and(|it| it.lines().any(|it| it.starts_with("fail "))));
+    let refused = job.iter().any(|it| {
+        it.1.as_ref().is_some_and(|text| text.lines().any(|line| line.starts_with("fail ")))
+    });
     Ok(if refused || tried.iter().any(|it| it.end.is_err()) { Exit::Found } else { Exit::Done })
 }
 
@@ -61,7 +61,7 @@ fn form(args: &DoctorArgs) -> Result<Form, CommandFailure> {
         [] if args.json => Ok(Form::Json),
         [] => Ok(Form::Human),
         [one] => Form::named(one)
-            .filter(|it| args.network_list || matches!(it, Form::Human | Form::Json))
+            .filter(|form| args.network_list || matches!(form, Form::Human | Form::Json))
             .ok_or_else(|| {
                 let known = if args.network_list { Form::NAMES } else { "human, json" };
                 CommandFailure::error(

@@ -23,7 +23,7 @@ pub(super) async fn run(
         let probed = super::verify::probe(health::rights::probes(&rights), &clients, context).await;
         return Ok(tell(&health::rights::lacking(&rights, &probed), args, context));
     }
-    let mut clusters = manifest.clusters.iter().map(|it| it.name.as_str());
+    let mut clusters = manifest.clusters.iter().map(|declared| declared.name.as_str());
     let first = clusters.next().unwrap_or_default();
     let more = clusters.count();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
@@ -64,7 +64,7 @@ fn needed(desired: &Desired, purpose: Purpose) -> Rights {
 
 fn tell(found: &[Lacking], args: &PermissionsArgs, context: &CommandContext) -> Exit {
     if args.json {
-        let row = |it: &Lacking| serde_json::json!({"at": it.at, "action": it.what, "unknown": it.unknown});
+        let row = |lacking: &Lacking| serde_json::json!({"at": lacking.at, "action": lacking.what, "unknown": lacking.unknown});
         context.out.json(&Json::Array(found.iter().map(row).collect()));
     } else {
         let line = |Lacking { at, what, unknown }: &Lacking| match unknown {
@@ -84,7 +84,7 @@ fn tell(found: &[Lacking], args: &PermissionsArgs, context: &CommandContext) -> 
     }
     match () {
         () if found.is_empty() => Exit::Done,
-        () if found.iter().any(|it| it.unknown.is_none()) => Exit::Found,
+        () if found.iter().any(|lacking| lacking.unknown.is_none()) => Exit::Found,
         () => Exit::Error,
     }
 }

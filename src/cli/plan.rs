@@ -13,7 +13,7 @@ impl CommandContext {
     /// Where a plan is made, or applied.
     pub(super) fn surroundings(&self) -> file::Surroundings {
         let sandbox = self.simulated();
-        let named = |name: &str| env(name).filter(|it| !sandbox && !it.is_empty());
+        let named = |name: &str| env(name).filter(|text| !sandbox && !text.is_empty());
         file::Surroundings {
             made: now().to_string(),
             sandbox,
@@ -38,7 +38,7 @@ impl CommandContext {
             if gates.is_empty() {
                 break;
             }
-            let doubtful: Vec<String> = gates.iter().map(|it| it.key.to_string()).collect();
+            let doubtful: Vec<String> = gates.iter().map(|gate| gate.key.to_string()).collect();
             let doubtful = observed.desired.targeted(&doubtful, false);
             let again = self.snapshot(&doubtful, &observed.clients).await;
             observed.live.renew(again);
@@ -62,7 +62,7 @@ fn planned(observed: &Observed, mode: Mode) -> Plan {
 
 pub(super) async fn run(args: &PlanArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let mode = if args.destroy { Mode::Destroy } else { Mode::Apply };
-    super::args::distinct([&args.out, &args.html].into_iter().flatten().map(|it| Some(&**it)))?;
+    super::args::distinct([&args.out, &args.html].into_iter().flatten().map(|path| Some(&**path)))?;
     let mut observed = context.observe_all(&args.files.files, &args.target, args.destroy).await?;
     let plan = context.plan(&mut observed, mode).await;
     if let Some(path) = &args.out {

@@ -21,7 +21,7 @@ fn section(command: &Command, path: &str, depth: usize, out: &mut String) {
     let help = help.join("\n");
     let marks = "#".repeat((depth + 1).clamp(2, 3));
     out.push_str(&["\n", &marks, " ", path, "\n\n```text\n", help.trim_end(), "\n```\n"].concat());
-    for below in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+    for below in command.get_subcommands().filter(|get_subcommand| !get_subcommand.is_hide_set()) {
         if below.get_name() != "help" {
             section(below, &format!("{path} {}", below.get_name()), depth + 1, out);
         }

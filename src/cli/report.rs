@@ -13,7 +13,7 @@ use crate::source::Diagnostic;
 pub(super) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Exit, CommandFailure> {
     let ReportCommand::Merge(MergeArgs { reports, formats, fail_on }) = &args.command;
     formats.all(false)?;
-    let parts = reports.iter().map(|it| Ok((it.display().to_string(), read(it)?)));
+    let parts = reports.iter().map(|path| Ok((path.display().to_string(), read(path)?)));
     let report = render::report::merge(parts.collect::<Result<_, CommandFailure>>()?)?;
     verify::write(&report, formats, false, context)?;
     Ok(match report.command {
@@ -24,8 +24,8 @@ pub(super) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Exit, C
 
 fn read(path: &Path) -> Result<Report, CommandFailure> {
     let source = crate::source::read(path)?;
-    let document = serde_json::from_str(&source.text).map_err(|it| it.to_string());
-    document.and_then(|it| render::report::read(&it)).map_err(|why| {
+    let document = serde_json::from_str(&source.text).map_err(|error| error.to_string());
+    document.and_then(|value| render::report::read(&value)).map_err(|why| {
         let message = format!("`{}` cannot be merged: {why}", path.display());
         let finding = Diagnostic::error("bad-report", message);
         finding.with_help("runs with `--shard I/N --format json=FILE` write what can").into()

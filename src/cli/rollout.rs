@@ -43,11 +43,11 @@ impl Stages {
             Diagnostic::error(code, message).with_help(help).into()
         };
         let staged = |text: &str| {
-            let mut all = desired.rollouts.iter().flat_map(|it| &it.stages);
+            let mut all = desired.rollouts.iter().flat_map(|rollout| &rollout.stages);
             all.any(|stage| stage.clusters.contains(text))
         };
-        let clusters = || desired.scopes.keys().filter(|it| desired.is_cluster(it));
-        let outside: Vec<&String> = clusters().filter(|it| !staged(it)).collect();
+        let clusters = || desired.scopes.keys().filter(|scope| desired.is_cluster(scope));
+        let outside: Vec<&String> = clusters().filter(|cluster| !staged(cluster)).collect();
         if name.is_none() && outside.len() == clusters().count() {
             return Ok(None);
         }
@@ -75,7 +75,7 @@ impl Stages {
         };
         let Some(wanted) = rollout.up_to(name).map(<[Stage]>::len) else {
             let name = name.unwrap_or_default();
-            let names: Vec<&str> = rollout.stages.iter().map(|it| it.name.as_str()).collect();
+            let names: Vec<&str> = rollout.stages.iter().map(|stage| stage.name.as_str()).collect();
             let help = match rollout.nearest(name) {
                 Some(text) => format!("did you mean `{text}`?"),
                 None => format!("its stages are {}", names.join(", ")),
@@ -88,7 +88,7 @@ impl Stages {
     /// Only what this run is about. What no cluster has to itself comes first.
     pub(super) fn narrow(&self, plan: &Plan, desired: &Desired) -> (Plan, Desired) {
         let wanted = self.rollout.stages.iter().take(self.wanted);
-        let wanted: BTreeSet<String> = wanted.flat_map(|it| it.clusters.clone()).collect();
+        let wanted: BTreeSet<String> = wanted.flat_map(|stage| stage.clusters.clone()).collect();
         let holds = |it: &Key| wanted.contains(&it.scope) || !desired.is_cluster(&it.scope);
         (plan.part(holds), desired.part(&wanted))
     }
@@ -149,7 +149,7 @@ impl RolloutRun<'_> {
         });
         if index >= *wanted || self.stopped {
             if index < *wanted {
-                self.total.not_started.extend(part.changing().map(|it| it.key.clone()));
+                self.total.not_started.extend(part.changing().map(|step| step.key.clone()));
             }
             return untouched(stage);
         }
@@ -236,7 +236,7 @@ impl RolloutRun<'_> {
                 return;
             }
         };
-        end.done.retain(|it| !unwell.contains_key(it));
+        end.done.retain(|done| !unwell.contains_key(done));
         for (cluster, finding) in unwell {
             end.failed.push((cluster, format!("{}: {}", finding.address, finding.problem())));
             self.total.failed.push((finding.address.clone(), unhealthy(&finding)));
@@ -302,12 +302,12 @@ fn ended(stage: &Stage, outcome: &Outcome) -> StageEnd {
     for (key, error) in &outcome.failed {
         failed.entry(&key.scope).or_insert_with(|| format!("{key}: {error}"));
     }
-    for key in outcome.unread.iter().flat_map(|it| &it.keys) {
+    for key in outcome.unread.iter().flat_map(|unread| &unread.keys) {
         failed.entry(&key.scope).or_insert_with(|| format!("{key} could not be read"));
     }
     let running: BTreeSet<&str> = outcome.running.iter().map(|it| it.0.scope.as_str()).collect();
     let left = outcome.skipped.iter().chain(&outcome.not_started);
-    let left: BTreeSet<&str> = left.map(|it| it.scope.as_str()).collect();
+    let left: BTreeSet<&str> = left.map(|address| address.scope.as_str()).collect();
     for name in &stage.clusters {
         match () {
             () if failed.contains_key(name.as_str()) => {

@@ -127,7 +127,7 @@ fn place(
     let cluster_of = |scope: &str| {
         let cluster = desired.scopes.get(scope).and_then(|it| it.cluster.as_ref());
         cluster
-            .map(|it| it.id.to_string())
+            .map(|cluster_access| cluster_access.id.to_string())
             .ok_or_else(|| unknown(format!("`{address}` is in no cluster")))
     };
     if let Some(object) = object {

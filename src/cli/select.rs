@@ -86,16 +86,16 @@ impl Selection {
     pub(super) fn narrow(&self, manifest: &mut Manifest) -> Result<(), CommandFailure> {
         let all = manifest.clusters.len();
         for name in &self.cluster {
-            if !manifest.clusters.iter().any(|it| it.spec.name == *name) {
+            if !manifest.clusters.iter().any(|declared| declared.spec.name == *name) {
                 let message = format!("the manifest has no cluster `{name}`");
-                let names = manifest.clusters.iter().map(|it| it.spec.name.as_str());
+                let names = manifest.clusters.iter().map(|declared| declared.spec.name.as_str());
                 let mut finding = Diagnostic::error("unknown-cluster", message);
                 finding.help = crate::language::suggest::nearest(name, names)
-                    .map(|it| format!("did you mean `{it}`?"));
+                    .map(|nearest| format!("did you mean `{nearest}`?"));
                 return Err(finding.into());
             }
         }
-        manifest.clusters.retain(|it| self.chooses(it));
+        manifest.clusters.retain(|declared| self.chooses(declared));
         if manifest.clusters.is_empty()
             && all > 0
             && !self.selector.is_empty()
@@ -142,7 +142,7 @@ impl Selection {
         }
         part.origins = whole.origins;
         let kept: BTreeSet<Key> = part.nodes.keys().cloned().collect();
-        part.nodes.values_mut().for_each(|it| it.needs.retain(|key| kept.contains(key)));
+        part.nodes.values_mut().for_each(|node| node.needs.retain(|key| kept.contains(key)));
         part
     }
 }
@@ -158,11 +158,11 @@ pub(super) fn digest(manifest: &Manifest) -> String {
         let place = origin.value(&Pointer::root());
         sources.extend(place.map(|it| (Arc::as_ptr(&it.source), it.source)));
     }
-    let texts: BTreeSet<_> = sources.values().map(|it| Sha256::digest(&it.text)).collect();
+    let texts: BTreeSet<_> = sources.values().map(|source| Sha256::digest(&source.text)).collect();
     let mut all = Sha256::new();
-    names.iter().for_each(|it| all.update(format!("{it}\n")));
-    texts.iter().for_each(|it| all.update(it));
-    all.finalize().iter().take(8).map(|it| format!("{it:02x}")).collect()
+    names.iter().for_each(|name| all.update(format!("{name}\n")));
+    texts.iter().for_each(|generic_array| all.update(generic_array));
+    all.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Shard {
@@ -187,7 +187,7 @@ mod tests {
                 sizes[parts[0] as usize - 1] += 1;
             }
             let equal = 700 / of as usize;
-            assert!(sizes.iter().all(|it| *it > equal / 2), "{sizes:?}");
+            assert!(sizes.iter().all(|size| *size > equal / 2), "{sizes:?}");
         }
         assert_eq!("2/3".parse::<Shard>(), "1+1/3".parse());
         for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "3+1/3", "4294967295+1/3", "+1/3"] {

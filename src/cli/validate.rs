@@ -24,7 +24,7 @@ pub(super) fn run(args: &Files, global: &Global, out: &Streams) -> Result<Exit, 
     }
     let clusters = manifest.clusters.len();
     let noun = if clusters == 1 { "cluster" } else { "clusters" };
-    let warning = |it: &&Diagnostic| it.severity == Severity::Warning;
+    let warning = |finding: &&Diagnostic| finding.severity == Severity::Warning;
     let warnings = match findings.iter().filter(warning).count() {
         0 => "no warnings".to_owned(),
         1 => "1 warning".to_owned(),

@@ -33,7 +33,7 @@ pub(super) async fn probe(
     let answers = context.patiently(reading).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
-        let answer = answers.get(&scope, &read).map_err(|it| it.to_string());
+        let answer = answers.get(&scope, &read).map_err(|read_error| read_error.to_string());
         probed.0.insert((scope, name), answer);
     }
     probed
@@ -54,10 +54,10 @@ pub(super) async fn verify(
         let findings = judged(By::Verify, &observed, context).await;
         let report = Report { command: "verify", findings, ..Report::default() };
         let works = report.number(Status::Fail) == 0 && report.complete();
-        let Some(deadline) = deadline.filter(|it| !works && *it > clock::now()) else {
+        let Some(deadline) = deadline.filter(|instant| !works && *instant > clock::now()) else {
             break report;
         };
-        let first = report.bad().first().map(|it| format!("{}: {}", it.address, it.problem()));
+        let first = report.bad().first().map(|bad| format!("{}: {}", bad.address, bad.problem()));
         let now =
             format!("Waiting: {} not well, first {}", bad(&report), first.unwrap_or_default());
         if now != told {
@@ -77,10 +77,10 @@ impl CommandContext {
     /// Puts a report in order, and says in it what it is about and which part of that it is.
     pub(super) fn sign(&self, report: &mut Report) {
         report.order();
-        let about = self.about.get().map(|it| ("manifest", it.as_str().into()));
+        let about = self.about.get().map(|text| ("manifest", text.as_str().into()));
         report.members.extend(about);
         let shard = self.select.shard.map(|it| it.to_string());
-        report.members.extend(shard.map(|it| ("shard", it.into())));
+        report.members.extend(shard.map(|text| ("shard", text.into())));
     }
 }
 
@@ -134,9 +134,9 @@ async fn certificates(observed: &Observed, context: &CommandContext) -> Vec<Find
     let (mut checks, mut known) = (Vec::new(), BTreeSet::new());
     for (key, node) in &observed.desired.nodes {
         let Resource::Extension(extension) = &node.resource else { continue };
-        let [cert, private] = PEM_SETTINGS.map(|it| extension.protected.get(it));
+        let [cert, private] = PEM_SETTINGS.map(|text| extension.protected.get(text));
         let both = [(cert, Encoding::Certificates), (private, Encoding::PrivateKey)];
-        let sources = [cert, private].map(|it| it.map(|it| it.source.clone()));
+        let sources = [cert, private].map(|secret| secret.map(|secret| secret.source.clone()));
         if !sources.iter().flatten().any(SecretSource::is_remote) {
             continue;
         }
@@ -170,11 +170,11 @@ async fn certificates(observed: &Observed, context: &CommandContext) -> Vec<Find
         let [cert, private] = &texts;
         let held = Held { noun: "secret", place: &place };
         let found = pair(held, cert.as_deref(), private.as_deref(), &host, context.now());
-        checks.extend(found.into_iter().map(|it| Finding {
+        checks.extend(found.into_iter().map(|finding| Finding {
             title: "certificate and key".to_owned(),
-            help: it.help,
-            place: it.labels.into_iter().next().map(|it| it.place),
-            ..Finding::new(it.code, status(it.severity), key.clone(), it.message)
+            help: finding.help,
+            place: finding.labels.into_iter().next().map(|label| label.place),
+            ..Finding::new(finding.code, status(finding.severity), key.clone(), finding.message)
         }));
     }
     checks
@@ -222,7 +222,7 @@ fn write_one(
         whole += &render::report::run_metrics(report.command, context.now().as_second(), took);
     }
     context.out.deliver(&whole, format.commands(), file.as_deref())?;
-    let set = |name: &str| env(name).filter(|it| !it.is_empty());
+    let set = |name: &str| env(name).filter(|text| !text.is_empty());
     match format {
         Format::Github => {
             // GitHub docs: Workflow commands, adding a job summary.

@@ -75,13 +75,13 @@ impl From<RequestFault> for ApiError {
 
 impl std::error::Error for ApiError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|it| it as _)
+        self.0.source.as_ref().map(|send_error| send_error as _)
     }
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |it: &str| it.trim_end_matches(['.', ' ', '\n']).to_owned();
+        let plain = |text: &str| text.trim_end_matches(['.', ' ', '\n']).to_owned();
         if let Some(code) = &self.code {
             write!(f, "{code}: ")?;
         }
@@ -108,7 +108,7 @@ impl fmt::Display for ApiError {
         if self.method.is_empty() {
             return Ok(());
         }
-        let status = self.status.map(|it| format!("HTTP {it}, ")).unwrap_or_default();
+        let status = self.status.map(|number| format!("HTTP {number}, ")).unwrap_or_default();
         write!(f, " ({status}{} {}", self.method, self.url_path)?;
         if let Some(id) = &self.request_id {
             write!(f, ", request id {id}")?;
@@ -153,7 +153,7 @@ impl ApiError {
     pub(super) fn broken(api: Api, method: &Method, path: &str, error: SendError) -> Self {
         let message = redact(&error.to_string()).into();
         let fault = RequestFault { message, source: Some(error), ..RequestFault::of(api) };
-        match fault.source.as_ref().map(|it| it.why) {
+        match fault.source.as_ref().map(|send_error| send_error.why) {
             // Whatever was asked for, it is this process that cannot ask.
             Some(Why::Descriptors) => {
                 RequestFault { code: Some(NO_FILES.to_owned()), ..fault }.into()
@@ -181,7 +181,7 @@ impl ApiError {
     /// Whether server-side apply met fields of other managers; `details` names them.
     #[must_use]
     pub fn is_field_conflict(&self) -> bool {
-        self.details.iter().any(|it| it.manager.is_some())
+        self.details.iter().any(|detail| detail.manager.is_some())
     }
 
     /// How to mend it, where the reason alone says so.
@@ -192,14 +192,14 @@ impl ApiError {
 
     /// Every code of the error, outermost first.
     pub fn codes(&self) -> impl Iterator<Item = &str> {
-        let inner = self.details.iter().filter_map(|it| it.code.as_deref());
+        let inner = self.details.iter().filter_map(|detail| detail.code.as_deref());
         self.code.as_deref().into_iter().chain(inner)
     }
 
     /// Whether the outer code or that of a detail is one of these.
     #[must_use]
     pub fn has_code(&self, names: &[&str]) -> bool {
-        self.codes().any(|it| names.iter().any(|name| it.eq_ignore_ascii_case(name)))
+        self.codes().any(|code| names.iter().any(|name| code.eq_ignore_ascii_case(name)))
     }
 
     /// What the failure means: the one place that decides it, for both APIs.
@@ -248,7 +248,7 @@ impl ApiError {
     fn is_busy(&self) -> bool {
         let texts = self.details.iter().map(|it| it.message.as_str()).chain([&*self.message]);
         let mut texts = texts.map(str::to_ascii_lowercase);
-        let quota = |it: String| it.contains("quota");
+        let quota = |text: String| text.contains("quota");
         let says = |text: String| {
             text.contains("another operation is in progress") || text.contains("etagmismatch")
         };
@@ -272,7 +272,7 @@ impl ApiError {
 
     /// The provider namespace that ARM quotes in "… to use namespace 'Microsoft.Relay'".
     fn namespace(&self) -> Option<String> {
-        let texts = self.details.iter().map(|it| it.message.as_str());
+        let texts = self.details.iter().map(|detail| detail.message.as_str());
         std::iter::once(self.message.as_str())
             .chain(texts)
             .find_map(|text| text.split('\'').skip(1).step_by(2).find(|it| it.contains('.')))

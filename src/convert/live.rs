@@ -100,7 +100,7 @@ pub fn draft(mut cluster: ClusterSpec, found: &LiveFound, profile: Option<Profil
 }
 
 fn text(live: &Json, pointer: &str) -> Option<String> {
-    let found = live.pointer(pointer)?.as_str().filter(|it| !it.is_empty());
+    let found = live.pointer(pointer)?.as_str().filter(|text| !text.is_empty());
     found.map(str::to_owned)
 }
 
@@ -134,7 +134,7 @@ fn extension(live: &Json, profile: Option<Profile>) -> ExtensionSpec {
         profile: profile.or_else(|| told(told_by)).unwrap_or(Profile::Ga),
         version: text(live, "/properties/version").filter(|_| !follows),
         release_train: text(live, "/properties/releaseTrain")
-            .filter(|it| !it.eq_ignore_ascii_case("stable"))
+            .filter(|text| !text.eq_ignore_ascii_case("stable"))
             .unwrap_or_else(|| "stable".to_owned()),
         auto_upgrade_minor_version: follows,
         allow_unknown_settings: false,
@@ -145,9 +145,9 @@ fn extension(live: &Json, profile: Option<Profile>) -> ExtensionSpec {
 
 /// A value of the wire as one would write it.
 fn setting(key: &str, value: &str) -> Setting {
-    let kind = catalog::setting(key).map(|it| &it.kind);
+    let kind = catalog::setting(key).map(|setting_fact| &setting_fact.kind);
     let flag = value.to_ascii_lowercase().parse().ok().map(Setting::Bool);
-    let number = value.parse().ok().map(Setting::Number).filter(|it| it.wire() == value);
+    let number = value.parse().ok().map(Setting::Number).filter(|setting| setting.wire() == value);
     let found = match kind {
         Some(SettingKind::Bool) => flag,
         Some(SettingKind::Integer) => number,
@@ -191,9 +191,9 @@ fn compute(azure: &Azure, (workspace, live): &(ArmId, Json)) -> ComputeSpec {
 /// The setting that a fingerprint is of, as one would declare it; `None` for the chart's own keys.
 fn secret_name(mark: &str) -> Option<String> {
     let plain = |key: &str| key.replace(['.', '_'], "-");
-    let known = catalog::settings().iter().find(|it| plain(&it.key) == mark);
+    let known = catalog::settings().iter().find(|setting_fact| plain(&setting_fact.key) == mark);
     let derived =
-        |it: &str| it.starts_with("scoringFe-") || it == "relayserver-relayConnectionString";
+        |text: &str| text.starts_with("scoringFe-") || text == "relayserver-relayConnectionString";
     (!derived(mark)).then(|| known.map_or(mark, |it| it.key.as_str()).to_owned())
 }
 
@@ -255,7 +255,7 @@ impl LiveDraft {
     fn registrations(&mut self, found: &[Difference<'_>]) -> bool {
         let mut changed = false;
         for kind in [KindName::Feature, KindName::Provider] {
-            let mine = || found.iter().filter(|it| it.key.kind == kind);
+            let mine = || found.iter().filter(|difference| difference.key.kind == kind);
             let registered = mine().filter(|it| !it.absent && it.changes.is_empty());
             let registered: Vec<String> = registered.map(|it| it.key.name.clone()).collect();
             let list = match kind {
@@ -357,12 +357,12 @@ impl LiveDraft {
                 changed |= self.ignore(&format!("extension.{field}"), why);
             }
         }
-        let class = |it: &&FieldChange| match (&it.before, &it.after) {
+        let class = |change: &&FieldChange| match (&change.before, &change.after) {
             (Some(_), Some(_)) => 0,
             (Some(_), None) => 1,
             (None, _) => 2,
         };
-        let plain = |it: &&FieldChange| matches!(it.path.tokens(), [_, map, _] if map == "configurationSettings");
+        let plain = |change: &&FieldChange| matches!(change.path.tokens(), [_, map, _] if map == "configurationSettings");
         let first = difference.changes.iter().filter(plain).map(|it| class(&it)).min();
         for change in difference.changes.iter().filter(plain).filter(|it| Some(class(it)) == first)
         {

@@ -59,7 +59,7 @@ pub fn translate(
     }
     let heading = format!("Translated to profile {}:", to.as_str());
     let head: Vec<String> = std::iter::once(heading)
-        .chain(work.decisions.iter().map(|it| format!("- {}: {}", it.path, it.message)))
+        .chain(work.decisions.iter().map(|choice| format!("- {}: {}", choice.path, choice.message)))
         .collect();
     let text = to_yaml(&out, &head, &BTreeMap::new(), Dollars::Escape);
     // The one variable of ours; all other dollar signs are the user's.
@@ -120,7 +120,7 @@ impl TranslationWork {
             extension.auto_upgrade_minor_version = true;
         }
         let implied = catalog::setting("installNvidiaDevicePlugin")
-            .and_then(|it| it.default_in(catalog_profile(from)))
+            .and_then(|setting_fact| setting_fact.default_in(catalog_profile(from)))
             .unwrap_or("False");
         if !extension.configuration_settings.contains_key("installNvidiaDevicePlugin") {
             let value = Setting::Bool(implied.eq_ignore_ascii_case("true"));
@@ -158,7 +158,7 @@ impl TranslationWork {
         }
         let certificate = ["sslCertPemFile", "sslKeyPemFile"]
             .iter()
-            .any(|it| extension.configuration_protected_settings.contains_key(*it));
+            .any(|text| extension.configuration_protected_settings.contains_key(*text));
         if inference && certificate && !extension.configuration_settings.contains_key("sslCname") {
             let (value, why) = match name {
                 Some(name) => (name, "from the certificate; this profile wants it said"),
@@ -219,7 +219,7 @@ impl TranslationWork {
 
     fn preview(&mut self, cluster: &ClusterSpec, extension: &mut ExtensionSpec) {
         let kind = extension.configuration_settings.remove("inferenceRouterServiceType");
-        let kind = kind.map(|it| it.wire().to_lowercase());
+        let kind = kind.map(|setting| setting.wire().to_lowercase());
         let internal = extension.configuration_settings.remove("internalLoadBalancerProvider");
         match kind.as_deref() {
             Some("nodeport") => {
@@ -245,7 +245,7 @@ impl TranslationWork {
             self.cannot("sslSecret", "certificates come from files", help);
         }
         let openshift = cluster.cluster.distribution.as_deref();
-        if openshift.is_some_and(|it| it.eq_ignore_ascii_case("openshift")) {
+        if openshift.is_some_and(|text| text.eq_ignore_ascii_case("openshift")) {
             let why = "this profile does not derive it";
             self.write(extension, "openshift", Setting::Bool(true), why);
         }
@@ -286,8 +286,8 @@ impl TranslationWork {
     fn secrets(&mut self, extension: &mut ExtensionSpec) {
         use crate::language::ProtectedSetting::{FromEnv, Text};
         for (key, value) in &mut extension.configuration_protected_settings {
-            let path =
-                catalog::setting(key).is_some_and(|it| it.kind == catalog::SettingKind::Path);
+            let path = catalog::setting(key)
+                .is_some_and(|setting_fact| setting_fact.kind == catalog::SettingKind::Path);
             if let (false, Text(_)) = (path, &*value) {
                 let from_env = variable_name(key);
                 let message =
@@ -303,7 +303,7 @@ impl TranslationWork {
         if self.to == Profile::Ga {
             for retired in catalog::retired_features() {
                 let count = out.features.len();
-                out.features.retain(|it| !it.eq_ignore_ascii_case(&retired.name));
+                out.features.retain(|feature| !feature.eq_ignore_ascii_case(&retired.name));
                 if out.features.len() < count {
                     let message = format!("{} left out: {}", retired.name, retired.reason);
                     self.say("features", message);
@@ -312,7 +312,7 @@ impl TranslationWork {
         }
         let derived = derived_accounts(out);
         if let Some(scc) = &mut out.scc {
-            scc.service_accounts.retain(|it| !derived.contains(it));
+            scc.service_accounts.retain(|service_account| !derived.contains(service_account));
             if scc.method.is_none() {
                 let (new, old) = match self.to {
                     Profile::Ga => ("role bindings", "the users added to the constraint stay"),
@@ -325,8 +325,8 @@ impl TranslationWork {
             }
         }
         let old = derived_accounts(before);
-        let gone = old.iter().filter(|it| !derived.contains(it)).count();
-        let added = derived.iter().filter(|it| !old.contains(it)).count();
+        let gone = old.iter().filter(|text| !derived.contains(text)).count();
+        let added = derived.iter().filter(|text| !old.contains(text)).count();
         if out.scc.is_some() && gone + added > 0 {
             let message = format!("{added} service accounts come, {gone} are no longer needed");
             self.say("scc", message);
@@ -444,7 +444,7 @@ mod tests {
             let errors =
                 translate(&cluster("connectedClusters", "", &text), Profile::Preview, None)
                     .expect_err("no counterpart");
-            assert!(errors.iter().any(|it| it.message.contains(key)), "{errors:?}");
+            assert!(errors.iter().any(|finding| finding.message.contains(key)), "{errors:?}");
         }
     }
 }

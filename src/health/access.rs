@@ -101,7 +101,7 @@ pub(super) fn version(site: &mut Site<'_>) {
     let Some(minor) = minor_of(version) else { return };
     // AKS says by region what it supports.
     let listed = site.list("kubernetes-versions").unwrap_or_default();
-    let oldest = listed.iter().filter_map(|it| minor_of(text(it, "/version"))).min();
+    let oldest = listed.iter().filter_map(|value| minor_of(text(value, "/version"))).min();
     let by_azure = oldest.is_some();
     let oldest = oldest.unwrap_or(FACTS.oldest_minor);
     let whence = match by_azure {
@@ -132,9 +132,9 @@ pub(super) fn extension_version(site: &mut Site<'_>) {
         }
         Ok(all) => {
             let mut all: Vec<String> =
-                all.iter().map(|it| text(it, "/properties/version").to_owned()).collect();
+                all.iter().map(|value| text(value, "/properties/version").to_owned()).collect();
             all.sort_by_key(|text| {
-                text.split('.').map(|it| it.parse().unwrap_or(0)).collect::<Vec<u64>>()
+                text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>()
             });
             all.reverse();
             match all.contains(version) {
@@ -160,16 +160,16 @@ pub(super) fn region(site: &mut Site<'_>) {
     }
     // Azure itself says where extensions are made, once the provider was read.
     let provider = Key::new(&site.scope.subscription, KindName::Provider, EXTENSION_PROVIDER);
-    let types = site.snapshot.document(&provider).map(|it| items(it, "/resourceTypes"));
-    let own = |it: &&Json| text(it, "/resourceType").eq_ignore_ascii_case("extensions");
+    let types = site.snapshot.document(&provider).map(|value| items(value, "/resourceTypes"));
+    let own = |value: &&Json| text(value, "/resourceType").eq_ignore_ascii_case("extensions");
     let told: Vec<String> = types
         .into_iter()
         .flatten()
         .filter(own)
-        .flat_map(|it| items(it, "/locations"))
-        .filter_map(|it| Some(location(it.as_str()?)))
+        .flat_map(|value| items(value, "/locations"))
+        .filter_map(|value| Some(location(value.as_str()?)))
         .collect();
-    let by_azure = !told.is_empty() && !told.iter().any(|it| it == "global");
+    let by_azure = !told.is_empty() && !told.iter().any(|text| text == "global");
     let listed =
         if by_azure { told.contains(&region) } else { catalog::regions().contains(&region) };
     let found = match (listed, by_azure) {
@@ -192,7 +192,7 @@ pub(super) fn region(site: &mut Site<'_>) {
 
 /// A flag of the Azure resource of the cluster.
 fn flag(site: &Site<'_>, pointer: &str) -> bool {
-    let found = site.snapshot.document(&site.cluster).and_then(|it| it.pointer(pointer));
+    let found = site.snapshot.document(&site.cluster).and_then(|value| value.pointer(pointer));
     found.and_then(Json::as_bool) == Some(true)
 }
 
@@ -234,8 +234,8 @@ pub(super) fn pod_identity(site: &mut Site<'_>) {
 pub(super) fn autoscaler(site: &mut Site<'_>) {
     let Some(document) = site.snapshot.document(&site.cluster) else { return };
     let scaled: Vec<String> = items(document, "/properties/agentPoolProfiles")
-        .filter(|it| it.get("enableAutoScaling").and_then(Json::as_bool) == Some(true))
-        .map(|it| text(it, "/name").to_owned())
+        .filter(|value| value.get("enableAutoScaling").and_then(Json::as_bool) == Some(true))
+        .map(|value| text(value, "/name").to_owned())
         .collect();
     let volcano = site.is_on_or("installVolcano", true)
         && !site.settings.contains_key("volcanoScheduler.schedulerConfigMap");
@@ -304,7 +304,7 @@ pub(super) fn trusted_access(site: &mut Site<'_>) {
                 let of = |value: &&Json| {
                     text(value, "/properties/sourceResourceId").eq_ignore_ascii_case(&workspace)
                         && items(value, "/properties/roles")
-                            .any(|it| it.as_str() == Some(TRUSTED_ROLE))
+                            .any(|value| value.as_str() == Some(TRUSTED_ROLE))
                 };
                 if all.iter().any(of) {
                     Found::pass()
@@ -351,7 +351,7 @@ pub(super) fn other_extension(site: &mut Site<'_>) {
                         .eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes")
                         && !text(value, "/name").eq_ignore_ascii_case(extension.name())
                 })
-                .map(|it| text(it, "/name").to_owned())
+                .map(|value| text(value, "/name").to_owned())
                 .collect();
             match other.first() {
                 None => Found::pass(),

@@ -18,8 +18,8 @@ const WORKLOADS: &str = "workLoadToleration";
 fn tolerations<'a>(site: &'a Site<'_>, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
     let mut found: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for (key, value) in &site.settings {
-        let rest = key.strip_prefix(name).and_then(|it| it.strip_prefix('['));
-        if let Some((number, field)) = rest.and_then(|it| it.split_once("].")) {
+        let rest = key.strip_prefix(name).and_then(|text| text.strip_prefix('['));
+        if let Some((number, field)) = rest.and_then(|text| text.split_once("].")) {
             found.entry(number).or_default().insert(field, value);
         }
     }
@@ -28,7 +28,7 @@ fn tolerations<'a>(site: &'a Site<'_>, name: &str) -> Vec<BTreeMap<&'a str, &'a 
 
 /// Whether a toleration is for a taint (Kubernetes docs: taints and tolerations).
 fn tolerates(toleration: &BTreeMap<&str, &str>, taint: &Json) -> bool {
-    let said = |field: &str| toleration.get(field).copied().filter(|it| !it.is_empty());
+    let said = |field: &str| toleration.get(field).copied().filter(|text| !text.is_empty());
     let exists = said("operator") == Some("Exists");
     said("key").map_or(exists, |it| it == text(taint, "/key"))
         && said("effect").is_none_or(|it| it == text(taint, "/effect"))
@@ -47,11 +47,11 @@ struct CapacityNode<'a> {
 
 fn node<'a>(document: &'a Json, tolerations: &[BTreeMap<&str, &str>]) -> CapacityNode<'a> {
     let info = |field: &str| text(document, &format!("/status/nodeInfo/{field}"));
-    let ready = condition(document, "Ready").is_some_and(|it| text(it, "/status") == "True");
+    let ready = condition(document, "Ready").is_some_and(|value| text(value, "/status") == "True");
     let cordoned = document.pointer("/spec/unschedulable").and_then(Json::as_bool) == Some(true);
     let keeps_away = |taint: &Json| {
         let always = FACTS.tolerated_taints.iter().any(|it| text(taint, "/key").starts_with(it));
-        let tolerated = always || tolerations.iter().any(|it| tolerates(it, taint));
+        let tolerated = always || tolerations.iter().any(|toleration| tolerates(toleration, taint));
         !tolerated && text(taint, "/effect") != "PreferNoSchedule"
     };
     CapacityNode {
@@ -74,11 +74,11 @@ impl CapacityNode<'_> {
 /// The nodes, as pods with the tolerations of these settings see them.
 fn nodes<'a>(site: &Site<'a>, pods: &str) -> Result<Vec<CapacityNode<'a>>, String> {
     let tolerations = tolerations(site, pods);
-    Ok(site.list("nodes")?.into_iter().map(|it| node(it, &tolerations)).collect())
+    Ok(site.list("nodes")?.into_iter().map(|value| node(value, &tolerations)).collect())
 }
 
 fn usable(nodes: Vec<CapacityNode<'_>>) -> Vec<CapacityNode<'_>> {
-    nodes.into_iter().filter(|it| it.open && it.linux_amd64).collect()
+    nodes.into_iter().filter(|node| node.open && node.linux_amd64).collect()
 }
 
 pub(super) fn linux_node(site: &mut Site<'_>) {
@@ -117,7 +117,7 @@ fn chosen<'a>(site: &mut Site<'a>) -> Option<Vec<CapacityNode<'a>>> {
         }
     };
     let selector = selector(site);
-    let chosen: Vec<_> = usable(nodes).into_iter().filter(|it| it.matches(&selector)).collect();
+    let chosen: Vec<_> = usable(nodes).into_iter().filter(|node| node.matches(&selector)).collect();
     (!chosen.is_empty()).then_some(chosen)
 }
 
@@ -131,7 +131,7 @@ pub(super) fn selected(site: &mut Site<'_>) {
     let found = match nodes(site, OWN).map(usable) {
         Err(why) => Found::Unknown(why),
         Ok(usable) if usable.is_empty() => return,
-        Ok(usable) => match usable.iter().filter(|it| it.matches(&selector)).count() {
+        Ok(usable) => match usable.iter().filter(|node| node.matches(&selector)).count() {
             0 => Found::wrong(
                 format!("no usable node has the labels {}", pairs(&selector)),
                 format!(
@@ -147,7 +147,7 @@ pub(super) fn selected(site: &mut Site<'_>) {
 
 pub(super) fn high_availability(site: &mut Site<'_>) {
     let Some(extension) = site.extension else { return };
-    let Some(chosen) = chosen(site).map(|it| it.len()) else { return };
+    let Some(chosen) = chosen(site).map(|nodes| nodes.len()) else { return };
     let replicas = site.with_query(extension, catalog::router_replicas);
     if replicas == 0 {
         return;
@@ -182,10 +182,10 @@ fn requested<'a>(pods: &[&'a Json]) -> BTreeMap<&'a str, Amount> {
         if done || own {
             continue;
         }
-        let requests = |it: &Json| Amount::read(it.pointer("/resources/requests"));
+        let requests = |value: &Json| Amount::read(value.pointer("/resources/requests"));
         let mut amount = Amount::default();
-        items(pod, "/spec/containers").for_each(|it| amount.add(&requests(it)));
-        items(pod, "/spec/initContainers").for_each(|it| amount.at_least(&requests(it)));
+        items(pod, "/spec/containers").for_each(|value| amount.add(&requests(value)));
+        items(pod, "/spec/initContainers").for_each(|value| amount.at_least(&requests(value)));
         total.entry(text(pod, "/spec/nodeName")).or_default().add(&amount);
     }
     total
@@ -193,13 +193,13 @@ fn requested<'a>(pods: &[&'a Json]) -> BTreeMap<&'a str, Amount> {
 
 /// What other pods leave on each node.
 fn left(site: &Site<'_>, nodes: &[CapacityNode<'_>]) -> Result<Vec<Amount>, String> {
-    if nodes.iter().all(|it| it.room.cpu_m == 0) {
+    if nodes.iter().all(|node| node.room.cpu_m == 0) {
         return Err("the nodes do not say what is allocatable".to_owned());
     }
     let requested = requested(&site.list("all-pods")?);
     let left = |node: &CapacityNode<'_>| {
         let mut room = node.room.clone();
-        requested.get(node.name).into_iter().for_each(|it| room.take(it));
+        requested.get(node.name).into_iter().for_each(|amount| room.take(amount));
         room.at_least(&Amount::default());
         room
     };
@@ -219,8 +219,8 @@ fn place<'a>(all: &'a [Component], free: &mut [Amount]) -> Vec<Pod<'a>> {
         let sizing = component.size.unwrap_or_default();
         amount(sizing.cpu_request_m, sizing.memory_request_mi)
     };
-    for each in all.iter().filter(|it| it.pods.is_none()) {
-        free.iter_mut().for_each(|it| it.take(&size(each)));
+    for each in all.iter().filter(|component| component.pods.is_none()) {
+        free.iter_mut().for_each(|amount| amount.take(&size(each)));
     }
     let mut pods: Vec<Pod<'_>> = Vec::new();
     for of in all {
@@ -228,10 +228,10 @@ fn place<'a>(all: &'a [Component], free: &mut [Amount]) -> Vec<Pod<'a>> {
     }
     pods.sort_by_key(|it| std::cmp::Reverse((it.size.cpu_m, it.size.memory_mi)));
     pods.retain(|pod| {
-        let fitting = free.iter_mut().filter(|it| pod.size.fits(it));
-        let best = fitting.max_by_key(|it| it.cpu_m);
+        let fitting = free.iter_mut().filter(|amount| pod.size.fits(amount));
+        let best = fitting.max_by_key(|amount| amount.cpu_m);
         let none = best.is_none();
-        best.into_iter().for_each(|it| it.take(&pod.size));
+        best.into_iter().for_each(|amount| amount.take(&pod.size));
         none
     });
     pods
@@ -252,9 +252,9 @@ pub(super) fn room(site: &mut Site<'_>) {
     };
     let nodes = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
     let mut free = Amount::default();
-    rooms.iter().for_each(|it| free.add(it));
+    rooms.iter().for_each(|amount| free.add(amount));
     let components = site.with_query(extension, catalog::components);
-    let size = |it: &Component| Some(it.size?.times(it.pods.unwrap_or(nodes)));
+    let size = |component: &Component| Some(component.size?.times(component.pods.unwrap_or(nodes)));
     let size: Sizing = components.iter().filter_map(size).sum();
     let need = amount(size.cpu_request_m, size.memory_request_mi);
     let most = amount(size.cpu_limit_m, size.memory_limit_mi);
@@ -267,7 +267,7 @@ pub(super) fn room(site: &mut Site<'_>) {
     };
     let on = if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
     let found = if let Some(first) = outside.first() {
-        let mut names: Vec<String> = outside.iter().map(|it| it.of.name.clone()).collect();
+        let mut names: Vec<String> = outside.iter().map(|pod| pod.of.name.clone()).collect();
         names.dedup();
         Found::wrong(
             format!(
@@ -308,13 +308,13 @@ fn amount(cpu_m: i64, memory_mi: i64) -> Amount {
 }
 
 fn is_test(site: &Site<'_>) -> bool {
-    site.settings.get("clusterPurpose").is_some_and(|it| it == "DevTest")
+    site.settings.get("clusterPurpose").is_some_and(|setting| setting == "DevTest")
 }
 
 pub(super) fn floor(site: &mut Site<'_>) {
     let Some(chosen) = chosen(site) else { return };
     let mut all = Amount::default();
-    chosen.iter().for_each(|it| all.add(&it.room));
+    chosen.iter().for_each(|node| all.add(&node.room));
     let [cpu_m, memory_mi] = FACTS.floor;
     let floor = amount(cpu_m, memory_mi);
     let found = if is_test(site) || all.cpu_m == 0 || floor.fits(&all) {
@@ -329,13 +329,13 @@ pub(super) fn floor(site: &mut Site<'_>) {
 }
 
 pub(super) fn worker_processes(site: &mut Site<'_>) {
-    let aks = site.extension.is_some_and(|it| it.aks);
+    let aks = site.extension.is_some_and(|extension| extension.aks);
     let set = "nginxIngress.controllerConfig.worker-processes";
     if !site.is_on_or("nginxIngress.enabled", aks) || site.settings.contains_key(set) {
         return;
     }
     let Some(chosen) = chosen(site) else { return };
-    let most = chosen.iter().map(|it| it.room.cpu_m / 1000).max().unwrap_or_default();
+    let most = chosen.iter().map(|node| node.room.cpu_m / 1000).max().unwrap_or_default();
     let found = if most <= FACTS.many_cpus {
         Found::pass()
     } else {
@@ -397,13 +397,13 @@ fn fit(instance_type: &InstanceType, usable: &[CapacityNode<'_>]) -> Found {
 
 pub(super) fn gke(site: &mut Site<'_>) {
     let distribution = site.snapshot.text(&site.cluster, "/properties/distribution");
-    if !distribution.is_some_and(|it| it.eq_ignore_ascii_case("gke")) {
+    if !distribution.is_some_and(|text| text.eq_ignore_ascii_case("gke")) {
         return;
     }
     let Ok(nodes) = nodes(site, OWN) else { return };
     let image =
         |it: &&CapacityNode<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
-    let other: Vec<String> = nodes.iter().filter(image).map(|it| it.name.to_owned()).collect();
+    let other: Vec<String> = nodes.iter().filter(image).map(|node| node.name.to_owned()).collect();
     let found = if other.is_empty() {
         Found::pass()
     } else {

@@ -38,7 +38,7 @@ fn is_one(object: &Json, parts: &[String]) -> bool {
     let named = |it: &str| parts.iter().any(|part| it.contains(part.as_str()));
     named(text(object, "/metadata/name"))
         || named(text(object, "/spec/controller"))
-        || items(object, "/spec/template/spec/containers").any(|it| named(text(it, "/image")))
+        || items(object, "/spec/template/spec/containers").any(|value| named(text(value, "/image")))
 }
 
 fn full_name(object: &Json) -> String {
@@ -56,8 +56,8 @@ fn collision(site: &mut Site<'_>, extension: &Extension, conflict: &'static Conf
         Unset::Aks => extension.aks,
     };
     let on = site.is_on_or(&conflict.setting, unset) != conflict.invert;
-    let resolved = conflict.unless.as_ref().and_then(|it| site.settings.get(it));
-    let resolved = resolved.is_some_and(|it| !conflict.parts.contains(it));
+    let resolved = conflict.unless.as_ref().and_then(|unless| site.settings.get(unless));
+    let resolved = resolved.is_some_and(|text| !conflict.parts.contains(text));
     if !on || resolved || (conflict.training && !site.is_on("enableTraining")) {
         return site.add_setting(&conflict.setting, Found::pass());
     }
@@ -135,15 +135,15 @@ pub(super) fn releases(site: &mut Site<'_>) {
         (Ok(all), Some(live)) => {
             let known = live.document().map(|_| extension.name());
             let foreign =
-                |it: &&Json| ![known.unwrap_or_default(), ""].contains(&text(it, RELEASE));
+                |value: &&Json| ![known.unwrap_or_default(), ""].contains(&text(value, RELEASE));
             let found: Vec<&Json> = all.into_iter().filter(ours).filter(foreign).collect();
-            let releases: BTreeSet<&str> = found.iter().map(|it| text(it, RELEASE)).collect();
+            let releases: BTreeSet<&str> = found.iter().map(|value| text(value, RELEASE)).collect();
             let releases: Vec<String> = releases.into_iter().map(str::to_owned).collect();
             // What another apply makes is seen in the cluster after Azure was asked about it.
             let now = site.now;
             let young = |value: &&Json| {
                 let made = text(value, "/metadata/creationTimestamp").parse::<Timestamp>();
-                made.is_ok_and(|it| now.duration_since(it) < LONGEST_INSTALLATION)
+                made.is_ok_and(|time| now.duration_since(time) < LONGEST_INSTALLATION)
             };
             if releases.is_empty() {
                 Found::pass()
@@ -187,7 +187,7 @@ pub(super) fn pending(site: &mut Site<'_>) {
             let ended = ["Succeeded", "Failed", "Canceled"];
             if stuck <= MANY {
                 Found::pass()
-            } else if let Some(state) = state.filter(|it| !ended.contains(it)) {
+            } else if let Some(state) = state.filter(|text| !ended.contains(text)) {
                 Found::mild(
                     format!("{stuck} revisions of the helm release are pending, and it is {state}"),
                     "wait until that operation has ended, and look again",
@@ -208,17 +208,17 @@ pub(super) fn pending(site: &mut Site<'_>) {
 /// Arc's agents carry the proxy settings that pods of the extension get too.
 pub(super) fn arc_proxy(site: &mut Site<'_>) {
     let Ok(all) = site.list("deployments") else { return };
-    let agents = all.into_iter().filter(|it| text(it, "/metadata/namespace") == "azure-arc");
+    let agents = all.into_iter().filter(|value| text(value, "/metadata/namespace") == "azure-arc");
     let env = |value: &Json, name: &str| -> Option<String> {
         let mut all = items(value, "/spec/template/spec/containers")
-            .flat_map(|it| items(it, "/env"))
-            .filter(|it| text(it, "/name").eq_ignore_ascii_case(name));
+            .flat_map(|value| items(value, "/env"))
+            .filter(|value| text(value, "/name").eq_ignore_ascii_case(name));
         all.find_map(|it| Some(it.get("value")?.as_str()?.to_owned())).filter(|it| !it.is_empty())
     };
     let proxied = |it: &&Json| env(it, "HTTPS_PROXY").or_else(|| env(it, "HTTP_PROXY")).is_some();
     let Some(agent) = agents.into_iter().find(proxied) else { return };
     let skip = env(agent, "NO_PROXY").unwrap_or_default();
-    let lacks = |it: &&&str| !skip.split(',').any(|part| part.trim() == **it);
+    let lacks = |text: &&&str| !skip.split(',').any(|part| part.trim() == **text);
     let missing: Vec<&str> = ["127.0.0.1", "localhost"].iter().filter(lacks).copied().collect();
     let found = if missing.is_empty() {
         Found::pass()
@@ -234,7 +234,7 @@ pub(super) fn arc_proxy(site: &mut Site<'_>) {
 pub(super) fn managed_prometheus(site: &mut Site<'_>) {
     let metrics = site.snapshot.document(&site.cluster);
     let metrics =
-        metrics.and_then(|it| it.pointer("/properties/azureMonitorProfile/metrics/enabled"));
+        metrics.and_then(|value| value.pointer("/properties/azureMonitorProfile/metrics/enabled"));
     let both =
         metrics.and_then(Json::as_bool) == Some(true) && site.is_on_or("installPromOp", true);
     let found = if both {
@@ -250,7 +250,7 @@ pub(super) fn managed_prometheus(site: &mut Site<'_>) {
 
 /// ingress-nginx gets no fixes since March 2026, and the extension brings it to AKS by default.
 pub(super) fn ingress_retired(site: &mut Site<'_>) {
-    let aks = site.extension.is_some_and(|it| it.aks);
+    let aks = site.extension.is_some_and(|extension| extension.aks);
     let found = if site.is_on_or("nginxIngress.enabled", aks) {
         Found::wrong(
             "the extension brings ingress-nginx, a project retired in March 2026: nobody mends it any more",

@@ -28,7 +28,7 @@ fn checks(desired: &Desired, snapshot: &Snapshot, probed: &Probed, now: Timestam
 
 /// What stops an apply.
 fn blocking(findings: &[Finding]) -> Vec<&Finding> {
-    findings.iter().filter(|it| it.status == Status::Fail).collect()
+    findings.iter().filter(|finding| finding.status == Status::Fail).collect()
 }
 
 /// A declared cluster, what is live, and what the probes answer; tests change one thing of it.
@@ -80,11 +80,11 @@ impl DoctorWorld {
             "trusted-access",
             "policies",
         ]
-        .map(|it| (it.to_owned(), json!([])))
+        .map(|text| (text.to_owned(), json!([])))
         .into();
         answers.push(("nodes".into(), json!([node("n1"), node("n2"), node("n3")])));
         answers.push(("services".into(), balanced));
-        answers.extend((0..8).map(|it| (format!("legacy {it}"), Json::Null)));
+        answers.extend((0..8).map(|number| (format!("legacy {number}"), Json::Null)));
         let workspace = format!(
             "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
         );
@@ -183,7 +183,7 @@ const CLUSTER: &str = "edge/cluster/edge";
 pub(in crate::health) fn a_cluster_as_it_should_be_has_no_finding() {
     for aks in [false, true] {
         let found = DoctorWorld::good(aks).run();
-        let bad: Vec<_> = found.iter().filter(|it| it.status > Status::Info).collect();
+        let bad: Vec<_> = found.iter().filter(|finding| finding.status > Status::Info).collect();
         assert!(bad.is_empty(), "{aks}: {bad:#?}");
         assert!(blocking(&found).is_empty());
         let registered = worst(&found, "not-registered").unwrap();
@@ -220,7 +220,7 @@ pub(in crate::health) fn every_probe_that_checks_look_up_is_asked_for() {
         let world = DoctorWorld::good(aks).setting("sslSecret", json!("tls"));
         let desired = desired(world.manifest.clone());
         let asked = probes(&desired, &snapshot(&desired, &[]));
-        let names: Vec<&str> = asked.iter().map(|it| it.name.as_str()).collect();
+        let names: Vec<&str> = asked.iter().map(|probe| probe.name.as_str()).collect();
         let elsewhere = ["trusted-access", "policies"];
         for (name, _) in world.answers.iter().filter(|it| !elsewhere.contains(&it.0.as_str())) {
             assert!(names.contains(&name.as_str()), "{name} is not among {names:?}");

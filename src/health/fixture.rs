@@ -56,12 +56,12 @@ pub(super) fn probed(answers: &[(&str, Json)]) -> Probed {
 
 /// The worst status of a code, with the message and help of that check.
 pub(super) fn worst<'a>(checks: &'a [Finding], code: &str) -> Option<&'a Finding> {
-    checks.iter().filter(|it| it.code == code).max_by_key(|it| it.status)
+    checks.iter().filter(|finding| finding.code == code).max_by_key(|finding| finding.status)
 }
 
 /// The worst status of a code; a code that did not appear is a mistake of the test.
 pub(super) fn status(checks: &[Finding], code: &str) -> Status {
-    let seen: Vec<_> = checks.iter().map(|it| (it.code, it.status)).collect();
+    let seen: Vec<_> = checks.iter().map(|finding| (finding.code, finding.status)).collect();
     worst(checks, code).unwrap_or_else(|| panic!("no {code} in {seen:?}")).status
 }
 
@@ -74,7 +74,7 @@ thread_local! {
 
 /// Notes what rules found in the worlds of a test.
 pub(super) fn note(found: &[Finding]) {
-    let passes = |it: &Finding| match it.status {
+    let passes = |finding: &Finding| match finding.status {
         Status::Pass => Some(true),
         Status::Fail | Status::Warning | Status::Info => Some(false),
         Status::Unknown | Status::Skipped => None,

@@ -84,7 +84,7 @@ pub(super) fn tls_secret(site: &mut Site<'_>) {
                     .is_some_and(Json::is_string)
             };
             let keys = ["cert.pem", "key.pem"];
-            let missing: Vec<&str> = keys.iter().filter(|it| !has(it)).copied().collect();
+            let missing: Vec<&str> = keys.iter().filter(|key| !has(key)).copied().collect();
             let kind = text(secret, "/type");
             if !missing.is_empty() {
                 Found::wrong(
@@ -109,31 +109,31 @@ pub(super) fn balancer(site: &mut Site<'_>) {
     let now = site.now;
     const SETTING: &str = "inferenceRouterServiceType";
     let wanted =
-        site.settings.get(SETTING).is_some_and(|it| it.eq_ignore_ascii_case("LoadBalancer"));
-    let aks = site.extension.is_some_and(|it| it.aks);
+        site.settings.get(SETTING).is_some_and(|text| text.eq_ignore_ascii_case("LoadBalancer"));
+    let aks = site.extension.is_some_and(|extension| extension.aks);
     if !wanted || aks || !site.is_on("enableInference") {
         return;
     }
-    let property = |it: &str| site.snapshot.text(&site.cluster, &format!("/properties/{it}"));
+    let property = |text: &str| site.snapshot.text(&site.cluster, &format!("/properties/{text}"));
     let place = [property("distribution"), property("infrastructure")];
     let known = &super::facts::FACTS.balanced;
-    let by_place = place.into_iter().flatten().any(|it| known.contains(&it.to_lowercase()));
+    let by_place = place.into_iter().flatten().any(|text| known.contains(&text.to_lowercase()));
     let help = "install a load balancer (MetalLB, the cloud's own), or write \
                 inferenceRouterServiceType: NodePort or ClusterIP";
     let found = match site.list("services") {
         _ if by_place => Found::pass(),
         Err(why) => Found::Unknown(why),
         Ok(all) => {
-            let balanced = |it: &&&Json| text(it, "/spec/type") == "LoadBalancer";
+            let balanced = |value: &&&Json| text(value, "/spec/type") == "LoadBalancer";
             // A young Service may still get its address.
             let old = |value: &&Json| {
                 let made = text(value, "/metadata/creationTimestamp").parse::<Timestamp>();
-                made.is_ok_and(|it| now.duration_since(it) > SignedDuration::from_mins(10))
+                made.is_ok_and(|time| now.duration_since(time) > SignedDuration::from_mins(10))
             };
             let (has, lacks): (Vec<&Json>, Vec<&Json>) = all
                 .iter()
                 .filter(balanced)
-                .partition(|it| items(it, "/status/loadBalancer/ingress").next().is_some());
+                .partition(|value| items(value, "/status/loadBalancer/ingress").next().is_some());
             match (has.is_empty(), lacks.into_iter().filter(old).count()) {
                 (false, _) => Found::pass(),
                 (true, 0) => Found::mild(

@@ -55,14 +55,14 @@ pub const fn keys_for(operation: Verb) -> &'static [&'static str] {
 #[must_use]
 pub fn setting(code: &str, profile: ProfileName) -> Option<&'static str> {
     let about = &catalog::health_code("extension", code)?.about;
-    let of = |it: &&String| catalog::setting(it).is_some_and(|fact| fact.in_profile(profile));
+    let of = |text: &&String| catalog::setting(text).is_some_and(|fact| fact.in_profile(profile));
     about.iter().find(of).map(String::as_str)
 }
 
 /// Every finding of every hook, in the order of the keys.
 #[must_use]
 pub fn decode(configmap: &Json) -> Vec<CheckerFinding> {
-    reports(configmap).into_iter().flat_map(|it| it.findings).collect()
+    reports(configmap).into_iter().flat_map(|hook_report| hook_report.findings).collect()
 }
 
 /// The reports by hook. Reads today's shape and that of late 2021 (`reports-HOOK-success`).
@@ -96,17 +96,17 @@ fn failed(hook: &str, line: &str) -> Option<CheckerFinding> {
     let (code, message) = rest.split_once("ErrorMessage:").unwrap_or((rest, ""));
     let (checker, code) = (checker.trim(), code.trim());
     let known = catalog::health_code("extension", code);
-    let or = |found: Option<&String>, other: &str| found.map_or(other, |it| it).to_owned();
+    let or = |found: Option<&String>, other: &str| found.map_or(other, |text| text).to_owned();
     Some(CheckerFinding {
         hook: hook.to_owned(),
         checker: checker.to_owned(),
         code: code.to_owned(),
         message: message.trim().to_owned(),
-        name: or(known.map(|it| &it.name), code),
-        cause: or(known.map(|it| &it.summary), "the code is not documented"),
-        remedy: or(known.map(|it| &it.help), "read the log of pod azureml/healthcheck"),
+        name: or(known.map(|page| &page.name), code),
+        cause: or(known.map(|page| &page.summary), "the code is not documented"),
+        remedy: or(known.map(|page| &page.help), "read the log of pod azureml/healthcheck"),
         setting: setting(code, ProfileName::Ga),
-        blocking: known.map_or_else(|| code < "E45000", |it| it.blocking),
+        blocking: known.map_or_else(|| code < "E45000", |page| page.blocking),
     })
 }
 
@@ -118,12 +118,12 @@ pub fn current(configmap: &Json, failed: bool) -> Vec<HookReport> {
     let Some(newest) = all.iter().max_by(|a, b| a.date.get(..19).cmp(&b.date.get(..19))) else {
         return Vec::new();
     };
-    let of = |verb: Verb| keys_for(verb).iter().any(|it| it.ends_with(&newest.hook));
+    let of = |verb: Verb| keys_for(verb).iter().any(|text| text.ends_with(&newest.hook));
     let keys =
-        [Verb::Create, Verb::Update].into_iter().find(|it| of(*it)).map_or(&[][..], keys_for);
+        [Verb::Create, Verb::Update].into_iter().find(|verb| of(*verb)).map_or(&[][..], keys_for);
     let partner = |it: &HookReport| failed && keys.iter().any(|key| key.ends_with(&it.hook));
     let hook = newest.hook.clone();
-    all.into_iter().filter(|it| it.hook == hook || partner(it)).collect()
+    all.into_iter().filter(|hook_report| hook_report.hook == hook || partner(hook_report)).collect()
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
         let map = json!({"data": {"reports-pre-install": FAILED, "reports-pre-upgrade": "Date: 2025-01-01 00:00:00",
             "reports-pre-delete": newer}});
         let hooks = |failed| -> Vec<String> {
-            current(&map, failed).into_iter().map(|it| it.hook).collect()
+            current(&map, failed).into_iter().map(|hook_report| hook_report.hook).collect()
         };
         assert_eq!(hooks(false), ["pre-delete"]);
         assert_eq!(hooks(true), ["pre-delete", "pre-install"]);

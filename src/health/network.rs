@@ -41,7 +41,7 @@ pub fn needed(desired: &Desired, snapshot: &Snapshot) -> Vec<Needed> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for document in documents {
             let name = |store: WorkspaceStore| {
-                store.id(document).map(|it| it.name().to_owned()).unwrap_or_default()
+                store.id(document).map(|id| id.name().to_owned()).unwrap_or_default()
             };
             for endpoint in catalog::endpoints(&EndpointQuery {
                 cloud: &site.scope.cloud.name,

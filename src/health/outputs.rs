@@ -16,7 +16,7 @@ pub fn router_address(service: &Json) -> Option<String> {
             some(text(ingress, "/ip")).or_else(|| some(text(ingress, "/hostname")))
         }
         "NodePort" => {
-            let https = items(service, "/spec/ports").find(|it| number(it, "/port") == 443);
+            let https = items(service, "/spec/ports").find(|value| number(value, "/port") == 443);
             let port = https.or_else(|| items(service, "/spec/ports").next())?;
             let port = number(port, "/nodePort");
             (port != 0).then(|| format!("port {port} of every node"))

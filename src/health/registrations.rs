@@ -70,7 +70,7 @@ pub(super) fn local_auth_policy(site: &mut Site<'_>) {
         .collect();
     for (key, service) in own {
         let refuses = |all: &Vec<&'_ Json>| {
-            let first = all.iter().find(|it| refuses_keys(it, service))?;
+            let first = all.iter().find(|value| refuses_keys(value, service))?;
             let name = text(first, "/properties/displayName");
             Some(if name.is_empty() { text(first, "/name").to_owned() } else { name.to_owned() })
         };
@@ -126,8 +126,8 @@ pub(super) fn undeclared(site: &mut Site<'_>) {
     let missing: Vec<&str> = needed
         .providers
         .iter()
-        .filter(|it| it.required && !declared(KindName::Provider, it.name))
-        .map(|it| it.name)
+        .filter(|provider| provider.required && !declared(KindName::Provider, provider.name))
+        .map(|registration| registration.name)
         .collect();
     let found = if missing.is_empty() {
         Found::pass()

@@ -115,8 +115,8 @@ impl Finding {
     /// What stands under it where there is room: how to mend it, and the id of drift.
     #[must_use]
     pub fn closing(&self) -> String {
-        let help = self.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
-        let id = self.class.map(|it| format!("\nid: {} ({it})", self.fingerprint()));
+        let help = self.help.as_ref().map(|text| format!("\nhelp: {text}")).unwrap_or_default();
+        let id = self.class.map(|class| format!("\nid: {} ({class})", self.fingerprint()));
         format!("{help}{}", id.unwrap_or_default())
     }
 
@@ -138,7 +138,7 @@ impl Finding {
 /// An id made of words: sixteen hexadecimal digits.
 #[must_use]
 pub fn fingerprint(words: &[&str]) -> String {
-    Sha256::digest(words.join("\n")).iter().take(8).map(|it| format!("{it:02x}")).collect()
+    Sha256::digest(words.join("\n")).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a command found. Counts, verdicts and exit codes are counted from it.
@@ -185,7 +185,7 @@ impl Report {
     pub fn bad(&self) -> Vec<&Finding> {
         let mut bad: Vec<&Finding> = self.findings.iter().filter(|it| it.counts()).collect();
         bad.sort_by(|a, b| {
-            let place = |it: &Finding| (it.address.clone(), it.path.clone());
+            let place = |finding: &Finding| (finding.address.clone(), finding.path.clone());
             b.status.cmp(&a.status).then_with(|| place(a).cmp(&place(b)))
         });
         bad
@@ -194,7 +194,7 @@ impl Report {
     /// How many findings have a status.
     #[must_use]
     pub fn number(&self, status: Status) -> usize {
-        self.findings.iter().filter(|it| it.status == status).count()
+        self.findings.iter().filter(|finding| finding.status == status).count()
     }
 
     /// Whether the comparison itself failed somewhere.

@@ -59,7 +59,7 @@ pub fn lacking(rights: &Rights, probed: &Probed) -> Vec<Lacking> {
         for action in &own.actions {
             let may = |answer: &Json| {
                 let list = answer.as_array().or_else(|| answer.get("value")?.as_array());
-                list.into_iter().flatten().any(|it| allows(it, action))
+                list.into_iter().flatten().any(|value| allows(value, action))
             };
             let unknown = match answer {
                 Ok(answer) if may(answer) => continue,
@@ -104,7 +104,7 @@ fn matches(pattern: &str, action: &str) -> bool {
 #[must_use]
 pub fn allows(permission: &Json, action: &str) -> bool {
     let has = |field: &str| {
-        items(permission, field).filter_map(Json::as_str).any(|it| matches(it, action))
+        items(permission, field).filter_map(Json::as_str).any(|text| matches(text, action))
     };
     has("/actions") && !has("/notActions")
 }
@@ -118,7 +118,7 @@ pub(super) fn judge(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Opt
     let (unknown, lacking): (Vec<Lacking>, Vec<Lacking>) =
         lacking(&rights, world.probed).into_iter().partition(|it| it.unknown.is_some());
     let all = |some: &[Lacking]| {
-        let each = some.iter().map(|it| format!("{} at {}", it.what, it.at));
+        let each = some.iter().map(|lacking| format!("{} at {}", lacking.what, lacking.at));
         each.collect::<Vec<_>>().join(", nor ")
     };
     Some(match (&lacking[..], &unknown[..]) {

@@ -97,7 +97,7 @@ fn keyed(site: &Site<'_>) -> bool {
 }
 
 fn pins(site: &Site<'_>) -> bool {
-    site.extension.is_some_and(|it| it.version.is_some())
+    site.extension.is_some_and(|extension| extension.version.is_some())
 }
 
 fn aks_installs(site: &Site<'_>) -> bool {
@@ -130,12 +130,12 @@ fn installed(site: &Site<'_>) -> bool {
 
 /// An installation that has not succeeded: perhaps for lack of room.
 fn unfinished(site: &Site<'_>) -> bool {
-    let Some(key) = site.extension.map(|it| &it.key) else { return false };
+    let Some(key) = site.extension.map(|extension| &extension.key) else { return false };
     let snapshot = site.world.snapshot;
     // Who asks for the rights of a run has nothing live: whatever may be read counts.
     let unknown = !snapshot.live.contains_key(key);
     let state = snapshot.text(key, "/properties/provisioningState");
-    kubernetes_installs(site) && (unknown || state.is_some_and(|it| it != "Succeeded"))
+    kubernetes_installs(site) && (unknown || state.is_some_and(|text| text != "Succeeded"))
 }
 
 fn stands(site: &Site<'_>) -> bool {
@@ -333,7 +333,7 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
             .map(|(_, id)| roles(&format!("roles {id}"), id.as_str()))
             .collect(),
         "storageAccount" | "keyVault" | "containerRegistry" => {
-            let version = |it| match it {
+            let version = |workspace_store| match workspace_store {
                 WorkspaceStore::Storage => ArmType::STORAGE,
                 WorkspaceStore::Vault => ArmType::VAULTS,
                 WorkspaceStore::Registry => ArmType::REGISTRIES,
@@ -388,7 +388,7 @@ fn in_cluster(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
                 (name.to_owned(), kube((name, "v1", "Secret", "secrets", AZUREML, text)))
             };
             site.extension
-                .and_then(|it| it.settings.get("sslSecret"))
+                .and_then(|extension| extension.settings.get("sslSecret"))
                 .map(secret)
                 .into_iter()
                 .collect()
@@ -411,7 +411,7 @@ pub fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
         match rule.judge {
             Judge::Cluster { applies, .. } => {
                 for site in sites.iter().filter(|it| applies(it)) {
-                    let all = rule.reads.iter().flat_map(|it| reads(site, it));
+                    let all = rule.reads.iter().flat_map(|text| reads(site, text));
                     probes.extend(all.map(|(name, read)| Probe {
                         scope: site.name.to_owned(),
                         name,
@@ -463,7 +463,7 @@ pub fn checks(
             }
         }
     }
-    found.extend(sites.into_iter().flat_map(|it| it.checks));
+    found.extend(sites.into_iter().flat_map(|site| site.checks));
     #[cfg(test)]
     super::fixture::note(&found);
     found

@@ -137,8 +137,8 @@ pub(super) fn check(
 ) -> Finding {
     let page = catalog::explain(code);
     let soon = matches!(found, Found::Soon(..));
-    let weighty = page.is_none_or(|it| it.severity.iter().any(|it| it == "error"));
-    let told = page.is_some_and(|it| it.severity.iter().all(|it| it == "info"));
+    let weighty = page.is_none_or(|it| it.severity.iter().any(|severity| severity == "error"));
+    let told = page.is_some_and(|it| it.severity.iter().all(|severity| severity == "info"));
     let (status, message, help) = match found {
         Found::Pass(text) => (Status::Pass, text, None),
         Found::Skipped(text) => (Status::Skipped, text, None),
@@ -213,7 +213,7 @@ impl<'a> Site<'a> {
 
     /// Address of the extension, or of the cluster where none is declared.
     pub(super) fn extension_key(&self) -> Key {
-        self.extension.map_or_else(|| self.cluster.clone(), |it| it.key.clone())
+        self.extension.map_or_else(|| self.cluster.clone(), |extension| extension.key.clone())
     }
 
     /// The items of a probed list; what is not there is empty.
@@ -237,12 +237,12 @@ impl<'a> Site<'a> {
     }
 
     pub(super) fn is_on(&self, setting: &str) -> bool {
-        self.settings.get(setting).is_some_and(|it| it.eq_ignore_ascii_case("true"))
+        self.settings.get(setting).is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 
     /// Whether a setting counts as true, with what an unset one means.
     pub(super) fn is_on_or(&self, setting: &str, default: bool) -> bool {
-        self.settings.get(setting).map_or(default, |it| it.eq_ignore_ascii_case("true"))
+        self.settings.get(setting).map_or(default, |text| text.eq_ignore_ascii_case("true"))
     }
 
     /// Hands the question about components to the catalog.
@@ -283,7 +283,7 @@ impl<'a> Site<'a> {
     /// Accounts that the public lists name for this cluster.
     pub(super) fn known_accounts(&self) -> Vec<(String, String)> {
         let namespaces: Vec<String> =
-            self.computes().into_iter().map(|it| it.namespace.clone()).collect();
+            self.computes().into_iter().map(|compute| compute.namespace.clone()).collect();
         let name = self.extension.map_or("", Extension::name);
         service_accounts(self.profile(), name, &namespaces)
     }
@@ -306,7 +306,7 @@ pub(super) fn number(document: &Json, pointer: &str) -> i64 {
 
 /// The status of a condition of an object.
 pub(super) fn condition<'a>(document: &'a Json, kind: &str) -> Option<&'a Json> {
-    items(document, "/status/conditions").find(|it| text(it, "/type") == kind)
+    items(document, "/status/conditions").find(|value| text(value, "/type") == kind)
 }
 
 /// Up to four names, and how many more there are.

@@ -97,7 +97,7 @@ fn known() -> BTreeSet<String> {
 #[test]
 fn every_rule_of_the_documents_is_checked_or_left_out_with_a_reason() {
     let covered: BTreeSet<String> =
-        catalog::codes().iter().flat_map(|it| it.covers.iter().cloned()).collect();
+        catalog::codes().iter().flat_map(|page| page.covers.iter().cloned()).collect();
     let left: BTreeSet<String> = LEFT.iter().map(|it| it.0.to_owned()).collect();
     assert!(covered.is_disjoint(&left), "{:?}", covered.intersection(&left));
     let all: BTreeSet<String> = covered.union(&left).cloned().collect();
@@ -134,9 +134,9 @@ fn every_rule_fails_in_one_world_and_passes_in_another() {
     verify::accounts_without_their_grant_are_counted_on_openshift_only();
     verify::what_is_declared_has_to_be_there();
     let seen = fixture::seen();
-    let codes: BTreeSet<&str> = RULES.iter().map(|it| it.code).collect();
+    let codes: BTreeSet<&str> = RULES.iter().map(|rule| rule.code).collect();
     // It says what is not looked at, and judges nothing.
-    let judged = codes.iter().filter(|it| **it != "cluster-not-looked-at");
+    let judged = codes.iter().filter(|code| **code != "cluster-not-looked-at");
     let lacking: Vec<String> = judged
         .clone()
         .flat_map(|code| [(code, true), (code, false)])
@@ -163,7 +163,7 @@ pub fn page() -> String {
         entry.1 |= rule.by != By::Doctor;
         entry.2.extend(rule.reads);
         if let Judge::Each { kinds, .. } = rule.judge {
-            entry.2.extend(kinds.iter().filter(|_| kinds.len() < 3).map(|it| it.as_str()));
+            entry.2.extend(kinds.iter().filter(|_| kinds.len() < 3).map(|kind| kind.as_str()));
         }
     }
     let _ = write!(

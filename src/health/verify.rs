@@ -46,24 +46,24 @@ const STARTING: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whether Azure works on the extension and has not done so for too long.
 pub(super) fn upgrading(site: &Site<'_>) -> bool {
-    let of = |at: &str| site.extension.and_then(|it| site.snapshot.text(&it.key, at));
+    let of = |at: &str| site.extension.and_then(|extension| site.snapshot.text(&extension.key, at));
     let state = of("/properties/provisioningState").unwrap_or_default();
-    let since = of("/systemData/lastModifiedAt").and_then(|it| it.parse::<Timestamp>().ok());
-    ["Creating", "Updating"].iter().any(|it| state.eq_ignore_ascii_case(it))
-        && since.is_some_and(|it| site.now.duration_since(it) < UNDERWAY)
+    let since = of("/systemData/lastModifiedAt").and_then(|text| text.parse::<Timestamp>().ok());
+    ["Creating", "Updating"].iter().any(|text| state.eq_ignore_ascii_case(text))
+        && since.is_some_and(|time| site.now.duration_since(time) < UNDERWAY)
 }
 
 /// Whether what is not ready among the extension's pods has only just been started.
 pub(super) fn starting(site: &Site<'_>) -> bool {
     let young = |pod: &&Json| {
         let at = [text(pod, "/status/startTime"), text(pod, "/metadata/creationTimestamp")];
-        let at = at.into_iter().find_map(|it| it.parse::<Timestamp>().ok());
-        at.is_some_and(|it| site.now.duration_since(it) < STARTING)
+        let at = at.into_iter().find_map(|text| text.parse::<Timestamp>().ok());
+        at.is_some_and(|time| site.now.duration_since(time) < STARTING)
     };
     let pods = site.list("own-pods").unwrap_or_default();
     let mut ill =
-        pods.into_iter().filter(|it| crate::resource::pods::trouble(it).is_some()).peekable();
-    ill.peek().is_some() && ill.all(|it| young(&it))
+        pods.into_iter().filter(|value| crate::resource::pods::trouble(value).is_some()).peekable();
+    ill.peek().is_some() && ill.all(|value| young(&value))
 }
 
 pub(super) fn extension_type(site: &mut Site<'_>) {
@@ -97,7 +97,7 @@ fn verdict(readiness: Readiness) -> Found {
             let remedy = catalog::remedy(crate::model::Api::Azure, 0, "", &message);
             let help = remedy.map_or_else(
                 || "amlplan apply tries again; its events tell more".to_owned(),
-                |it| format!("{}: {}", it.summary, it.help),
+                |page| format!("{}: {}", page.summary, page.help),
             );
             Found::wrong(format!("its state is {state}: {message}"), help)
         }
@@ -119,7 +119,7 @@ pub(super) fn ready(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> O
 
 /// Whether every account still has its grant, in whichever way.
 pub(super) fn grant(site: &mut Site<'_>) {
-    let Some(key) = site.grant().map(|it| it.key.clone()) else { return };
+    let Some(key) = site.grant().map(|scc_grant| scc_grant.key.clone()) else { return };
     let key = &key;
     if !site.snapshot.live.contains_key(key) {
         return site.add(key, Found::Unknown(site.snapshot.why_unread(key)));
@@ -143,10 +143,10 @@ pub(super) fn missing_accounts(site: &Site<'_>) -> Vec<String> {
     let user = |namespace: &str, name: &str| format!("system:serviceaccount:{namespace}:{name}");
     let users = super::site::items(&shown, "/users").filter_map(Json::as_str).map(str::to_owned);
     let subjects = super::site::items(&shown, "/subjects");
-    let bound = subjects.map(|it| user(text(it, "/namespace"), text(it, "/name")));
+    let bound = subjects.map(|value| user(text(value, "/namespace"), text(value, "/name")));
     let held: Vec<String> = users.chain(bound).collect();
     let wanted = grant.accounts.iter().map(|(namespace, name)| user(namespace, name));
-    wanted.filter(|it| !held.contains(it)).collect()
+    wanted.filter(|text| !held.contains(text)).collect()
 }
 
 /// A compute that should have an identity shows its principal.
@@ -157,7 +157,7 @@ pub(super) fn identity(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -
         return None;
     }
     let document = live.document()?;
-    let filled = |it: &Json| it.as_str().is_some_and(|it| !it.is_empty());
+    let filled = |value: &Json| value.as_str().is_some_and(|text| !text.is_empty());
     let found = match &compute.identity {
         ComputeIdentity::None => return None,
         ComputeIdentity::SystemAssigned => {

@@ -23,7 +23,7 @@ pub(super) fn workspace_id(compute: &Compute) -> String {
 /// The computes whose workspace is there, with its document.
 pub(super) fn workspaces<'a>(site: &Site<'a>) -> Vec<(&'a Compute, &'a Json)> {
     let live = site.world.snapshot;
-    let found = |it: &'a Compute| Some((it, live.document(&it.workspace)?));
+    let found = |compute: &'a Compute| Some((compute, live.document(&compute.workspace)?));
     site.computes().into_iter().filter_map(found).collect()
 }
 
@@ -57,7 +57,7 @@ pub(super) fn other_subscription(site: &mut Site<'_>) {
     for (compute, _) in workspaces(site) {
         let own = &site.scope.subscription;
         let same = ArmId::parse(&workspace_id(compute))
-            .is_ok_and(|it| it.subscription().eq_ignore_ascii_case(own));
+            .is_ok_and(|id| id.subscription().eq_ignore_ascii_case(own));
         let message = "cluster and workspace are in different subscriptions";
         let help = "connect the cluster through Arc in the workspace's subscription";
         let found = match (same, is_aks(site)) {
@@ -249,7 +249,7 @@ fn held(
     let mut held: BTreeSet<String> = live
         .iter()
         .filter(|it| principals.contains(&text(it, "/properties/principalId").to_ascii_lowercase()))
-        .map(|it| guid(text(it, "/properties/roleDefinitionId")))
+        .map(|value| guid(text(value, "/properties/roleDefinitionId")))
         .collect();
     for node in site.desired.nodes.values() {
         let Resource::RoleAssignment(role_assignment) = &node.resource else { continue };
@@ -281,8 +281,8 @@ fn lacking<'r>(
     let own = principals(workspace.pointer("/identity/userAssignedIdentities"));
     let held = held(site, &own, &[&compute.workspace], &live, at);
     let has = |role: &str| catalog::role(role).is_some_and(|guid| held.contains(guid));
-    let lacks = |it: &&&NeededRole| !has(&it.role) && !it.instead.iter().any(|it| has(it));
-    Ok(wanted.iter().filter(lacks).map(|it| it.role.as_str()).collect())
+    let lacks = |it: &&&NeededRole| !has(&it.role) && !it.instead.iter().any(|text| has(text));
+    Ok(wanted.iter().filter(lacks).map(|needed_role| needed_role.role.as_str()).collect())
 }
 
 /// Roles of a workspace whose only identity is user-assigned; with a system-assigned one Azure ML
@@ -298,7 +298,7 @@ pub(super) fn workspace_roles(site: &mut Site<'_>) {
 pub(super) fn relay_role(site: &mut Site<'_>) {
     let relay = site.own.iter().find(|(key, _)| key.kind == KindName::RelayNamespace);
     let Some((key, _)) = relay.copied() else { return };
-    let id = site.snapshot.text(key, "/id").and_then(|it| ArmId::parse(it).ok());
+    let id = site.snapshot.text(key, "/id").and_then(|text| ArmId::parse(text).ok());
     let Some(id) = id else { return };
     role_rule(site, ("relay-roles", &id), "Relay", &[&FACTS.relay_role]);
 }
@@ -336,8 +336,8 @@ pub(super) fn compute_roles(site: &mut Site<'_>) {
         }
         let live = site.snapshot.document(&compute.key);
         let mut own =
-            principals(live.and_then(|it| it.pointer("/identity/userAssignedIdentities")));
-        own.extend(live.map(|it| text(it, "/identity/principalId").to_ascii_lowercase()));
+            principals(live.and_then(|value| value.pointer("/identity/userAssignedIdentities")));
+        own.extend(live.map(|value| text(value, "/identity/principalId").to_ascii_lowercase()));
         if let ComputeIdentity::UserAssigned(id) = &compute.identity {
             let identity = site.desired.nodes.iter().find(|(key, node)| {
                 key.kind == KindName::ManagedIdentity
@@ -347,7 +347,7 @@ pub(super) fn compute_roles(site: &mut Site<'_>) {
                 Some(site.snapshot.text(key, "/properties/principalId")?.to_ascii_lowercase())
             }));
         }
-        own.retain(|it| !it.is_empty());
+        own.retain(|text| !text.is_empty());
         for need in &FACTS.compute_role {
             let store =
                 if need.registry { WorkspaceStore::Registry } else { WorkspaceStore::Storage };
@@ -358,7 +358,7 @@ pub(super) fn compute_roles(site: &mut Site<'_>) {
                     let held = held(site, &own, &[&compute.key], &live, &id);
                     let has =
                         |role: &str| catalog::role(role).is_some_and(|guid| held.contains(guid));
-                    if has(&need.role) || need.instead.iter().any(|it| has(it)) {
+                    if has(&need.role) || need.instead.iter().any(|instead| has(instead)) {
                         Found::pass()
                     } else {
                         Found::wrong(
@@ -442,8 +442,8 @@ fn legacy_in(site: &mut Site<'_>, compute: &Compute, workspace: &str) {
                         .eq_ignore_ascii_case(compute.cluster_id.as_str())
             };
             let old: Vec<String> =
-                all.into_iter().filter(own).map(|it| text(it, "/name").to_owned()).collect();
-            let clash = workspace.rsplit('/').next().map(|it| format!("azureml-{it}"));
+                all.into_iter().filter(own).map(|value| text(value, "/name").to_owned()).collect();
+            let clash = workspace.rsplit('/').next().map(|text| format!("azureml-{text}"));
             if old.is_empty() {
                 Found::pass()
             } else if clash.as_deref() == Some(&compute.namespace) {

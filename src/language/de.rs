@@ -162,7 +162,7 @@ impl<'a> De<'a> {
     }
 
     fn is_unset(&self) -> bool {
-        !self.protected && self.node.text().is_some_and(|it| it.unset.is_some())
+        !self.protected && self.node.text().is_some_and(|text| text.unset.is_some())
     }
 
     fn identity(&self) -> usize {
@@ -223,7 +223,7 @@ impl<'a> De<'a> {
             Err(Fail::Recorded) => return Err(Fail::Recorded),
             Err(Fail::Missing(part)) => missing(part, self.name),
             Err(Fail::Unknown(key, expected)) => {
-                let span = self.node.entry(&key).map(|it| &it.at);
+                let span = self.node.entry(&key).map(|entry| &entry.at);
                 self.cx.report(
                     span.unwrap_or(self.key),
                     unknown(&key, self.name, expected),
@@ -249,16 +249,16 @@ impl<'a> De<'a> {
         let nested = self.node.entries().first();
         let help = nested.map_or_else(
             || self.mend(expected),
-            |it| format!("if one dotted key is meant, write \"{}.{}\"", self.name, it.key),
+            |entry| format!("if one dotted key is meant, write \"{}.{}\"", self.name, entry.key),
         );
         Diagnostic::error("wrong-type", message).with_help(help)
     }
 
     /// Reports a missing part, unless it is there under a misspelled key: that is reported already.
     fn lacks(&self, part: &str, fields: &[&str]) {
-        let unknown = self.node.entries().iter().filter(|it| !fields.contains(&&*it.key));
+        let unknown = self.node.entries().iter().filter(|entry| !fields.contains(&&*entry.key));
         let mut meant = unknown.filter_map(|it| suggest::nearest(&it.key, fields.iter().copied()));
-        if meant.any(|it| it == part) {
+        if meant.any(|text| text == part) {
             return;
         }
         let (finding, place, label) = match self.node.entry(part) {
@@ -295,7 +295,7 @@ fn missing(part: &str, of: &str) -> Diagnostic {
 fn unknown(key: &str, of: &str, fields: &[&str]) -> Diagnostic {
     let place = if of.is_empty() { String::new() } else { format!(" in `{of}`") };
     let help = suggest::nearest(key, fields.iter().copied())
-        .map(|it| format!("did you mean `{it}`?"))
+        .map(|nearest| format!("did you mean `{nearest}`?"))
         .or_else(|| suggest::elsewhere(key))
         .unwrap_or_else(|| format!("known here: {}", fields.join(", ")));
     Diagnostic::error("unknown-key", format!("unknown key `{}`{place}", short(key))).with_help(help)
@@ -414,7 +414,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         if let Some(found) = text.and_then(|text| variants.iter().find(|it| **it == text)) {
             return visitor.visit_enum((*found).into_deserializer());
         }
-        let all = variants.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+        let all = variants.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ");
         let mut meant = None;
         match text {
             Some(text) => {

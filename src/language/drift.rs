@@ -79,7 +79,7 @@ impl DriftClass {
     /// The class with this word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == word)
+        Self::ALL.into_iter().find(|drift_class| drift_class.as_str() == word)
     }
 }
 

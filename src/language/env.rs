@@ -58,8 +58,8 @@ fn variable(inside: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
 
 fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|it| it.is_ascii_alphabetic() || it == '_')
-        && chars.all(|it| it.is_ascii_alphanumeric() || it == '_')
+    chars.next().is_some_and(|letter| letter.is_ascii_alphabetic() || letter == '_')
+        && chars.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 /// The variable, where the whole text is one `${NAME}`.

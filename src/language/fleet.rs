@@ -48,7 +48,7 @@ impl ManifestDocument<'_> {
     }
 
     fn without_header(&self, entries: &[Entry], header: &[&str]) -> Arc<Node> {
-        let rest = entries.iter().filter(|it| !header.contains(&&*it.key)).cloned().collect();
+        let rest = entries.iter().filter(|entry| !header.contains(&&*entry.key)).cloned().collect();
         Arc::new(Node { span: self.tree.span.clone(), data: Data::Map(rest) })
     }
 
@@ -61,7 +61,7 @@ impl ManifestDocument<'_> {
                     "a fleet has `defaults`, `clusters` and `rollout`; parts of a cluster go into one of them"
                         .to_owned()
                 },
-                |it| format!("did you mean `{it}`?"),
+                |text| format!("did you mean `{text}`?"),
             );
             let finding =
                 Diagnostic::error("unknown-key", format!("unknown key `{}` in a fleet", entry.key));
@@ -87,14 +87,14 @@ impl ManifestDocument<'_> {
             let finding = Diagnostic::warning("empty-fleet", "this fleet has no clusters");
             findings.push(finding.at(Some(list.at.place()), "nothing in here"));
         }
-        let defaults = defaults.map(|it| &it.value);
+        let defaults = defaults.map(|entry| &entry.value);
         let first = run.manifest.clusters.len();
         for (index, own) in list.value.items().iter().enumerate() {
             if !matches!(own.data, Data::Map(_)) {
                 run.findings.push(not_a_map(own));
                 continue;
             }
-            let tree = defaults.map_or_else(|| Arc::clone(own), |it| merge(it, own));
+            let tree = defaults.map_or_else(|| Arc::clone(own), |node| merge(node, own));
             let at = Pointer::root().join("clusters").join(index.to_string());
             let mut written = vec![(at, Arc::clone(own))];
             written.extend(defaults.map(|it| (Pointer::root().join("defaults"), Arc::clone(it))));
@@ -129,7 +129,7 @@ impl ManifestDocument<'_> {
             Some(holes) if holes.is_empty() => run.manifest.clusters.push(declared),
             Some(holes) => {
                 let doubtful = Doubtful { declared, holes };
-                findings.retain(|it| doubtful.is_sound(it));
+                findings.retain(|finding| doubtful.is_sound(finding));
                 run.manifest.doubtful.push(doubtful);
             }
             // Too much would depend on what nobody can guess.
@@ -153,7 +153,7 @@ fn header(tree: &Node, findings: &mut Diagnostics) -> Option<DocumentKind> {
     };
     match tree.entry("apiVersion") {
         None => findings.push(lacks("apiVersion", API_VERSION)),
-        Some(entry) if entry.value.text().is_some_and(|it| &*it.value == API_VERSION) => {}
+        Some(entry) if entry.value.text().is_some_and(|text| &*text.value == API_VERSION) => {}
         Some(entry) => {
             let message = format!(
                 "this program reads `apiVersion: {API_VERSION}`, not `{}`",
@@ -171,14 +171,14 @@ fn header(tree: &Node, findings: &mut Diagnostics) -> Option<DocumentKind> {
         findings.push(lacks("kind", "Cluster` or `kind: Fleet"));
         return None;
     };
-    match entry.value.text().map(|it| &*it.value) {
+    match entry.value.text().map(|text| &*text.value) {
         Some("Cluster") => Some(DocumentKind::Cluster),
         Some("Fleet") => Some(DocumentKind::Fleet),
         other => {
-            let hint = other.and_then(|it| suggest::nearest(it, ["Cluster", "Fleet"]));
+            let hint = other.and_then(|text| suggest::nearest(text, ["Cluster", "Fleet"]));
             let help = hint.map_or_else(
                 || "it is Cluster or Fleet".to_owned(),
-                |it| format!("did you mean `{it}`? It is Cluster or Fleet"),
+                |text| format!("did you mean `{text}`? It is Cluster or Fleet"),
             );
             let message = format!("there is no kind `{}`", short(entry.value.span.raw()));
             let finding = Diagnostic::error("unknown-kind", message).with_help(help);

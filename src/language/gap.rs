@@ -45,7 +45,7 @@ impl Gaps {
                 if lacks {
                     return true;
                 }
-                node = node.and_then(|it| it.entry(part)).map(|it| &it.value);
+                node = node.and_then(|it| it.entry(part)).map(|entry| &entry.value);
             }
             let unknown = self.0.iter().filter(|it| !it.guessed);
             node.is_some_and(|it| unknown.clone().any(|gap| within(it, gap.node)))
@@ -53,12 +53,12 @@ impl Gaps {
         if basic.iter().any(open) {
             return None;
         }
-        Some(self.0.into_iter().flat_map(|it| it.at).collect())
+        Some(self.0.into_iter().flat_map(|gap| gap.at).collect())
     }
 }
 
 fn within(node: &Arc<Node>, identity: usize) -> bool {
     Arc::as_ptr(node).addr() == identity
         || node.items().iter().any(|it| within(it, identity))
-        || node.entries().iter().any(|it| within(&it.value, identity))
+        || node.entries().iter().any(|entry| within(&entry.value, identity))
 }

@@ -32,12 +32,12 @@ pub(super) fn hide(
         return documents;
     }
     let masked = Arc::new(Source { path: source.path.clone(), text: stars(&source.text, &secret) });
-    for place in findings.iter_mut().flat_map(|it| &mut it.labels).map(|it| &mut it.place) {
+    for place in findings.iter_mut().flat_map(|it| &mut it.labels).map(|label| &mut label.place) {
         if Arc::ptr_eq(&place.source, source) {
             place.source = Arc::clone(&masked);
         }
     }
-    documents.iter().map(|it| moved(it, &masked)).collect()
+    documents.iter().map(|node| moved(node, &masked)).collect()
 }
 
 fn protected(key: &str) -> bool {
@@ -51,7 +51,7 @@ fn credential(key: &str) -> bool {
         return false;
     }
     let key = key.to_ascii_lowercase().replace(['_', '.'], "");
-    ["connectionstring", "sslkey", "password", "sharedkey"].iter().any(|it| key.ends_with(it))
+    ["connectionstring", "sslkey", "password", "sharedkey"].iter().any(|text| key.ends_with(text))
 }
 
 /// `depth` counts from the part with the secrets: its entries are at 1, and what says where a secret
@@ -89,7 +89,7 @@ fn names_a_place(key: &str, value: &Node) -> bool {
     const PARTS: [&str; 6] = ["vault", "secret", "version", "namespace", "name", "key"];
     ["fromKeyVault", "fromSecret"].contains(&key)
         && !value.entries().is_empty()
-        && value.entries().iter().all(|it| PARTS.contains(&&*it.key))
+        && value.entries().iter().all(|entry| PARTS.contains(&&*entry.key))
 }
 
 fn is_reference(text: &super::node::Text) -> bool {
@@ -110,7 +110,7 @@ fn lines(text: &str, secret: &mut Vec<Range<usize>>) {
             inside = None;
         }
         if opens || inside.is_some() {
-            let start = line.find([':', '=']).map_or(0, |it| it + 1);
+            let start = line.find([':', '=']).map_or(0, |number| number + 1);
             secret.push(at + start..at + line.trim_end().len().max(start));
         }
         if opens {
@@ -138,7 +138,7 @@ fn stars(text: &str, secret: &[Range<usize>]) -> String {
 
 fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
     let data = match &node.data {
-        Data::List(items) => Data::List(items.iter().map(|it| moved(it, source)).collect()),
+        Data::List(items) => Data::List(items.iter().map(|node| moved(node, source)).collect()),
         Data::Map(entries) => Data::Map(
             entries
                 .iter()

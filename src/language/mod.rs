@@ -123,7 +123,7 @@ fn documents(
     let source = source::read(file)?;
     let before = findings.len();
     let mut builder = node::TreeBuilder { source: &source, env, findings, reported: 0 };
-    let trees = if file.extension().is_some_and(|it| it == "toml") {
+    let trees = if file.extension().is_some_and(|extension| extension == "toml") {
         toml::parse(&mut builder).into_iter().collect()
     } else {
         yaml::parse(&mut builder)
@@ -152,7 +152,7 @@ fn distinct(findings: &mut Diagnostics) {
         let place = finding
             .labels
             .first()
-            .map(|it| (Arc::as_ptr(&it.place.source).addr(), it.place.span.clone()));
+            .map(|label| (Arc::as_ptr(&label.place.source).addr(), label.place.span.clone()));
         place.is_none() || seen.insert((finding.code, finding.message.clone(), place))
     });
 }
@@ -186,7 +186,7 @@ fn files(paths: &[PathBuf], findings: &mut Diagnostics) -> Vec<PathBuf> {
         let found = if path.is_dir() { folder(path) } else { Ok(vec![path.clone()]) };
         match found {
             Ok(found) => {
-                let new: Vec<_> = found.into_iter().filter(|it| !files.contains(it)).collect();
+                let new: Vec<_> = found.into_iter().filter(|path| !files.contains(path)).collect();
                 files.extend(new);
             }
             Err(finding) => findings.push(finding),
@@ -198,8 +198,8 @@ fn files(paths: &[PathBuf], findings: &mut Diagnostics) -> Vec<PathBuf> {
 fn default_file(findings: &mut Diagnostics) -> Option<PathBuf> {
     let found: Vec<PathBuf> = EXTENSIONS
         .iter()
-        .map(|it| PathBuf::from(format!("cluster.{it}")))
-        .filter(|it| it.exists())
+        .map(|text| PathBuf::from(format!("cluster.{text}")))
+        .filter(|path| path.exists())
         .collect();
     let finding = match found.as_slice() {
         [one] => return Some(one.clone()),

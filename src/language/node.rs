@@ -24,7 +24,7 @@ pub struct Span {
 impl Span {
     /// A span of `source`; offsets are bytes and never beyond 64 MiB, see [`crate::source::read`].
     pub(super) fn new(source: &Arc<Source>, start: usize, end: usize) -> Self {
-        let offset = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        let offset = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self { source: Arc::clone(source), start: offset(start), end: offset(end.max(start)) }
     }
 
@@ -167,7 +167,7 @@ impl Node {
 
     /// The entry with this key.
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries().iter().find(|it| &*it.key == key)
+        self.entries().iter().find(|entry| &*entry.key == key)
     }
 
     /// The text, where it is one.
@@ -218,7 +218,7 @@ impl Node {
     /// What to underline when the node as a whole is meant: its first key, or itself.
     pub(super) fn label(&self) -> Span {
         match &self.data {
-            Data::Map(entries) => entries.first().map_or(&self.span, |it| &it.at).clone(),
+            Data::Map(entries) => entries.first().map_or(&self.span, |entry| &entry.at).clone(),
             Data::List(items) => items.first().map_or_else(|| self.span.clone(), |it| it.label()),
             Data::Null
             | Data::Bool(_)
@@ -329,8 +329,8 @@ impl KeyIndex {
     /// The place of a key that the map has already.
     pub(super) fn find(&self, entries: &[Entry], key: &Arc<str>) -> Option<Span> {
         let small = &entries[..entries.len().min(Self::SMALL)];
-        let found = small.iter().find(|it| it.key == *key);
-        found.or_else(|| entries.get(*self.0.get(key)?)).map(|it| it.at.clone())
+        let found = small.iter().find(|entry| entry.key == *key);
+        found.or_else(|| entries.get(*self.0.get(key)?)).map(|entry| entry.at.clone())
     }
 
     pub(super) fn add(&mut self, entry: &Entry, at: usize) {

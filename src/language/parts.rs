@@ -193,7 +193,7 @@ impl super::ClusterSpec {
     #[must_use]
     pub fn identities(&self) -> Vec<&str> {
         let of_computes = self.computes.iter().flat_map(|it| &it.identity.user_assigned_identities);
-        let own = self.federated_identity_credentials.iter().map(|it| &it.identity);
+        let own = self.federated_identity_credentials.iter().map(|spec| &spec.identity);
         of_computes.chain(own).map(String::as_str).collect()
     }
 }

@@ -109,7 +109,7 @@ impl<'de> Deserialize<'de> for Share {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
                 let percent = text.strip_suffix('%').and_then(|it| it.parse::<u32>().ok());
-                let percent = percent.filter(|it| *it <= 100).map(Share::Percent);
+                let percent = percent.filter(|number| *number <= 100).map(Share::Percent);
                 percent.ok_or_else(|| {
                     E::custom("it is no share; write a number, or a percentage from 0% to 100%")
                 })
@@ -177,7 +177,7 @@ impl Rollout {
     #[must_use]
     pub fn up_to(&self, name: Option<&str>) -> Option<&[Stage]> {
         let Some(name) = name else { return Some(&self.stages) };
-        let last = self.stages.iter().position(|it| it.name == name)?;
+        let last = self.stages.iter().position(|stage| stage.name == name)?;
         self.stages.get(..=last)
     }
 
@@ -205,7 +205,7 @@ pub(super) fn read(
     let mut stages: Vec<Stage> = Vec::new();
     for (index, stage_spec) in spec.stages.iter().enumerate() {
         let mut say = |finding: Diagnostic| {
-            let place = nodes.get(index).map(|it: &Arc<Node>| it.label().place());
+            let place = nodes.get(index).map(|node: &Arc<Node>| node.label().place());
             findings.push(finding.at(place, "this stage"));
         };
         if stage_spec.selector.is_empty() && stage_spec.share.is_none() {
@@ -218,7 +218,7 @@ pub(super) fn read(
             let message = format!("two stages have the name `{}`", stage_spec.name);
             say(Diagnostic::error("rollout-stage", message).with_help("give one another name"));
         }
-        let most = stage_spec.share.map_or(usize::MAX, |it| it.of(clusters.len()));
+        let most = stage_spec.share.map_or(usize::MAX, |share| share.of(clusters.len()));
         let mut taken = BTreeSet::new();
         left.retain(|cluster| {
             let labels = &cluster.spec.cluster.labels;
@@ -234,9 +234,9 @@ pub(super) fn read(
         let at_once = stage_spec.max_concurrency.or(spec.max_concurrency);
         stages.push(Stage {
             name: stage_spec.name.clone(),
-            max_concurrency: at_once.map_or(usize::MAX, |it| it.of(taken.len()).max(1)),
+            max_concurrency: at_once.map_or(usize::MAX, |share| share.of(taken.len()).max(1)),
             clusters: taken,
-            wait: stage_spec.wait.map_or(0, |it| it.0.as_secs()),
+            wait: stage_spec.wait.map_or(0, |wait| wait.0.as_secs()),
         });
     }
     if stages.is_empty() {
@@ -256,10 +256,10 @@ pub(super) fn read(
         findings.push(finding.at(Some(entry.at.place()), "does not cover them"));
     }
     // What follows from a mistake is none.
-    if findings[before..].iter().any(|it| it.severity == Severity::Error) {
+    if findings[before..].iter().any(|finding| finding.severity == Severity::Error) {
         let mistakes = findings.split_off(before).into_iter();
-        findings.extend(mistakes.filter(|it| it.severity == Severity::Error));
+        findings.extend(mistakes.filter(|finding| finding.severity == Severity::Error));
     }
-    let max_failures = spec.max_failures.map_or(0, |it| it.of(clusters.len()));
+    let max_failures = spec.max_failures.map_or(0, |share| share.of(clusters.len()));
     Some(Rollout { stages, max_failures })
 }

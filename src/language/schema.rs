@@ -114,7 +114,7 @@ fn settings(any: &Json, protected: bool) -> Schema {
     // Keys with a dot may reach parts of the chart that no page lists.
     let mut patterns = Map::new();
     patterns.insert("\\.".into(), any.clone());
-    for fact in catalog::settings().iter().filter(|it| it.protected == protected) {
+    for fact in catalog::settings().iter().filter(|setting| setting.protected == protected) {
         let mut schema = if protected { any.clone() } else { value(fact) };
         describe(&mut schema, fact);
         if fact.prefix {
@@ -142,7 +142,7 @@ fn value(fact: &SettingFact) -> Json {
         // The words to complete, and the same in any case.
         SettingKind::Enum(words) => json!({"anyOf": [
             {"enum": words},
-            {"type": "string", "pattern": format!("^({})?$", words.iter().map(|it| any_case(it)).collect::<Vec<_>>().join("|"))},
+            {"type": "string", "pattern": format!("^({})?$", words.iter().map(|text| any_case(text)).collect::<Vec<_>>().join("|"))},
         ]}),
         SettingKind::Integer => json!({"type": ["integer", "string"], "minimum": 0}),
         SettingKind::Quantity | SettingKind::Text => json!({"type": ["string", "integer"]}),
@@ -153,7 +153,7 @@ fn value(fact: &SettingFact) -> Json {
 /// A regular expression for a word in any case; JSON Schema has no flag for it.
 fn any_case(word: &str) -> String {
     word.chars()
-        .map(|it| match (it.to_ascii_lowercase(), it.to_ascii_uppercase()) {
+        .map(|letter| match (letter.to_ascii_lowercase(), letter.to_ascii_uppercase()) {
             (low, up) if low != up => format!("[{low}{up}]"),
             (same, _) => same.to_string(),
         })
@@ -182,5 +182,5 @@ fn describe(schema: &mut Json, fact: &SettingFact) {
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |it| it.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |letter| letter.to_uppercase().chain(chars).collect())
 }

@@ -56,7 +56,7 @@ impl SecretReader<'_> {
                 ProtectedSetting::FromFile { from_file } => {
                     let at = at.join("fromFile");
                     self.file(origin, from_file)
-                        .map_err(|it| it.at(origin.value(&at), "named here"))
+                        .map_err(|finding| finding.at(origin.value(&at), "named here"))
                 }
                 // Their services are asked once somebody has signed in.
                 ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
@@ -69,9 +69,9 @@ impl SecretReader<'_> {
                     let source = SecretSource::Object { namespace, name, key };
                     Ok(Secret::unread(source, Encoding::Plain))
                 }
-                ProtectedSetting::Text(text) if PEM_SETTINGS.contains(&key.as_str()) => {
-                    self.pem(origin, key, text).map_err(|it| it.at(origin.value(&at), "named here"))
-                }
+                ProtectedSetting::Text(text) if PEM_SETTINGS.contains(&key.as_str()) => self
+                    .pem(origin, key, text)
+                    .map_err(|finding| finding.at(origin.value(&at), "named here")),
                 ProtectedSetting::Text(text) => self.text(text, &at, origin, written),
             };
             match found {
@@ -128,10 +128,10 @@ impl SecretReader<'_> {
         origin: &ClusterOrigin,
         written: &[(Pointer, Arc<Node>)],
     ) -> Result<Secret, Diagnostic> {
-        let node = origin.tree.as_deref().and_then(|it| it.find(at)).map(|(node, _)| node);
+        let node = origin.tree.as_deref().and_then(|tree| tree.find(at)).map(|(node, _)| node);
         let written_text = node.and_then(Node::text);
-        let template = written_text.and_then(|it| it.template.as_deref());
-        let unset = written_text.and_then(|it| it.unset.as_deref());
+        let template = written_text.and_then(|text| text.template.as_deref());
+        let unset = written_text.and_then(|text| text.unset.as_deref());
         if let Some(name) = template.and_then(env::sole_variable).or(unset) {
             return self.variable(name).map_err(|it| it.at(origin.value(at), "needed here"));
         }
@@ -158,7 +158,7 @@ fn unreadable(path: &Path, why: &str) -> Diagnostic {
 }
 
 fn read_file(path: &Path) -> Result<Arc<str>, String> {
-    let bytes = source::read_bytes(path, LIMIT_BYTES).map_err(|it| it.to_string())?;
+    let bytes = source::read_bytes(path, LIMIT_BYTES).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map(Into::into).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 

@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for CloudSpec {
                     return Ok(CloudSpec::Named(*name));
                 }
                 let hint = suggest::nearest(text, NAMES.iter().map(|(name, _)| *name))
-                    .map(|it| format!("did you mean `{it}`? "))
+                    .map(|nearest| format!("did you mean `{nearest}`? "))
                     .unwrap_or_default();
                 Err(E::custom(format!(
                     "there is no cloud `{text}`; {hint}Known are AzureCloud, AzureUSGovernment and \

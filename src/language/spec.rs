@@ -54,7 +54,7 @@ impl Doubtful {
                 && hole.span.start <= place.span.start
                 && place.span.end <= hole.span.end
         };
-        let mut places = finding.labels.iter().map(|it| &it.place);
+        let mut places = finding.labels.iter().map(|label| &label.place);
         finding.severity == Severity::Error
             && !places.any(|place| self.holes.iter().any(|hole| within(hole, place)))
     }
@@ -97,26 +97,26 @@ impl ClusterOrigin {
     /// shown by their key.
     #[must_use]
     pub fn value(&self, pointer: &Pointer) -> Option<Place> {
-        self.tree.as_ref().map(|it| it.nearest(pointer).1.place())
+        self.tree.as_ref().map(|node| node.nearest(pointer).1.place())
     }
 
     /// The place of the key at `pointer`, or of the nearest part around it.
     #[must_use]
     pub fn key(&self, pointer: &Pointer) -> Option<Place> {
-        self.tree.as_ref().map(|it| it.nearest(pointer).0.place())
+        self.tree.as_ref().map(|node| node.nearest(pointer).0.place())
     }
 
     /// Whether the manifest itself says something at `pointer`.
     #[must_use]
     pub fn is_written(&self, pointer: &Pointer) -> bool {
-        self.tree.as_ref().is_some_and(|it| it.find(pointer).is_some())
+        self.tree.as_ref().is_some_and(|node| node.find(pointer).is_some())
     }
 
     /// Whether the text at `pointer` reads the environment (`${VAR}`).
     #[must_use]
     pub fn reads_environment(&self, pointer: &Pointer) -> bool {
-        let found = self.tree.as_ref().and_then(|it| it.find(pointer));
-        found.and_then(|(node, _)| node.text()).is_some_and(|it| it.template.is_some())
+        let found = self.tree.as_ref().and_then(|tree| tree.find(pointer));
+        found.and_then(|(node, _)| node.text()).is_some_and(|text| text.template.is_some())
     }
 
     /// A path of the manifest as it is to be opened: relative ones start at the manifest's folder.

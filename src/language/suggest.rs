@@ -36,7 +36,7 @@ pub fn boolean(text: &str) -> Option<bool> {
         "true" | "yes" | "on" | "y" | "1" | "enabled" | "enable" => Some(true),
         "false" | "no" | "off" | "n" | "0" | "disabled" | "disable" => Some(false),
         "" => None,
-        other => nearest(other, ["true", "false"]).map(|it| it == "true"),
+        other => nearest(other, ["true", "false"]).map(|text| text == "true"),
     }
 }
 
@@ -79,7 +79,7 @@ fn collect(root: &Json, schema: &Json, at: &str, depth: usize, keys: &mut Vec<(S
         return;
     }
     if let Some(target) =
-        schema["$ref"].as_str().and_then(|it| root.pointer(it.trim_start_matches('#')))
+        schema["$ref"].as_str().and_then(|text| root.pointer(text.trim_start_matches('#')))
     {
         collect(root, target, at, depth + 1, keys);
     }

@@ -184,7 +184,7 @@ fn a_secret_in_clear_text_is_in_no_place_of_a_report() {
         assert!(!findings.is_empty());
         for finding in &findings {
             assert!(
-                finding.labels.iter().all(|it| !it.place.source.text.contains("canary")),
+                finding.labels.iter().all(|label| !label.place.source.text.contains("canary")),
                 "{text}: {finding:?}"
             );
             assert!(
@@ -218,9 +218,9 @@ fn missing_secrets_stop_only_those_who_need_them() {
     {
         let (_, findings) =
             load_lenient(std::slice::from_ref(&file), &LoadOptions { env: &|_| None, secrets });
-        let unset = findings.iter().find(|it| it.code == "secret-unset").unwrap();
+        let unset = findings.iter().find(|finding| finding.code == "secret-unset").unwrap();
         assert_eq!(unset.severity, expected);
-        assert!(findings.iter().any(|it| it.code == "secret-unreadable"));
+        assert!(findings.iter().any(|finding| finding.code == "secret-unreadable"));
     }
 }
 
@@ -248,10 +248,10 @@ fn hostile_files_end_in_one_finding() {
     for (name, text, code) in cases {
         let (_, findings) = load_text(name, text);
         assert_eq!(
-            findings.first().map(|it| it.code),
+            findings.first().map(|finding| finding.code),
             Some(code),
             "{name}: {:?}",
-            findings.iter().map(|it| &it.message).collect::<Vec<_>>()
+            findings.iter().map(|finding| &finding.message).collect::<Vec<_>>()
         );
     }
 }
@@ -259,7 +259,7 @@ fn hostile_files_end_in_one_finding() {
 /// Any value of a schema: a member that a type gains is in it without a line here.
 fn any_of(root: &Json, schema: &Json) -> BoxedStrategy<Json> {
     let all = |schemas: &Json| -> Vec<BoxedStrategy<Json>> {
-        schemas.as_array().into_iter().flatten().map(|it| any_of(root, it)).collect()
+        schemas.as_array().into_iter().flatten().map(|value| any_of(root, value)).collect()
     };
     if let Some(target) = schema["$ref"].as_str() {
         return any_of(root, root.pointer(target.trim_start_matches('#')).unwrap());
@@ -317,6 +317,6 @@ fn what_is_written_reads_back_as_the_same() {
         std::fs::write(folder.path().join("a.yaml"), &text).unwrap();
         let options = LoadOptions { env: &|_| None, secrets: Secrets::Optional };
         let (manifest, _) = load_lenient(&[folder.path().to_owned()], &options);
-        prop_assert_eq!(manifest.clusters.first().map(|it| &it.spec), Some(&written), "{}", text);
+        prop_assert_eq!(manifest.clusters.first().map(|declared| &declared.spec), Some(&written), "{}", text);
     });
 }

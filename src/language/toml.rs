@@ -16,7 +16,7 @@ const MAX_MARKS: usize = 1_000_000;
 pub(super) fn parse(builder: &mut TreeBuilder<'_>) -> Option<Arc<Node>> {
     let source = Arc::clone(builder.source);
     // The parser makes a value of each of these, of some hundred bytes.
-    let marks = source.text.bytes().filter(|it| b"=[{,.".contains(it)).count();
+    let marks = source.text.bytes().filter(|byte| b"=[{,.".contains(byte)).count();
     if marks > MAX_MARKS {
         let message = format!("`{}` holds too many values for TOML", source.path.display());
         builder.report(
@@ -75,7 +75,7 @@ fn node(builder: &mut TreeBuilder<'_>, value: Spanned<DeValue<'_>>) -> Arc<Node>
         // As in YAML, where a date needs no quotes.
         DeValue::Datetime(date) => builder.text(&date.to_string(), &span),
         DeValue::Array(items) => {
-            Data::List(items.into_iter().map(|it| node(builder, it)).collect())
+            Data::List(items.into_iter().map(|spanned| node(builder, spanned)).collect())
         }
         DeValue::Table(table) => Data::Map(entries(builder, table)),
     };

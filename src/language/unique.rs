@@ -44,7 +44,7 @@ pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: 
                 &workspace.name,
                 &compute.name,
             ]
-            .map(|it| it.to_ascii_lowercase());
+            .map(|text| text.to_ascii_lowercase());
             let place = cluster.origin.value(&Pointer::parse(&format!("/computes/{index}/name")));
             // Two of one cluster are reported above.
             match computes.get(&key) {
@@ -69,8 +69,8 @@ pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: 
 
 /// Names that must be unique inside one cluster.
 fn parts(cluster: &Declared, findings: &mut Diagnostics) {
-    let computes = cluster.computes.iter().map(|it| it.name.to_ascii_lowercase());
-    let types = cluster.instance_types.iter().map(|it| it.name.clone());
+    let computes = cluster.computes.iter().map(|compute| compute.name.to_ascii_lowercase());
+    let types = cluster.instance_types.iter().map(|instance_type| instance_type.name.clone());
     let lists = [
         (
             "computes",

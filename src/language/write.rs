@@ -20,7 +20,7 @@ pub enum Dollars {
 /// Writes several clusters as one fleet, with what they all say as its defaults.
 #[must_use]
 pub fn to_fleet(clusters: &[&ClusterSpec], head: &[String], dollars: Dollars) -> String {
-    let mut maps: Vec<Entries> = clusters.iter().map(|it| entries(it)).collect();
+    let mut maps: Vec<Entries> = clusters.iter().map(|cluster| entries(cluster)).collect();
     let defaults = common(&mut maps, true);
     let mut top = document("Fleet");
     if !defaults.is_empty() {
@@ -35,18 +35,18 @@ fn common(maps: &mut [Entries], top: bool) -> Entries {
     let Some(first) = maps.first() else { return Entries::new() };
     let keys: Vec<String> = first.iter().map(|it| it.0.clone()).collect();
     let mut out = Entries::new();
-    for key in keys.into_iter().filter(|it| !(top && it == "name")) {
+    for key in keys.into_iter().filter(|text| !(top && text == "name")) {
         let values: Vec<&Yaml> =
             maps.iter().filter_map(|it| Some(&it.iter().find(|it| it.0 == key)?.1)).collect();
         let Some(value) = values.first().filter(|_| values.len() == maps.len()) else { continue };
-        if values.iter().all(|it| it == value) {
+        if values.iter().all(|yaml| yaml == value) {
             out.push((key.clone(), (*value).clone()));
             maps.iter_mut().for_each(|it| it.retain(|it| it.0 != key));
             continue;
         }
         let inner: Option<Vec<Entries>> = values
             .iter()
-            .map(|it| if let Yaml::Map(pair) = it { Some(pair.clone()) } else { None })
+            .map(|yaml| if let Yaml::Map(pair) = yaml { Some(pair.clone()) } else { None })
             .collect();
         let Some(mut inner) = inner else { continue };
         let shared = common(&mut inner, false);
@@ -94,7 +94,7 @@ fn text(
     notes: &BTreeMap<String, String>,
     dollars: Dollars,
 ) -> String {
-    let mut out: String = head.iter().map(|it| format!("# {it}\n")).collect();
+    let mut out: String = head.iter().map(|text| format!("# {text}\n")).collect();
     YamlWriter { dollars, notes }.emit(&Yaml::Map(top), 0, "", &mut out);
     out
 }
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for Yaml {
 
 /// A text as a YAML scalar, quoted where a reader could take it for something else.
 fn scalar(text: &str) -> String {
-    let plain = |it: char| it.is_ascii_alphanumeric() || "_./-:@+".contains(it);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_./-:@+".contains(letter);
     let starts_well =
         text.starts_with(|it: char| it.is_ascii_alphanumeric() || it == '/' || it == '.');
     let lower = text.to_ascii_lowercase();

@@ -58,8 +58,8 @@ fn syntax(source: &Arc<crate::source::Source>, error: &ScanError) -> Box<Diagnos
     // The parser points at the beginning of the value that the tab interrupts.
     let tab = error.info().contains("tab").then(|| rest.find('\t')).flatten();
     let start = start + tab.unwrap_or_default();
-    let next = source.text.get(start..).and_then(|it| it.chars().next());
-    let width = next.filter(|it| *it != '\n').map_or(0, char::len_utf8);
+    let next = source.text.get(start..).and_then(|text| text.chars().next());
+    let width = next.filter(|letter| *letter != '\n').map_or(0, char::len_utf8);
     let finding = if tab.is_some() {
         Diagnostic::error("yaml-syntax", "YAML is not indented with tabs")
             .with_help("use spaces; nothing after this place was read")
@@ -274,7 +274,7 @@ impl YamlReader<'_, '_> {
                 Some(PendingKey { name: None, at }) => merges.push((at, node)),
                 // An alias as a key: its text, where it has one.
                 None => {
-                    let name = node.text().map(|it| Arc::clone(&it.value));
+                    let name = node.text().map(|text| Arc::clone(&text.value));
                     let at = node.span.clone();
                     let Some(name) = name else { return Err(alias_key(&at)) };
                     *key = Some(PendingKey { name: Some(name), at });
@@ -297,7 +297,7 @@ fn alias_key(at: &Span) -> Box<Diagnostic> {
 fn merge(entries: &mut Vec<Entry>, seen: &mut KeyIndex, at: &Span, node: &Arc<Node>) -> YamlResult {
     let sources: Vec<&Arc<Node>> = match &node.data {
         Data::Map(_) => vec![node],
-        Data::List(items) if items.iter().all(|it| matches!(it.data, Data::Map(_))) => {
+        Data::List(items) if items.iter().all(|node| matches!(node.data, Data::Map(_))) => {
             items.iter().collect()
         }
         Data::Null
@@ -341,7 +341,7 @@ fn resolve(text: &str) -> Option<Data> {
     }
     let digits = text.trim_start_matches(['+', '-']);
     let leading_zero = digits.len() > 1 && digits.starts_with('0');
-    if !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit()) {
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         if leading_zero {
             // `007` is an id far more often than a number.
             return None;
@@ -351,7 +351,7 @@ fn resolve(text: &str) -> Option<Data> {
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
         if let Some(digits) = text.strip_prefix(prefix)
             && !digits.is_empty()
-            && digits.chars().all(|it| it.is_digit(radix))
+            && digits.chars().all(|letter| letter.is_digit(radix))
         {
             return Some(
                 i64::from_str_radix(digits, radix)
@@ -367,6 +367,6 @@ fn decimal(text: &str) -> bool {
     if matches!(body, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
         return true;
     }
-    let shape = |it: &str| it.bytes().all(|it| it.is_ascii_digit() || b".eE+-".contains(&it));
-    shape(body) && body.bytes().any(|it| it.is_ascii_digit()) && body.parse::<f64>().is_ok()
+    let shape = |text: &str| text.bytes().all(|it| it.is_ascii_digit() || b".eE+-".contains(&it));
+    shape(body) && body.bytes().any(|byte| byte.is_ascii_digit()) && body.parse::<f64>().is_ok()
 }

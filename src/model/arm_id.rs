@@ -48,11 +48,11 @@ impl ArmId {
         if !begins(&["subscriptions"]) && !begins(&group) {
             return Err(NotAnArmId::Prefix);
         }
-        let leads_away = |it: char| "?#%\\".contains(it) || it.is_control();
-        if id.contains(leads_away) || segments.iter().any(|it| matches!(*it, "." | "..")) {
+        let leads_away = |letter: char| "?#%\\".contains(letter) || letter.is_control();
+        if id.contains(leads_away) || segments.iter().any(|text| matches!(*text, "." | "..")) {
             return Err(NotAnArmId::Character);
         }
-        if segments.iter().any(|it| it.is_empty()) {
+        if segments.iter().any(|segment| segment.is_empty()) {
             return Err(NotAnArmId::EmptySegment);
         }
         let mut rest = &segments[..];
@@ -112,7 +112,7 @@ impl ArmId {
     #[must_use]
     pub fn segment_after(&self, name: &str) -> Option<&str> {
         let mut segments = self.0[1..].split('/');
-        segments.find(|it| it.eq_ignore_ascii_case(name))?;
+        segments.find(|segment| segment.eq_ignore_ascii_case(name))?;
         segments.next()
     }
 
@@ -120,8 +120,8 @@ impl ArmId {
     #[must_use]
     pub fn up_to(&self, segment: &str) -> Self {
         let segments: Vec<&str> = self.0.split('/').collect();
-        let at = segments.iter().position(|it| it.eq_ignore_ascii_case(segment));
-        let end = at.map_or(segments.len(), |it| segments.len().min(it + 2));
+        let at = segments.iter().position(|text| text.eq_ignore_ascii_case(segment));
+        let end = at.map_or(segments.len(), |number| segments.len().min(number + 2));
         Self(segments[..end].join("/"))
     }
 
@@ -129,7 +129,7 @@ impl ArmId {
     #[must_use]
     pub fn is_below(&self, scope: &Self) -> bool {
         let (own, scope) = (self.0.to_ascii_lowercase(), scope.0.to_ascii_lowercase());
-        own.strip_prefix(&scope).is_some_and(|it| it.is_empty() || it.starts_with('/'))
+        own.strip_prefix(&scope).is_some_and(|text| text.is_empty() || text.starts_with('/'))
     }
 
     /// The subscription id; empty below a management group.
@@ -163,7 +163,7 @@ impl ArmId {
     }
 
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
-        self.0.bytes().map(|it| it.to_ascii_lowercase())
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
     }
 }
 
@@ -196,7 +196,7 @@ impl Eq for ArmId {}
 
 impl Hash for ArmId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.folded().for_each(|it| it.hash(state));
+        self.folded().for_each(|byte| byte.hash(state));
     }
 }
 

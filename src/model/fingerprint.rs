@@ -26,12 +26,12 @@ pub(super) fn of(content: &str, resource: &str) -> String {
         .expect("HMAC takes a key of any length");
     mac.update(resource.as_bytes());
     let digest = mac.finalize().into_bytes();
-    digest.iter().take(8).map(|it| format!("{it:02x}")).collect()
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What tables of guesses cannot be shared over: the subscription.
 fn salt(resource: &str) -> &str {
-    let mut parts = resource.split('/').skip_while(|it| *it != "subscriptions");
+    let mut parts = resource.split('/').skip_while(|part| *part != "subscriptions");
     parts.nth(1).unwrap_or(resource)
 }
 

@@ -131,7 +131,7 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, NotAKey> {
         let mut parts = text.splitn(3, '/');
         let wrong = || NotAKey(text.to_owned());
-        let scope = parts.next().filter(|it| !it.is_empty()).ok_or_else(wrong)?;
+        let scope = parts.next().filter(|part| !part.is_empty()).ok_or_else(wrong)?;
         let kind = parts.next().ok_or_else(wrong)?;
         let kind =
             KindName::ALL.iter().copied().find(|it| it.as_str() == kind).ok_or_else(wrong)?;

@@ -122,7 +122,7 @@ impl Trust {
             return Err(not_https());
         }
         if !(local || is_known(&url) || self.confirms(&url)) {
-            let port = url.port().map(|it| format!(":{it}")).unwrap_or_default();
+            let port = url.port().map(|number| format!(":{number}")).unwrap_or_default();
             return Err(Untrusted::Unknown { host: format!("{host}{port}") });
         }
         Ok(Origin(url.as_str().trim_end_matches('/').to_owned()))
@@ -157,7 +157,7 @@ impl Origin {
     pub fn vault(&self, name: &str) -> Option<Self> {
         let url = Url::parse(&self.0).ok()?;
         let (scheme, host) = (url.scheme(), url.host()?);
-        let port = url.port().map(|it| format!(":{it}")).unwrap_or_default();
+        let port = url.port().map(|number| format!(":{number}")).unwrap_or_default();
         let at = if is_loopback(&host) {
             format!("{}/{name}", self.0)
         } else {
@@ -186,7 +186,7 @@ pub fn same_service(own: &str, other: &str) -> bool {
     let (Ok(own), Ok(other)) = (Url::parse(own), Url::parse(other)) else { return false };
     let (Some(own_host), Some(host)) = (own.host_str(), other.host_str()) else { return false };
     let named = matches!(own.host(), Some(Host::Domain(_)));
-    let below = host.strip_suffix(own_host).is_some_and(|it| it.ends_with('.'));
+    let below = host.strip_suffix(own_host).is_some_and(|text| text.ends_with('.'));
     other.scheme() == own.scheme()
         && other.username().is_empty()
         && other.password().is_none()
@@ -205,8 +205,8 @@ impl fmt::Display for Origin {
 #[must_use]
 pub fn is_vault_name(name: &str) -> bool {
     (3..=24).contains(&name.len())
-        && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
-        && name.starts_with(|it: char| it.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name.starts_with(|letter: char| letter.is_ascii_alphabetic())
         && !name.ends_with('-')
         && !name.contains("--")
 }
@@ -229,8 +229,8 @@ fn is_loopback(host: &Host<&str>) -> bool {
 
 fn is_known(url: &Url) -> bool {
     let known = CLOUDS.iter().flat_map(|it| [it.1, it.2]);
-    let known = known.filter_map(|it| it.strip_prefix("https://"));
-    url.port().is_none() && known.into_iter().any(|it| url.host_str() == Some(it))
+    let known = known.filter_map(|text| text.strip_prefix("https://"));
+    url.port().is_none() && known.into_iter().any(|text| url.host_str() == Some(text))
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn trust(hosts: &[&str]) -> Trust {
-        hosts.iter().map(|it| it.parse::<ConfirmedHost>().unwrap()).collect()
+        hosts.iter().map(|host| host.parse::<ConfirmedHost>().unwrap()).collect()
     }
 
     #[test]

@@ -24,13 +24,13 @@ impl Pointer {
         if text.is_empty() {
             return Self::root();
         }
-        Self(text.split('/').map(|it| it.replace("~1", "/").replace("~0", "~")).collect())
+        Self(text.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
     }
 
     /// Reads a dotted path (`extension.configurationSettings.nodeSelector`).
     #[must_use]
     pub fn dotted(text: &str) -> Self {
-        Self(text.split('.').filter(|it| !it.is_empty()).map(str::to_owned).collect())
+        Self(text.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect())
     }
 
     /// The path one step further down.

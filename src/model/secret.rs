@@ -90,7 +90,7 @@ pub enum Encoding {
 
 impl Encoding {
     fn of(self, content: &str) -> String {
-        let base64 = |it: &str| base64::engine::general_purpose::STANDARD.encode(it);
+        let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         match self {
             Self::Plain => content.to_owned(),
             Self::Base64 => base64(content),

@@ -162,9 +162,9 @@ impl Value {
     pub fn filled(&self, known: &dyn Fn(&Later) -> Option<Json>) -> Self {
         match self {
             Self::Later(later) => known(later).map_or_else(|| self.clone(), Self::from),
-            Self::Object(map) => {
-                Self::Object(map.iter().map(|(key, it)| (key.clone(), it.filled(known))).collect())
-            }
+            Self::Object(map) => Self::Object(
+                map.iter().map(|(key, value)| (key.clone(), value.filled(known))).collect(),
+            ),
             Self::Array(items) => Self::Array(items.iter().map(|it| it.filled(known)).collect()),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Secret(_) => {
                 self.clone()
@@ -176,9 +176,9 @@ impl Value {
     pub fn resolve<E>(&self, leaf: &mut dyn FnMut(&Self) -> Result<Json, E>) -> Result<Json, E> {
         Ok(match self {
             Self::Later(_) | Self::Secret(_) => leaf(self)?,
-            Self::Array(items) => {
-                Json::Array(items.iter().map(|it| it.resolve(leaf)).collect::<Result<_, E>>()?)
-            }
+            Self::Array(items) => Json::Array(
+                items.iter().map(|value| value.resolve(leaf)).collect::<Result<_, E>>()?,
+            ),
             Self::Object(map) => {
                 let mut object = serde_json::Map::new();
                 for (key, value) in map {

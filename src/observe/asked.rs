@@ -71,7 +71,7 @@ impl Asked {
     /// A new round, over these clusters.
     pub(super) fn begin<'a>(&self, clusters: impl Iterator<Item = &'a str>) {
         let mut open = self.open();
-        open.clusters = clusters.map(|it| (it.to_owned(), 0)).collect();
+        open.clusters = clusters.map(|cluster| (cluster.to_owned(), 0)).collect();
         open.failed.clear();
     }
 
@@ -84,7 +84,7 @@ impl Asked {
     pub(super) fn owe<'a>(&self, scopes: impl Iterator<Item = &'a String>) {
         let mut open = self.open();
         for scope in scopes {
-            open.clusters.entry(scope.clone()).and_modify(|it| *it += 1);
+            open.clusters.entry(scope.clone()).and_modify(|entry| *entry += 1);
         }
     }
 
@@ -92,7 +92,7 @@ impl Asked {
     pub(super) fn got<'a>(&self, scopes: impl Iterator<Item = &'a String>) {
         let mut open = self.open();
         for scope in scopes {
-            open.clusters.entry(scope.clone()).and_modify(|it| *it = it.saturating_sub(1));
+            open.clusters.entry(scope.clone()).and_modify(|entry| *entry = entry.saturating_sub(1));
         }
     }
 

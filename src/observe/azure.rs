@@ -83,7 +83,7 @@ pub(super) async fn reads(
             BTreeMap::new()
         });
         for (at, read) in many.into_iter().enumerate() {
-            match found.remove(&at).and_then(|it| whole(&read, it)) {
+            match found.remove(&at).and_then(|value| whole(&read, value)) {
                 Some(document) => drop(answers.insert(read, Ok(document))),
                 None => drop(single.insert(read)),
             }
@@ -121,7 +121,7 @@ async fn one_by_one(
 fn whole(read: &Read, answer: Option<Json>) -> Option<Option<Json>> {
     match (read, answer) {
         (Read::ArmList { .. }, Some(mut page)) => {
-            let more = page["nextLink"].as_str().is_some_and(|it| !it.is_empty());
+            let more = page["nextLink"].as_str().is_some_and(|text| !text.is_empty());
             (!more && page["value"].is_array()).then(|| Some(page["value"].take()))
         }
         (_, answer) => Some(answer),
@@ -189,7 +189,7 @@ fn in_lists(
 
 fn listed(read: &Read) -> bool {
     let kind = |id: &ArmId| id.resource_type();
-    matches!(read, Read::Arm { id, .. } if LISTED.iter().any(|it| it.eq_ignore_ascii_case(&kind(id))))
+    matches!(read, Read::Arm { id, .. } if LISTED.iter().any(|text| text.eq_ignore_ascii_case(&kind(id))))
 }
 
 /// `/subscriptions/S/resourcegroups/G/providers/N/T` without its group; `None` for what stands
@@ -207,7 +207,7 @@ fn pick(wanted: Vec<Read>, mut items: Vec<Json>) -> impl Iterator<Item = (Read, 
     let mut whole = alone.then(|| Json::Array(std::mem::take(&mut items)));
     let mut by_id: BTreeMap<String, Json> = items
         .into_iter()
-        .filter_map(|it| Some((it.get("id")?.as_str()?.to_ascii_lowercase(), it)))
+        .filter_map(|value| Some((value.get("id")?.as_str()?.to_ascii_lowercase(), value)))
         .collect();
     wanted.into_iter().map(move |read| {
         let Read::Arm { id, .. } = &read else { return (read, Ok(whole.take())) };
@@ -233,7 +233,7 @@ pub(super) async fn read_arm(reader: &arm::ArmReader, read: &Read) -> Answer {
         Read::Arm { id, api_version } => reader
             .get(id.as_str(), api_version)
             .await
-            .map_err(|it| read_error(id.as_str().to_owned(), &it)),
+            .map_err(|api_error| read_error(id.as_str().to_owned(), &api_error)),
         Read::ArmList { path, api_version } => match reader.list(path, api_version).await {
             Ok(items) => Ok(Some(Json::Array(items))),
             // The scope of a list may be something that is yet to be made.
@@ -266,11 +266,11 @@ mod tests {
             (paths, rest.len())
         };
         let kind = "providers/microsoft.kubernetes/connectedclusters";
-        assert_eq!(paths((0..7).map(|it| cluster(0, it)).collect()), (vec![], 7));
+        assert_eq!(paths((0..7).map(|number| cluster(0, number)).collect()), (vec![], 7));
         let one = format!("/subscriptions/s/resourcegroups/g0/{kind}");
-        assert_eq!(paths((0..9).map(|it| cluster(0, it)).collect()), (vec![one], 0));
+        assert_eq!(paths((0..9).map(|number| cluster(0, number)).collect()), (vec![one], 0));
         let whole = format!("/subscriptions/s/{kind}");
-        assert_eq!(paths((0..9).map(|it| cluster(it, it)).collect()), (vec![whole], 0));
+        assert_eq!(paths((0..9).map(|number| cluster(number, number)).collect()), (vec![whole], 0));
         let extension = |number: usize| {
             let id = format!(
                 "/subscriptions/s/resourceGroups/g/{kind}/c{number}/providers/Microsoft.KubernetesConfiguration/extensions/e"

@@ -62,7 +62,7 @@ async fn wave(
     let mut answers = BTreeMap::new();
     for (request, wanted, answer) in asked.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
         // Whoever may read an object need not be allowed to list its kind.
-        let denied = answer.as_ref().is_err_and(|it| it.status == Some(403));
+        let denied = answer.as_ref().is_err_and(|read_error| read_error.status == Some(403));
         for read in wanted {
             let own = if read == request {
                 answer.clone()
@@ -107,7 +107,7 @@ fn requests(wanted: Vec<Read>) -> Vec<(Read, Vec<Read>)> {
 /// An object out of the list of its kind.
 fn pick(read: &Read, list: &Answer) -> Answer {
     let Read::Object(object) = read else { return Ok(None) };
-    let named = |it: &&Json| it["metadata"]["name"].as_str() == Some(object.name.as_str());
+    let named = |value: &&Json| value["metadata"]["name"].as_str() == Some(object.name.as_str());
     let all = list.as_ref().map_err(Clone::clone)?.as_ref().and_then(Json::as_array);
-    Ok(all.and_then(|it| it.iter().find(named)).cloned())
+    Ok(all.and_then(|values| values.iter().find(named)).cloned())
 }

@@ -50,7 +50,7 @@ impl Clients {
             Read::Object(object) => {
                 let client = self.cluster(scope)?;
                 let what = || format!("{object} in cluster `{scope}`");
-                client.get(object).await.map_err(|it| read_error(what(), &it))
+                client.get(object).await.map_err(|api_error| read_error(what(), &api_error))
             }
             Read::Objects(collection) => match self.cluster(scope)?.list(collection, None).await {
                 Ok(items) => Ok(Some(Json::Array(items))),
@@ -260,7 +260,7 @@ async fn guarded(
         .buffer_unordered(parallelism)
         .collect::<Vec<_>>();
     let (azure, kubernetes) = tokio::join!(azure, kubernetes);
-    let share = |it: Answer| it.map(|it| it.map(Arc::new));
+    let share = |it: Answer| it.map(|value| value.map(Arc::new));
     let shared = |all: BTreeMap<Read, Answer>| {
         all.into_iter().map(|(read, answer)| (read, share(answer))).collect()
     };
@@ -292,7 +292,7 @@ impl Answers {
     pub fn get(&self, scope: &str, read: &Read) -> Shared {
         let api = read.api();
         let found = match api {
-            Api::Kubernetes => self.clusters.get(scope).and_then(|it| it.get(read)),
+            Api::Kubernetes => self.clusters.get(scope).and_then(|cluster| cluster.get(read)),
             Api::Azure => self.cloud.get(scope).and_then(|at| self.azure.get(*at)?.get(read)),
         };
         let refused = || self.refused.get(&(scope.to_owned(), read.clone())).cloned();
@@ -312,13 +312,13 @@ pub async fn snapshot(
 ) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let breaker = Breaker::new(clients);
-    let scopes: BTreeSet<&str> = desired.nodes.keys().map(|it| it.scope.as_str()).collect();
-    clients.asked.begin(scopes.into_iter().filter(|it| desired.is_cluster(it)));
+    let scopes: BTreeSet<&str> = desired.nodes.keys().map(|node| node.scope.as_str()).collect();
+    clients.asked.begin(scopes.into_iter().filter(|scope| desired.is_cluster(scope)));
     for read_only in [true, false] {
         clients.asked.more(read_only);
-        let keys = desired.nodes.keys().filter(|it| it.kind.read_only() == read_only);
+        let keys = desired.nodes.keys().filter(|address| address.kind.read_only() == read_only);
         let keys: Vec<&Key> =
-            keys.filter(|it| read_only || reachable(desired, &snapshot, it)).collect();
+            keys.filter(|address| read_only || reachable(desired, &snapshot, address)).collect();
         let reads_of = |key: &Key| desired.nodes[key].resource.kind().reads();
         let own = keys
             .iter()
@@ -336,7 +336,7 @@ pub async fn snapshot(
         for key in keys {
             let answer = |read: Read| {
                 let shared = answers.get(&key.scope, &read)?;
-                Ok(shared.map(|it| Json::clone(&it)))
+                Ok(shared.map(|value| Json::clone(&value)))
             };
             match reads_of(key).into_iter().map(answer).collect::<Result<Vec<_>, _>>() {
                 Ok(documents) => drop(snapshot.live.insert(key.clone(), Live(documents))),

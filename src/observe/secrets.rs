@@ -35,8 +35,8 @@ pub async fn secrets(
 ) -> Vec<(Key, ReadError)> {
     let mut wanted: BTreeSet<(String, SecretSource)> = BTreeSet::new();
     for (key, node) in &desired.nodes {
-        let remote = node.resource.kind().secrets().into_iter().map(|it| &it.source);
-        let remote = remote.filter(|it| it.is_remote());
+        let remote = node.resource.kind().secrets().into_iter().map(|secret| &secret.source);
+        let remote = remote.filter(|secret_source| secret_source.is_remote());
         wanted.extend(remote.map(|it| (clients.asker(&key.scope, it), it.clone())));
     }
     let looked = futures_util::stream::iter(wanted).map(|(scope, source)| async move {
@@ -63,7 +63,7 @@ impl Clients {
     /// fleet asks once.
     fn asker(&self, scope: &str, source: &SecretSource) -> String {
         let own = self.arm.get(scope);
-        let shared = |it: &&arm::ArmReader| own.is_some_and(|own| own.is_same(it));
+        let shared = |arm_reader: &&arm::ArmReader| own.is_some_and(|own| own.is_same(arm_reader));
         let first = self.arm.iter().find(|it| shared(&it.1)).map(|it| it.0.as_str());
         let vault = matches!(source, SecretSource::KeyVault { .. });
         first.filter(|_| vault).unwrap_or(scope).to_owned()
@@ -81,7 +81,7 @@ impl Clients {
                 let what = || secret.source.to_string();
                 let vaults = self.vault(scope, vault)?;
                 let answer = vaults.get(path.trim_end_matches('/'), API_VERSION).await;
-                let answer = answer.map_err(|it| vault_error(what(), vault, &it))?;
+                let answer = answer.map_err(|api_error| vault_error(what(), vault, &api_error))?;
                 let answer =
                     answer.ok_or_else(|| missing(what(), Api::Azure, "it is not there"))?;
                 if answer["contentType"] == "application/x-pkcs12" {
@@ -120,13 +120,13 @@ impl Clients {
                 let what = || format!("{source} in cluster `{scope}`");
                 let object = ObjectRef::cluster("v1", "Secret", "secrets", name);
                 let found = self.cluster(scope)?.get(&object.in_namespace(namespace)).await;
-                let found = found.map_err(|it| read_error(what(), &it))?;
+                let found = found.map_err(|api_error| read_error(what(), &api_error))?;
                 let absent = |why| missing(what(), Api::Kubernetes, why);
                 let object = found.ok_or_else(|| absent("there is no such Secret"))?;
                 let data = object["data"][key].as_str();
                 let data = data.ok_or_else(|| absent("the Secret has no such key"))?;
                 let bytes = base64::engine::general_purpose::STANDARD.decode(data);
-                let text = bytes.ok().and_then(|it| String::from_utf8(it).ok());
+                let text = bytes.ok().and_then(|byte| String::from_utf8(byte).ok());
                 text.map(Known::Content).ok_or_else(|| absent("it is not UTF-8 text"))
             }
             SecretSource::Env(_) | SecretSource::File(_) | SecretSource::Manifest { .. } => {
@@ -159,7 +159,7 @@ fn newest(versions: &[Json], source: &SecretSource) -> Result<String, ReadError>
     if last["attributes"]["enabled"] == false {
         return Err(error("its newest version is disabled"));
     }
-    let known = id(last).filter(|it| it.bytes().all(|it| it.is_ascii_alphanumeric()));
+    let known = id(last).filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     known.ok_or_else(|| error("the vault's answer names no version"))
 }
 

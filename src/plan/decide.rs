@@ -124,7 +124,7 @@ impl Decision<'_> {
         };
         let document = if step.action.makes() { None } else { self.live.document() };
         let known = at.read(document);
-        let moved = known.as_ref().filter(|it| **it != own && it.is_for_the_cluster_of(&own));
+        let moved = known.as_ref().filter(|mark| **mark != own && mark.is_for_the_cluster_of(&own));
         let free = document.is_some() && known.is_none() && self.input.desired.adopt;
         let writes = match step.action {
             Action::Create | Action::Replace => true,
@@ -192,7 +192,7 @@ impl Decision<'_> {
         findings.extend(
             self.kind
                 .remark(self.live)
-                .map(|it| Diagnostic::warning("live-state", format!("{}: {it}", step.key))),
+                .map(|remark| Diagnostic::warning("live-state", format!("{}: {remark}", step.key))),
         );
         self.follow(step, &want);
         self.write(step, want);
@@ -225,14 +225,14 @@ impl Decision<'_> {
 
     /// A value of another resource is known now unless that resource is about to be made.
     fn known(&self, later: &Later) -> Option<Json> {
-        let made = self.decided.get(&later.from).is_some_and(|it| it.action.makes());
+        let made = self.decided.get(&later.from).is_some_and(|step| step.action.makes());
         if made { None } else { self.input.live.known(later) }
     }
 
     fn compare(&self, step: &mut Step, want: &Document) {
         let ignored = self.ignored();
         let mut changes = self.kind.differences(want, self.live);
-        changes.retain(|it| !ignored.iter().any(|ignore| ignore.covers(&it.path)));
+        changes.retain(|change| !ignored.iter().any(|ignore| ignore.covers(&change.path)));
         if changes.is_empty() {
             return;
         }
@@ -240,7 +240,7 @@ impl Decision<'_> {
         let fixed: Vec<Pointer> = changes
             .iter()
             .filter(|it| rules.is_immutable(&it.path) || self.kind.impact(it) == Impact::NotInPlace)
-            .map(|it| it.path.clone())
+            .map(|change| change.path.clone())
             .collect();
         step.action = if fixed.is_empty() { Action::Update } else { Action::Replace };
         step.reasons.push(match fixed.is_empty() {
@@ -265,10 +265,9 @@ impl Decision<'_> {
             }
         }
         if let Resource::Provider(provider) = self.resource {
-            let fresh = provider
-                .features
-                .iter()
-                .filter(|it| self.decided.get(*it).is_some_and(|it| it.action == Action::Create));
+            let fresh = provider.features.iter().filter(|address| {
+                self.decided.get(*address).is_some_and(|step| step.action == Action::Create)
+            });
             let fresh: Vec<Key> = fresh.cloned().collect();
             if !fresh.is_empty() {
                 step.action = Action::Update;
@@ -277,7 +276,7 @@ impl Decision<'_> {
         }
         // A secret of a companion that is new has to be sent, although it cannot be compared.
         for (path, later) in want.body.later_leaves() {
-            let fresh = self.decided.get(&later.from).is_some_and(|it| it.action.makes());
+            let fresh = self.decided.get(&later.from).is_some_and(|decided| decided.action.makes());
             if fresh && later.call.is_some() && !step.changes.iter().any(|it| it.path == path) {
                 step.action = Action::Update;
                 step.reasons.push(Reason::CompanionChanged(later.from.clone()));
@@ -290,7 +289,7 @@ impl Decision<'_> {
     }
 
     fn write(&self, step: &mut Step, mut want: Document) {
-        let worst = step.changes.iter().map(|it| self.kind.impact(it)).max();
+        let worst = step.changes.iter().map(|change| self.kind.impact(change)).max();
         step.impact = match step.action {
             Action::NoOp | Action::Read | Action::Create => Impact::Safe,
             Action::Update => worst.unwrap_or(Impact::Safe),
@@ -366,7 +365,7 @@ fn overlay(want: &mut Value, live: Option<&Json>, at: &Pointer) {
         let Value::Object(map) = value else { return };
         let Some(below) = map.get_mut(token) else { return };
         value = below;
-        live = live.and_then(|it| it.get(token));
+        live = live.and_then(|value| value.get(token));
     }
     let Value::Object(map) = value else { return };
     let below = |key: &str| key == last || key.starts_with(&format!("{last}."));
@@ -379,7 +378,7 @@ fn overlay(want: &mut Value, live: Option<&Json>, at: &Pointer) {
 
 /// A digest of what was decided and of what it was decided from.
 fn digest(step: &Step) -> String {
-    let stored = |it: &[Request]| it.iter().map(Request::to_stored).collect::<Vec<_>>();
+    let stored = |requests: &[Request]| requests.iter().map(Request::to_stored).collect::<Vec<_>>();
     let changes: Vec<Json> = step
         .changes
         .iter()
@@ -390,5 +389,5 @@ fn digest(step: &Step) -> String {
         "removal": stored(&step.removal), "requests": stored(&step.requests),
     });
     let digest = Sha256::digest(decided.to_string().as_bytes());
-    digest.iter().take(12).map(|it| format!("{it:02x}")).collect()
+    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -87,7 +87,7 @@ impl Remark {
     }
 
     fn finding(&self) -> Diagnostic {
-        let code = catalog::explain(&self.code).map_or("plan-file", |it| it.code.as_str());
+        let code = catalog::explain(&self.code).map_or("plan-file", |page| page.code.as_str());
         let mut finding = Diagnostic::new(code, self.severity, self.message.clone());
         finding.help.clone_from(&self.help);
         finding
@@ -102,7 +102,7 @@ impl Saved {
         desired.origins.clear();
         for node in desired.nodes.values_mut() {
             let owner = owner(&node.resource.kind().target(), node.resource.kind().key());
-            node.resource.secrets_mut().into_iter().for_each(|it| it.remember(&owner));
+            node.resource.secrets_mut().into_iter().for_each(|secret| secret.remember(&owner));
         }
         let mut live = input.live.clone();
         let documents = live.live.values_mut().flat_map(|it| it.0.iter_mut().flatten());
@@ -147,7 +147,7 @@ impl Saved {
 #[must_use]
 pub fn stale(reviewed: &Plan, fresh: &Plan) -> Vec<Key> {
     let decisions = |plan: &Plan| -> std::collections::BTreeSet<(Key, String)> {
-        plan.steps.iter().map(|it| (it.key.clone(), it.precondition.clone())).collect()
+        plan.steps.iter().map(|step| (step.key.clone(), step.precondition.clone())).collect()
     };
     let (reviewed, fresh) = (decisions(reviewed), decisions(fresh));
     let mut stale: Vec<Key> =
@@ -169,12 +169,12 @@ pub fn owner(target: &Target, key: &Key) -> String {
 fn without_secrets(document: &mut Json) {
     let protected = document.pointer_mut("/properties/configurationProtectedSettings");
     if let Some(map) = protected.and_then(Json::as_object_mut) {
-        map.values_mut().for_each(|it| *it = Json::from(""));
+        map.values_mut().for_each(|value| *value = Json::from(""));
     }
 }
 
 fn digest(saved: &Json) -> String {
-    Sha256::digest(saved.to_string().as_bytes()).iter().map(|it| format!("{it:02x}")).collect()
+    Sha256::digest(saved.to_string().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes a plan.
@@ -221,7 +221,7 @@ pub fn read(path: &Path, represent: Represent<'_>) -> Result<Checked, Diagnostic
             .with_help("plan again; a plan cannot be edited")
     };
     let document: Json = serde_json::from_str(&source.text).map_err(|it| wrong(it.to_string()))?;
-    let own = |part: &str| document.get("amlplan").and_then(|it| it.get(part));
+    let own = |part: &str| document.get("amlplan").and_then(|value| value.get(part));
     let stored = own("saved").ok_or_else(|| wrong("it has no part `amlplan.saved`".into()))?;
     let (version, tool) = (stored.get("version"), stored.get("tool").and_then(Json::as_str));
     if version != Some(&VERSION.into()) || tool != Some(env!("CARGO_PKG_VERSION")) {
@@ -234,11 +234,11 @@ pub fn read(path: &Path, represent: Represent<'_>) -> Result<Checked, Diagnostic
         return Err(edited("`amlplan.saved` does not match its digest"));
     }
     let saved: Saved = serde_json::from_value(stored.clone())
-        .map_err(|it| edited(&format!("`amlplan.saved`: {it}")))?;
+        .map_err(|error| edited(&format!("`amlplan.saved`: {error}")))?;
     let plan = saved.plan();
-    let text = saved.text(&plan, represent).map_err(|it| wrong(it.to_string()))?;
+    let text = saved.text(&plan, represent).map_err(|error| wrong(error.to_string()))?;
     if text != source.text {
-        let due: Json = serde_json::from_str(&text).map_err(|it| wrong(it.to_string()))?;
+        let due: Json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         return Err(edited(&match difference(&due, &document, &Pointer::root()) {
             Some(at) => format!("{at} does not say what the plan does"),
             None => "it was formatted anew, or has a key twice".to_owned(),
@@ -255,7 +255,7 @@ pub fn read(path: &Path, represent: Represent<'_>) -> Result<Checked, Diagnostic
 fn difference(a: &Json, b: &Json, at: &Pointer) -> Option<Pointer> {
     match (a, b) {
         (Json::Object(one), Json::Object(two)) => {
-            let keys = one.keys().chain(two.keys().filter(|it| !one.contains_key(*it)));
+            let keys = one.keys().chain(two.keys().filter(|text| !one.contains_key(*text)));
             keys.filter(|key| one.get(*key) != two.get(*key)).find_map(|key| {
                 match (one.get(key), two.get(key)) {
                     (Some(one), Some(two)) => difference(one, two, &at.join(key)),

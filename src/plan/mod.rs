@@ -72,12 +72,12 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         order.reverse();
         // What stands on a thing has to go before it, and nobody knows whether it is there.
         for key in &order {
-            let deleted = decided.get(key).is_some_and(|it| it.action == Action::Delete);
+            let deleted = decided.get(key).is_some_and(|step| step.action == Action::Delete);
             if deleted && unread.above(key) {
                 decided.remove(key);
             }
         }
-        order.retain(|it| decided.contains_key(it));
+        order.retain(|address| decided.contains_key(address));
     }
     plan.unread = unread.finish();
     plan.findings.extend(warnings(&decided));
@@ -89,7 +89,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     plan.steps = order.into_iter().filter_map(|key| decided.remove(&key)).collect();
     let there: BTreeSet<Key> = plan.steps.iter().map(|it| it.key.clone()).collect();
     for step in &mut plan.steps {
-        step.depends_on.retain(|it| there.contains(it));
+        step.depends_on.retain(|address| there.contains(address));
     }
     plan
 }
@@ -135,7 +135,7 @@ fn windows(desired: &Desired, decided: &BTreeMap<Key, Step>) -> Option<Diagnosti
         let cluster = desired.scopes.get(scope).and_then(|it| it.cluster.as_ref());
         cluster.is_some_and(|it| it.id.resource_type().ends_with("managedClusters"))
     };
-    let changed = decided.values().any(|it| it.action.changes() && aks(&it.key.scope));
+    let changed = decided.values().any(|step| step.action.changes() && aks(&step.key.scope));
     (changed && !desired.rollouts.is_empty()).then(|| {
         Diagnostic::new(
             "maintenance-windows",
@@ -151,7 +151,7 @@ fn windows(desired: &Desired, decided: &BTreeMap<Key, Step>) -> Option<Diagnosti
 fn warnings(decided: &BTreeMap<Key, Step>) -> Option<Diagnostic> {
     let companion =
         |key: &Key| matches!(key.kind, KindName::RelayNamespace | KindName::ServiceBusNamespace);
-    let made = decided.values().any(|it| companion(&it.key) && it.action == Action::Create);
+    let made = decided.values().any(|step| companion(&step.key) && step.action == Action::Create);
     made.then(|| {
         Diagnostic::warning(
             "companions",

@@ -233,7 +233,7 @@ impl Step {
     /// The manifest that made the resource and no longer names it.
     #[must_use]
     pub fn orphan_of(&self) -> Option<&str> {
-        self.reasons.iter().find_map(|it| match it {
+        self.reasons.iter().find_map(|reason| match reason {
             Reason::NotDeclared(name) => Some(name.as_str()),
             _ => None,
         })
@@ -243,7 +243,7 @@ impl Step {
 impl Plan {
     /// The steps that write.
     pub fn changing(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|it| it.action.changes())
+        self.steps.iter().filter(|step| step.action.changes())
     }
 
     /// Whether there is nothing to do.
@@ -256,17 +256,17 @@ impl Plan {
     #[must_use]
     pub fn part(&self, holds: impl Fn(&Key) -> bool) -> Self {
         let mut part = self.clone();
-        part.steps.retain(|it| holds(&it.key));
-        part.unread.iter_mut().for_each(|it| it.keys.retain(&holds));
-        part.unread.retain(|it| !it.keys.is_empty());
-        part.protected.retain(|it| holds(&it.key));
+        part.steps.retain(|step| holds(&step.key));
+        part.unread.iter_mut().for_each(|unread| unread.keys.retain(&holds));
+        part.unread.retain(|unread| !unread.keys.is_empty());
+        part.protected.retain(|gate| holds(&gate.key));
         part
     }
 
     /// How many resources are added, changed and destroyed; a replacement counts as both.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
-        let own = self.steps.iter().map(|it| it.action.counts());
+        let own = self.steps.iter().map(|step| step.action.counts());
         own.fold((0, 0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1, sum.2 + pair.2))
     }
 
@@ -284,7 +284,7 @@ impl Plan {
 
     /// The findings with what could not be read: what every report shows.
     pub fn told(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.findings.iter().chain(self.unread.iter().map(|it| &it.finding))
+        self.findings.iter().chain(self.unread.iter().map(|unread| &unread.finding))
     }
 
     /// What keeps the plan from being applied: protected resources, and disruptive changes unless
@@ -293,9 +293,9 @@ impl Plan {
     pub fn gates(&self, allow_disruptive: bool) -> Vec<Gate> {
         let mut gates = self.protected.clone();
         if self.mode == Mode::Apply && !allow_disruptive {
-            let disruptive = self
-                .changing()
-                .filter(|it| it.impact != Impact::Safe && it.action != Action::Create);
+            let disruptive = self.changing().filter(|changing| {
+                changing.impact != Impact::Safe && changing.action != Action::Create
+            });
             gates.extend(disruptive.map(|step| Gate {
                 key: step.key.clone(),
                 message: format!("{}; allow it with `--allow disruptive`", step.impact.describe()),

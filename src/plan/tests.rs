@@ -48,13 +48,13 @@ fn settle(desired: &Desired, mut live: Snapshot) -> Snapshot {
 /// A world with what the manifest presupposes only.
 fn given(desired: &Desired) -> Snapshot {
     let mut live = Snapshot::default();
-    for key in desired.nodes.keys().filter(|it| it.kind.read_only()) {
+    for key in desired.nodes.keys().filter(|address| address.kind.read_only()) {
         let pools = json!([{"count": 3}]);
         let document =
             json!({"location": "westeurope", "properties": {"agentPoolProfiles": pools}});
         live.live.insert(key.clone(), Live(vec![Some(document)]));
     }
-    for key in desired.nodes.keys().filter(|it| it.kind == KindName::Feature) {
+    for key in desired.nodes.keys().filter(|address| address.kind == KindName::Feature) {
         let document = json!({"properties": {"state": "NotRegistered"}});
         live.live.insert(key.clone(), Live(vec![Some(document)]));
     }
@@ -64,7 +64,7 @@ fn given(desired: &Desired) -> Snapshot {
 impl Plan {
     /// The step of a resource.
     pub(super) fn step(&self, key: &Key) -> Option<&Step> {
-        self.steps.iter().find(|it| it.key == *key)
+        self.steps.iter().find(|step| step.key == *key)
     }
 }
 
@@ -77,7 +77,7 @@ fn extension() -> Key {
 }
 
 fn set(live: &mut Snapshot, key: &Key, pointer: &str, value: Json) {
-    let document = live.live.get_mut(key).and_then(|it| it.0[0].as_mut()).unwrap();
+    let document = live.live.get_mut(key).and_then(|get_mut| get_mut.0[0].as_mut()).unwrap();
     let pointer = Pointer::parse(pointer);
     let parent = document.pointer_mut(&pointer.parent().to_string()).unwrap();
     parent[pointer.tokens().last().unwrap()] = value;
@@ -88,8 +88,8 @@ fn a_settled_world_has_nothing_to_do_and_an_empty_one_everything() {
     let desired = desired(json!({}));
     assert_eq!(make(&desired, &settled(&desired)).counts(), (0, 0, 0));
     let plan = make(&desired, &given(&desired));
-    let made = plan.steps.iter().filter(|it| it.action == Action::Create).count();
-    let read = plan.steps.iter().filter(|it| it.action == Action::Read).count();
+    let made = plan.steps.iter().filter(|step| step.action == Action::Create).count();
+    let read = plan.steps.iter().filter(|step| step.action == Action::Read).count();
     assert_eq!((made + read, read), (plan.steps.len(), 2));
 }
 
@@ -150,7 +150,7 @@ fn ignored_paths_are_neither_reported_nor_changed() {
 fn a_registered_feature_has_its_provider_registered_again() {
     let desired = desired(json!({"extension": {"profile": "2021-11-preview"}}));
     let mut live = settled(&desired);
-    let feature = desired.nodes.keys().find(|it| it.kind == KindName::Feature).unwrap();
+    let feature = desired.nodes.keys().find(|address| address.kind == KindName::Feature).unwrap();
     set(&mut live, feature, "/properties/state", json!("NotRegistered"));
     let plan = make(&desired, &live);
     let provider = Key::new(SUBSCRIPTION, KindName::Provider, "Microsoft.ContainerService");
@@ -162,7 +162,7 @@ fn a_registered_feature_has_its_provider_registered_again() {
 #[test]
 fn a_feature_that_waits_for_approval_is_an_error_and_one_that_is_gone_a_warning() {
     let desired = desired(json!({"extension": {"profile": "2021-11-preview"}}));
-    let feature = desired.nodes.keys().find(|it| it.kind == KindName::Feature).unwrap();
+    let feature = desired.nodes.keys().find(|address| address.kind == KindName::Feature).unwrap();
     let mut live = settled(&desired);
     set(&mut live, feature, "/properties/state", json!("Pending"));
     assert!(make(&desired, &live).errored());
@@ -192,7 +192,7 @@ fn destroying_keeps_registrations_and_asks_protected_resources_first() {
     let desired = desired(json!({"lifecycle": {"preventDestroy": ["extension"]}}));
     let live = settled(&desired);
     let plan = plan(&PlanInput { desired: &desired, live: &live, mode: Mode::Destroy });
-    let deleted: Vec<KindName> = plan.changing().map(|it| it.key.kind).collect();
+    let deleted: Vec<KindName> = plan.changing().map(|step| step.key.kind).collect();
     assert_eq!(deleted, [KindName::Compute, KindName::Extension]);
     assert_eq!(plan.gates(true).len(), 1);
 }
@@ -203,7 +203,7 @@ fn a_missing_cluster_is_named_before_anything_is_written() {
     let mut live = settled(&desired);
     live.live.insert(Key::new("edge", KindName::Cluster, "edge"), Live(vec![None]));
     let plan = make(&desired, &live);
-    assert!(plan.findings.iter().any(|it| it.code == "missing-cluster"));
+    assert!(plan.findings.iter().any(|finding| finding.code == "missing-cluster"));
 }
 
 /// A manifest with every kind that lives in Azure.
@@ -390,7 +390,7 @@ fn what_never_worked_is_mended_without_leave_and_what_worked_is_not() {
         set(&mut live, &extension(), training, json!("True"));
         set(&mut live, &extension(), selector, json!("ssd"));
         let found = make(&desired, &live).gates(false);
-        let own = found.iter().filter(|it| it.key == extension()).count();
+        let own = found.iter().filter(|gate| gate.key == extension()).count();
         assert_eq!(own, usize::from(gates > 0), "{state}: {found:#?}");
     }
 }
@@ -480,7 +480,7 @@ fn what_is_protected_is_neither_destroyed_nor_replaced() {
         set(&mut live, &extension(), pointer, value);
         let plan = make(&desired, &live);
         assert_eq!(plan.step(&extension()).unwrap().action, Action::Replace, "{pointer}");
-        let gates: Vec<Key> = plan.gates(true).into_iter().map(|it| it.key).collect();
+        let gates: Vec<Key> = plan.gates(true).into_iter().map(|gate| gate.key).collect();
         assert_eq!(gates, [extension()], "{pointer}");
     }
     let mut live = good;
@@ -499,7 +499,7 @@ fn the_keys_of_a_new_companion_are_sent_again() {
         (KindName::LogAnalyticsWorkspace, 1),
     ] {
         let mut live = good.clone();
-        let companion = desired.nodes.keys().find(|it| it.kind == kind).unwrap();
+        let companion = desired.nodes.keys().find(|address| address.kind == kind).unwrap();
         live.live.insert(companion.clone(), Live(vec![None]));
         let plan = make(&desired, &live);
         let step = plan.step(&extension()).unwrap();

@@ -85,7 +85,7 @@ fn whatever_others_wrote_in_azure_survives_a_change_and_what_does_not_is_shown()
                 let servers = Pointer::parse("/properties/customerId");
                 touched.retain(|it| *it != servers && it.get(&before) != it.get(&after));
                 for path in touched {
-                    let shown = step.changes.iter().any(|it| path.starts_with(&it.path));
+                    let shown = step.changes.iter().any(|change| path.starts_with(&change.path));
                     assert!(shown, "{key}: {path} changes, and the plan does not say so");
                 }
                 kinds.insert(key.kind);

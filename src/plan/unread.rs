@@ -28,7 +28,7 @@ impl<'a> Unreadable<'a> {
         let Some(error) = self.input.live.unread.get(key) else { return false };
         let ReadError { api, status, code, message, help, .. } = error;
         let (status, code) = (status.unwrap_or(0), code.as_deref().unwrap_or(""));
-        let remedy = || catalog::remedy(*api, status, code, message).map(|it| it.help.clone());
+        let remedy = || catalog::remedy(*api, status, code, message).map(|page| page.help.clone());
         let help = help.clone().or_else(remedy);
         // All that Azure does not tell is told of at once, and what is this machine's fault; clusters
         // are told apart.
@@ -40,7 +40,7 @@ impl<'a> Unreadable<'a> {
 
     /// Whether a change would rest on something that could not be read.
     pub(super) fn defers(&mut self, step: &Step) -> bool {
-        let ground = step.depends_on.iter().find(|it| self.keys.contains(it));
+        let ground = step.depends_on.iter().find(|address| self.keys.contains(address));
         let Some(ground) = ground.filter(|_| step.action.changes()) else { return false };
         let reason = format!("it needs {ground}, which was not read");
         self.add(&step.key, (step.key.scope.clone(), reason), "not-planned", None);
@@ -49,7 +49,7 @@ impl<'a> Unreadable<'a> {
 
     /// Whether something that stands on it, directly or not, could not be read.
     pub(super) fn above(&mut self, key: &Key) -> bool {
-        let on = |it: &&Key| self.input.desired.nodes[*it].needs.contains(key);
+        let on = |address: &&Key| self.input.desired.nodes[*address].needs.contains(key);
         let Some(above) = self.keys.iter().find(on) else { return false };
         let reason = format!("{above} stands on it and was not read");
         self.add(key, (key.scope.clone(), reason), "not-planned", None);

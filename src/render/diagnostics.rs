@@ -56,10 +56,10 @@ pub fn report(findings: &[Diagnostic], color: bool, width: usize) -> String {
 pub fn beside(findings: &[Diagnostic], all: bool, style: &Style) -> String {
     let repeats = |finding: &&Diagnostic| {
         finding.severity != Severity::Error
-            && crate::catalog::explain(finding.code).is_some_and(|it| it.manifest)
+            && crate::catalog::explain(finding.code).is_some_and(|page| page.manifest)
     };
     let (advice, shown): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
-        findings.iter().partition(|it| !all && repeats(it));
+        findings.iter().partition(|finding| !all && repeats(finding));
     let shown: Vec<Diagnostic> = shown.into_iter().cloned().collect();
     let mut out = String::new();
     if !shown.is_empty() {
@@ -67,7 +67,7 @@ pub fn beside(findings: &[Diagnostic], all: bool, style: &Style) -> String {
         out.push('\n');
     }
     if !advice.is_empty() {
-        let codes: BTreeSet<&str> = advice.iter().map(|it| it.code).collect();
+        let codes: BTreeSet<&str> = advice.iter().map(|finding| finding.code).collect();
         let codes: Vec<&str> = codes.into_iter().collect();
         let said = format!(
             "{} about the manifest ({}): amlplan validate shows them.",
@@ -154,7 +154,7 @@ impl SpanText {
         let (whole, span) = (&text.source.text, &label.place.span);
         let line = text.line_of(span.start);
         let begin = text.lines.get(line).copied().unwrap_or_default();
-        let end = text.lines.get(line + 1).map_or(whole.len(), |it| it - 1);
+        let end = text.lines.get(line + 1).map_or(whole.len(), |number| number - 1);
         let start = span.start.clamp(begin, end);
         let from = whole.floor_char_boundary(start.saturating_sub(60)).max(begin);
         let to = whole.floor_char_boundary(start + 60).clamp(start, end);
@@ -177,7 +177,7 @@ impl SpanText {
     }
 
     fn line_of(&self, at: usize) -> usize {
-        self.lines.partition_point(|it| *it <= at).saturating_sub(1)
+        self.lines.partition_point(|line| *line <= at).saturating_sub(1)
     }
 }
 
@@ -284,11 +284,11 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        self.finding.help.as_ref().map(|it| Box::new(it) as Box<dyn fmt::Display>)
+        self.finding.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.text.as_ref().map(|it| it as &dyn SourceCode)
+        self.text.as_ref().map(|span_text| span_text as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -296,7 +296,7 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn related<'b>(&'b self) -> Option<Box<dyn Iterator<Item = &'b dyn miette::Diagnostic> + 'b>> {
-        let others = self.elsewhere.iter().map(|it| it as &dyn miette::Diagnostic);
+        let others = self.elsewhere.iter().map(|elsewhere| elsewhere as &dyn miette::Diagnostic);
         (!self.elsewhere.is_empty()).then(|| Box::new(others) as Box<dyn Iterator<Item = _>>)
     }
 }

@@ -88,7 +88,7 @@ impl<'a> StepWriter<'a> {
     }
 
     fn worded<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.own.map_or(text.into(), |it| it.worded(text).into())
+        self.own.map_or(text.into(), |own| own.worded(text).into())
     }
 
     fn step(mut self) -> Vec<String> {
@@ -134,9 +134,9 @@ impl<'a> StepWriter<'a> {
         if let (Action::Replace, Some(after)) = (step.action, &step.after) {
             let live = step.before.as_ref();
             for (path, later) in after.later_leaves() {
-                let known = changes.iter().any(|it| path.starts_with(&it.path));
+                let known = changes.iter().any(|change| path.starts_with(&change.path));
                 if !known && later.call.is_none() {
-                    let before = live.and_then(|it| path.get(it)).cloned();
+                    let before = live.and_then(|value| path.get(value)).cloned();
                     changes.push(FieldChange { path, before, after: Some(later.clone().into()) });
                 }
             }
@@ -163,8 +163,8 @@ impl<'a> StepWriter<'a> {
                 | Reason::Adopted => said.push(values::reason(reason)),
             }
         }
-        said.extend(step.note.as_ref().map(|it| format!("why: {it}")));
-        said.extend(step.settling.as_ref().map(|it| settling(it)));
+        said.extend(step.note.as_ref().map(|note| format!("why: {note}")));
+        said.extend(step.settling.as_ref().map(|text| settling(text)));
         if step.impact != Impact::Safe && step.action != Action::Create {
             said.push(format!("impact: {}", step.impact.describe()));
         }
@@ -185,7 +185,7 @@ impl<'a> StepWriter<'a> {
     fn comment(&self, path: &Pointer) -> String {
         let forced = values::forced_paths(self.step).contains(&path);
         let forced = if forced { " # forces replacement" } else { "" };
-        let derived = self.derived.get(path).map(|it| format!(" # derived: {it}"));
+        let derived = self.derived.get(path).map(|text| format!(" # derived: {text}"));
         format!("{forced}{}", derived.unwrap_or_default())
     }
 
@@ -245,7 +245,7 @@ impl<'a> StepWriter<'a> {
 
     /// Changed fields at one level, and how many stay beside them.
     fn branch(&mut self, depth: usize, tree: &BTreeMap<&str, Tree<'_>>, path: &Pointer) {
-        let width = tree.keys().map(|it| name(it).chars().count()).max().unwrap_or(0);
+        let width = tree.keys().map(|text| name(text).chars().count()).max().unwrap_or(0);
         for (key, child) in tree {
             let label = format!("{:width$} = ", name(key));
             match child {
@@ -257,7 +257,7 @@ impl<'a> StepWriter<'a> {
                 }
             }
         }
-        let declared = self.step.after.as_ref().and_then(|it| it.get(path));
+        let declared = self.step.after.as_ref().and_then(|value| value.get(path));
         let Some(Value::Object(map)) = declared else { return };
         let same = map
             .iter()
@@ -336,7 +336,7 @@ impl<'a> StepWriter<'a> {
         let mut ops = Replace::new(Capture::new());
         let Ok(()) = myers::diff(&mut ops, &*old, 0..old.len(), &*new, 0..new.len());
         for group in ops.into_inner().into_grouped_ops(2) {
-            for change in group.iter().flat_map(|it| it.iter_changes(&*old, &*new)) {
+            for change in group.iter().flat_map(|diff_op| diff_op.iter_changes(&*old, &*new)) {
                 let action = match change.tag() {
                     ChangeTag::Equal => Action::NoOp,
                     ChangeTag::Delete => Action::Delete,

@@ -39,11 +39,11 @@ pub fn topics(text: &str) -> Vec<Topic> {
     let text = &plain(text);
     let lower = text.to_lowercase();
     let tokens: BTreeSet<&str> = text
-        .split(|it: char| !(it.is_alphanumeric() || "-_./".contains(it)))
-        .map(|it| it.trim_matches(['.', '-', '/']))
-        .filter(|it| !it.is_empty())
+        .split(|letter: char| !(letter.is_alphanumeric() || "-_./".contains(letter)))
+        .map(|part| part.trim_matches(['.', '-', '/']))
+        .filter(|part| !part.is_empty())
         .collect();
-    let said = |word: &str| tokens.iter().any(|it| it.eq_ignore_ascii_case(word));
+    let said = |word: &str| tokens.iter().any(|token| token.eq_ignore_ascii_case(word));
     let mut found = Vec::new();
     for page in catalog::codes() {
         let rank = rank(page, text, &lower, &said);
@@ -51,7 +51,7 @@ pub fn topics(text: &str) -> Vec<Topic> {
             found.push(code(page, rank));
         }
     }
-    let settings = tokens.iter().filter_map(|it| Some((*it, catalog::setting(it)?)));
+    let settings = tokens.iter().filter_map(|token| Some((*token, catalog::setting(token)?)));
     found.extend(settings.map(|(word, fact)| Topic {
         rank: if word == text { WHOLE } else { MENTIONED + word.len() / 8 },
         name: word.to_owned(),
@@ -88,7 +88,7 @@ fn plain(text: &str) -> String {
 
 fn rank(page: &CodePage, text: &str, lower: &str, said: &dyn Fn(&str) -> bool) -> usize {
     if page.code.eq_ignore_ascii_case(text)
-        || page.codes.iter().any(|it| it.eq_ignore_ascii_case(text))
+        || page.codes.iter().any(|code| code.eq_ignore_ascii_case(text))
     {
         return WHOLE;
     }
@@ -103,15 +103,15 @@ fn rank(page: &CodePage, text: &str, lower: &str, said: &dyn Fn(&str) -> bool) -
     if telling && said(&page.code) {
         return if elsewhere { SERVICE_CODE } else { EXACT_CODE };
     }
-    let code = page.codes.iter().filter(|it| humped(it) && said(it)).map(|it| it.len()).max();
-    let code = code.map(|it| if catalog::is_vague(page) { 2 } else { SERVICE_CODE + it });
-    let part = page.matches.iter().filter_map(|it| catalog::matched(it, lower)).max();
+    let code = page.codes.iter().filter(|text| humped(text) && said(text)).map(|it| it.len()).max();
+    let code = code.map(|number| if catalog::is_vague(page) { 2 } else { SERVICE_CODE + number });
+    let part = page.matches.iter().filter_map(|text| catalog::matched(text, lower)).max();
     code.max(part).unwrap_or(0)
 }
 
 /// Whether a code of a service is no word that a sentence may hold anyway: `Conflict` is.
 fn humped(code: &str) -> bool {
-    code.chars().skip(1).any(|it| it.is_ascii_uppercase() || it.is_ascii_digit())
+    code.chars().skip(1).any(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit())
 }
 
 fn code(page: &CodePage, rank: usize) -> Topic {
@@ -139,7 +139,7 @@ fn code(page: &CodePage, rank: usize) -> Topic {
     };
     let source = if source.is_empty() { String::new() } else { format!("Source: {source}") };
     let help = if help.is_empty() { String::new() } else { format!("What to do: {help}") };
-    let about: Vec<&str> = page.about.iter().map(|it| it.trim_start_matches('/')).collect();
+    let about: Vec<&str> = page.about.iter().map(|text| text.trim_start_matches('/')).collect();
     let look = match about.is_empty() {
         true => String::new(),
         false => format!("Look at, in the manifest: {}", about.join(", ").replace('/', ".")),
@@ -219,21 +219,21 @@ fn component(text: &str, tokens: &BTreeSet<&str>) -> Option<Topic> {
 pub fn page(text: &str, clusters: &[Declared]) -> Option<String> {
     let topics = topics(text);
     let best = topics.first()?.rank;
-    let full = topics.iter().filter(|it| it.rank == best).count().max(FULL);
-    let mut out: Vec<String> = topics.iter().take(full).map(|it| it.body.clone()).collect();
+    let full = topics.iter().filter(|topic| topic.rank == best).count().max(FULL);
+    let mut out: Vec<String> = topics.iter().take(full).map(|topic| topic.body.clone()).collect();
     let lines: BTreeSet<String> =
         topics.iter().take(full).flat_map(|topic| lines(topic, clusters)).collect();
     if !lines.is_empty() {
         let lines: Vec<String> = lines.into_iter().collect();
         out.push(format!("In your manifest:\n{}\n", lines.join("\n")));
     }
-    let names: BTreeSet<&str> = topics.iter().take(full).map(|it| it.name.as_str()).collect();
+    let names: BTreeSet<&str> = topics.iter().take(full).map(|topic| topic.name.as_str()).collect();
     let more: Vec<String> = topics
         .iter()
         .skip(full)
-        .filter(|it| !names.contains(it.name.as_str()))
+        .filter(|topic| !names.contains(topic.name.as_str()))
         .take(MORE)
-        .map(|it| format!("  {}: {}", it.name, it.summary))
+        .map(|topic| format!("  {}: {}", topic.name, topic.summary))
         .collect();
     if !more.is_empty() {
         out.push(format!("See also:\n{}\n", more.join("\n")));
@@ -251,7 +251,7 @@ fn lines(topic: &Topic, clusters: &[Declared]) -> Vec<String> {
         });
         let pointers: Vec<Pointer> = pointers.collect();
         let written: Vec<&Pointer> =
-            pointers.iter().filter(|it| cluster.origin.is_written(it)).collect();
+            pointers.iter().filter(|path| cluster.origin.is_written(path)).collect();
         let site = |path: &Pointer| {
             let place = cluster.origin.key(path)?;
             let line = place.line_column().0;
@@ -259,7 +259,7 @@ fn lines(topic: &Topic, clusters: &[Declared]) -> Vec<String> {
             Some((format!("{}:{line}", place.source.path.display()), text.trim().to_owned()))
         };
         if written.is_empty() {
-            let own = pointers.first().and_then(|it| Some((it, site(it)?.0)));
+            let own = pointers.first().and_then(|pointer| Some((pointer, site(pointer)?.0)));
             found.extend(own.map(|(path, at)| {
                 format!(
                     "  {} is not written; it would stand at {at}",
@@ -276,7 +276,7 @@ fn lines(topic: &Topic, clusters: &[Declared]) -> Vec<String> {
 
 fn section(title: &str, paragraphs: &[&str]) -> String {
     let body: Vec<&str> =
-        paragraphs.iter().map(|it| it.trim()).filter(|it| !it.is_empty()).collect();
+        paragraphs.iter().map(|paragraph| paragraph.trim()).filter(|it| !it.is_empty()).collect();
     format!("{title}\n\n{}\n", body.join("\n\n"))
 }
 
@@ -284,7 +284,7 @@ fn indented(label: &str, text: &str) -> String {
     if text.trim().is_empty() {
         return String::new();
     }
-    let lines: Vec<String> = text.trim_end().lines().map(|it| format!("    {it}")).collect();
+    let lines: Vec<String> = text.trim_end().lines().map(|line| format!("    {line}")).collect();
     format!("{label}\n{}", lines.join("\n"))
 }
 
@@ -304,7 +304,7 @@ fn setting(word: &str, fact: &SettingFact) -> String {
     let clusters: Vec<&str> = fact
         .clusters
         .iter()
-        .map(|it| match it {
+        .map(|cluster_family| match cluster_family {
             ClusterFamily::Aks => "AKS",
             ClusterFamily::Arc => "Azure Arc",
             ClusterFamily::Openshift => "OpenShift",

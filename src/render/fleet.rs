@@ -50,7 +50,7 @@ impl<'a> Fleet<'a> {
     /// The clusters of a plan; `None` where there is at most one, or each is asked for by itself.
     pub(super) fn of_plan(plan: &'a Plan, style: &Style) -> Option<Self> {
         let unread = plan.unread.iter().flat_map(|it| &it.keys);
-        Self::of(plan.steps.iter().map(|it| &it.key).chain(unread), style)
+        Self::of(plan.steps.iter().map(|step| &step.key).chain(unread), style)
     }
 
     /// The same for a report.
@@ -63,14 +63,14 @@ impl<'a> Fleet<'a> {
             return None;
         }
         let mut names: BTreeMap<&str, BTreeSet<(KindName, &str)>> = BTreeMap::new();
-        for key in keys.filter(|it| about(it.kind).named != Named::Shared) {
+        for key in keys.filter(|address| about(address.kind).named != Named::Shared) {
             let own = names.entry(&key.scope).or_default();
             if about(key.kind).named == Named::ByCluster {
                 own.insert((key.kind, key.name.rsplit('/').next().unwrap_or_default()));
             }
         }
         let mut clusters: Vec<&str> = names.keys().copied().collect();
-        clusters.sort_by_cached_key(|it| (natural(it), *it));
+        clusters.sort_by_cached_key(|cluster| (natural(cluster), *cluster));
         let own = names.into_iter().map(|(scope, names)| (scope, Own::of(scope, names))).collect();
         let places = clusters.iter().enumerate().map(|(at, text)| (*text, at)).collect();
         (clusters.len() > 1).then_some(Self { clusters, places, own })
@@ -113,10 +113,10 @@ impl<'a> Fleet<'a> {
                 own.0.iter().find(|it| it.1 == word).map(|it| it.0.as_str())
             };
             group.own.0.retain(|(own, word)| {
-                members.iter().any(|it| text(it, word) != Some(own.as_str()))
+                members.iter().any(|member| text(member, word) != Some(own.as_str()))
             });
             group.clusters.extend(members);
-            group.clusters.sort_by_cached_key(|it| (natural(it), *it));
+            group.clusters.sort_by_cached_key(|cluster| (natural(cluster), *cluster));
         }
         groups
     }
@@ -132,7 +132,7 @@ impl<'a> Fleet<'a> {
                 Some(run) => run.push(name),
                 None => runs.push(vec![name]),
             }
-            next = at.map(|it| it + 1);
+            next = at.map(|number| number + 1);
         }
         let (mut said, mut shown) = (Vec::new(), 0);
         for run in runs {
@@ -140,7 +140,7 @@ impl<'a> Fleet<'a> {
             match &run[..] {
                 _ if left == 0 => break,
                 [first, _, .., last] => said.push(format!("{first} … {last}")),
-                few => said.extend(few.iter().take(left).map(|it| (*it).to_owned())),
+                few => said.extend(few.iter().take(left).map(|text| (*text).to_owned())),
             }
             shown += if run.len() > 2 { run.len() } else { run.len().min(left) };
         }
@@ -185,8 +185,8 @@ impl<'a> Fleet<'a> {
 
     /// Notes that begin with the name of a cluster: the same ones once.
     pub(super) fn notes(&self, notes: &'a [String]) -> Vec<String> {
-        let items = notes.iter().map(|it| (self.scope_of(it), it));
-        let groups = self.fold(items, |it, own| own.worded(it));
+        let items = notes.iter().map(|note| (self.scope_of(note), note));
+        let groups = self.fold(items, |text, own| own.worded(text));
         let said = |group: Group<'_, &String>| match group.several() {
             true => format!("{} ({})", group.own.worded(group.first), self.which(&group.clusters)),
             false => group.first.clone(),
@@ -197,9 +197,9 @@ impl<'a> Fleet<'a> {
     /// Findings about no place in a manifest that begin with the name of a cluster: the same ones
     /// once.
     pub(super) fn diagnostics(&self, findings: &'a [Diagnostic]) -> Vec<Diagnostic> {
-        let items = findings.iter().map(|it| (self.scope_of(&it.message), it));
+        let items = findings.iter().map(|finding| (self.scope_of(&finding.message), finding));
         let same = |finding: &&Diagnostic, own: &Own| {
-            let help = finding.help.as_deref().map(|it| own.worded(it));
+            let help = finding.help.as_deref().map(|text| own.worded(text));
             let at = finding.labels.first().map(|it| (&it.place.source.path, &it.place.span));
             format!(
                 "{} {:?} {} {help:?} {at:?}",
@@ -271,7 +271,7 @@ impl Own {
             let whole = |at: usize| {
                 let left = text[..at].chars().next_back().or(before);
                 let right = text[at + own.0.len()..].chars().next();
-                [left, right].iter().flatten().all(|it| !it.is_alphanumeric())
+                [left, right].iter().flatten().all(|letter| !letter.is_alphanumeric())
             };
             matches.find(|it| whole(it.0)).map(|it| (it.0, own))
         });
@@ -280,7 +280,7 @@ impl Own {
 
     /// The finding with words in place of the names, and without who changed it when.
     pub(super) fn finding(&self, finding: &Finding) -> Finding {
-        let worded = |it: &String| self.worded(it);
+        let worded = |text: &String| self.worded(text);
         let Key { scope, kind, name } = &finding.address;
         Finding {
             address: Key::new(self.worded(scope), *kind, self.worded(name)),
@@ -291,7 +291,7 @@ impl Own {
             evidence: finding
                 .evidence
                 .iter()
-                .filter(|it| !it.starts_with(LAST_CHANGED))
+                .filter(|evidence| !evidence.starts_with(LAST_CHANGED))
                 .map(worded)
                 .collect(),
             sides: finding.sides.as_ref().map(|it| (worded(&it.0), worded(&it.1))),
@@ -303,14 +303,14 @@ impl Own {
 /// Where the rest of a mark ends that a cluster's name begins: a dot and eight hexadecimal digits.
 fn mark_end(after: &str) -> Option<usize> {
     let digest = after.strip_prefix('.')?;
-    let end = digest.find(|it: char| !it.is_ascii_hexdigit()).unwrap_or(digest.len());
+    let end = digest.find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(digest.len());
     let goes_on = digest[end..].starts_with(|it: char| it.is_alphanumeric() || it == '.');
     (end == 8 && !goes_on).then_some(1 + end)
 }
 
 /// Rows as lines, in columns.
 pub(super) fn columns(rows: &[[String; 3]], style: &Style) -> Vec<String> {
-    let width = |at: usize| rows.iter().map(|it| it[at].chars().count()).max().unwrap_or(0);
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));
     let line = |[number, said, names]: &[String; 3]| {
         style.hang(&format!("{number:>first$}  {said:second$}  "), names)
@@ -320,12 +320,12 @@ pub(super) fn columns(rows: &[[String; 3]], style: &Style) -> Vec<String> {
 
 /// A name as it is sorted: numbers by their value.
 fn natural(name: &str) -> Vec<(&str, u64)> {
-    let digit = |it: char| it.is_ascii_digit();
+    let digit = |letter: char| letter.is_ascii_digit();
     let mut parts = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
         let (text, after) = rest.split_at(rest.find(digit).unwrap_or(rest.len()));
-        let end = after.find(|it| !digit(it)).unwrap_or(after.len());
+        let end = after.find(|letter| !digit(letter)).unwrap_or(after.len());
         parts.push((text, after[..end].parse().unwrap_or(u64::MAX)));
         rest = &after[end..];
     }
@@ -348,7 +348,7 @@ mod tests {
             names in proptest::collection::btree_set("[ab][ab0-]{0,3}", 1..6),
             parts in proptest::collection::vec("[ab0-]{0,5}", 0..8),
         ) {
-            let own = names.iter().map(|it| (KindName::Compute, it.as_str())).collect();
+            let own = names.iter().map(|name| (KindName::Compute, name.as_str())).collect();
             let own = Own::of("edge-a", own);
             let text = parts.join("/") + ": edge-a";
             let worded = own.worded(&text);
@@ -372,9 +372,9 @@ mod tests {
         let steps = (1..=1000).map(|it| step(&format!("edge-{it}/extension/x"), Action::NoOp));
         let plan = Plan { steps: steps.collect(), ..Plan::default() };
         let fleet = Fleet::of_plan(&plan, &Style::default()).expect("many clusters");
-        let name = |it: usize| fleet.clusters[it - 1];
+        let name = |number: usize| fleet.clusters[number - 1];
         let some: Vec<&str> =
-            (1..=412).chain((413..=1000).filter(|it| it % 2 == 0)).map(name).collect();
+            (1..=412).chain((413..=1000).filter(|number| number % 2 == 0)).map(name).collect();
         assert_eq!(
             fleet.names(&some),
             "edge-1 … edge-412, edge-414, edge-416, edge-418 and 291 more"

@@ -42,7 +42,7 @@ pub fn plan(plan: &Plan, all: bool, style: &Style) -> String {
 
 /// How much could not be read.
 pub(super) fn missing(unread: &BTreeSet<Key>) -> Option<String> {
-    let scopes: BTreeSet<&str> = unread.iter().map(|it| it.scope.as_str()).collect();
+    let scopes: BTreeSet<&str> = unread.iter().map(|address| address.scope.as_str()).collect();
     let what = count(unread.len(), "resource");
     (!scopes.is_empty()).then(|| {
         let named: Vec<&str> = scopes.iter().take(3).copied().collect();
@@ -63,7 +63,7 @@ fn overview(plan: &Plan, fleet: &Fleet<'_>, style: &Style, lines: &mut Vec<Strin
         *sum = [sum[0] + add, sum[1] + change, sum[2] + destroy];
     }
     let unread: BTreeSet<&str> =
-        plan.unread.iter().flat_map(|it| &it.keys).map(|it| it.scope.as_str()).collect();
+        plan.unread.iter().flat_map(|unread| &unread.keys).map(|it| it.scope.as_str()).collect();
     let said = |scope: &str| {
         let sum = sums.get(scope).copied().unwrap_or_default();
         let words = ["to add", "to change", "to destroy"].into_iter().zip(sum);
@@ -85,10 +85,10 @@ fn changes(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Ve
         lines.push(String::new());
     };
     let Some(fleet) = fleet else {
-        return plan.changing().for_each(|it| one(step(it, style)));
+        return plan.changing().for_each(|changing| one(step(changing, style)));
     };
-    let items = plan.changing().map(|it| (it.key.scope.as_str(), it));
-    for group in fleet.fold(items, |it, own| common(it, own, style).join("\n")) {
+    let items = plan.changing().map(|step| (step.key.scope.as_str(), step));
+    for group in fleet.fold(items, |step, own| common(step, own, style).join("\n")) {
         if !group.several() {
             one(step(group.first, style));
             continue;
@@ -109,7 +109,7 @@ fn legend(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
         (Action::Delete, "destroy"),
     ];
     for (action, words) in words {
-        if plan.steps.iter().any(|it| it.action == action) {
+        if plan.steps.iter().any(|step| step.action == action) {
             let symbol = style.ink(ink(action), &format!("{:>3}", action.symbol()));
             lines.push(format!("{symbol} {words}"));
         }
@@ -119,7 +119,7 @@ fn legend(plan: &Plan, style: &Style, lines: &mut Vec<String>) {
 
 /// What is in the plan without being changed: what still settles, what is kept, what is skipped.
 fn standing(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Vec<String>) {
-    let still = plan.steps.iter().filter(|it| !it.action.changes());
+    let still = plan.steps.iter().filter(|step| !step.action.changes());
     let before = lines.len();
     let (mut settles, mut stays) = (Vec::new(), Vec::new());
     for step in still {
@@ -130,8 +130,8 @@ fn standing(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut V
         }
     }
     let once = |notes: &[String]| fleet.map_or_else(|| notes.to_vec(), |it| it.notes(notes));
-    lines.extend(once(&settles).iter().flat_map(|it| style.hang("  . ", it)));
-    lines.extend(once(&stays).iter().flat_map(|it| style.hang("    ", it)));
+    lines.extend(once(&settles).iter().flat_map(|text| style.hang("  . ", text)));
+    lines.extend(once(&stays).iter().flat_map(|text| style.hang("    ", text)));
     for Rollout { stages, max_failures } in plan.rollouts.iter().filter(|_| !plan.is_empty()) {
         let said = |stage: &Stage| {
             let wait = if stage.wait > 0 {
@@ -162,7 +162,7 @@ fn gates(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Vec<
     lines.push(style.ink(Ink::Careful, "Before this can be applied:"));
     let said: Vec<String> = gates.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
     let said = fleet.map_or(said.clone(), |it| it.notes(&said));
-    lines.extend(said.iter().flat_map(|it| style.hang("  ! ", it)));
+    lines.extend(said.iter().flat_map(|text| style.hang("  ! ", text)));
     lines.push(String::new());
 }
 
@@ -218,7 +218,7 @@ mod tests {
         }
         let plainly = plan(&sample(), true, &Style::default());
         // The report of findings draws its frame otherwise; everything before it is the same.
-        let upto = |it: &str| it.split("insecure-http").next().unwrap().to_owned();
+        let upto = |text: &str| text.split("insecure-http").next().unwrap().to_owned();
         assert_eq!(upto(&plain), upto(&plainly));
     }
 
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn texts_and_lists_show_only_what_differs() {
-        let lines = |it: &str| (0..9).map(|n| format!("line {n} {it}\n")).collect::<String>();
+        let lines = |text: &str| (0..9).map(|n| format!("line {n} {text}\n")).collect::<String>();
         let before = lines("");
         let changes = vec![
             change("/data/script", json!(before), before.replace("line 4", "LINE 4")),

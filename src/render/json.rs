@@ -84,7 +84,7 @@ fn resource_change(step: &Step) -> Json {
         whole["action_reason"] = json!(reason);
     }
     let derived = |(path, reason): &(Pointer, String)| json!({"path": path, "reason": reason});
-    let changed: Vec<&Pointer> = step.changes.iter().map(|it| &it.path).collect();
+    let changed: Vec<&Pointer> = step.changes.iter().map(|change| &change.path).collect();
     whole["amlplan"] = json!({
         "changed_paths": changed,
         "depends_on": step.depends_on,
@@ -108,7 +108,7 @@ fn planned(step: &Step) -> Option<Json> {
 }
 
 fn change(actions: &[&str], before: Option<&Value>, after: Option<&Value>) -> Json {
-    let document = |it: Option<&Value>| it.map_or(Json::Null, values::shown);
+    let document = |value: Option<&Value>| value.map_or(Json::Null, values::shown);
     let marks = |value: Option<&Value>, has: &dyn Fn(&Value) -> bool| {
         value.map_or(Json::Bool(false), |it| values::marks(it, has))
     };
@@ -116,7 +116,7 @@ fn change(actions: &[&str], before: Option<&Value>, after: Option<&Value>) -> Js
         "actions": actions,
         "before": document(before),
         "after": document(after),
-        "after_unknown": marks(after, &|it| matches!(it, Value::Later(_))),
+        "after_unknown": marks(after, &|value| matches!(value, Value::Later(_))),
         "before_sensitive": marks(before, &values::is_secret),
         "after_sensitive": marks(after, &values::is_secret),
     })
@@ -133,7 +133,7 @@ fn resource_drift(step: &Step) -> Option<Json> {
     }
     let mut whole = head(&step.key);
     whole["change"] = change(&["update"], step.after.as_ref(), values::before(step).as_ref());
-    let changed: Vec<&Pointer> = step.changes.iter().map(|it| &it.path).collect();
+    let changed: Vec<&Pointer> = step.changes.iter().map(|change| &change.path).collect();
     whole["amlplan"] = json!({ "changed_paths": changed });
     Some(whole)
 }
@@ -146,7 +146,7 @@ fn action_reason(step: &Step) -> Option<&'static str> {
     if step.action != Action::Replace {
         return None;
     }
-    step.reasons.iter().find_map(|it| match it {
+    step.reasons.iter().find_map(|reason| match reason {
         Reason::CannotUpdate(_) => Some("replace_because_cannot_update"),
         Reason::Unhealthy { .. } => Some("replace_because_tainted"),
         Reason::DependencyReplaced(_) => Some("replace_by_triggers"),
@@ -180,11 +180,11 @@ fn reason(reason: &Reason) -> Json {
 
 /// Findings as Terraform's checks, one a code.
 fn checks(findings: &[&Diagnostic]) -> Vec<Json> {
-    let mut codes: Vec<&str> = findings.iter().map(|it| it.code).collect();
+    let mut codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
     codes.sort_unstable();
     codes.dedup();
     let check = |code: &str| {
-        let own = || findings.iter().filter(|it| it.code == code);
+        let own = || findings.iter().filter(|finding| finding.code == code);
         let problems: Vec<Json> = own().map(|it| json!({ "message": it.message })).collect();
         let status = if own().all(|it| it.severity == Severity::Advice) { "pass" } else { "fail" };
         let address = json!({"kind": "check", "name": code, "to_display": format!("check.{code}")});
@@ -235,7 +235,7 @@ fn snippet(label: &Label) -> Json {
     let place = &label.place;
     let text = &place.source.text;
     let start = place.span.start.min(text.len());
-    let from = text.get(..start).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
+    let from = text.get(..start).and_then(|it| it.rfind('\n')).map_or(0, |number| number + 1);
     let to = text.get(start..).and_then(|it| it.find('\n')).map_or(text.len(), |it| start + it);
     let code = text.get(from..to).unwrap_or_default().trim_end_matches('\r');
     json!({
@@ -288,9 +288,9 @@ mod tests {
                 &Pointer::root(),
                 &mut found,
             );
-            let listed = step.changes.iter().filter(|it| !values::is_secret_change(it));
+            let listed = step.changes.iter().filter(|change| !values::is_secret_change(change));
             let listed: std::collections::BTreeSet<Pointer> =
-                listed.map(|it| it.path.clone()).collect();
+                listed.map(|change| change.path.clone()).collect();
             assert_eq!(
                 found.into_iter().collect::<std::collections::BTreeSet<_>>(),
                 listed,

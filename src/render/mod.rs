@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn a_secret_shows_in_no_format() {
         let plan = samples::plan();
-        let secret = plan.steps.iter().filter_map(|it| it.after.as_ref());
+        let secret = plan.steps.iter().filter_map(|step| step.after.as_ref());
         let mut held = 0;
         for document in secret {
             document.walk(&crate::model::Pointer::root(), &mut |_, value| {
@@ -46,12 +46,12 @@ mod tests {
         let mut shown =
             vec![human::plan(&plan, true, &style), json::plan(&plan, "now").to_string()];
         let formats = report::Format::ALL.into_iter().map(|it| it.0);
-        let formats = formats.filter(|it| *it != report::Format::Prometheus);
-        shown.extend(formats.map(|it| report::render(&report, it, &style, true)));
+        let formats = formats.filter(|format| *format != report::Format::Prometheus);
+        shown.extend(formats.map(|format| report::render(&report, format, &style, true)));
         for (index, text) in shown.iter().enumerate() {
             assert!(!text.contains(samples::CANARY), "format {index} shows the secret:\n{text}");
         }
         // The change of the secret itself still shows.
-        assert!(shown.iter().all(|it| it.contains("configurationProtectedSettings")));
+        assert!(shown.iter().all(|text| text.contains("configurationProtectedSettings")));
     }
 }

@@ -64,7 +64,7 @@ pub struct HostTried {
 /// Every host and port once, in order.
 #[must_use]
 pub fn hosts(all: &[Needed]) -> BTreeSet<(String, u16)> {
-    all.iter().flat_map(|it| &it.endpoints).map(|it| (it.host.clone(), it.port)).collect()
+    all.iter().flat_map(|needed| &needed.endpoints).map(|it| (it.host.clone(), it.port)).collect()
 }
 
 /// The list of hosts.
@@ -92,7 +92,7 @@ fn cluster(needed: &Needed) -> Json {
     let endpoints: Vec<Json> = needed
         .endpoints
         .iter()
-        .map(|it| json!({"host": it.host, "port": it.port, "protocol": "tcp", "purpose": it.purpose, "without": it.denied}))
+        .map(|endpoint| json!({"host": endpoint.host, "port": endpoint.port, "protocol": "tcp", "purpose": endpoint.purpose, "without": endpoint.denied}))
         .collect();
     json!({"cluster": needed.cluster, "basis": needed.basis, "endpoints": endpoints})
 }
@@ -143,7 +143,7 @@ fn human(all: &[Needed], style: &Style) -> String {
             let without =
                 if denied.is_empty() { String::new() } else { format!(" (without: {denied})") };
             lines.extend(style.hang("  ", &format!("{purpose}{without}")));
-            lines.extend(hosts.iter().map(|it| format!("      {it}")));
+            lines.extend(hosts.iter().map(|host| format!("      {host}")));
         }
         lines.push(String::new());
     }
@@ -177,10 +177,10 @@ pub fn tried(
     }
     let mut lines = Vec::new();
     let (bad, fine): (Vec<&HostTried>, Vec<&HostTried>) =
-        tried.iter().partition(|it| it.end.is_err());
+        tried.iter().partition(|host_tried| host_tried.end.is_err());
     let purpose = |host: &str| {
-        let found = all.iter().flat_map(|it| &it.endpoints).find(|it| it.host == host);
-        found.map_or("", |it| it.purpose)
+        let found = all.iter().flat_map(|needed| &needed.endpoints).find(|it| it.host == host);
+        found.map_or("", |endpoint| endpoint.purpose)
     };
     for host_tried in &bad {
         let Err((hop, why)) = &host_tried.end else { continue };
@@ -189,22 +189,22 @@ pub fn tried(
             Some(proxy) => format!(" through proxy {proxy}"),
             None => String::new(),
         };
-        let at = host_tried.address.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+        let at = host_tried.address.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
         let head =
             format!("{}:{}{at}: fails at {hop}{through}: {why}", host_tried.host, host_tried.port);
         lines.extend(style.hang(&format!("{} ", style.ink(Ink::Bad, "✗")), &head));
         lines.push(format!("    for {}", purpose(&host_tried.host)));
     }
     let hops: BTreeSet<&str> = bad.iter().filter_map(|it| Some(it.end.as_ref().err()?.0)).collect();
-    lines.extend(hops.into_iter().flat_map(|it| style.hang("    help: ", help(it))));
+    lines.extend(hops.into_iter().flat_map(|hop| style.hang("    help: ", help(hop))));
     let proxies: BTreeSet<&String> = tried.iter().filter_map(|it| it.proxy.as_ref()).collect();
     for proxy in proxies {
         lines.push(format!(
             "Proxy {proxy} is in between (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY); NO_PROXY names what goes past it."
         ));
     }
-    let open = all.iter().flat_map(|it| &it.endpoints).filter(|it| it.host.contains('*'));
-    let open: BTreeSet<&String> = open.map(|it| &it.host).collect();
+    let open = all.iter().flat_map(|needed| &needed.endpoints).filter(|it| it.host.contains('*'));
+    let open: BTreeSet<&String> = open.map(|endpoint| &endpoint.host).collect();
     if !open.is_empty() {
         lines.push(format!(
             "- {} with `*` cannot be tried; `--network-list` names them.",
@@ -213,7 +213,7 @@ pub fn tried(
     }
     for (cluster, said) in jobs {
         match said {
-            Some(said) => lines.extend(said.lines().map(|it| format!("From {cluster}: {it}"))),
+            Some(said) => lines.extend(said.lines().map(|line| format!("From {cluster}: {line}"))),
             None => lines.extend(style.wrap("", &format!(
                 "From {cluster} nothing was tried. To see its own view: amlplan doctor --network-list --format job \
                  --cluster {cluster} | kubectl apply -f -, then run this again."

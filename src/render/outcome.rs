@@ -48,7 +48,7 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
 fn list(lines: &mut Vec<String>, title: &str, items: &[String]) {
     if !items.is_empty() {
         lines.push(title.to_owned());
-        lines.extend(items.iter().map(|it| format!("  {it}")));
+        lines.extend(items.iter().map(|text| format!("  {text}")));
         lines.push(String::new());
     }
 }
@@ -85,7 +85,7 @@ fn by_kind(keys: &[Key]) -> String {
 
 /// Where the clusters of each stage stand.
 fn stages(outcome: &Outcome, style: &Style, lines: &mut Vec<String>) {
-    let width = outcome.stages.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
+    let width = outcome.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
     for StageEnd { name, done, failed, running, waiting } in &outcome.stages {
         let all = done.len() + failed.len() + running.len() + waiting.len();
         let mut said = vec![format!("{} of {} done", done.len(), count(all, "cluster"))];
@@ -131,11 +131,11 @@ fn done(outcome: &Outcome, lines: &mut Vec<String>) {
 /// A failed step in full: message, code, details, the field, and how to mend it.
 pub(super) fn failure(error: &StepError, style: &Style) -> Vec<String> {
     let StepError { message, code, help, details, field } = error;
-    let code = code.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+    let code = code.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
     let mut lines = style.wrap("    ", &format!("{message}{code}"));
-    lines.extend(field.iter().map(|it| format!("    field: {it}")));
-    lines.extend(details.iter().flat_map(|it| style.wrap("      ", it)));
-    lines.extend(help.iter().flat_map(|it| style.wrap("    ", &format!("help: {it}"))));
+    lines.extend(field.iter().map(|path| format!("    field: {path}")));
+    lines.extend(details.iter().flat_map(|detail| style.wrap("      ", detail)));
+    lines.extend(help.iter().flat_map(|text| style.wrap("    ", &format!("help: {text}"))));
     lines
 }
 
@@ -152,7 +152,7 @@ fn unread(unread: &Unread, style: &Style) -> Vec<String> {
         format!("    at {}:{line}", label.place.source.path.display())
     }));
     let help = unread.finding.help.iter();
-    lines.extend(help.flat_map(|it| style.wrap("    ", &format!("help: {it}"))));
+    lines.extend(help.flat_map(|text| style.wrap("    ", &format!("help: {text}"))));
     lines.push(String::new());
     lines
 }
@@ -196,7 +196,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     part(outcome.failed.len(), "failed");
     part(outcome.running.len(), "still running");
     part(outcome.skipped.len() + outcome.not_started.len(), "not started");
-    part(outcome.unread.iter().map(|it| it.keys.len()).sum(), "not read");
+    part(outcome.unread.iter().map(|unread| unread.keys.len()).sum(), "not read");
     let word = match outcome.ending() {
         Ending::Interrupted => "interrupted",
         Ending::Complete | Ending::Partial | Ending::StillWorking => "incomplete",

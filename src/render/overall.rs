@@ -65,9 +65,9 @@ impl Overall {
     /// The beginning of a plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let own = plan.steps.iter().filter(|it| it.action.changes() || it.settling.is_some());
+        let own = plan.steps.iter().filter(|step| step.action.changes() || step.settling.is_some());
         let steps: BTreeMap<Key, BTreeSet<Key>> =
-            own.map(|it| (it.key.clone(), it.depends_on.clone())).collect();
+            own.map(|step| (step.key.clone(), step.depends_on.clone())).collect();
         let mut overall = Self { steps, ..Self::default() };
         overall.all.steps = overall.steps.len();
         for key in overall.steps.keys() {
@@ -83,21 +83,21 @@ impl Overall {
             Event::Progress { key, elapsed, .. } => self.at(key, *elapsed),
             Event::Completed { key, elapsed, .. } => {
                 self.at(key, *elapsed);
-                self.end(key, |it| &mut it.done);
+                self.end(key, |tally| &mut tally.done);
             }
             Event::Errored { key, elapsed, .. } => {
                 self.at(key, *elapsed);
-                self.end(key, |it| &mut it.failed);
+                self.end(key, |tally| &mut tally.failed);
             }
             Event::Skipped { key, .. } | Event::Left { key, .. } => {
-                self.end(key, |it| &mut it.other);
+                self.end(key, |tally| &mut tally.other);
             }
         }
     }
 
     fn begin(&mut self, key: &Key, at: Duration) {
         if self.started.insert(key.clone(), at).is_none() {
-            self.tally(key, |it| it.running += 1);
+            self.tally(key, |tally| tally.running += 1);
         }
     }
 
@@ -110,10 +110,10 @@ impl Overall {
 
     fn end(&mut self, key: &Key, how: impl Fn(&mut Tally) -> &mut usize) {
         if self.started.remove(key).is_some() {
-            self.tally(key, |it| it.running -= 1);
+            self.tally(key, |tally| tally.running -= 1);
         }
         if self.ended.insert(key.clone()) {
-            self.tally(key, |it| *how(it) += 1);
+            self.tally(key, |tally| *how(tally) += 1);
         }
     }
 
@@ -195,7 +195,7 @@ impl Overall {
 
 /// A range of times as people say it: `2-6m`; `None` where nothing sensible can be said.
 pub(super) fn remaining((least, longest): Range) -> Option<String> {
-    let minutes = |it: Duration| it.as_secs().div_ceil(60);
+    let minutes = |duration: Duration| duration.as_secs().div_ceil(60);
     match (minutes(least), minutes(longest)) {
         (_, 0) => None,
         (_, 1) => Some("under a minute".to_owned()),
@@ -215,7 +215,7 @@ pub(super) fn pace(key: &Key, elapsed: Duration) -> String {
         );
     }
     let left = (least.saturating_sub(elapsed), longest.saturating_sub(elapsed));
-    remaining(left).map(|it| format!(", {it} left")).unwrap_or_default()
+    remaining(left).map(|text| format!(", {text} left")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub fn text(rights: &Rights, title: &str) -> String {
         text.push_str("\n---\n");
     }
     for (vault, actions) in rights.vaults.iter().filter(|it| !it.1.is_empty()) {
-        let (role, policy) = match actions.iter().any(|it| it.contains("/getSecret/")) {
+        let (role, policy) = match actions.iter().any(|action| action.contains("/getSecret/")) {
             true => ("Key Vault Secrets User", "get list"),
             false => ("Key Vault Reader", "list"),
         };
@@ -112,12 +112,12 @@ fn roles(all: &BTreeSet<ResourceAttributes>, title: &str) -> Vec<Json> {
     // A Role needs its namespace, and the manifest makes some of them only when it is applied.
     let made: BTreeSet<&str> = all
         .iter()
-        .filter(|it| it.resource == "namespaces" && it.verb == "patch")
-        .map(|it| it.name.as_str())
+        .filter(|attributes| attributes.resource == "namespaces" && attributes.verb == "patch")
+        .map(|attributes| attributes.name.as_str())
         .collect();
     let mut documents = Vec::new();
     for (namespace, own) in places {
-        if let Some(namespace) = namespace.filter(|it| made.contains(it)) {
+        if let Some(namespace) = namespace.filter(|text| made.contains(text)) {
             documents.push(
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
             );

@@ -201,7 +201,7 @@ fn fitting(key: &Key, state: &str, waits_for: Option<&str>, elapsed: Duration) -
     let address = key.to_string();
     let tail =
         format!(": [{} elapsed] state {state}{}", duration(elapsed), overall::pace(key, elapsed));
-    let length = |it: &str| it.chars().count();
+    let length = |text: &str| text.chars().count();
     let room = ROOM.saturating_sub(length(&tail));
     let address = if length(&address) <= room {
         address
@@ -210,7 +210,7 @@ fn fitting(key: &Key, state: &str, waits_for: Option<&str>, elapsed: Duration) -
         let skipped = length(&address).saturating_sub(kept);
         format!("…{}", address.chars().skip(skipped).collect::<String>())
     };
-    let waits = waits_for.map(|it| format!("; waits for {it}")).unwrap_or_default();
+    let waits = waits_for.map(|text| format!("; waits for {text}")).unwrap_or_default();
     format!("{address}{tail}{waits}")
 }
 
@@ -349,7 +349,7 @@ mod tests {
     fn told(reporter: impl FnOnce(Box<dyn Write + Send>) -> Reporter) -> String {
         let kept = Kept::default();
         let reporter = reporter(Box::new(kept.clone()));
-        samples::events().iter().for_each(|it| reporter.on(it));
+        samples::events().iter().for_each(|event| reporter.on(event));
         reporter.finish(&samples::outcome());
         let bytes = locked(&kept.0).clone();
         String::from_utf8(bytes).unwrap()
@@ -369,7 +369,7 @@ mod tests {
         let text = told(|out| Reporter::lines(out, Box::new(|| "2026-01-02T03:04:05Z".into())));
         let lines: Vec<Json> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
         assert_eq!(lines.len(), samples::events().len() + 2);
-        let whole = |it: &Json| it["type"].is_string() && it["@timestamp"].is_string();
+        let whole = |value: &Json| value["type"].is_string() && value["@timestamp"].is_string();
         assert!(lines.iter().all(whole), "{text}");
     }
 
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn reading_says_how_many_clusters_are_read_and_who_is_silent() {
-        let waiting = (1..=6).map(|it| format!("cluster c{it}")).collect();
+        let waiting = (1..=6).map(|number| format!("cluster c{number}")).collect();
         let now = ReadProgress { clusters: 50, read: 12, failed: 1, answers: 70, waiting };
         let after = Duration::from_secs;
         let said = "Reading 50 clusters: 12 read, 1 failed, 37 left; 3s so far";
@@ -408,7 +408,7 @@ mod tests {
         let Reporter::Live(live) = Reporter::live(Style::default(), Overall::default()) else {
             return;
         };
-        let key = |it: usize| samples::key(&format!("edge-{it}/extension/x"));
+        let key = |number: usize| samples::key(&format!("edge-{number}/extension/x"));
         let lines = || locked(&live.bars).values().flatten().count();
         (0..50).for_each(|it| live.on(&Event::Started { key: key(it), action: Action::Create }));
         assert_eq!(lines(), LINES);
@@ -426,12 +426,12 @@ mod tests {
         let reporter = Reporter::live(Style::default(), Overall::default());
         let events = samples::events();
         reporter.on(&events[0]);
-        let running = |it: &Reporter| match it {
+        let running = |reporter: &Reporter| match reporter {
             Reporter::Live(live) => locked(&live.bars).len(),
             Reporter::Plain(_) | Reporter::Lines(_) => usize::MAX,
         };
         assert_eq!(running(&reporter), 1);
-        events[1..].iter().for_each(|it| reporter.on(it));
+        events[1..].iter().for_each(|event| reporter.on(event));
         assert_eq!(running(&reporter), 0);
     }
 }

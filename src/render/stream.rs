@@ -67,7 +67,7 @@ pub(super) fn message(event: &Event) -> String {
     match event {
         Event::Started { key, action } => format!("{key}: {}...", ing(*action)),
         Event::Progress { key, state, waits_for, elapsed } => {
-            let waits = waits_for.as_ref().map(|it| format!("; waits for {it}"));
+            let waits = waits_for.as_ref().map(|text| format!("; waits for {text}"));
             still(key, Action::NoOp, state, *elapsed) + &waits.unwrap_or_default()
         }
         Event::Completed { key, action, elapsed } => {
@@ -196,7 +196,7 @@ mod tests {
     fn events_are_lines_of_terraforms_stream() {
         let mut lines: Vec<Json> = samples::events().iter().map(|it| event(it, NOW)).collect();
         lines.extend(summary(&samples::outcome(), NOW));
-        lines.extend(samples::plan().findings.iter().map(|it| diagnostic_line(it, NOW)));
+        lines.extend(samples::plan().findings.iter().map(|finding| diagnostic_line(finding, NOW)));
         insta::assert_json_snapshot!(lines);
     }
 }

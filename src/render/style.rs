@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_say_them() {
-        let said = [0, 45, 130, 3723].map(|it| duration(Duration::from_secs(it)));
+        let said = [0, 45, 130, 3723].map(|number| duration(Duration::from_secs(number)));
         assert_eq!(said, ["0s", "45s", "2m10s", "1h2m3s"]);
     }
 

@@ -47,7 +47,7 @@ pub(super) const fn is_secret(value: &Value) -> bool {
 /// Whether a change is one of a secret. Its live side is then a mark at most, and not shown either.
 pub(super) fn is_secret_change(change: &FieldChange) -> bool {
     change.after.as_ref().is_some_and(is_secret)
-        || change.path.tokens().iter().any(|it| it == "configurationProtectedSettings")
+        || change.path.tokens().iter().any(|token| token == "configurationProtectedSettings")
 }
 
 fn secret_mark() -> Value {
@@ -91,19 +91,19 @@ pub(super) fn before(step: &Step) -> Option<Value> {
 fn settled(step: &Step, changes: &[FieldChange]) -> Option<Value> {
     let live = step.before.as_ref();
     if step.key.kind.read_only() || step.after.is_none() {
-        return live.map(|it| Value::from(without_server_fields(it)));
+        return live.map(|value| Value::from(without_server_fields(value)));
     }
     let mut document = step.after.clone()?;
     let later: Vec<(Pointer, Later)> = document
         .later_leaves()
         .into_iter()
         .map(|(path, later)| (path, later.clone()))
-        .filter(|(path, _)| !changes.iter().any(|it| path.starts_with(&it.path)))
+        .filter(|(path, _)| !changes.iter().any(|change| path.starts_with(&change.path)))
         .collect();
     for (path, later) in later {
         let value = match later.call {
             Some(_) => secret_mark(),
-            None => live.and_then(|it| path.get(it)).cloned().unwrap_or_default().into(),
+            None => live.and_then(|value| path.get(value)).cloned().unwrap_or_default().into(),
         };
         put(&mut document, path.tokens(), Some(value));
     }
@@ -126,7 +126,7 @@ fn put(document: &mut Value, path: &[String], value: Option<Value>) {
             }
         },
         Value::Array(items) => {
-            if let Some(item) = first.parse().ok().and_then(|it: usize| items.get_mut(it)) {
+            if let Some(item) = first.parse().ok().and_then(|parse: usize| items.get_mut(parse)) {
                 put(item, rest, value);
             }
         }
@@ -167,7 +167,7 @@ pub(super) fn marks(value: &Value, has: &dyn Fn(&Value) -> bool) -> Json {
             .map(|(key, value)| (key.clone(), marks(value, has)))
             .filter(|(_, mark)| *mark != json!(false) && *mark != json!({}))
             .collect(),
-        Value::Array(items) => items.iter().map(|it| marks(it, has)).collect(),
+        Value::Array(items) => items.iter().map(|value| marks(value, has)).collect(),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)
@@ -179,7 +179,7 @@ pub(super) fn marks(value: &Value, has: &dyn Fn(&Value) -> bool) -> Json {
 
 /// A key as it stands in text: quoted when it is not a plain word.
 pub(super) fn name(key: &str) -> String {
-    let plain = |it: char| it.is_ascii_alphanumeric() || "_-.".contains(it);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
     if !key.is_empty() && key.chars().all(plain) {
         key.to_owned()
     } else {
@@ -230,7 +230,7 @@ pub(super) fn inline(value: &Value) -> String {
 
 /// The fields that force a replacement.
 pub(super) fn forced_paths(step: &Step) -> Vec<&Pointer> {
-    let paths = step.reasons.iter().flat_map(|it| match it {
+    let paths = step.reasons.iter().flat_map(|reason| match reason {
         Reason::CannotUpdate(paths) => paths.as_slice(),
         Reason::Absent
         | Reason::FieldsDiffer
@@ -251,7 +251,7 @@ pub(super) fn forced_paths(step: &Step) -> Vec<&Pointer> {
 pub(super) fn list_difference(before: &[Value], after: &[Value]) -> (Vec<Value>, Vec<Value>) {
     let mut gone = before.to_vec();
     let mut new = after.to_vec();
-    gone.retain(|it| match new.iter().position(|other| other == it) {
+    gone.retain(|value| match new.iter().position(|other| other == value) {
         Some(at) => {
             new.remove(at);
             false

@@ -10,8 +10,8 @@ pub fn human(world: &Json) -> String {
     let mut lines = vec!["Azure".to_owned()];
     for (id, resource) in world["arm"].as_object().into_iter().flatten() {
         let state = ["/properties/provisioningState", "/properties/state", "/registrationState"];
-        let state = state.iter().find_map(|it| resource.pointer(it)?.as_str());
-        lines.push(format!("  {id}{}", state.map(|it| format!("  {it}")).unwrap_or_default()));
+        let state = state.iter().find_map(|text| resource.pointer(text)?.as_str());
+        lines.push(format!("  {id}{}", state.map(|text| format!("  {text}")).unwrap_or_default()));
     }
     for (cluster, objects) in world["kubernetes"].as_object().into_iter().flatten() {
         lines.push(format!("\nKubernetes of {cluster}"));

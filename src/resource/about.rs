@@ -99,5 +99,5 @@ impl About {
 
 /// A path of the wire from its beginning and the rest of a dotted one.
 pub(super) fn below(lead: &[&str], rest: &[&str]) -> Pointer {
-    lead.iter().chain(rest).map(|it| (*it).to_owned()).collect()
+    lead.iter().chain(rest).map(|text| (*text).to_owned()).collect()
 }

@@ -35,7 +35,7 @@ pub(super) const ABOUT: About = About {
     },
     stands_on: &[KindName::Extension],
     set_aside: |key, changes| {
-        let identity = changes.iter().all(|it| it.path.tokens()[0] == "identity");
+        let identity = changes.iter().all(|change| change.path.tokens()[0] == "identity");
         Some(match identity {
             true => {
                 (format!("computes.{}.identity", key.name), "it has identities beyond the first")
@@ -124,7 +124,7 @@ impl super::part::Part for Computes {
             // Azure ML uses the first of several identities only.
             let ids = &compute.identity.user_assigned_identities;
             let first = ids.first();
-            let spare = ids.iter().skip(1).filter_map(|it| ArmId::parse(it).ok()).collect();
+            let spare = ids.iter().skip(1).filter_map(|text| ArmId::parse(text).ok()).collect();
             let identity = match (compute.identity.kind, first) {
                 (IdentityType::SystemAssigned, _) => ComputeIdentity::SystemAssigned,
                 (IdentityType::UserAssigned, Some(first)) => {
@@ -302,7 +302,7 @@ impl Kind for Compute {
 
     fn never_worked(&self, live: &Live) -> bool {
         matches!(provisioning_readiness(live), Readiness::Failed { .. })
-            && ATTACHED.iter().all(|it| live.text(it).is_none())
+            && ATTACHED.iter().all(|text| live.text(text).is_none())
     }
 
     fn deadline(&self) -> Duration {

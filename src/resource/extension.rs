@@ -117,11 +117,11 @@ impl Extension {
     }
 
     fn is_on(&self, key: &str) -> bool {
-        self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("true"))
+        self.setting(key).is_some_and(|setting| setting.eq_ignore_ascii_case("true"))
     }
 
     fn is_off(&self, key: &str) -> bool {
-        self.setting(key).is_some_and(|it| it.eq_ignore_ascii_case("false"))
+        self.setting(key).is_some_and(|setting| setting.eq_ignore_ascii_case("false"))
     }
 
     /// Whether the chart would not read a declared setting: certificates, where connections may be
@@ -390,7 +390,7 @@ impl Kind for Extension {
             _ => return Impact::Safe,
         };
         let after = change.after.as_ref().map(Value::to_stored);
-        let text = |it: &Option<Json>| it.as_ref().and_then(Json::as_str).map(str::to_owned);
+        let text = |value: &Option<Json>| value.as_ref().and_then(Json::as_str).map(str::to_owned);
         catalog::impact_of(
             self.profile(),
             key,
@@ -436,7 +436,7 @@ impl Kind for Extension {
     fn declared_at(&self, wire: &Pointer) -> Option<Pointer> {
         let tokens = wire.tokens();
         (tokens.first()? == "properties")
-            .then(|| tokens[1..].iter().map(|it| derive::declared_key(it).to_owned()).collect())
+            .then(|| tokens[1..].iter().map(|text| derive::declared_key(text).to_owned()).collect())
     }
 }
 
@@ -445,7 +445,7 @@ impl Extension {
     fn means_the_same(&self, change: &FieldChange) -> bool {
         let [_, map, key] = change.path.tokens() else { return false };
         let after = change.after.as_ref().map(Value::to_stored);
-        let texts = [change.before.as_ref(), after.as_ref()].map(|it| it.map(Json::as_str));
+        let texts = [change.before.as_ref(), after.as_ref()].map(|value| value.map(Json::as_str));
         let [before @ (None | Some(Some(_))), after @ (None | Some(Some(_)))] = texts else {
             return false;
         };
@@ -479,7 +479,7 @@ impl Extension {
                 changes.push(FieldChange { path, before, after: Some(value.clone()) });
             }
         }
-        for mark in sent.keys().filter(|it| !wanted.contains_key(**it)) {
+        for mark in sent.keys().filter(|text| !wanted.contains_key(**text)) {
             let key = mark.trim_start_matches(FINGERPRINT_PREFIX);
             let (path, before) = (Pointer::parse(PROTECTED).join(key), Some("(sensitive)".into()));
             changes.push(FieldChange { path, before, after: None });
@@ -490,7 +490,7 @@ impl Extension {
 
 /// The fingerprints that were sent, by their setting.
 fn sent(live: &Live) -> BTreeMap<&str, &str> {
-    let settings = live.document().and_then(|it| it.pointer(SETTINGS)?.as_object());
+    let settings = live.document().and_then(|value| value.pointer(SETTINGS)?.as_object());
     settings
         .into_iter()
         .flatten()

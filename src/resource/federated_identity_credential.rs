@@ -147,7 +147,7 @@ impl super::part::Part for FederatedIdentityCredentials {
             needed: &["--name", "--identity-name", "--subject"],
             write: |cluster| {
                 let all = &cluster.federated_identity_credentials;
-                all.iter().map(|it| options(cluster, it)).collect()
+                all.iter().map(|spec| options(cluster, spec)).collect()
             },
             read: declared,
         })
@@ -157,8 +157,8 @@ impl super::part::Part for FederatedIdentityCredentials {
         let identities = around.computes.iter().filter_map(|(_, value)| {
             value.pointer("/identity/userAssignedIdentities").and_then(Json::as_object)
         });
-        let ids = identities.flat_map(|it| it.keys()).filter_map(|it| ArmId::parse(it).ok());
-        ids.map(|it| list(&it)).collect()
+        let ids = identities.flat_map(|it| it.keys()).filter_map(|text| ArmId::parse(text).ok());
+        ids.map(|id| list(&id)).collect()
     }
 
     /// Those that trust the cluster's issuer.
@@ -177,7 +177,7 @@ impl super::part::Part for FederatedIdentityCredentials {
             let audiences = value.pointer("/properties/audiences").and_then(Json::as_array);
             let audiences = audiences.into_iter().flatten();
             let audiences: Vec<String> =
-                audiences.filter_map(|it| it.as_str().map(str::to_owned)).collect();
+                audiences.filter_map(|value| value.as_str().map(str::to_owned)).collect();
             cluster.federated_identity_credentials.push(
                 language::FederatedIdentityCredentialSpec {
                     name: id.name().to_owned(),
@@ -228,8 +228,8 @@ impl super::part::Part for FederatedIdentityCredentials {
 
 /// Whether a name says that the manifest of a cluster made the credential.
 fn named_for(scope: &str, name: &str) -> bool {
-    let rest = name.strip_prefix("amlplan-").and_then(|it| it.strip_prefix(scope));
-    rest.is_some_and(|it| it.starts_with('-'))
+    let rest = name.strip_prefix("amlplan-").and_then(|text| text.strip_prefix(scope));
+    rest.is_some_and(|text| text.starts_with('-'))
 }
 
 /// Credentials of the declared identities for this cluster's tokens that nobody declares.
@@ -270,7 +270,7 @@ fn declared(options: &Options, cluster: &mut language::ClusterSpec) -> Result<()
         identity: identity.to_string(),
         service_account,
         // What a script asks of the cluster is what is read without being told.
-        issuer: value("--issuer").filter(|it| it.starts_with("https://")),
+        issuer: value("--issuer").filter(|text| text.starts_with("https://")),
         audiences: unlike_default(audiences, &azure.cloud),
     };
     cluster.federated_identity_credentials.retain(|known| known.name != spec.name);
@@ -303,7 +303,7 @@ fn options(
     let mut options = vec![
         format!("--name {}", word(&spec.name)),
         format!("--identity-name {}", part(ArmId::name)),
-        format!("--resource-group {}", part(|it| it.resource_group().unwrap_or_default())),
+        format!("--resource-group {}", part(|id| id.resource_group().unwrap_or_default())),
     ];
     let subscription = identity.as_ref().map(ArmId::subscription).unwrap_or_default();
     if !subscription.eq_ignore_ascii_case(&cluster.azure.subscription) {
@@ -313,7 +313,7 @@ fn options(
     options.push(format!("--subject {}", word(&subject(&spec.service_account))));
     let default = [audience(&cluster.azure.cloud).to_owned()];
     let audiences = if spec.audiences.is_empty() { &default[..] } else { &spec.audiences[..] };
-    let audiences: Vec<String> = audiences.iter().map(|it| word(it)).collect();
+    let audiences: Vec<String> = audiences.iter().map(|audience| word(audience)).collect();
     options.push(format!("--audiences {}", audiences.join(" ")));
     options
 }

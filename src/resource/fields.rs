@@ -48,12 +48,12 @@ impl Rules {
     /// Whether a field, or something around it, cannot be changed in place.
     #[must_use]
     pub fn is_immutable(&self, path: &Pointer) -> bool {
-        self.immutable.iter().any(|it| covers(it, path))
+        self.immutable.iter().any(|immutable| covers(immutable, path))
     }
 
     /// Whether a map is ours as a whole.
     pub(super) fn is_whole(&self, path: &Pointer) -> bool {
-        self.whole.iter().any(|it| matches(it, path))
+        self.whole.iter().any(|whole| matches(whole, path))
     }
 
     fn same(&self, path: &Pointer) -> Option<Same> {
@@ -91,7 +91,7 @@ fn compare(
     rules: &Rules,
     changes: &mut Vec<FieldChange>,
 ) {
-    if rules.unread.iter().any(|it| covers(it, at)) {
+    if rules.unread.iter().any(|unread| covers(unread, at)) {
         return;
     }
     let differs = match want {
@@ -102,7 +102,7 @@ fn compare(
         Value::Secret(_) => false,
         // The value is not known before the step that makes it; what is live now may be stale.
         Value::Later(_) => true,
-        Value::Null => live.is_some_and(|it| !it.is_null()),
+        Value::Null => live.is_some_and(|value| !value.is_null()),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             let want = want.to_stored();
             !live.is_some_and(|live| equal(&want, live, rules.same(at)))
@@ -111,7 +111,7 @@ fn compare(
     if differs {
         changes.push(FieldChange {
             path: at.clone(),
-            before: live.filter(|it| !it.is_null()).cloned(),
+            before: live.filter(|value| !value.is_null()).cloned(),
             after: (*want != Value::Null).then(|| want.clone()),
         });
     }
@@ -141,7 +141,7 @@ fn compare_maps(
     if !rules.is_whole(at) {
         return;
     }
-    let wanted: BTreeSet<String> = want.keys().map(|it| fold_id(it)).collect();
+    let wanted: BTreeSet<String> = want.keys().map(|text| fold_id(text)).collect();
     for (key, value) in live_map.into_iter().flatten() {
         let gone = value.is_null() || value.as_str() == Some("");
         let gone = gone || value.as_object().is_some_and(serde_json::Map::is_empty);
@@ -165,7 +165,7 @@ fn fold_id(key: &str) -> String {
 }
 
 fn equal(want: &Json, live: &Json, same: Option<Same>) -> bool {
-    let text = |it: &Json| match it {
+    let text = |value: &Json| match value {
         Json::String(text) => text.clone(),
         other => other.to_string(),
     };
@@ -174,7 +174,7 @@ fn equal(want: &Json, live: &Json, same: Option<Same>) -> bool {
         Some(Same::IgnoringCase) => text(want).eq_ignore_ascii_case(&text(live)),
         Some(Same::Location) => location(&text(want)) == location(&text(live)),
         Some(Same::Duration) => {
-            let span = |it: &Json| text(it).parse::<jiff::Span>().ok().and_then(seconds);
+            let span = |value: &Json| text(value).parse::<jiff::Span>().ok().and_then(seconds);
             match (span(want), span(live)) {
                 (Some(want), Some(live)) => want == live,
                 _ => want == live,
@@ -193,23 +193,23 @@ fn seconds(span: jiff::Span) -> Option<i64> {
     // Days are always 24 hours here: Service Bus counts them so.
     span.total((jiff::Unit::Second, jiff::SpanRelativeTo::days_are_24_hours()))
         .ok()
-        .map(|it| it as i64)
+        .map(|total| total as i64)
 }
 
 /// The field managers of a Kubernetes object other than amlplan, in order
 /// (Kubernetes: server-side apply, managed fields).
 #[must_use]
 pub fn other_managers(object: Option<&Json>) -> Vec<String> {
-    let fields = object.and_then(|it| it.pointer("/metadata/managedFields")?.as_array());
-    let names = fields.into_iter().flatten().filter_map(|it| it.get("manager")?.as_str());
-    let others: BTreeSet<&str> = names.filter(|it| *it != "amlplan").collect();
+    let fields = object.and_then(|value| value.pointer("/metadata/managedFields")?.as_array());
+    let names = fields.into_iter().flatten().filter_map(|value| value.get("manager")?.as_str());
+    let others: BTreeSet<&str> = names.filter(|name| *name != "amlplan").collect();
     others.into_iter().map(str::to_owned).collect()
 }
 
 /// An Azure location in its canonical form: lower case, without spaces.
 #[must_use]
 pub fn location(text: &str) -> String {
-    text.chars().filter(|it| !it.is_whitespace()).collect::<String>().to_ascii_lowercase()
+    text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>().to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -232,7 +232,7 @@ mod tests {
     };
 
     fn paths(want: Json, live: Json) -> Vec<String> {
-        diff(&want.into(), &live, &RULES).iter().map(|it| it.path.to_string()).collect()
+        diff(&want.into(), &live, &RULES).iter().map(|change| change.path.to_string()).collect()
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn declared(live: &Json) -> Option<language::InstanceTypeSpec> {
     let ours = managers
         .into_iter()
         .flatten()
-        .any(|it| it.get("manager").and_then(Json::as_str) == Some("amlplan"));
+        .any(|value| value.get("manager").and_then(Json::as_str) == Some("amlplan"));
     if name == "defaultinstancetype" && !ours {
         return None;
     }
@@ -195,7 +195,7 @@ impl Kind for InstanceType {
                 // An apply leaves keys that another manager owns (Kubernetes docs: server-side
                 // apply), so they are taken out by name.
                 let gone = change.changes.iter().filter(|it| it.after.is_none());
-                let paths: Vec<Pointer> = gone.map(|it| it.path.clone()).collect();
+                let paths: Vec<Pointer> = gone.map(|change| change.path.clone()).collect();
                 if !paths.is_empty() {
                     requests.push(Request::RemoveFields { object: self.object(), paths });
                 }

@@ -120,8 +120,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// Puts what was read again in the place of what was read before.
     pub fn renew(&mut self, again: Self) {
-        self.unread.retain(|it, _| !again.live.contains_key(it));
-        self.live.retain(|it, _| !again.unread.contains_key(it));
+        self.unread.retain(|address, _| !again.live.contains_key(address));
+        self.live.retain(|address, _| !again.unread.contains_key(address));
         self.live.extend(again.live);
         self.unread.extend(again.unread);
     }
@@ -150,7 +150,7 @@ impl Snapshot {
         if later.call.is_some() {
             return None;
         }
-        later.at.get(self.document(&later.from)?).filter(|it| !it.is_null()).cloned()
+        later.at.get(self.document(&later.from)?).filter(|value| !value.is_null()).cloned()
     }
 
     /// Whether a resource is done, as far as what it refers to is there.

@@ -24,7 +24,7 @@ impl Mark {
     #[must_use]
     pub fn of(name: &str, cluster: &ArmId) -> Self {
         let digest = Sha256::digest(cluster.as_str().to_ascii_lowercase());
-        let cluster = digest.iter().take(4).map(|it| format!("{it:02x}")).collect();
+        let cluster = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         Self { name: name.to_owned(), cluster }
     }
 
@@ -46,7 +46,7 @@ impl FromStr for Mark {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (name, cluster) = text.rsplit_once('.').ok_or(())?;
-        let hex = cluster.len() == 8 && cluster.bytes().all(|it| it.is_ascii_hexdigit());
+        let hex = cluster.len() == 8 && cluster.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !hex || name.is_empty() {
             return Err(());
         }
@@ -82,7 +82,7 @@ impl MarkAt {
     #[must_use]
     pub fn text(self, document: Option<&Json>) -> Option<&str> {
         let (Self::Own(at) | Self::Word(at)) = self;
-        document?.pointer(at)?.as_str().filter(|it| !it.is_empty())
+        document?.pointer(at)?.as_str().filter(|pointer| !pointer.is_empty())
     }
 
     /// The mark that a document carries.
@@ -92,7 +92,7 @@ impl MarkAt {
         match self {
             Self::Own(_) => text.parse().ok(),
             Self::Word(_) => {
-                text.split_whitespace().find_map(|it| it.strip_prefix(WORD)?.parse().ok())
+                text.split_whitespace().find_map(|part| part.strip_prefix(WORD)?.parse().ok())
             }
         }
     }

@@ -339,7 +339,7 @@ impl Resource {
 #[must_use]
 pub fn provisioning_readiness(live: &Live) -> Readiness {
     let Some(document) = live.document() else { return Readiness::Absent };
-    let state = document.pointer("/properties/provisioningState").and_then(|it| it.as_str());
+    let state = document.pointer("/properties/provisioningState").and_then(|value| value.as_str());
     match state {
         None => Readiness::Ready,
         Some(text) if text.eq_ignore_ascii_case("Succeeded") => Readiness::Ready,
@@ -356,16 +356,16 @@ pub fn provisioning_readiness(live: &Live) -> Readiness {
 /// What a failed resource says about itself, from the places where ARM resources say it.
 fn failure_message(document: &crate::model::Json) -> String {
     let texts = |pointer: &str, inner: &str| -> Vec<String> {
-        let items = document.pointer(pointer).and_then(|it| it.as_array());
+        let items = document.pointer(pointer).and_then(|value| value.as_array());
         items
             .into_iter()
             .flatten()
-            .filter_map(|it| it.pointer(inner)?.as_str().map(str::to_owned))
+            .filter_map(|value| value.pointer(inner)?.as_str().map(str::to_owned))
             .collect()
     };
     let mut found = texts("/properties/statuses", "/message");
     found.extend(texts("/properties/provisioningErrors", "/error/message"));
-    let info = document.pointer("/properties/errorInfo/message").and_then(|it| it.as_str());
+    let info = document.pointer("/properties/errorInfo/message").and_then(|value| value.as_str());
     found.extend(info.map(str::to_owned));
     if found.is_empty() { "it gives no reason".to_owned() } else { found.join("; ") }
 }

@@ -88,7 +88,7 @@ impl Kind for Namespace {
 
     fn removable(&self, live: &Live) -> Result<(), String> {
         let (label, value) = MANAGED_BY;
-        let labels = live.document().and_then(|it| it.pointer("/metadata/labels"));
+        let labels = live.document().and_then(|value| value.pointer("/metadata/labels"));
         match labels.and_then(|it| it.get(label)).and_then(Json::as_str) {
             Some(text) if text == value => Ok(()),
             _ => Err(format!("amlplan did not make it (no label {label}={value})")),

@@ -49,8 +49,8 @@ pub fn first_reads(desired: &Desired, live: &Snapshot) -> BTreeSet<(String, Read
     let mut wanted = BTreeSet::new();
     let mut shared = BTreeSet::new();
     for (scope, cluster) in clusters(desired, live) {
-        let parts = PARTS.iter().flat_map(|it| it.lists(desired, scope, cluster));
-        let declared = workspaces(desired, scope).map(|it| computes(&it));
+        let parts = PARTS.iter().flat_map(|part| part.lists(desired, scope, cluster));
+        let declared = workspaces(desired, scope).map(|id| computes(&id));
         for read in parts.chain([extensions(&cluster.id), group(&cluster.id)]).chain(declared) {
             let asks = match read.api() {
                 Api::Kubernetes => cluster.kubernetes,
@@ -200,7 +200,7 @@ pub fn foreign(desired: &Desired, live: &Snapshot, answers: &ListAnswers) -> BTr
                 take(KindName::Compute, at, document, "a compute on this cluster");
             }
         }
-        found.extend(PARTS.iter().flat_map(|it| it.foreign(search)));
+        found.extend(PARTS.iter().flat_map(|part| part.foreign(search)));
     });
     found
 }
@@ -221,7 +221,7 @@ fn searches(
 }
 
 fn declared(desired: &Desired) -> BTreeSet<ArmId> {
-    let target = |it: &ResourceNode| match it.resource.kind().target() {
+    let target = |node: &ResourceNode| match node.resource.kind().target() {
         Target::Arm(id) => Some(id),
         Target::Objects(_) => None,
     };
@@ -291,7 +291,7 @@ impl Search<'_> {
 
     /// The id of a thing in Azure that nobody declares.
     pub(super) fn undeclared(&self, document: &Json) -> Option<ArmId> {
-        ArmId::parse(text(document, "/id")).ok().filter(|it| !self.declared.contains(it))
+        ArmId::parse(text(document, "/id")).ok().filter(|id| !self.declared.contains(id))
     }
 
     /// An id that is marked and not declared.
@@ -331,7 +331,7 @@ impl Search<'_> {
                 resources.push(Companion { key: self.key(kind, id.name(), id.name()), id }.into());
             }
         }
-        resources.extend(PARTS.iter().flat_map(|it| it.orphans(self)));
+        resources.extend(PARTS.iter().flat_map(|part| part.orphans(self)));
         self.nodes(resources, found);
     }
 

@@ -76,7 +76,7 @@ pub trait Part: Sync {
 /// A text as one word of a shell.
 #[must_use]
 pub fn word(text: &str) -> String {
-    let plain = |it: char| it.is_ascii_alphanumeric() || "_./:=@%+,-".contains(it);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_./:=@%+,-".contains(letter);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }

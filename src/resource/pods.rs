@@ -21,19 +21,19 @@ pub fn trouble(pod: &Json) -> Option<String> {
         return None;
     }
     let containers: Vec<&Json> = items(pod, "/status/containerStatuses").collect();
-    let is_ready = |it: &&Json| it.get("ready").and_then(Json::as_bool) == Some(true);
-    let ready = containers.iter().filter(|it| is_ready(it)).count();
+    let is_ready = |value: &&Json| value.get("ready").and_then(Json::as_bool) == Some(true);
+    let ready = containers.iter().filter(|value| is_ready(value)).count();
     if phase == "Running" && ready == containers.len() && ready > 0 {
         return None;
     }
     let start = items(pod, "/status/initContainerStatuses").chain(containers.iter().copied());
     let mut said: Vec<&str> = start
-        .map(|it| text(it, "/state/waiting/reason"))
+        .map(|value| text(value, "/state/waiting/reason"))
         .chain([text(pod, "/status/reason")])
         .filter(|it| !it.is_empty() && *it != "ContainerCreating" && *it != "PodInitializing")
         .collect();
     let scheduled = items(pod, "/status/conditions").find(|it| text(it, "/type") == "PodScheduled");
-    said.extend(scheduled.map(|it| text(it, "/message")));
+    said.extend(scheduled.map(|value| text(value, "/message")));
     let why = said.into_iter().find(|it| !it.is_empty()).unwrap_or(phase);
     Some(format!("{} {ready}/{} ({why})", text(pod, "/metadata/name"), containers.len()))
 }
@@ -46,7 +46,7 @@ pub fn warnings(events: &[Json], most: usize) -> Vec<String> {
         at.iter().map(|at| text(value, at)).find(|it| !it.is_empty()).unwrap_or_default().to_owned()
     };
     let mut bad: Vec<&Json> = events.iter().filter(|it| text(it, "/type") == "Warning").collect();
-    bad.sort_by_key(|it| std::cmp::Reverse(time(it)));
+    bad.sort_by_key(|value| std::cmp::Reverse(time(value)));
     let mut said: Vec<String> = Vec::new();
     for value in bad {
         let line = format!(

@@ -237,7 +237,7 @@ impl Rights {
                         self.action(scope, id, "/assign", "action");
                     }
                 }
-                map.values().for_each(|it| self.behind(desired, scope, it));
+                map.values().for_each(|value| self.behind(desired, scope, value));
             }
             Value::Array(items) => items.iter().for_each(|it| self.behind(desired, scope, it)),
             Value::Null
@@ -296,12 +296,12 @@ fn place(path: &str) -> Option<(ArmId, String)> {
     } else {
         "Microsoft.Resources/subscriptions"
     };
-    let mut providers = (0..segments.len()).filter(|it| is(*it, "providers"));
+    let mut providers = (0..segments.len()).filter(|number| is(*number, "providers"));
     // A feature's id goes on with a second `providers`, which is part of its type.
-    let feature = providers.clone().find(|it| is(it + 1, "Microsoft.Features"));
+    let feature = providers.clone().find(|number| is(number + 1, "Microsoft.Features"));
     let Some(provider) = feature.or_else(|| providers.next_back()) else {
         let rest = segments.get(if group.is_some() { 4 } else { 2 });
-        return Some((at, rest.map_or(own.to_owned(), |it| format!("{own}/{it}"))));
+        return Some((at, rest.map_or(own.to_owned(), |text| format!("{own}/{text}"))));
     };
     let namespace = segments.get(provider + 1)?;
     let types: Vec<&str> = segments.iter().skip(provider + 2).step_by(2).copied().collect();

@@ -75,7 +75,7 @@ impl RoleAssignment {
                 && text("/properties/roleDefinitionId")
                     .rsplit('/')
                     .next()
-                    .is_some_and(|it| it.eq_ignore_ascii_case(self.role()))
+                    .is_some_and(|text| text.eq_ignore_ascii_case(self.role()))
         })
     }
 }
@@ -123,7 +123,7 @@ impl super::part::Part for RoleAssignments {
             let triple = format!("{scope}|{who}|{role}");
             let space = uuid::Uuid::NAMESPACE_URL;
             let name = uuid::Uuid::new_v5(&space, triple.to_ascii_lowercase().as_bytes());
-            let workspace = needs.first().filter(|it| it.kind == KindName::Workspace).cloned();
+            let workspace = needs.first().filter(|need| need.kind == KindName::Workspace).cloned();
             let resource = RoleAssignment {
                 key: builder.key(KindName::RoleAssignment, label),
                 at: scope,
@@ -191,7 +191,7 @@ impl super::part::Part for RoleAssignments {
 
     fn orphans(&self, search: &Search<'_>) -> Vec<Resource> {
         let list = all(search.access.id.subscription());
-        search.list(&list).filter_map(|it| orphan(search, it)).collect()
+        search.list(&list).filter_map(|value| orphan(search, value)).collect()
     }
 }
 
@@ -209,7 +209,7 @@ fn given((workspace, compute): &(ArmId, Json)) -> Option<(Read, &str)> {
     let ids = compute.pointer("/identity/userAssignedIdentities").and_then(Json::as_object);
     let first = ids.and_then(|it| it.values().next());
     let own = compute.pointer("/identity/principalId");
-    let principal = own.or_else(|| first.and_then(|it| it.get("principalId")))?.as_str()?;
+    let principal = own.or_else(|| first.and_then(|value| value.get("principalId")))?.as_str()?;
     let ArmType { name, api_version } = ArmType::ROLE_ASSIGNMENTS;
     let scope = format!("/subscriptions/{}", workspace.subscription());
     let path = format!("{scope}/providers/{name}?$filter=principalId%20eq%20'{principal}'");
@@ -286,11 +286,11 @@ fn labels(spec: &language::ClusterSpec) -> Vec<String> {
         let label = spelled(own, segments);
         let same = all.iter().filter(|it| spelled(it, segments).eq_ignore_ascii_case(&label));
         // The same scope, declared again, is the same assignment.
-        same.into_iter().all(|it| it.scope.eq_ignore_ascii_case(&own.scope))
+        same.into_iter().all(|assignment| assignment.scope.eq_ignore_ascii_case(&own.scope))
     };
     let label = |own: &language::RoleAssignmentSpec| {
         let lengths = (2..longest).step_by(2);
-        let enough = lengths.into_iter().find(|it| alone(own, *it)).unwrap_or(longest);
+        let enough = lengths.into_iter().find(|length| alone(own, *length)).unwrap_or(longest);
         spelled(own, enough)
     };
     all.iter().map(label).collect()
@@ -323,7 +323,7 @@ fn options(
             )
         }
         Ok(PrincipalRef::Extension) => {
-            let name = cluster.extension.as_ref().map_or("", |it| it.name.as_str());
+            let name = cluster.extension.as_ref().map_or("", |extension| extension.name.as_str());
             format!(
                 "\"$(az k8s-extension show --name {} --cluster-type {} --cluster-name {} \
                  --resource-group {} --query 'identity.principalId || aksAssignedIdentity.principalId' \
@@ -360,7 +360,7 @@ fn orphan(search: &Search<'_>, document: &Json) -> Option<Resource> {
     let role = catalog::roles().iter().find(|(_, text)| text.eq_ignore_ascii_case(guid));
     let role = role.map_or(guid, |(name, _)| name.as_str());
     let tail = |segments: usize| {
-        let all: Vec<&str> = at.as_str().split('/').filter(|it| !it.is_empty()).collect();
+        let all: Vec<&str> = at.as_str().split('/').filter(|part| !part.is_empty()).collect();
         let end = all[all.len().saturating_sub(segments)..].join("/");
         format!("{who}/{role}/{end}")
     };
@@ -433,7 +433,7 @@ impl Kind for RoleAssignment {
             let role =
                 change.before.as_ref().and_then(Json::as_str).and_then(|it| it.rsplit('/').next());
             change.path.to_string() != "/properties/roleDefinitionId"
-                || !role.is_some_and(|it| it.eq_ignore_ascii_case(self.role()))
+                || !role.is_some_and(|text| text.eq_ignore_ascii_case(self.role()))
         });
         changes
     }

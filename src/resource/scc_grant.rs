@@ -65,8 +65,8 @@ fn distribution<'a>(
     scope: &str,
 ) -> Option<&'a str> {
     let cluster = world.cluster(scope);
-    let azure = cluster.and_then(|it| it.pointer("/properties/distribution")?.as_str());
-    declared.or(azure).filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("generic"))
+    let azure = cluster.and_then(|value| value.pointer("/properties/distribution")?.as_str());
+    declared.or(azure).filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("generic"))
 }
 
 fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
@@ -121,7 +121,7 @@ impl SccGrant {
     /// Whether a role has a rule that lets its holder use the SCC, wildcards included.
     fn lets_use(&self, role: &Json) -> bool {
         let has = |rule: &Json, field: &str, want: &str| {
-            items(rule, field).filter_map(Json::as_str).any(|it| it == "*" || it == want)
+            items(rule, field).filter_map(Json::as_str).any(|text| text == "*" || text == want)
         };
         items(role, "/rules").any(|rule| {
             has(rule, "/verbs", "use")
@@ -138,7 +138,7 @@ impl SccGrant {
                 text(subject, "/name") == account && text(subject, "/namespace") == namespace
             }
             "User" => text(subject, "/name") == user(namespace, account),
-            "Group" => groups(namespace).iter().any(|it| it == text(subject, "/name")),
+            "Group" => groups(namespace).iter().any(|group| group == text(subject, "/name")),
             _ => false,
         })
     }
@@ -147,24 +147,24 @@ impl SccGrant {
     fn holds(&self, live: &Live, namespace: &str, account: &str, ours: bool) -> bool {
         let own = user(namespace, account);
         let by_list = live.document().is_some_and(|scc| {
-            items(scc, "/users").any(|it| it.as_str() == Some(&own))
+            items(scc, "/users").any(|value| value.as_str() == Some(&own))
                 || items(scc, "/groups")
                     .filter_map(Json::as_str)
-                    .any(|it| groups(namespace).iter().any(|group| group == it))
+                    .any(|text| groups(namespace).iter().any(|group| group == text))
         });
         let role_of = |binding: &Json, roles: &[&Json]| {
             let name = text(binding, "/roleRef/name");
             let cluster_role = text(binding, "/roleRef/kind") == "ClusterRole";
-            let named = |it: &&Json| text(it, "/metadata/name") == name;
+            let named = |value: &&Json| text(value, "/metadata/name") == name;
             if cluster_role {
-                live.items(2).find(named).is_some_and(|it| self.lets_use(it))
+                live.items(2).find(named).is_some_and(|value| self.lets_use(value))
             } else {
-                roles.iter().copied().find(named).is_some_and(|it| self.lets_use(it))
+                roles.iter().copied().find(named).is_some_and(|value| self.lets_use(value))
             }
         };
         by_list
             || live.items(1).any(|it| self.binds(it, namespace, account) && role_of(it, &[]))
-            || self.namespaces().iter().position(|it| *it == namespace).is_some_and(|index| {
+            || self.namespaces().iter().position(|text| *text == namespace).is_some_and(|index| {
                 let roles: Vec<&Json> = live.items(4 + 2 * index).collect();
                 live.items(3 + 2 * index).any(|value| {
                     (ours || text(value, "/metadata/name") != self.binding_name())
@@ -178,7 +178,7 @@ impl SccGrant {
     fn bound(&self, live: &Live, index: usize) -> Option<BTreeSet<(String, String)>> {
         let binding = live
             .items(3 + 2 * index)
-            .find(|it| text(it, "/metadata/name") == self.binding_name())?;
+            .find(|value| text(value, "/metadata/name") == self.binding_name())?;
         let subject = |it: &Json| (text(it, "/namespace").to_owned(), text(it, "/name").to_owned());
         Some(items(binding, "/subjects").map(subject).collect())
     }
@@ -199,7 +199,7 @@ impl SccGrant {
     fn bindings(&self, live: &Live) -> Vec<Request> {
         let mut requests = Vec::new();
         let role = self.role_name();
-        if !live.items(2).any(|it| text(it, "/metadata/name") == role) {
+        if !live.items(2).any(|value| text(value, "/metadata/name") == role) {
             requests.push(Request::Apply {
                 object: ObjectRef::cluster(RBAC, "ClusterRole", "clusterroles", &role),
                 body: json!({
@@ -255,8 +255,8 @@ impl SccGrant {
     }
 
     fn added(&self, live: &Live) -> BTreeSet<String> {
-        let annotations = live.document().and_then(|it| it.pointer("/metadata/annotations"));
-        let added = annotations.and_then(|it| it.get(ADDED_USERS)).and_then(Json::as_str);
+        let annotations = live.document().and_then(|value| value.pointer("/metadata/annotations"));
+        let added = annotations.and_then(|value| value.get(ADDED_USERS)).and_then(Json::as_str);
         serde_json::from_str(added.unwrap_or("[]")).unwrap_or_default()
     }
 }
@@ -361,9 +361,9 @@ impl Kind for SccGrant {
     }
 
     fn other_writers(&self, live: &Live) -> Vec<String> {
-        let own = |it: &&Json| text(it, "/metadata/name") == self.binding_name();
-        let bindings = (0..self.namespaces().len()).flat_map(|it| live.items(3 + 2 * it));
-        bindings.filter(own).flat_map(|it| super::fields::other_managers(Some(it))).collect()
+        let own = |value: &&Json| text(value, "/metadata/name") == self.binding_name();
+        let bindings = (0..self.namespaces().len()).flat_map(|number| live.items(3 + 2 * number));
+        bindings.filter(own).flat_map(|value| super::fields::other_managers(Some(value))).collect()
     }
 
     fn removal_impact(&self) -> Impact {
@@ -378,7 +378,7 @@ impl Kind for SccGrant {
                 !self.added(live).is_disjoint(&own)
             }
             GrantMethod::Rbac => {
-                (0..self.namespaces().len()).any(|it| self.bound(live, it).is_some())
+                (0..self.namespaces().len()).any(|number| self.bound(live, number).is_some())
             }
         };
         if ours { Ok(()) } else { Err("amlplan added none of these grants".to_owned()) }
@@ -387,7 +387,7 @@ impl Kind for SccGrant {
     /// Other distributions have no SCCs, and reading them may not be allowed.
     fn may_apply(&self, world: &Snapshot) -> bool {
         let known = distribution(self.distribution.as_deref(), world, &self.key.scope);
-        known.is_none_or(|it| it.eq_ignore_ascii_case("openshift"))
+        known.is_none_or(|text| text.eq_ignore_ascii_case("openshift"))
     }
 
     fn applies(&self, world: &Snapshot) -> bool {

@@ -55,7 +55,7 @@ const SERVER: &[&str] = &[
 
 /// Whether the service writes a field itself.
 pub(super) fn is_servers(path: &Pointer) -> bool {
-    SERVER.iter().any(|it| matches(it, path))
+    SERVER.iter().any(|text| matches(text, path))
 }
 
 /// How a type takes a change of a resource that is there.

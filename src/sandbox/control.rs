@@ -160,7 +160,7 @@ fn ask(address: SocketAddr, request: &ControlRequest) -> Result<Json, SandboxErr
     stream.write_all(format!("{text}\n").as_bytes()).map_err(served)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).map_err(served)?;
-    let answer: Json = serde_json::from_str(&line).map_err(|it| served(it.into()))?;
+    let answer: Json = serde_json::from_str(&line).map_err(|error| served(error.into()))?;
     match answer["error"].as_str() {
         Some(error) => Err(SandboxError::Refused(error.to_owned())),
         None => Ok(answer["answer"].clone()),

@@ -42,7 +42,7 @@ pub(crate) fn handle(world: &mut World, call: &HttpCall) -> RouterReply {
     };
     let stopped =
         world.body(&key).is_some_and(|body| body["properties"]["powerState"]["code"] == "Stopped");
-    let dead = world.file.cluster(name).and_then(|it| it.api_server) == Some(false);
+    let dead = world.file.cluster(name).and_then(|cluster| cluster.api_server) == Some(false);
     if stopped || dead {
         return RouterReply::Reply(broken());
     }

@@ -170,7 +170,7 @@ impl Sandbox {
 fn read(path: &Path) -> Result<String, SandboxError> {
     let mut text = String::new();
     let file = fs::File::open(path).map(|it| it.take(64 << 20));
-    let read = file.and_then(|mut it| it.read_to_string(&mut text));
+    let read = file.and_then(|mut take| take.read_to_string(&mut text));
     read.map(|_| text).map_err(|source| SandboxError::Read { path: path.to_owned(), source })
 }
 

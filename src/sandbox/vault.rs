@@ -61,7 +61,7 @@ fn answer(world: &mut World, asked: &VaultRequest<'_>) -> HttpAnswer {
         return Err(fail(400, "BadParameter", "api-version must be specified"));
     }
     let named = |stored: &&crate::state::world::Stored| {
-        stored.body["name"].as_str().is_some_and(|it| it.eq_ignore_ascii_case(&asked.vault))
+        stored.body["name"].as_str().is_some_and(|text| text.eq_ignore_ascii_case(&asked.vault))
     };
     let vaults = world.of_type(None, "microsoft.keyvault/vaults");
     let Some(vault) = vaults.into_iter().find(named) else {
@@ -100,7 +100,7 @@ fn signed_in(world: &World, asked: &VaultRequest<'_>) -> Result<(), Reply> {
             format!("Bearer authorization=\"{authority}\", resource=\"{audience}\""),
         )
     };
-    let token = asked.call.header("authorization").and_then(|it| it.strip_prefix("Bearer "));
+    let token = asked.call.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
     let Some(token) = token else {
         let text = "AKV10000: Request is missing a Bearer or PoP token.";
         return Err(challenge("Unauthorized", text.to_owned()));
@@ -150,7 +150,7 @@ fn get(
     permitted(world, asked, secret, "getSecret")?;
     let all = all(world, secret);
     let found = match version {
-        Some(version) => all.iter().find(|it| it["id"] == version),
+        Some(version) => all.iter().find(|value| value["id"] == version),
         None => all.last(),
     };
     let Some(found) = found else {
@@ -176,7 +176,7 @@ fn versions(world: &World, asked: &VaultRequest<'_>, secret: &str, name: &str) -
     let from: usize = asked.call.param("$skiptoken").and_then(|it| it.parse().ok()).unwrap_or(0);
     let all = all(world, secret);
     let value: Vec<Json> =
-        all.iter().skip(from).take(size).map(|it| item(asked, name, it)).collect();
+        all.iter().skip(from).take(size).map(|value| item(asked, name, value)).collect();
     let next = (from + size < all.len()).then(|| {
         let (base, version) = (&asked.base, asked.call.api_version());
         format!("{base}/secrets/{name}/versions?api-version={version}&$skiptoken={}", from + size)
@@ -248,8 +248,8 @@ pub(crate) fn settle(world: &mut World, secret: &str) {
     }
     if let Some(all) = stored.hidden["versions"].as_array_mut() {
         // Two of one second would have no order.
-        let last = all.last().and_then(|it| it["created"].as_i64());
-        let created = now.max(last.map_or(now, |it| it + 1));
+        let last = all.last().and_then(|value| value["created"].as_i64());
+        let created = now.max(last.map_or(now, |number| number + 1));
         all.push(json!({"id": version, "value": value, "created": created, "enabled": true,
             "contentType": content_type}));
     }

@@ -134,7 +134,7 @@ impl HttpCall {
         let measured = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
         let unmeasured = matches!(parts.method, Method::POST | Method::PUT)
             && parts.version <= http::Version::HTTP_11
-            && !measured.iter().any(|it| parts.headers.contains_key(it));
+            && !measured.iter().any(|header_name| parts.headers.contains_key(header_name));
         Ok(HttpCall {
             unmeasured,
             method: parts.method,

@@ -64,7 +64,7 @@ fn unwritable(path: &Path, why: &io::Error) -> Diagnostic {
 }
 
 fn no_link(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
+    match fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         true => Err(io::Error::other("it is a link, which is not followed")),
         false => Ok(()),
     }
@@ -124,9 +124,9 @@ fn place(path: &Path, text: &str, replace: bool) -> io::Result<()> {
         true => file.persist(path),
         false => file.persist_noclobber(path),
     }
-    .map_err(|it| it.error)?;
+    .map_err(|persist_error| persist_error.error)?;
     // The name, too, is on the disk only when the folder is; not every system can sync one.
-    let _ = File::open(&folder).and_then(|it| it.sync_all());
+    let _ = File::open(&folder).and_then(|file| file.sync_all());
     Ok(())
 }
 

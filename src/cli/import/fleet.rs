@@ -43,7 +43,7 @@ pub(super) async fn import(
         };
         workspaces.retain(named);
     }
-    let within = group.map_or_else(|| root.clone(), |it| format!("{root}/resourceGroups/{it}"));
+    let within = group.map_or_else(|| root.clone(), |text| format!("{root}/resourceGroups/{text}"));
     let mut settled: Vec<ClusterSpec> = Vec::new();
     let mut names = BTreeSet::new();
     let mut full = true;
@@ -91,7 +91,7 @@ async fn ids(
     kind: ArmType,
 ) -> Result<Vec<ArmId>, CommandFailure> {
     let list = reading.list(format!("{scope}/providers/{kind}"), kind).await?;
-    let id = |it: &Json| ArmId::parse(it.get("id")?.as_str()?).ok();
+    let id = |value: &Json| ArmId::parse(value.get("id")?.as_str()?).ok();
     let mut found: Vec<ArmId> = list.iter().filter_map(id).collect();
     found.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     Ok(found)

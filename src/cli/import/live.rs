@@ -29,7 +29,7 @@ pub(super) async fn import(
 ) -> Result<String, CommandFailure> {
     let (id, kind) = cluster_id(wanted)?;
     let workspaces =
-        args.workspace.iter().map(|it| workspace_id(it)).collect::<Result<Vec<_>, _>>()?;
+        args.workspace.iter().map(|text| workspace_id(text)).collect::<Result<Vec<_>, _>>()?;
     let wanted = Wanted { id, kind, workspaces, cloud: cloud(args)?, profile };
     let one = wanted.read(context).await?;
     if one.found.extension.is_none() {
@@ -133,7 +133,7 @@ impl OneCluster {
     pub(super) async fn settled(self, context: &CommandContext) -> Result<Settled, CommandFailure> {
         let mut draft = draft(self.cluster, &self.found, self.profile);
         let mut left = settle(&mut draft, context, &self.clients).await?;
-        left.findings.retain(|it| it.severity != crate::source::Severity::Advice);
+        left.findings.retain(|finding| finding.severity != crate::source::Severity::Advice);
         let (cluster, notes) = draft.finished();
         let unread: Vec<_> = left.unread.iter().map(|it| it.finding.clone()).collect();
         context.out.findings(&unread);
@@ -148,7 +148,7 @@ impl OneCluster {
 }
 
 fn verb(step: &plan::Step) -> String {
-    let reasons = step.reasons.iter().map(|it| match it {
+    let reasons = step.reasons.iter().map(|reason| match reason {
         Reason::Unhealthy { state, message } => format!(", because it is {state}: {message}"),
         _ => String::new(),
     });
@@ -244,7 +244,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Vec<Json>, CommandFailure> {
         let api_version = kind.api_version;
         let list = self.read(Read::ArmList { path, api_version }).await.map_err(failed)?;
-        Ok(list.and_then(|it| it.as_array().cloned()).unwrap_or_default())
+        Ok(list.and_then(|value| value.as_array().cloned()).unwrap_or_default())
     }
 
     async fn all(
@@ -261,7 +261,7 @@ impl<'a> Reading<'a> {
             .await?;
         found.extension = extensions.into_iter().find(|value| {
             let kind = value.pointer("/properties/extensionType").and_then(Json::as_str);
-            kind.is_some_and(|it| it.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes"))
+            kind.is_some_and(|text| text.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes"))
         });
         for workspace in workspaces {
             let computes = self.list(format!("{workspace}/computes"), ArmType::COMPUTES).await?;
@@ -270,16 +270,16 @@ impl<'a> Reading<'a> {
                 text("/properties/computeType").eq_ignore_ascii_case("Kubernetes")
                     && text("/properties/resourceId").eq_ignore_ascii_case(id.as_str())
             });
-            found.computes.extend(ours.map(|it| (workspace.clone(), it)));
+            found.computes.extend(ours.map(|value| (workspace.clone(), value)));
         }
-        let asked: Vec<Read> = PARTS.iter().flat_map(|it| it.live(&found.around())).collect();
+        let asked: Vec<Read> = PARTS.iter().flat_map(|part| part.live(&found.around())).collect();
         for read in asked {
             if read.api() == Api::Kubernetes && cluster.cluster.access == Access::AzureOnly {
                 continue;
             }
             match self.read(read.clone()).await {
                 Ok(list) => {
-                    let list = list.and_then(|it| it.as_array().cloned()).unwrap_or_default();
+                    let list = list.and_then(|value| value.as_array().cloned()).unwrap_or_default();
                     found.lists.insert(read, list);
                 }
                 Err(error) if read.api() == Api::Kubernetes => {
@@ -318,7 +318,7 @@ async fn settle(
             .iter()
             .map(|step| Difference {
                 key: &step.key,
-                absent: step.reasons.iter().any(|it| matches!(it, Reason::Absent)),
+                absent: step.reasons.iter().any(|reason| matches!(reason, Reason::Absent)),
                 changes: &step.changes,
             })
             .collect();

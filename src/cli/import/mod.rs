@@ -15,7 +15,7 @@ pub(super) async fn run(
     args: &ImportArgs,
     context: &CommandContext,
 ) -> Result<Exit, CommandFailure> {
-    let profile = args.profile.as_deref().map(|it| match it {
+    let profile = args.profile.as_deref().map(|text| match text {
         "ga" => Profile::Ga,
         _ => Profile::Preview,
     });
@@ -93,7 +93,7 @@ fn files(
         let name = Path::new(name.trim_start_matches('@'));
         let path = script.parent().unwrap_or_else(|| Path::new("")).join(name);
         let own = name.is_relative().then(|| source::read(&path).ok()).flatten();
-        own.map(|it| it.text.clone())
+        own.map(|source| source.text.clone())
     };
     let options = crate::convert::az::ImportOptions { profile, files: &beside };
     let imported = crate::convert::az::import(&sources, &options)?;
@@ -119,7 +119,7 @@ fn invalid(text: &str, context: &CommandContext) -> Result<Diagnostics, CommandF
     let (manifest, mut findings) = language::load_lenient(&[file], &options);
     findings.extend(language::rules::check(&manifest, now(), &context.global.trust()));
     findings.retain(|finding| {
-        let written = finding.labels.first().map_or("", |it| it.place.text());
+        let written = finding.labels.first().map_or("", |label| label.place.text());
         finding.severity == Severity::Error
             && !finding.code.starts_with("secret-")
             && !written.contains("${")

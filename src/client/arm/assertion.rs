@@ -52,7 +52,7 @@ impl Assertion {
         transport: &Transport,
     ) -> Result<(Self, &'static str), String> {
         let first = |names: &[&str]| {
-            names.iter().find_map(|it| env(it).filter(|value| !value.trim().is_empty()))
+            names.iter().find_map(|name| env(name).filter(|value| !value.trim().is_empty()))
         };
         let transport = transport.clone();
         if let Some(token) = first(&["ARM_OIDC_TOKEN"]) {

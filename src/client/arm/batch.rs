@@ -38,7 +38,7 @@ impl ArmReader {
         let mut subscriptions: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, (id, _)) in wanted.iter().enumerate() {
             let id = id.to_ascii_lowercase();
-            let name = id.strip_prefix("/subscriptions/").and_then(|it| it.split('/').next());
+            let name = id.strip_prefix("/subscriptions/").and_then(|text| text.split('/').next());
             subscriptions.entry(name.unwrap_or_default().to_owned()).or_default().push(at);
         }
         let queues: Vec<_> =
@@ -78,7 +78,7 @@ impl ArmReader {
             let ids: Vec<(&str, &str)> = some.iter().map(|at| wanted[*at]).collect();
             let parts = self.batch(&ids, &mut turn).await?;
             let throttled =
-                parts.values().filter(|it| matches!(it, BatchAnswer::Throttled)).count();
+                parts.values().filter(|part| matches!(part, BatchAnswer::Throttled)).count();
             tracing::debug!(reads = some.len(), throttled, "a batch");
             for (at, part) in parts {
                 match part {
@@ -113,7 +113,7 @@ impl ArmReader {
         loop {
             let bytes = self.done(answer).await?;
             let mut page: Json =
-                serde_json::from_slice(&bytes).map_err(|it| strange(&it.to_string()))?;
+                serde_json::from_slice(&bytes).map_err(|error| strange(&error.to_string()))?;
             let key = if page["responses"].is_array() { "responses" } else { "value" };
             let Some(items) = page[key].as_array_mut().map(std::mem::take) else {
                 return Err(strange("a batch without answers"));
@@ -122,10 +122,10 @@ impl ArmReader {
                 turn.answered(status(&value), &headers(&value));
                 clear(value, wanted)
             }));
-            let Some(next) = page["nextLink"].as_str().filter(|it| !it.is_empty()) else {
+            let Some(next) = page["nextLink"].as_str().filter(|text| !text.is_empty()) else {
                 return Ok(found);
             };
-            pages.turn(next, bytes.len()).map_err(|it| strange(&it))?;
+            pages.turn(next, bytes.len()).map_err(|turn| strange(&turn))?;
             answer = self.follow(next).await?;
         }
     }
@@ -136,7 +136,7 @@ impl ArmReader {
         let began = clock::now();
         let mut at: Option<String> = None;
         while status == 202 {
-            let text = |it: &http::HeaderValue| it.to_str().ok().map(str::to_owned);
+            let text = |header: &http::HeaderValue| header.to_str().ok().map(str::to_owned);
             let location = headers.get("location").and_then(text).or(at);
             let location = location.ok_or_else(|| strange("a batch without an address"))?;
             let asked = retry_after(&headers, SystemTime::now());

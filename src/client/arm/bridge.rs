@@ -37,7 +37,7 @@ pub(super) fn line(transport: &Transport) -> Arc<Line> {
 /// Options for a credential of this cloud.
 pub(super) fn options(cloud: &Cloud, line: &Arc<Line>) -> ClientOptions {
     let authority = cloud.authority.as_str();
-    let plain = authority.strip_prefix("http://").map(|it| format!("https://{it}"));
+    let plain = authority.strip_prefix("http://").map(|text| format!("https://{text}"));
     let mut custom = CustomConfiguration::default();
     custom.authority_host = plain.clone().unwrap_or_else(|| authority.to_owned());
     let authority = Some(cloud.authority.clone());
@@ -65,7 +65,7 @@ impl HttpClient for Bridge {
             None => url,
         };
         let broken = |message: String| azure_core::Error::with_message(ErrorKind::Io, message);
-        if self.authority.as_ref().is_some_and(|it| !it.covers(&url)) {
+        if self.authority.as_ref().is_some_and(|origin| !origin.covers(&url)) {
             return Err(broken(format!("credentials do not go to {}", redact(&url))));
         }
         let body = match request.body() {

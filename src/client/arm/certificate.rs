@@ -120,8 +120,8 @@ impl Certificate {
         let certificate = match key.public_key() {
             None => first,
             Some(public) => {
-                let ours = |it: &&CertificateDer<'_>| {
-                    let read = X509Certificate::from_der(it);
+                let ours = |certificate_der: &&CertificateDer<'_>| {
+                    let read = X509Certificate::from_der(certificate_der);
                     read.is_ok_and(|(_, it)| it.public_key().raw == public.as_ref())
                 };
                 certificates.iter().find(ours).ok_or(Unfit::Stranger)?
@@ -129,7 +129,7 @@ impl Certificate {
         };
         in_time(certificate, now)?;
         let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(certificate));
-        let part = |it: serde_json::Value| URL_SAFE_NO_PAD.encode(it.to_string());
+        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let head = part(json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint}));
         let now = now.as_second();
         let body = part(json!({
@@ -168,7 +168,7 @@ impl Certificate {
 }
 
 fn holds(pem: &[u8], mark: &str) -> bool {
-    pem.windows(mark.len()).any(|it| it == mark.as_bytes())
+    pem.windows(mark.len()).any(|bytes| bytes == mark.as_bytes())
 }
 
 /// The base64 of a part of a PEM file, without its line ends.
@@ -182,8 +182,8 @@ fn section(pem: &[u8], label: &str) -> Option<String> {
 /// Refuses what Microsoft Entra would refuse, before anything is sent.
 fn in_time(certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), Unfit> {
     let (_, read) = X509Certificate::from_der(certificate).map_err(|_| Unfit::Unreadable)?;
-    let at = |it: x509_parser::time::ASN1Time| {
-        Timestamp::from_second(it.timestamp()).map_err(|_| Unfit::Unreadable)
+    let at = |asn1_time: x509_parser::time::ASN1Time| {
+        Timestamp::from_second(asn1_time.timestamp()).map_err(|_| Unfit::Unreadable)
     };
     let (start, end) = (at(read.validity().not_before)?, at(read.validity().not_after)?);
     if now > end {

@@ -170,7 +170,7 @@ impl ArmReader {
 
     /// The transport, where everything is answered in this process.
     pub(in crate::client) fn in_process(&self) -> Option<Transport> {
-        Some(self.0.line.transport()).filter(|it| !it.is_network())
+        Some(self.0.line.transport()).filter(|transport| !transport.is_network())
     }
 
     /// How long the server advises to wait between two looks at a resource: `x-ms-retry-after-ms` of its last
@@ -193,7 +193,7 @@ impl ArmReader {
             return if error.verdict() == Verdict::Absent { Ok(None) } else { Err(error) };
         }
         let json = answer.into_json(&Method::GET, &url)?;
-        Ok(Some(json).filter(|it| !it.is_null()))
+        Ok(Some(json).filter(|value| !value.is_null()))
     }
 
     /// Reads a collection, all pages. `nextLink` is followed as it is.
@@ -324,7 +324,7 @@ impl ArmReader {
     ) -> Result<ArmAnswer, SendError> {
         let lane = lane(method, url);
         let mut turn = self.0.limiter.turn(&lane).await;
-        let bytes = body.map(|it| Bytes::from(it.to_string())).unwrap_or_default();
+        let bytes = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
         let mut request = Request::builder()
             .method(method.clone())
             .uri(url)
@@ -340,13 +340,13 @@ impl ArmReader {
         })?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        let id = head.headers.get("x-ms-request-id").and_then(|it| it.to_str().ok());
+        let id = head.headers.get("x-ms-request-id").and_then(|header| header.to_str().ok());
         tracing::debug!(%method, url = %address, status, took, request_id = id, "azure");
         turn.answered(status, &head.headers);
         if head.status.is_success() {
             let pace = head.headers.get("x-ms-retry-after-ms").and_then(|it| it.to_str().ok());
-            let millis = pace.and_then(|it| it.parse::<u64>().ok());
-            let millis = millis.filter(|it| *it > 0).map_or(0, |it| it.clamp(50, 600_000));
+            let millis = pace.and_then(|text| text.parse::<u64>().ok());
+            let millis = millis.filter(|number| *number > 0).map_or(0, |it| it.clamp(50, 600_000));
             self.0.pace.store(millis, Ordering::Relaxed);
         }
         Ok(ArmAnswer { status, headers: head.headers, body })

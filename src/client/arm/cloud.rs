@@ -111,8 +111,8 @@ impl Cloud {
         // Few need it, so that one that is not trusted is refused where it is asked for.
         let suffix = document.pointer("/suffixes/keyVaultDns").and_then(Json::as_str);
         let scheme = resource_manager.as_str().split("://").next().unwrap_or("https");
-        let vaults = suffix.map(|it| format!("{scheme}://{}", it.trim_start_matches('.')));
-        Ok(Self { vaults: vaults.and_then(|it| trust.origin(&it).ok()), ..cloud })
+        let vaults = suffix.map(|text| format!("{scheme}://{}", text.trim_start_matches('.')));
+        Ok(Self { vaults: vaults.and_then(|vault| trust.origin(&vault).ok()), ..cloud })
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
         assert!(error.has_code(&["untrusted-cloud"]), "{error}");
         assert!(error.to_string().contains("--trust-cloud login.edge.test"), "{error}");
         let hosts = ["arm.edge.test", "login.edge.test"];
-        let trust: Trust = hosts.iter().map(|it| it.parse().unwrap()).collect();
+        let trust: Trust = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let cloud = Cloud::discover(&transport, &arm, &trust).await.unwrap();
         let login = trust.origin("https://login.edge.test").unwrap();
         assert_eq!(cloud, Cloud::custom("Edge", arm.clone(), login, arm.as_str()));

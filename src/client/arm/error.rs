@@ -125,10 +125,10 @@ impl PartialEq for SentSecrets {
 
 impl SentSecrets {
     pub(super) fn of(body: Option<&Json>) -> Self {
-        let protected = body.map(|it| &it["properties"]["configurationProtectedSettings"]);
+        let protected = body.map(|value| &value["properties"]["configurationProtectedSettings"]);
         let values = protected.and_then(Json::as_object).into_iter().flat_map(|it| it.values());
         // Shorter texts would blank out ordinary words.
-        let texts = values.filter_map(Json::as_str).filter(|it| it.len() >= 6);
+        let texts = values.filter_map(Json::as_str).filter(|value| value.len() >= 6);
         Self(texts.map(SecretString::from).collect())
     }
 
@@ -148,7 +148,7 @@ impl ApiError {
         let RequestFault { message, target, details, .. } = &mut *self.0;
         secrets.hide(message);
         let inner = details.iter_mut().flat_map(|it| [Some(&mut it.message), it.target.as_mut()]);
-        target.as_mut().into_iter().chain(inner.flatten()).for_each(|it| secrets.hide(it));
+        target.as_mut().into_iter().chain(inner.flatten()).for_each(|text| secrets.hide(text));
         self
     }
 }
@@ -200,7 +200,7 @@ fn read_error(error: &Json) -> RequestFault {
 }
 
 fn text(value: &Json) -> Option<String> {
-    value.as_str().filter(|it| !it.is_empty()).map(|it| redact(it).into())
+    value.as_str().filter(|text| !text.is_empty()).map(|text| redact(text).into())
 }
 
 fn message(error: &Json) -> String {
@@ -225,7 +225,7 @@ fn collect(error: &Json, fault: &mut RequestFault, depth: usize) {
         }
     }
     let details = error["details"].as_array().into_iter().flatten();
-    for inner in details.chain(["innerError", "innererror"].map(|it| &error[it])) {
+    for inner in details.chain(["innerError", "innererror"].map(|text| &error[text])) {
         if !inner.is_object() {
             continue;
         }

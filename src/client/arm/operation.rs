@@ -232,7 +232,7 @@ impl Operation {
             End::Failed => self.fail(&json),
             End::Succeeded if self.method == Method::POST => {
                 let answer = [&json["properties"]["output"], &json["properties"]];
-                let answer = answer.into_iter().find(|it| !it.is_null()).cloned();
+                let answer = answer.into_iter().find(|value| !value.is_null()).cloned();
                 self.stage = PollStage::Done(OperationOutcome::Succeeded(answer));
             }
             End::Succeeded => self.read_resource(),
@@ -385,7 +385,7 @@ pub(super) enum End {
 impl End {
     /// What a state word means; unknown words mean running.
     pub(super) fn of(word: &str) -> Self {
-        let is = |words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(word));
+        let is = |words: &[&str]| words.iter().any(|text| text.eq_ignore_ascii_case(word));
         if is(&["Succeeded", "Completed"]) {
             Self::Succeeded
         } else if is(&["Failed", "Canceled", "Cancelled"]) {
@@ -398,7 +398,7 @@ impl End {
 
 /// The state of a resource; an absent or empty one is none.
 pub(super) fn provisioning(body: &Json) -> Option<&str> {
-    body["properties"]["provisioningState"].as_str().filter(|it| !it.is_empty())
+    body["properties"]["provisioningState"].as_str().filter(|text| !text.is_empty())
 }
 
 fn parse(body: &[u8]) -> Option<Json> {
@@ -418,8 +418,8 @@ fn resource_of(method: &Method, url: &str) -> String {
         Some((parent, _)) if *method == Method::POST => parent,
         Some(_) | None => base,
     };
-    let version = |it: &&str| it.to_ascii_lowercase().starts_with("api-version=");
-    query.split('&').find(version).map_or_else(|| base.to_owned(), |it| format!("{base}?{it}"))
+    let version = |text: &&str| text.to_ascii_lowercase().starts_with("api-version=");
+    query.split('&').find(version).map_or_else(|| base.to_owned(), |text| format!("{base}?{text}"))
 }
 
 #[cfg(test)]

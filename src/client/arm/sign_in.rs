@@ -142,7 +142,7 @@ impl SignInContext<'_> {
     /// The first of these variables that is set, with its name.
     fn find(&self, names: &[&'static str]) -> Result<(String, &'static str), String> {
         let found = names.iter().find_map(|name| {
-            let value = (self.env)(name).filter(|it| !it.trim().is_empty())?;
+            let value = (self.env)(name).filter(|text| !text.trim().is_empty())?;
             Some((value, *name))
         });
         found.ok_or_else(|| format!("{} not set", names.join(" or ")))
@@ -264,7 +264,7 @@ impl SignInContext<'_> {
         let path = (self.env)("PATH").unwrap_or_default();
         let names = ["az", "az.cmd", "az.exe"];
         let found = std::env::split_paths(&path)
-            .any(|folder| names.iter().any(|it| folder.join(it).is_file()));
+            .any(|folder| names.iter().any(|name| folder.join(name).is_file()));
         if !found {
             return Err("no `az` in PATH".into());
         }

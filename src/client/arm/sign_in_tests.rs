@@ -69,7 +69,7 @@ fn the_environment_chooses_and_one_line_says_why() {
 fn when_nothing_fits_everything_that_was_tried_is_listed() {
     let error =
         choose(Auth::Auto, &[("AZURE_CLIENT_SECRET", "canary"), ("PATH", "/no/such")]).unwrap_err();
-    let names: Vec<_> = error.tried.iter().map(|it| it.auth).collect();
+    let names: Vec<_> = error.tried.iter().map(|tried| tried.auth).collect();
     assert_eq!(names, ["secret", "workload", "assertion", "managed", "cli"]);
     let shown = error.to_string();
     assert!(
@@ -146,7 +146,7 @@ async fn one_token_serves_many_requests_and_is_renewed_before_it_ends() {
     let state = Arc::new(Mutex::new(LoginService { life: 3600, ..LoginService::default() }));
     let reader = reader(&state, &SECRET);
     let many = futures_util::future::join_all((0..20).map(|_| sent(&reader))).await;
-    assert!(many.iter().all(|it| it == "Bearer token-1"));
+    assert!(many.iter().all(|text| text == "Bearer token-1"));
     assert_eq!(state.lock().unwrap().issued, 1);
     assert!(
         state.lock().unwrap().asked[0]
@@ -165,7 +165,7 @@ async fn a_refused_token_is_renewed_once() {
         Arc::new(Mutex::new(LoginService { life: 3600, refused, ..LoginService::default() }));
     let reader = reader(&state, &SECRET);
     let many = futures_util::future::join_all((0..10).map(|_| sent(&reader))).await;
-    assert!(many.iter().all(|it| it == "Bearer token-2"), "{many:?}");
+    assert!(many.iter().all(|text| text == "Bearer token-2"), "{many:?}");
     assert_eq!(state.lock().unwrap().issued, 2);
     state.lock().unwrap().refused.extend(["Bearer token-2".into(), "Bearer token-3".into()]);
     let error = reader.get("/x", "1").await.unwrap_err();

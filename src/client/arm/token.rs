@@ -115,11 +115,11 @@ impl TokenSource {
         let mut state = self.0.state.lock().await;
         let now = clock::now();
         let is_refused = refused == Some(state.serial);
-        let fresh = state.renew_at.is_some_and(|it| now < it) && !is_refused;
+        let fresh = state.renew_at.is_some_and(|instant| now < instant) && !is_refused;
         if let (true, Some(header)) = (fresh, &state.header) {
             return Ok(Bearer { header: header.clone(), serial: state.serial, renewable: true });
         }
-        let usable = !is_refused && state.ends_at.is_some_and(|it| now < it);
+        let usable = !is_refused && state.ends_at.is_some_and(|instant| now < instant);
         match self.fetch(&mut state).await {
             Ok(()) => state.serial += 1,
             // An early renewal that fails costs nothing while the old token still counts.

@@ -254,9 +254,9 @@ impl ArmWriter {
     }
 
     fn url(&self, write: &Write) -> String {
-        let action = write.action.as_ref().map(|it| format!("/{it}")).unwrap_or_default();
+        let action = write.action.as_ref().map(|text| format!("/{text}")).unwrap_or_default();
         let url = self.reader.url(&format!("{}{action}", write.id), &write.api_version);
-        match write.query.as_deref().filter(|it| !it.is_empty()) {
+        match write.query.as_deref().filter(|text| !text.is_empty()) {
             Some(query) => format!("{url}&{query}"),
             None => url,
         }
@@ -286,7 +286,7 @@ fn covers(live: &Json, sent: &Json) -> bool {
             key == "configurationProtectedSettings"
                 || match live.get(key) {
                     Some(Json::String(have)) if key == "location" => {
-                        let plain = |it: &str| it.replace(' ', "").to_ascii_lowercase();
+                        let plain = |text: &str| text.replace(' ', "").to_ascii_lowercase();
                         value.as_str().is_some_and(|want| plain(want) == plain(have))
                     }
                     Some(found) => covers(found, value),

@@ -71,7 +71,7 @@ impl OneResource {
 
     fn busy(&self) -> bool {
         let state = self.live.as_ref().and_then(provisioning);
-        state.is_some_and(|it| End::of(it) == End::Running)
+        state.is_some_and(|text| End::of(text) == End::Running)
     }
 
     fn step(&mut self) {
@@ -328,6 +328,6 @@ fn what_was_sent_is_recognised_in_what_is_read_back() {
         json!({"properties": {"list": [1]}}),
         json!({"tags": {"a": "b"}}),
     ];
-    assert!(yes.iter().all(|it| covers(&live, it)));
-    assert!(!no.iter().any(|it| covers(&live, it)));
+    assert!(yes.iter().all(|value| covers(&live, value)));
+    assert!(!no.iter().any(|value| covers(&live, value)));
 }

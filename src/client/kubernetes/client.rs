@@ -148,7 +148,7 @@ impl KubeReader {
     /// What is known of a server that does not answer stays known.
     pub fn rest(&self) {
         let mut cell = self.cell();
-        let reached = cell.get().is_some_and(|it| it.line.is_reached());
+        let reached = cell.get().is_some_and(|connection| connection.line.is_reached());
         if reached && matches!(self.0.cluster, KubeEndpoint::Configured(_)) {
             *cell = Arc::default();
         }
@@ -177,7 +177,7 @@ impl KubeReader {
         collection: &ObjectRef,
         label_selector: Option<&str>,
     ) -> Result<Vec<Json>, ApiError> {
-        let encode = |it: &str| utf8_percent_encode(it, NON_ALPHANUMERIC).to_string();
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut base = format!("{}?limit=500", collection.path());
         if let Some(selector) = label_selector {
             base = format!("{base}&labelSelector={}", encode(selector));
@@ -205,7 +205,7 @@ impl KubeReader {
                 item["kind"] = json!(collection.kind);
                 all.push(item);
             }
-            match page["metadata"]["continue"].as_str().filter(|it| !it.is_empty()) {
+            match page["metadata"]["continue"].as_str().filter(|text| !text.is_empty()) {
                 Some(next) => {
                     pages.turn(next, bytes).map_err(|message| ours("EndlessList", message))?;
                     path = format!("{base}&continue={}", encode(next));
@@ -291,7 +291,7 @@ impl KubeReader {
         headers: HeaderMap,
     ) -> Result<KubeAnswer, ApiError> {
         let KubeCall { method, path, .. } = call;
-        let bytes = call.body.map(|it| it.to_string().into_bytes()).unwrap_or_default();
+        let bytes = call.body.map(|value| value.to_string().into_bytes()).unwrap_or_default();
         let mut request = Request::builder()
             .method(method.clone())
             .uri(format!("{}{path}", connection.base))
@@ -362,7 +362,7 @@ mod tests {
         };
         let (first, second) = tokio::join!(reader.get(&refused), later);
         assert!(first.is_ok() && second.is_ok());
-        let waited: Vec<_> = asked.lock().unwrap().iter().map(|it| *it - start).collect();
+        let waited: Vec<_> = asked.lock().unwrap().iter().map(|instant| *instant - start).collect();
         assert_eq!((waited.len(), waited[0]), (3, Duration::ZERO));
         assert!(waited[1..].iter().all(|it| *it >= Duration::from_secs(5)), "{waited:?}");
     }

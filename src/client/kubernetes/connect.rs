@@ -115,7 +115,7 @@ impl Configured {
         };
         let identity = credentials.identity(&config.auth_info).await?;
         let tls = tls::configuration(&authorities, identity)
-            .map_err(|it| refuse(redact(&it.to_string()).into()))?;
+            .map_err(|error| refuse(redact(&error.to_string()).into()))?;
         let timeouts = NetworkOptions {
             ca_file: None,
             connect_timeout: self.options.connect_timeout,
@@ -180,17 +180,17 @@ async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<Strin
         }
     };
     let Some(file) = file else {
-        return Config::incluster().map(|it| (it, None)).map_err(|error| {
+        return Config::incluster().map(|config| (config, None)).map_err(|error| {
             missing(format!(
                 "no kubeconfig: set `cluster.kubeconfig`, KUBECONFIG or ~/.kube/config \
                  (and not inside a pod: {error})"
             ))
         });
     };
-    let names: Vec<String> = file.contexts.iter().map(|it| it.name.clone()).collect();
+    let names: Vec<String> = file.contexts.iter().map(|context| context.name.clone()).collect();
     let proxy = proxy(&file, options.context.as_ref());
     let read = Config::from_custom_kubeconfig(file, &chosen).await;
-    read.map(|it| (it, proxy)).map_err(|error| {
+    read.map(|config| (config, proxy)).map_err(|error| {
         let hint = match (&options.context, names.is_empty()) {
             (_, true) => "; the kubeconfig has no contexts".to_owned(),
             (Some(context), false) if !names.contains(context) => {
@@ -207,7 +207,7 @@ async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<Strin
 /// whose name has a folder.
 fn read(path: &Path) -> Result<Kubeconfig, String> {
     let unread = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let text = source::read_bytes(path, LARGEST_FILE).map_err(|it| unread(&it))?;
+    let text = source::read_bytes(path, LARGEST_FILE).map_err(|error| unread(&error))?;
     let text = String::from_utf8(text).map_err(|_| unread(&"it is not UTF-8 text"))?;
     let mut file = Kubeconfig::from_yaml(&text).map_err(|it| unread(&chain(&it)))?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -229,12 +229,12 @@ fn read(path: &Path) -> Result<Kubeconfig, String> {
             Err(why) => return Err(format!("cannot read certificate-authority {name}: {why}")),
         }
     }
-    for user in file.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut()) {
+    for user in file.auth_infos.iter_mut().filter_map(|auth_info| auth_info.auth_info.as_mut()) {
         for name in [&mut user.client_certificate, &mut user.client_key, &mut user.token_file] {
             beside(name);
         }
-        let command = user.exec.as_mut().map(|it| &mut it.command);
-        if let Some(command) = command.filter(|it| it.iter().any(|it| it.contains('/'))) {
+        let command = user.exec.as_mut().map(|exec_config| &mut exec_config.command);
+        if let Some(command) = command.filter(|text| text.iter().any(|text| text.contains('/'))) {
             beside(command);
         }
     }
@@ -246,7 +246,7 @@ fn proxy(file: &Kubeconfig, context: Option<&String>) -> Option<String> {
     let name = context.or(file.current_context.as_ref())?;
     let context = file.contexts.iter().find(|it| it.name == *name)?.context.as_ref()?;
     let cluster = file.clusters.iter().find(|it| it.name == context.cluster)?.cluster.as_ref()?;
-    cluster.proxy_url.clone().filter(|it| !it.is_empty())
+    cluster.proxy_url.clone().filter(|proxy_url| !proxy_url.is_empty())
 }
 
 /// The files of `KUBECONFIG` merged, those that are missing left out as kubectl does; without the
@@ -255,7 +255,7 @@ fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubecon
     let list = list.filter(|it| !it.is_empty());
     let paths: Vec<PathBuf> = match &list {
         Some(list) => std::env::split_paths(list).collect(),
-        None => home.map(|it| it.join(".kube").join("config")).into_iter().collect(),
+        None => home.map(|path| path.join(".kube").join("config")).into_iter().collect(),
     };
     let mut merged: Option<Kubeconfig> = None;
     for path in paths.iter().filter(|it| it.is_file()) {

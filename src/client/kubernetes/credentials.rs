@@ -123,14 +123,14 @@ impl Credentials {
                 ours("Credentials", format!("cannot read the token file {path}: {error}"))
             })?;
             let token = String::from_utf8_lossy(&token);
-            headers.extend(secret("Bearer", token.trim()).map(|it| (AUTHORIZATION, it)));
+            headers.extend(secret("Bearer", token.trim()).map(|header| (AUTHORIZATION, header)));
             return Ok((headers, None));
         }
         let Some(plugin) = &self.exec else { return Ok((headers, None)) };
         let issued = plugin.answer(refused).await?;
         let token = issued.token.as_ref().and_then(|it| secret("Bearer", it.expose_secret()));
         let renewable = token.is_some().then_some(issued.serial);
-        headers.extend(token.map(|it| (AUTHORIZATION, it)));
+        headers.extend(token.map(|header| (AUTHORIZATION, header)));
         Ok((headers, renewable))
     }
 }
@@ -152,7 +152,7 @@ fn of_user(user: &AuthInfo) -> Result<Option<Identity>, String> {
     };
     let certificate = user.client_certificate_data.as_deref();
     let certificate = read(certificate, user.client_certificate.as_ref(), "client-certificate")?;
-    let key = user.client_key_data.as_ref().map(|it| it.expose_secret());
+    let key = user.client_key_data.as_ref().map(|secret_box| secret_box.expose_secret());
     let key = read(key, user.client_key.as_ref(), "client-key")?;
     match (certificate, key) {
         (Some(certificate), Some(key)) => pair(&certificate, &key).map(Some),
@@ -221,11 +221,11 @@ impl Plugin {
         if let Some(issued) = answer.as_ref().filter(counts) {
             return Ok(issued.clone());
         }
-        let serial = answer.as_ref().map_or(0, |it| it.serial + 1);
+        let serial = answer.as_ref().map_or(0, |issued| issued.serial + 1);
         let plugin = Arc::clone(self);
         let run = tokio::task::spawn_blocking(move || plugin.run());
         let status = run.await.map_err(|error| ours("Credentials", error.to_string()))??;
-        let ends = status.expiration_timestamp.as_deref().and_then(|it| it.parse().ok());
+        let ends = status.expiration_timestamp.as_deref().and_then(|text| text.parse().ok());
         let certificate =
             status.client_certificate_data.zip(status.client_key_data.map(Into::into));
         let issued = Issued { token: status.token.map(Into::into), certificate, ends, serial };
@@ -267,7 +267,7 @@ impl Plugin {
             }
             let hint = config.install_hint.as_deref().map(str::trim).filter(|it| !it.is_empty());
             let known = (name == "kubelogin").then_some("`az aks install-cli` installs it");
-            let hint = hint.or(known).map(|it| format!(": {it}")).unwrap_or_default();
+            let hint = hint.or(known).map(|text| format!(": {text}")).unwrap_or_default();
             refuse(format!(
                 "the kubeconfig's exec plugin `{name}` is not installed, or not in PATH{hint}"
             ))

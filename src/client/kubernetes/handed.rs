@@ -65,7 +65,7 @@ impl Handed {
             _ => return Err(refuse("is not there")),
         };
         let text = STANDARD.decode(text.expose_secret()).ok();
-        let text = text.and_then(|it| String::from_utf8(it).ok()).map(SecretString::from);
+        let text = text.and_then(|bytes| String::from_utf8(bytes).ok()).map(SecretString::from);
         // What a parser says of it may quote it.
         let file = text.and_then(|it| Kubeconfig::from_yaml(it.expose_secret()).ok());
         let file = file.ok_or_else(|| refuse("cannot be read"))?;
@@ -80,7 +80,7 @@ impl Handed {
 /// What stands in a kubeconfig that no server may decide.
 fn refused(file: &Kubeconfig) -> Option<String> {
     let key = |name: &'static str, there: bool| there.then(|| format!("`{name}`"));
-    let clusters = file.clusters.iter().filter_map(|it| it.cluster.as_ref());
+    let clusters = file.clusters.iter().filter_map(|named_cluster| named_cluster.cluster.as_ref());
     let of_cluster = clusters.filter_map(|cluster| {
         let server = cluster.server.as_deref().unwrap_or_default();
         let plain = matches!(Trust::default().origin(server), Err(Untrusted::NotHttps(_)));
@@ -91,7 +91,7 @@ fn refused(file: &Kubeconfig) -> Option<String> {
             })
             .or_else(|| plain.then(|| "a `server` without https".to_owned()))
     });
-    let users = file.auth_infos.iter().filter_map(|it| it.auth_info.as_ref());
+    let users = file.auth_infos.iter().filter_map(|auth_info| auth_info.auth_info.as_ref());
     let of_user = users.filter_map(|auth_info: &AuthInfo| {
         key("tokenFile", auth_info.token_file.is_some())
             .or_else(|| key("client-certificate", auth_info.client_certificate.is_some()))
@@ -107,7 +107,7 @@ fn foreign(exec: &ExecConfig) -> Option<String> {
     if command != "kubelogin" {
         return Some(format!("the exec plugin `{command}`"));
     }
-    if exec.env.as_ref().is_some_and(|it| !it.is_empty()) {
+    if exec.env.as_ref().is_some_and(|env| !env.is_empty()) {
         return Some("an environment for kubelogin".to_owned());
     }
     let mut args = exec.args.iter().flatten().map(String::as_str);
@@ -115,7 +115,7 @@ fn foreign(exec: &ExecConfig) -> Option<String> {
         return Some("another command of kubelogin than `get-token`".to_owned());
     }
     while let Some(flag) = args.next() {
-        let value = args.next().filter(|it| FLAGS.contains(&flag) && !it.starts_with('-'));
+        let value = args.next().filter(|arg| FLAGS.contains(&flag) && !arg.starts_with('-'));
         let Some(value) = value else { return Some(format!("`{flag}` for kubelogin")) };
         if flag == "--server-id" && value != ENTRA_SERVER {
             return Some(format!("a sign-in to `{value}`"));

@@ -15,7 +15,7 @@ pub fn add_users(scc: &Json, users: &[String]) -> Option<Json> {
     let mut list = users_of(scc);
     let mut added = Vec::new();
     for user in users {
-        if !list.iter().any(|it| it == user) {
+        if !list.iter().any(|text| text == user) {
             list.push(user.clone());
             added.push(user.clone());
         }
@@ -24,7 +24,7 @@ pub fn add_users(scc: &Json, users: &[String]) -> Option<Json> {
         return None;
     }
     let mut record = added_users(scc);
-    record.retain(|it| list.contains(it));
+    record.retain(|text| list.contains(text));
     record.extend(added);
     Some(with(scc, &list, record))
 }
@@ -36,7 +36,7 @@ pub fn remove_users(scc: &Json, users: &[String]) -> Option<Json> {
     let mut list = users_of(scc);
     let recorded = added_users(scc);
     let (ours, mut record): (Vec<_>, Vec<_>) =
-        recorded.into_iter().partition(|it| users.contains(it));
+        recorded.into_iter().partition(|text| users.contains(text));
     if ours.is_empty() {
         return None;
     }
@@ -46,7 +46,7 @@ pub fn remove_users(scc: &Json, users: &[String]) -> Option<Json> {
             list.remove(at);
         }
     }
-    record.retain(|it| list.contains(it));
+    record.retain(|text| list.contains(text));
     Some(with(scc, &list, record))
 }
 

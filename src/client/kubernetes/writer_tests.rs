@@ -151,7 +151,7 @@ async fn adds(writer: KubeWriter, object: ObjectRef, ours: Vec<String>) -> Edite
 /// Two of us and some colleagues at once; then one of us removes again.
 async fn compete(writer: &KubeWriter, object: &ObjectRef, colleagues: usize) {
     let names = |of: &str, count: usize| -> Vec<String> {
-        (0..count).map(|it| format!("system:serviceaccount:{of}:sa{it}")).collect()
+        (0..count).map(|number| format!("system:serviceaccount:{of}:sa{number}")).collect()
     };
     let foreign = names("foreign", colleagues);
     let (first, second) = (names("azureml", 3), names("azure-arc", 2));
@@ -171,9 +171,9 @@ async fn compete(writer: &KubeWriter, object: &ObjectRef, colleagues: usize) {
     }
     let live = writer.reader().get(object).await.unwrap().unwrap();
     let list = users(&live);
-    assert!(foreign.iter().chain(&second).all(|it| list.contains(it)), "{list:?}");
+    assert!(foreign.iter().chain(&second).all(|text| list.contains(text)), "{list:?}");
     assert!(list.contains(&"late".to_owned()));
-    assert!(!first.iter().any(|it| list.contains(it)), "{list:?}");
+    assert!(!first.iter().any(|text| list.contains(text)), "{list:?}");
     let mut recorded = second;
     recorded.sort();
     assert_eq!(scc::added_users(&live), recorded);
@@ -195,7 +195,7 @@ fn no_foreign_user_is_lost_in_thousands_of_interleavings() {
             let live = store.lock().unwrap().object.clone().unwrap();
             let list = users(&live);
             let old: Vec<_> =
-                list.iter().filter(|it| ["system:admin", "b"].contains(&it.as_str())).collect();
+                list.iter().filter(|text| ["system:admin", "b"].contains(&text.as_str())).collect();
             assert!(before.is_null() || old == ["system:admin", "b"], "{list:?}");
             assert_eq!(live["allowHostPID"], true);
         });

@@ -202,7 +202,7 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<Why> {
             return Some(Why::Certificate);
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if io.raw_os_error().is_some_and(|it| NO_FILES.contains(&it)) {
+            if io.raw_os_error().is_some_and(|raw_os_error| NO_FILES.contains(&raw_os_error)) {
                 return Some(Why::Descriptors);
             }
             // An error inside of an io::Error is no source of it.

@@ -108,13 +108,13 @@ impl Flow {
     /// When so many may be sent. Those that have a turn before use up what is gained until then,
     /// so it is counted from now, or from the end of a hold, and not from the next free turn.
     fn when(&self, now: Instant, count: usize) -> Instant {
-        let start = self.until.map_or(now, |it| it.max(now));
+        let start = self.until.map_or(now, |instant| instant.max(now));
         let lacking = |bucket: &Bucket| {
             let lacking = (count + self.open) as f64 - bucket.at(start);
             Duration::from_secs_f64((lacking / bucket.refill).clamp(0.0, 3600.0))
         };
         let told = start + self.buckets.values().map(lacking).max().unwrap_or_default();
-        self.next.map_or(told, |it| it.max(told))
+        self.next.map_or(told, |instant| instant.max(told))
     }
 
     fn take(&mut self, at: Instant, count: usize) {
@@ -125,7 +125,7 @@ impl Flow {
     fn refused(&mut self, sent: Instant, asked: Option<Duration>) {
         let now = clock::now();
         // Those that were on the way together are one refusal.
-        if self.slowed.is_none_or(|it| sent >= it) {
+        if self.slowed.is_none_or(|instant| sent >= instant) {
             self.space = (self.space * 2).clamp(FIRST_SPACE, LONGEST_SPACE);
             self.hold = (self.hold * 2).clamp(FIRST_HOLD, LONGEST_HOLD);
             self.slowed = Some(now);
@@ -135,11 +135,11 @@ impl Flow {
             return;
         };
         let until = now + wait;
-        self.until = Some(self.until.map_or(until, |it| it.max(until)));
+        self.until = Some(self.until.map_or(until, |instant| instant.max(until)));
     }
 
     fn answered(&mut self, sent: Instant) {
-        if self.space.is_zero() || self.slowed.is_some_and(|it| sent < it) {
+        if self.space.is_zero() || self.slowed.is_some_and(|instant| sent < instant) {
             return;
         }
         self.hold = Duration::ZERO;
@@ -174,7 +174,7 @@ impl Limiter {
             for key in &lane.keys {
                 flows.entry(key.clone()).or_default();
             }
-            let own = || lane.keys.iter().filter_map(|it| flows.get(it));
+            let own = || lane.keys.iter().filter_map(|key| flows.get(key));
             let buckets = own().flat_map(|it| it.buckets.values());
             let least = buckets.fold(least, |least, bucket| least.min(bucket.most as usize)).max(1);
             let at = own().map(|it| it.when(now, least)).fold(now, Instant::max);
@@ -203,8 +203,8 @@ impl Limiter {
             turn.sent = clock::now();
             // Somebody may have been refused meanwhile.
             let mut flows = self.flows();
-            let held = lane.keys.iter().filter_map(|it| flows.get(it)?.until).max();
-            let Some(held) = held.filter(|it| *it > turn.sent) else { break };
+            let held = lane.keys.iter().filter_map(|key| flows.get(key)?.until).max();
+            let Some(held) = held.filter(|instant| *instant > turn.sent) else { break };
             at = held;
             for key in &lane.keys {
                 if let Some(flow) = flows.get_mut(key) {
@@ -252,7 +252,7 @@ impl Turn {
             told = true;
             let (refill, at) = self.lane.bucket(name);
             let Some(flow) = flows.get_mut(&self.lane.keys[at]) else { continue };
-            let most = flow.buckets.get(name).map_or(left, |it| it.most.max(left));
+            let most = flow.buckets.get(name).map_or(left, |bucket| bucket.most.max(left));
             flow.buckets.insert(name.to_owned(), Bucket { left, seen: now, most, refill });
         }
         let asked = retry_after(headers, SystemTime::now());

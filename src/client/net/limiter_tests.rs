@@ -30,7 +30,7 @@ impl Server {
         self.seen = now;
         if self.left < 1.0 {
             self.refused += 1;
-            let asked = self.asks.map(|it| ("retry-after", it.to_string()));
+            let asked = self.asks.map(|ask| ("retry-after", ask.to_string()));
             return (429, headers(asked.as_slice()));
         }
         self.left -= 1.0;

@@ -84,9 +84,9 @@ mod tests {
             ("https://10.1.2.3:6443", None),
         ] {
             let found = proxies.towards(&uri.parse().unwrap());
-            assert_eq!(found.as_ref().map(|it| it.address.as_str()), address, "{uri}");
+            assert_eq!(found.as_ref().map(|proxy| proxy.address.as_str()), address, "{uri}");
             assert!(!format!("{found:?}").contains("word"));
-            assert!(found.is_none_or(|it| it.signs_in == uri.starts_with("https")));
+            assert!(found.is_none_or(|proxy| proxy.signs_in == uri.starts_with("https")));
         }
     }
 }

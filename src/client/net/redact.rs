@@ -77,7 +77,7 @@ fn hide_marked(text: &str) -> String {
         shown.push_str(&rest[..start]);
         shown.push_str(HIDDEN);
         let tail = &rest[start..];
-        let end = tail.find(|it: char| it.is_whitespace() || ";&\"'<>,".contains(it));
+        let end = tail.find(|letter: char| letter.is_whitespace() || ";&\"'<>,".contains(letter));
         rest = &tail[end.unwrap_or(tail.len())..];
     }
 }
@@ -91,9 +91,9 @@ fn hide_tokens(text: &str) -> String {
             let at = from + found;
             let end = if close.is_empty() {
                 let token = |it: char| it.is_ascii_alphanumeric() || "-_.=".contains(it);
-                shown[at..].find(|it| !token(it)).map_or(shown.len(), |it| at + it)
+                shown[at..].find(|letter| !token(letter)).map_or(shown.len(), |number| at + number)
             } else {
-                shown[at..].find(close).map_or(shown.len(), |it| at + it + close.len())
+                shown[at..].find(close).map_or(shown.len(), |number| at + number + close.len())
             };
             // Short words that happen to begin alike are no tokens.
             if close.is_empty() && end - at < 20 {

@@ -172,10 +172,10 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let from_millis = millis.and_then(number).map(|it| it / 1000.0);
     let from_seconds = seconds.and_then(number);
     let from_date = seconds
-        .and_then(|it| httpdate::parse_http_date(it).ok())
-        .and_then(|it| it.duration_since(now).ok())
-        .map(|it| it.as_secs_f64());
-    let seconds = from_millis.or(from_seconds).or(from_date).filter(|it| *it > 0.0)?;
+        .and_then(|second| httpdate::parse_http_date(second).ok())
+        .and_then(|time| time.duration_since(now).ok())
+        .map(|duration| duration.as_secs_f64());
+    let seconds = from_millis.or(from_seconds).or(from_date).filter(|number| *number > 0.0)?;
     Some(Duration::from_secs_f64(seconds.clamp(0.1, 3600.0)))
 }
 
@@ -204,7 +204,7 @@ mod tests {
             (&[("x-ms-retry-after-ms", "-5")], None),
         ];
         for (given, wanted) in cases {
-            let found = retry_after(&headers(given), now).map(|it| it.as_secs_f64());
+            let found = retry_after(&headers(given), now).map(|duration| duration.as_secs_f64());
             assert_eq!(found, wanted, "{given:?}");
         }
     }

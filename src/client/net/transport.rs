@@ -208,7 +208,7 @@ async fn in_process(
     // The whole address stays in the request line, as towards a proxy: over sockets the scheme is
     // known from the listener, here from nothing else.
     let authority = head.uri.authority().map(ToString::to_string);
-    if let Some(host) = authority.and_then(|it| HeaderValue::from_str(&it).ok()) {
+    if let Some(host) = authority.and_then(|text| HeaderValue::from_str(&text).ok()) {
         head.headers.entry(HOST).or_insert(host);
     }
     let request = Request::from_parts(head, Body::from(body));

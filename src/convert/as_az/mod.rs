@@ -38,7 +38,7 @@ pub fn commands(manifest: &Manifest, desired: &Desired, plan: &Plan) -> String {
         let steps: Vec<&Step> = plan.changing().filter(own).collect();
         let mut steps: Vec<&Step> = steps.into_iter().filter(|it| said.insert(&it.key)).collect();
         // Who gets a role is asked of the compute, and nothing waits for a role.
-        steps.sort_by_key(|it| it.key.kind == KindName::RoleAssignment);
+        steps.sort_by_key(|step| step.key.kind == KindName::RoleAssignment);
         (!steps.is_empty()).then(|| of_cluster(cluster, desired, &steps))
     });
     scripts.collect::<Vec<_>>().join("\n")
@@ -57,7 +57,7 @@ pub fn anew(manifest: &Manifest) -> Result<String, Diagnostics> {
 
 fn of_cluster(cluster: &ClusterSpec, desired: &Desired, steps: &[&Step]) -> String {
     let mut script = Script::default();
-    let has = |kind: KindName| steps.iter().any(|it| it.key.kind == kind);
+    let has = |kind: KindName| steps.iter().any(|step| step.key.kind == kind);
     context(cluster, &has, &mut script);
     sign_in(cluster, &mut script);
     let cluster_api = [KindName::SccGrant, KindName::Namespace, KindName::InstanceType];
@@ -76,7 +76,7 @@ fn of_cluster(cluster: &ClusterSpec, desired: &Desired, steps: &[&Step]) -> Stri
             && matches!(step.action, Action::Create | Action::Replace)
     });
     for step in
-        steps.iter().filter(|it| !installs || about(it.key.kind).family != Family::Companion)
+        steps.iter().filter(|step| !installs || about(step.key.kind).family != Family::Companion)
     {
         let node = desired.nodes.get(&step.key);
         let declared = node.and_then(|it| it.declared.as_ref());
@@ -89,7 +89,7 @@ fn of_cluster(cluster: &ClusterSpec, desired: &Desired, steps: &[&Step]) -> Stri
 
 /// The command of `az` that makes things of a kind.
 fn form(kind: KindName) -> Option<AzForm> {
-    PARTS.iter().filter_map(|it| it.az()).find(|it| it.kind == kind)
+    PARTS.iter().filter_map(|part| part.az()).find(|az_form| az_form.kind == kind)
 }
 
 /// What no command can say, in the manifest's words.
@@ -123,7 +123,7 @@ impl ScriptPart<'_> {
         let Self { cluster, step, .. } = *self;
         let name = step.key.name.as_str();
         if matches!(step.action, Action::Delete | Action::Replace) {
-            step.removal.iter().for_each(|it| self.request(it, script));
+            step.removal.iter().for_each(|request| self.request(request, script));
         }
         if step.action == Action::Delete {
             return;
@@ -143,20 +143,20 @@ impl ScriptPart<'_> {
                 None => {}
             },
             KindName::InstanceType => {
-                let one = self.index.and_then(|it| cluster.instance_types.get(it));
+                let one = self.index.and_then(|index| cluster.instance_types.get(index));
                 one.into_iter().for_each(|it| instance_type(it, script));
             }
             KindName::Compute => {
-                let compute = self.index.and_then(|it| cluster.computes.get(it));
+                let compute = self.index.and_then(|index| cluster.computes.get(index));
                 compute.into_iter().for_each(|it| self.compute(it, script));
             }
             kind if step.action != Action::Update && form(kind).is_some() => {
                 let Some(form) = form(kind) else { return };
                 let all = (form.write)(cluster);
-                let own = self.index.and_then(|it| all.get(it));
-                own.into_iter().for_each(|it| script.command(form.verb, it));
+                let own = self.index.and_then(|index| all.get(index));
+                own.into_iter().for_each(|text| script.command(form.verb, text));
             }
-            _ => step.requests.iter().for_each(|it| self.request(it, script)),
+            _ => step.requests.iter().for_each(|request| self.request(request, script)),
         }
     }
 
@@ -196,12 +196,12 @@ impl ScriptPart<'_> {
             }
             Request::RemoveFields { object, paths } => {
                 let gone: Vec<Json> =
-                    paths.iter().map(|it| json!({"op": "remove", "path": it})).collect();
+                    paths.iter().map(|path| json!({"op": "remove", "path": path})).collect();
                 let patch = word(&Json::from(gone).to_string());
                 script.line(&format!("kubectl patch {} --type=json -p {patch}", place(object)));
             }
             Request::AddUsers { object, users } => {
-                users.iter().for_each(|it| add_user(&object.name, it, script));
+                users.iter().for_each(|user| add_user(&object.name, user, script));
             }
             Request::RemoveUsers { object, users } => {
                 let name = word(&object.name);
@@ -288,7 +288,7 @@ impl ScriptPart<'_> {
                 [_, map, ..] if map == "configurationProtectedSettings" => guarded = true,
                 [_, field] => options.extend(match field.as_str() {
                     "version" => {
-                        extension.version.as_ref().map(|it| format!("--version {}", word(it)))
+                        extension.version.as_ref().map(|text| format!("--version {}", word(text)))
                     }
                     "releaseTrain" => {
                         Some(format!("--release-train {}", word(&extension.release_train)))
@@ -327,7 +327,7 @@ impl ScriptPart<'_> {
 
     fn compute(&self, compute: &ComputeSpec, script: &mut Script) {
         let changed = |field: &str| {
-            let within = |it: &&FieldChange| it.path.tokens().iter().any(|it| it == field);
+            let within = |change: &&FieldChange| change.path.tokens().iter().any(|it| it == field);
             self.step.action != Action::Update || self.step.changes.iter().any(|it| within(&it))
         };
         // Attaching again is how `az` changes an identity.
@@ -350,7 +350,7 @@ impl ScriptPart<'_> {
         ] {
             let field = path.rsplit('.').next().unwrap_or(path);
             let value = value.iter().filter(|_| changed(field));
-            set.extend(value.map(|it| word(&format!("{path}={it}"))));
+            set.extend(value.map(|text| word(&format!("{path}={text}"))));
         }
         if !set.is_empty() {
             let options = [format!("--ids {}", word(&id)), format!("--set {}", set.join(" "))];

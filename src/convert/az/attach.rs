@@ -40,7 +40,7 @@ impl CommandReader<'_> {
             let message = format!("a compute of type {} is left out: not a cluster", kind.text);
             return self.findings.advice("az-ignored", kind.span.clone(), message);
         }
-        if ["--resource-id", "--file", "--type"].iter().all(|it| options.one(it).is_none()) {
+        if ["--resource-id", "--file", "--type"].iter().all(|text| options.one(text).is_none()) {
             return self.ignored(&words, "it attaches no cluster");
         }
         let name = self.needed(&options, "--name", "${COMPUTE_NAME}");
@@ -56,10 +56,10 @@ impl CommandReader<'_> {
         let draft = self.drafts.of_compute(&cluster, options.span());
         let same = |ours: &str, theirs: &str| ours.eq_ignore_ascii_case(theirs);
         let subscription = subscription
-            .filter(|it| !draft.subscription.as_deref().is_none_or(|own| same(own, it)))
-            .filter(|it| !is_open(it));
+            .filter(|text| !draft.subscription.as_deref().is_none_or(|own| same(own, text)))
+            .filter(|subscription| !is_open(subscription));
         let resource_group =
-            Some(group).filter(|it| !draft.group.as_deref().is_some_and(|own| same(own, it)));
+            Some(group).filter(|text| !draft.group.as_deref().is_some_and(|own| same(own, text)));
         let workspace = WorkspaceRef { name: workspace, resource_group, subscription };
         let description = self.text(&options, "--description");
         let mut tags = BTreeMap::new();
@@ -90,7 +90,7 @@ impl CommandReader<'_> {
         let mut words = call.words.clone();
         let named = CommandOptions::read(&words, &ATTACH, &mut Vec::new());
         if let Some(file) = named.one("--file") {
-            match call.files.get(&file.text).and_then(|it| sources::compute_words(it)) {
+            match call.files.get(&file.text).and_then(|text| sources::compute_words(text)) {
                 // What the command says itself comes later, and counts.
                 Some(own) => {
                     let own = own.into_iter().map(|text| Word { text, span: file.span.clone() });
@@ -111,7 +111,7 @@ impl CommandReader<'_> {
     fn attached(&mut self, cluster: &ClusterId, compute: ComputeSpec, span: Range<usize>) {
         let (branch, source) = (self.branch, self.findings.source_of(span.start));
         let draft = self.drafts.of_compute(cluster, span.clone());
-        let open = |it: &str| it == NO_WORKSPACE;
+        let open = |text: &str| text == NO_WORKSPACE;
         let same = |pair: &&mut (ComputeSpec, Range<usize>)| {
             pair.0.name == compute.name
                 && (pair.0.workspace.name == compute.workspace.name
@@ -176,7 +176,7 @@ impl CommandReader<'_> {
     }
 
     fn unknown_id(&mut self, id: &str, span: Range<usize>) -> ClusterId {
-        let variable = id.strip_prefix("${").and_then(|it| it.split(['}', ':']).next());
+        let variable = id.strip_prefix("${").and_then(|text| text.split(['}', ':']).next());
         let what = if id.is_empty() { "no resource id" } else { id };
         if let Some(only) = self.drafts.only() {
             let message =
@@ -209,7 +209,7 @@ impl CommandReader<'_> {
         let mut ids = Vec::new();
         for word in options.all("--user-assigned-identities") {
             let text = fill(word, self.findings);
-            for id in text.split([',', ' ']).map(str::trim).filter(|it| !it.is_empty()) {
+            for id in text.split([',', ' ']).map(str::trim).filter(|part| !part.is_empty()) {
                 ids.push(self.slashed(id, &word.span));
             }
         }

@@ -209,11 +209,11 @@ pub(super) fn finish(
     if registered {
         drafts.current();
     }
-    let with_cluster = drafts.list.iter().any(|it| it.cluster.is_some());
+    let with_cluster = drafts.list.iter().any(|cluster_draft| cluster_draft.cluster.is_some());
     let named =
         |it: &ClusterDraft| it.cluster.is_some() || it.directives.contains_key("cluster.name");
-    drafts.list.retain(|it| named(it) || (!with_cluster && (registered || !it.is_empty())));
-    let aks_flag = drafts.features.iter().any(|it| it.ends_with("/AKS-ExtensionManager"));
+    drafts.list.retain(|list| named(list) || (!with_cluster && (registered || !list.is_empty())));
+    let aks_flag = drafts.features.iter().any(|feature| feature.ends_with("/AKS-ExtensionManager"));
     let preview = aks_flag || drafts.list.iter().any(|it| evidence(it) == Some(Profile::Preview));
     let fallback = profile.unwrap_or(if preview { Profile::Preview } else { Profile::Ga });
     let mut finished: Vec<Finished> = Vec::new();
@@ -289,7 +289,7 @@ fn cluster(
         }
     }
     for (index, options, span) in &draft.parts {
-        let Some(form) = PARTS.get(*index).and_then(|it| it.az()) else { continue };
+        let Some(form) = PARTS.get(*index).and_then(|part| part.az()) else { continue };
         if let Err(why) = (form.read)(options, &mut made) {
             let message = format!("`{}` is left out: {why}", form.verb);
             findings.advice("az-ignored", span.clone(), message);
@@ -308,7 +308,7 @@ fn extension(
     notes: &mut Notes,
 ) -> Option<ExtensionSpec> {
     let directed = draft.directives.get("extension.profile");
-    let directed = directed.and_then(|it| serde_json::from_str(it).ok());
+    let directed = directed.and_then(|text| serde_json::from_str(text).ok());
     let decided = directed.or_else(|| evidence(draft));
     match draft.extension()? {
         Ok(mut extension) => {
@@ -329,9 +329,9 @@ fn extension(
 
 /// Names of the variables that a manifest reads.
 fn variables(text: &str) -> impl Iterator<Item = &str> {
-    let inside = text.split("$$").flat_map(|it| it.split("${").skip(1));
-    let given = text.lines().filter_map(|it| it.trim().strip_prefix("fromEnv: "));
-    inside.map(|it| it.split(['}', ':']).next().unwrap_or_default()).chain(given)
+    let inside = text.split("$$").flat_map(|part| part.split("${").skip(1));
+    let given = text.lines().filter_map(|line| line.trim().strip_prefix("fromEnv: "));
+    inside.map(|text| text.split(['}', ':']).next().unwrap_or_default()).chain(given)
 }
 
 /// Puts what a comment says into its place.
@@ -383,7 +383,7 @@ fn scc(
     }
     Scc {
         name,
-        method: method.filter(|it| *it != default),
+        method: method.filter(|scc_method| *scc_method != default),
         service_accounts: own.into_iter().collect(),
     }
 }
@@ -427,7 +427,7 @@ pub(super) fn is_placeholder(name: &str) -> bool {
 /// `${NAME:-name}` → `${NAME_2:-name-2}`; other texts stay.
 fn numbered(text: &str, number: usize) -> String {
     let inside = text.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
-    match inside.and_then(|it| it.split_once(":-")) {
+    match inside.and_then(|text| text.split_once(":-")) {
         Some((name, default)) => format!("${{{name}_{number}:-{default}-{number}}}"),
         None => text.to_owned(),
     }
@@ -442,9 +442,9 @@ pub(in super::super) fn label(name: &str) -> String {
         text.push_str(inside.split_once(":-").map_or(inside, |it| it.1));
         text.push_str(tail);
     }
-    let letters = text
-        .chars()
-        .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' });
+    let letters = text.chars().map(|letter| {
+        if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' }
+    });
     let mut label: String = letters.take(63).collect();
     while label.contains("--") {
         label = label.replace("--", "-");

@@ -89,7 +89,7 @@ impl CommandReader<'_> {
     fn take(&mut self, mut said: Said, update: bool, id: &ClusterId, span: Range<usize>) {
         let (branch, source) = (self.branch, self.findings.source_of(span.start));
         let draft = self.drafts.of_extension(id, span.clone());
-        let other_source = draft.source.is_some_and(|it| it != source);
+        let other_source = draft.source.is_some_and(|number| number != source);
         let other_arm = matches!((draft.branch, branch), (Some(old), Some(new)) if old.0 == new.0 && old.1 != new.1);
         let Some(old) = draft.extension.as_mut() else {
             draft.extension = Some(said);
@@ -116,8 +116,8 @@ impl CommandReader<'_> {
             draft.updated = false;
         }
         let at = |own: &Said, path: &str| own.get(path).map_or(span.clone(), |it| it.1.clone());
-        let only = said.keys().filter(|it| other_arm && !old.contains_key(*it));
-        for (path, key) in only.filter_map(|it| Some((it, it.strip_prefix(PLAIN)?))) {
+        let only = said.keys().filter(|text| other_arm && !old.contains_key(*text));
+        for (path, key) in only.filter_map(|text| Some((text, text.strip_prefix(PLAIN)?))) {
             let message = format!("`{key}` stands in one of two branches only; it is taken");
             self.findings.warn("az-branch", at(&said, path), message, "");
         }
@@ -142,7 +142,7 @@ impl CommandReader<'_> {
             cluster_draft.branch.is_some_and(|it| it.0 == id && it.1 != arm)
                 && cluster_draft.cluster.as_deref() != Some(cluster)
         });
-        if let Some(other) = other.and_then(|it| it.cluster.clone()) {
+        if let Some(other) = other.and_then(|cluster_draft| cluster_draft.cluster.clone()) {
             let message = format!(
                 "two branches: one sets up `{other}`, the other `{cluster}`; both are in the manifest"
             );
@@ -232,8 +232,8 @@ impl CommandReader<'_> {
             catalog::setting(key).is_some() || catalog::suggest_setting(key).is_some()
         };
         let texts: Vec<&str> =
-            word.text.split([' ', '\n', '\t', ',']).filter(|it| !it.is_empty()).collect();
-        if texts.len() < 2 || !texts.iter().all(|it| known(it)) {
+            word.text.split([' ', '\n', '\t', ',']).filter(|part| !part.is_empty()).collect();
+        if texts.len() < 2 || !texts.iter().all(|text| known(text)) {
             return vec![word.clone()];
         }
         let message = "several settings in one pair of quotes or behind commas; taken apart";
@@ -269,7 +269,7 @@ impl CommandReader<'_> {
 
     fn setting(&mut self, word: &Word, secret: bool, said: &mut Said) {
         let Some((key, value)) = values::setting(word, secret, self.findings) else { return };
-        let belongs = catalog::setting(&key).map_or(secret, |it| it.protected);
+        let belongs = catalog::setting(&key).map_or(secret, |setting_fact| setting_fact.protected);
         if belongs != secret {
             let map = if belongs { "protected" } else { "plain" };
             self.slip(word.span.clone(), format!("`{key}` belongs to the {map} settings"));

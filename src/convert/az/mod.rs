@@ -59,7 +59,7 @@ pub fn import(
     options: &ImportOptions<'_>,
 ) -> Result<Imported, Diagnostics> {
     let mut findings = Findings::new(sources);
-    if let Some(large) = sources.iter().find(|it| it.text.len() > LONGEST_BYTES) {
+    if let Some(large) = sources.iter().find(|source| source.text.len() > LONGEST_BYTES) {
         let message = format!("`{}` has more than {LONGEST_BYTES} bytes", large.path.display());
         let help = "import the lines that set up clusters; what else a script does is not read";
         return Err(vec![Diagnostic::error("file-too-large", message).with_help(help)]);
@@ -75,7 +75,7 @@ pub fn import(
     let mut clusters = draft::finish(drafts, options.profile, &mut findings);
     if clusters.is_empty() && !has_errors(&findings.list) {
         let names: Vec<String> =
-            sources.iter().map(|it| format!("`{}`", it.path.display())).collect();
+            sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
         let message = format!("nothing that sets up a cluster in {}", names.join(", "));
         let help = "give lines with `az k8s-extension create` or `az ml compute attach`, Terraform, \
                     an ARM template, or what `az … show` prints";
@@ -89,7 +89,7 @@ pub fn import(
         first.head.append(&mut findings.comments);
     }
     let origin = |names: &[Arc<Source>]| {
-        let names: Vec<String> = names.iter().map(|it| it.path.display().to_string()).collect();
+        let names: Vec<String> = names.iter().map(|name| name.path.display().to_string()).collect();
         format!("From `az` commands in {}.", names.join(", "))
     };
     let head = |finished: &draft::Finished| {
@@ -100,16 +100,16 @@ pub fn import(
     let placeholders = clusters.iter().any(|it| draft::is_placeholder(&it.cluster.cluster.name));
     let text = if clusters.len() > 1 && !placeholders {
         let mut comments = vec![origin(sources)];
-        comments.extend(clusters.iter().flat_map(|it| it.head.iter().cloned()));
-        let specs: Vec<&ClusterSpec> = clusters.iter().map(|it| &it.cluster).collect();
+        comments.extend(clusters.iter().flat_map(|finished| finished.head.iter().cloned()));
+        let specs: Vec<&ClusterSpec> = clusters.iter().map(|finished| &finished.cluster).collect();
         to_fleet(&specs, &comments, Dollars::AsWritten)
     } else {
-        let documents = clusters
-            .iter()
-            .map(|it| to_yaml(&it.cluster, &head(it), &it.notes, Dollars::AsWritten));
+        let documents = clusters.iter().map(|finished| {
+            to_yaml(&finished.cluster, &head(finished), &finished.notes, Dollars::AsWritten)
+        });
         documents.collect::<Vec<_>>().join("---\n")
     };
-    let clusters = clusters.into_iter().map(|it| it.cluster).collect();
+    let clusters = clusters.into_iter().map(|finished| finished.cluster).collect();
     Ok(Imported { text, clusters, findings: findings.list })
 }
 
@@ -267,7 +267,7 @@ impl Findings {
                 self.sources.iter().position(|(_, source)| Arc::ptr_eq(source, &place.source))?;
             Some((at, place.span.start))
         };
-        list.sort_by_key(|it| key(it).unwrap_or((usize::MAX, 0)));
+        list.sort_by_key(|finding| key(finding).unwrap_or((usize::MAX, 0)));
         self.list = list;
         self.hide();
     }
@@ -275,7 +275,7 @@ impl Findings {
     /// Takes secrets out of everything that is shown.
     fn hide(&mut self) {
         // What is shorter is a word, and would blot out others.
-        self.secrets.retain(|it| it.len() > 3 && it.len() < 20_000);
+        self.secrets.retain(|secret| secret.len() > 3 && secret.len() < 20_000);
         let secrets = std::mem::take(&mut self.secrets);
         if secrets.is_empty() {
             return;
@@ -297,7 +297,7 @@ impl Findings {
             for label in &mut finding.labels {
                 let own = &mut label.place.source;
                 let at = self.sources.iter().position(|(_, source)| Arc::ptr_eq(source, own));
-                if let Some(source) = at.and_then(|it| masked.get(it)) {
+                if let Some(source) = at.and_then(|number| masked.get(number)) {
                     *own = Arc::clone(source);
                 }
             }
@@ -319,7 +319,7 @@ impl Findings {
         let told = |finding: &Diagnostic| {
             finding.message.contains(name)
                 || finding.code == "az-placeholder"
-                    && finding.help.as_deref().is_some_and(|it| it.contains(name))
+                    && finding.help.as_deref().is_some_and(|help| help.contains(name))
         };
         if name.is_empty() || self.list.iter().any(told) {
             return;

@@ -39,7 +39,7 @@ impl CommandOptions {
     /// The words before the options, as one text.
     pub(super) fn verb(words: &[Word]) -> String {
         let words = words.iter().map(|it| it.text.as_str());
-        words.take_while(|it| !is_option(it)).collect::<Vec<_>>().join(" ")
+        words.take_while(|text| !is_option(text)).collect::<Vec<_>>().join(" ")
     }
 
     /// Reads the words of a command that knows these options. Unknown options are taken for the
@@ -85,8 +85,8 @@ impl CommandOptions {
 
     /// Where the command stands.
     pub(super) fn span(&self) -> Range<usize> {
-        let start = self.verb.first().map_or(0, |it| it.span.start);
-        let end = self.verb.last().map_or(start, |it| it.span.end);
+        let start = self.verb.first().map_or(0, |verb| verb.span.start);
+        let end = self.verb.last().map_or(start, |verb| verb.span.end);
         start..end
     }
 }
@@ -127,7 +127,7 @@ fn full_name(
     slips: &mut Vec<Slip>,
 ) -> Option<&'static str> {
     let all = || known.iter().chain(&COMMON);
-    let exact = all().find(|it| it.contains(&name));
+    let exact = all().find(|text| text.contains(&name));
     let prefixed = || {
         let mut found = all().filter(|it| name.len() > 3 && it.iter().any(|n| n.starts_with(name)));
         found.next().filter(|_| found.next().is_none())
@@ -136,16 +136,16 @@ fn full_name(
         return found.first().copied();
     }
     // One letter is near to any other.
-    let long = |it: &&str| it.starts_with("--");
-    let names = || all().flat_map(|it| it.iter().copied()).filter(long);
+    let long = |text: &&str| text.starts_with("--");
+    let names = || all().flat_map(|text| text.iter().copied()).filter(long);
     let near = if name.starts_with("--") { suggest::nearest(name, names()) } else { None };
-    let found = near.and_then(|near| all().find(|it| it.contains(&near)));
+    let found = near.and_then(|near| all().find(|text| text.contains(&near)));
     let message = match near {
         Some(near) => format!("`{name}`, taken for `{near}`"),
         None => format!("`{name}` is not an option amlplan has a use for; left out"),
     };
     slips.push(Slip { span: span.clone(), message });
-    found.and_then(|it| it.first().copied())
+    found.and_then(|text| text.first().copied())
 }
 
 /// Splits `value--option` where a blank is missing.

@@ -15,7 +15,7 @@ pub(in super::super) fn told<'a>(
     settings: impl Iterator<Item = (&'a str, String)> + Clone,
 ) -> Option<Profile> {
     let knows = |profile, key: &str| {
-        catalog::setting(key).is_some_and(|it| it.in_profile(profile))
+        catalog::setting(key).is_some_and(|setting_fact| setting_fact.in_profile(profile))
             || catalog::derived_map(profile, key).is_some()
     };
     let only = |own, other| settings.clone().any(|it| knows(own, it.0) && !knows(other, it.0));
@@ -37,9 +37,9 @@ pub(super) fn evidence(draft: &ClusterDraft) -> Option<Profile> {
     let extension = draft.extension()?.ok()?;
     let plain = extension.configuration_settings.iter().map(|it| (it.0.as_str(), it.1.wire()));
     let secret = extension.configuration_protected_settings.keys();
-    let listed = |name: &str| draft.accounts.iter().any(|it| it.ends_with(name));
+    let listed = |name: &str| draft.accounts.iter().any(|account| account.ends_with(name));
     let older = listed(":azureml-fe") || listed(":cluster-status-reporter");
-    told(plain.chain(secret.map(|it| (it.as_str(), String::new()))))
+    told(plain.chain(secret.map(|text| (text.as_str(), String::new()))))
         .or_else(|| older.then_some(Profile::Preview))
         .or_else(|| listed(":azureml-fe-v2").then_some(Profile::Ga))
 }
@@ -51,7 +51,7 @@ pub(super) fn renew(extension: &mut ExtensionSpec, said: &Said, findings: &mut F
     let old: Vec<String> = extension
         .configuration_settings
         .keys()
-        .filter(|it| catalog::setting(it).is_some_and(|it| !it.in_profile(profile)))
+        .filter(|text| catalog::setting(text).is_some_and(|it| !it.in_profile(profile)))
         .cloned()
         .collect();
     for key in old {
@@ -101,9 +101,9 @@ pub(super) fn renew(extension: &mut ExtensionSpec, said: &Said, findings: &mut F
 pub(super) fn registrations(drafts: &Drafts, finished: &mut [Finished]) {
     let derived: BTreeSet<&str> = finished
         .iter()
-        .map(|it| graph::registrations(&it.cluster))
-        .flat_map(|it| it.features.into_iter().chain(it.providers))
-        .map(|it| it.name)
+        .map(|finished| graph::registrations(&finished.cluster))
+        .flat_map(|registrations| registrations.features.into_iter().chain(registrations.providers))
+        .map(|registration| registration.name)
         .collect();
     let first_aks =
         finished.iter().position(|it| it.cluster.cluster.kind == ClusterType::ManagedClusters);
@@ -122,7 +122,7 @@ pub(super) fn registrations(drafts: &Drafts, finished: &mut [Finished]) {
             continue;
         }
         if !explicit {
-            list.extend(own.into_iter().map(|it| it.name.to_owned()));
+            list.extend(own.into_iter().map(|registration| registration.name.to_owned()));
         }
         list.push(name.clone());
     }

@@ -279,8 +279,8 @@ impl<'a> CommandReader<'a> {
         let options = self.options(words, form.options);
         let known = form.options.iter().filter_map(|names| names.first());
         let given: BTreeMap<&'static str, String> =
-            known.filter_map(|it| Some((*it, self.text(&options, it)?))).collect();
-        if form.needed.iter().all(|it| given.contains_key(it)) {
+            known.filter_map(|text| Some((*text, self.text(&options, text)?))).collect();
+        if form.needed.iter().all(|needed| given.contains_key(needed)) {
             self.drafts.current().parts.push((index, given, options.span()));
         } else {
             let (last, rest) = form.needed.split_last().unwrap_or((&"", &[]));
@@ -293,14 +293,14 @@ impl<'a> CommandReader<'a> {
     fn adorn(&mut self, words: &[Word]) {
         let options = self.options(words, &ADORN);
         let id = self.text(&options, "--ids").unwrap_or_default();
-        let segment = |it| crate::convert::sources::after(&id, it);
+        let segment = |text| crate::convert::sources::after(&id, text);
         let (mut name, mut workspace) = (segment("computes"), segment("workspaces"));
         if id.is_empty() && words.get(1).is_some_and(|it| it.text == "ml") {
             name = self.text(&options, "--name");
             let default = self.defaults.get("workspace").cloned();
             workspace = self.text(&options, "--workspace-name").or(default);
         }
-        let drafts = self.drafts.list.iter_mut().flat_map(|it| &mut it.computes);
+        let drafts = self.drafts.list.iter_mut().flat_map(|list| &mut list.computes);
         let compute = drafts.map(|it| &mut it.0).find(|draft| {
             Some(&draft.name) == name.as_ref() && Some(&draft.workspace.name) == workspace.as_ref()
         });
@@ -339,7 +339,7 @@ impl<'a> CommandReader<'a> {
         let namespace = self.text(&options, "-n").unwrap_or_else(|| "default".to_owned());
         let own =
             options.all("-z").map(|it| format!("system:serviceaccount:{namespace}:{}", it.text));
-        let listed = names.map(|it| it.text.clone());
+        let listed = names.map(|name| name.text.clone());
         let accounts: Vec<String> = listed.chain(own).collect();
         self.scc(scc, SccMethod::Rbac, accounts);
     }
@@ -361,7 +361,7 @@ impl<'a> CommandReader<'a> {
     fn patch_scc(&mut self, words: &[Word]) {
         let options = self.options(words, &PATCH);
         let patch = self.text(&options, "-p").unwrap_or_default();
-        let users = patch.split('"').filter(|it| it.starts_with("system:serviceaccount:"));
+        let users = patch.split('"').filter(|part| part.starts_with("system:serviceaccount:"));
         self.scc(&words[3], SccMethod::Users, users.map(str::to_owned).collect());
     }
 
@@ -372,10 +372,10 @@ impl<'a> CommandReader<'a> {
         let body = call.body.as_deref().or(file.map(String::as_str)).unwrap_or_default();
         let mut found = false;
         // In a block of YAML a here-document is indented as a whole.
-        let blank = |it: &&str| !it.trim().is_empty();
+        let blank = |text: &&str| !text.trim().is_empty();
         let indent = body.lines().filter(blank).map(|it| it.len() - it.trim_start().len()).min();
         let indent = indent.unwrap_or(0);
-        let lines = body.lines().map(|it| it.get(indent..).unwrap_or_default());
+        let lines = body.lines().map(|line| line.get(indent..).unwrap_or_default());
         let body = lines.fold(String::new(), |text, word| text + word + "\n");
         for document in body.split("\n---") {
             let Some(one) = instance_type(document) else { continue };

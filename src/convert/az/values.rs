@@ -31,7 +31,7 @@ pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
     let mut rest = word.text.as_str();
     while let Some(at) = rest.find('<') {
         let (head, tail) = rest.split_at(at);
-        let Some((name, after)) = tail.get(1..).and_then(|it| it.split_once('>')) else {
+        let Some((name, after)) = tail.get(1..).and_then(|text| text.split_once('>')) else {
             break;
         };
         out.push_str(head);
@@ -42,8 +42,8 @@ pub(super) fn fill(word: &Word, findings: &mut Findings) -> String {
             continue;
         }
         let slug: Vec<&str> = name
-            .split(|it: char| !it.is_ascii_alphanumeric())
-            .filter(|it| !it.is_empty())
+            .split(|letter: char| !letter.is_ascii_alphanumeric())
+            .filter(|part| !part.is_empty())
             .collect();
         let slug = slug.join("-").to_lowercase();
         let known = PLACEHOLDERS.iter().find(|(part, ..)| slug.contains(part));
@@ -104,8 +104,8 @@ pub(super) fn plain(
     span: &Range<usize>,
     findings: &mut Findings,
 ) -> Setting {
-    let same = |it: &str| it.eq_ignore_ascii_case(value);
-    let (taken, setting) = match catalog::setting(key).map(|it| &it.kind) {
+    let same = |text: &str| text.eq_ignore_ascii_case(value);
+    let (taken, setting) = match catalog::setting(key).map(|setting_fact| &setting_fact.kind) {
         Some(SettingKind::Bool) if !value.contains('$') => {
             let found = suggest::boolean(value);
             (found.map(|it| it.to_string()), found.map(Setting::Bool))
@@ -113,13 +113,13 @@ pub(super) fn plain(
         None if same("true") || same("false") => (None, Some(Setting::Bool(same("true")))),
         Some(SettingKind::Enum(words)) => {
             let near = || suggest::nearest(value, words.iter().map(String::as_str));
-            let found = words.iter().map(String::as_str).find(|it| same(it)).or_else(near);
-            (found.map(str::to_owned), found.map(|it| Setting::Text(it.to_owned())))
+            let found = words.iter().map(String::as_str).find(|text| same(text)).or_else(near);
+            (found.map(str::to_owned), found.map(|text| Setting::Text(text.to_owned())))
         }
         Some(SettingKind::Integer) => (None, value.parse().ok().map(Setting::Number)),
         _ => (None, None),
     };
-    if let Some(taken) = taken.filter(|it| !same(it)) {
+    if let Some(taken) = taken.filter(|text| !same(text)) {
         findings.slip(span.clone(), format!("`{value}`, taken for `{taken}`"));
     }
     setting.unwrap_or_else(|| Setting::Text(value.to_owned()))
@@ -143,10 +143,10 @@ pub(super) fn protected(
     if let Some(from_env) = variable(value).filter(|_| !path) {
         return ProtectedSetting::FromEnv { from_env };
     }
-    if let Some(path) = value.strip_prefix("$(cat ").and_then(|it| it.strip_suffix(')')) {
+    if let Some(path) = value.strip_prefix("$(cat ").and_then(|text| text.strip_suffix(')')) {
         return ProtectedSetting::FromFile { from_file: unquoted(path) };
     }
-    if let Some(name) = value.strip_prefix("<(printf %s ").and_then(|it| it.strip_suffix(')')) {
+    if let Some(name) = value.strip_prefix("<(printf %s ").and_then(|text| text.strip_suffix(')')) {
         let name = unquoted(name);
         let from_env = name.trim_start_matches(['$', '{']).trim_end_matches('}').to_owned();
         return ProtectedSetting::FromEnv { from_env };

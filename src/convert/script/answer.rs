@@ -37,7 +37,7 @@ pub(in super::super) const NO_SUBSCRIPTION: &str =
 pub(super) fn field(answer: &str, name: &str) -> String {
     let table = marked(answer.trim()).and_then(|it| it.0.strip_prefix(TABLE));
     if let Some(table) = table {
-        let mut entries = table.split(AND).filter_map(|it| it.split_once(IS));
+        let mut entries = table.split(AND).filter_map(|part| part.split_once(IS));
         let found = entries.find(|it| it.0.eq_ignore_ascii_case(name));
         return found.map_or_else(|| mark(name), |it| it.1.to_owned());
     }
@@ -49,10 +49,10 @@ pub(super) fn field(answer: &str, name: &str) -> String {
         };
     };
     let parts: Vec<&str> = id.split('/').collect();
-    let at = |index: usize| parts.get(index).map_or_else(|| mark(name), |it| (*it).to_owned());
+    let at = |index: usize| parts.get(index).map_or_else(|| mark(name), |text| (*text).to_owned());
     match name.to_ascii_lowercase().as_str() {
         "id" => id.to_owned(),
-        "name" => parts.last().map_or_else(|| mark(name), |it| (*it).to_owned()),
+        "name" => parts.last().map_or_else(|| mark(name), |text| (*text).to_owned()),
         "resourcegroup" => at(4),
         "subscriptionid" => at(2),
         _ => mark(name),
@@ -94,7 +94,7 @@ impl ScriptRun<'_> {
         let words = self.words(&simple.words);
         let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
         let last = texts.last().copied().unwrap_or_default();
-        let input = input.or_else(|| simple.body.as_ref().map(|it| self.text(it)));
+        let input = input.or_else(|| simple.body.as_ref().map(|body| self.text(body)));
         match texts.as_slice() {
             ["az", ..] => {
                 let found = self.shown(&words);
@@ -115,7 +115,7 @@ impl ScriptRun<'_> {
             ] => filtered(&texts, input),
             [first, ..] if self.functions.contains_key(&first.to_lowercase()) => {
                 let found = self.functions.get(&first.to_lowercase()).cloned();
-                let args = texts.iter().skip(1).map(|it| (*it).to_owned()).collect();
+                let args = texts.iter().skip(1).map(|text| (*text).to_owned()).collect();
                 let before = self.args.replace(args);
                 self.depth += 2;
                 let answer = found.filter(|_| self.depth < 22).map(|it| self.answer(&it.1, text));
@@ -148,7 +148,7 @@ impl ScriptRun<'_> {
     /// What an `az … show` prints.
     fn shown(&mut self, words: &[Word]) -> String {
         let texts = words.iter().skip(1).map(|it| it.text.as_str());
-        let verb = texts.take_while(|it| !it.starts_with('-')).collect::<Vec<_>>().join(" ");
+        let verb = texts.take_while(|text| !text.starts_with('-')).collect::<Vec<_>>().join(" ");
         let option = |names: &[&str]| super::option(words, names).map(str::to_owned);
         let query = option(&["--query"]).unwrap_or_default();
         let query = query.trim_matches(['[', ']', '\'', '"', ' ']).to_owned();
@@ -182,7 +182,7 @@ impl ScriptRun<'_> {
         let group = group.unwrap_or_else(|| "${RESOURCE_GROUP}".to_owned());
         let subscription = option(&["--subscription"]).or_else(|| self.subscription.clone());
         let subscription = subscription.unwrap_or_else(|| NO_SUBSCRIPTION.to_owned());
-        let named = |it: String, own: &str| super::marks::named(&it, own);
+        let named = |text: String, own: &str| super::marks::named(&text, own);
         let (name, group) = (named(name, "CLUSTER_NAME"), named(group, "RESOURCE_GROUP"));
         let id =
             format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{kind}/{name}");
@@ -255,7 +255,7 @@ pub(super) fn filtered(texts: &[&str], input: Option<String>) -> String {
     match texts {
         ["cat" | "xargs" | "ConvertFrom-Json" | "Out-String" | "sort"] => known,
         ["cat" | "ConvertFrom-Json" | "Out-String", ..] => known,
-        ["head" | "tail", rest @ ..] if one_line && !rest.iter().any(|it| it.contains('c')) => {
+        ["head" | "tail", rest @ ..] if one_line && !rest.iter().any(|text| text.contains('c')) => {
             known
         }
         ["sed", "s/\\r//" | "s/\\r$$//"] => known,
@@ -273,15 +273,15 @@ pub(super) fn filtered(texts: &[&str], input: Option<String>) -> String {
         ["tr", from, to] if from.chars().count() == 1 && (to.len() == 1 || *to == "\\n") => {
             known.replace(*from, if *to == "\\n" { "\n" } else { to })
         }
-        ["seq", rest @ ..] if rest.iter().all(|it| it.parse::<u32>().is_ok()) => {
-            let numbers: Vec<u32> = rest.iter().filter_map(|it| it.parse().ok()).collect();
+        ["seq", rest @ ..] if rest.iter().all(|text| text.parse::<u32>().is_ok()) => {
+            let numbers: Vec<u32> = rest.iter().filter_map(|text| text.parse().ok()).collect();
             let from = if numbers.len() > 1 { numbers[0] } else { 1 };
             let to = numbers.last().copied().unwrap_or(0).min(from.saturating_add(2_000));
-            (from..=to).map(|it| it.to_string()).collect::<Vec<_>>().join(" ")
+            (from..=to).map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
         }
         ["cut", rest @ ..] => cut(&input.unwrap_or_else(|| mark("")), rest),
         ["jq", rest @ ..] => {
-            let path = rest.iter().find(|it| it.starts_with('.')).copied().unwrap_or(".");
+            let path = rest.iter().find(|text| text.starts_with('.')).copied().unwrap_or(".");
             let name = path.trim_start_matches('.').trim_matches('"');
             match input {
                 Some(text) if name.is_empty() => text,
@@ -296,11 +296,11 @@ pub(super) fn filtered(texts: &[&str], input: Option<String>) -> String {
 /// `cut -d: -f1`.
 fn cut(text: &str, options: &[&str]) -> String {
     let value = |flag: &str| {
-        let at = options.iter().position(|it| it.starts_with(flag))?;
-        let own = options[at].get(flag.len()..).filter(|it| !it.is_empty());
+        let at = options.iter().position(|option| option.starts_with(flag))?;
+        let own = options[at].get(flag.len()..).filter(|text| !text.is_empty());
         own.or_else(|| options.get(at + 1).copied())
     };
-    let number = value("-f").and_then(|it| it.parse::<usize>().ok());
+    let number = value("-f").and_then(|text| text.parse::<usize>().ok());
     match (value("-d"), number) {
         (Some(sign), Some(number)) if !unknown(text) && !sign.is_empty() => {
             text.split(sign).nth(number.saturating_sub(1)).unwrap_or_default().to_owned()

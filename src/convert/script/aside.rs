@@ -34,8 +34,8 @@ impl ScriptReader<'_> {
         let line = self.text.get(self.at..self.line_end()).unwrap_or_default().trim_start();
         let word = line.split([' ', '\t']).next().unwrap_or_default();
         let sentence = word.len() < line.len()
-            && word.starts_with(|it: char| it.is_ascii_uppercase())
-            && word.chars().skip(1).all(|it| it.is_ascii_lowercase() || it == ',');
+            && word.starts_with(|letter: char| letter.is_ascii_uppercase())
+            && word.chars().skip(1).all(|letter| letter.is_ascii_lowercase() || letter == ',');
         self.shell == Shell::Bash && (line.starts_with("* ") || sentence)
     }
 
@@ -73,7 +73,7 @@ impl ScriptReader<'_> {
         if let Some((found, _)) = text.match_indices(EDIT).next() {
             let from = found + EDIT.len();
             let name = text.get(from..).unwrap_or_default();
-            let end = name.find(|it: char| !(it.is_alphanumeric() || it == '-'));
+            let end = name.find(|letter: char| !(letter.is_alphanumeric() || letter == '-'));
             let end = at + from + end.unwrap_or(name.len());
             all.push(self.aside(ScriptItem::EditScc(self.stretch(at + from, end))));
         }

@@ -21,7 +21,7 @@ impl<'a> ScriptReader<'a> {
                 self.bash_while(vec![Stmt::command(vec![Raw::text("false", 0..0)], 0..0)])
             }
             () if self.take("for") || self.take("select") => self.bash_for(at),
-            () if ["time", "do", "then"].iter().any(|it| self.take(it)) => return None,
+            () if ["time", "do", "then"].iter().any(|text| self.take(text)) => return None,
             () => match self.function_name() {
                 Some(name) => {
                     ScriptKind::Function { name, params: Vec::new(), body: self.braced() }
@@ -72,7 +72,7 @@ impl<'a> ScriptReader<'a> {
     fn doubled(&mut self) -> &'a str {
         let near = self.near();
         let end = near.find("))");
-        self.bump(end.map_or(2, |it| it + 2));
+        self.bump(end.map_or(2, |number| number + 2));
         near.get(2..end.unwrap_or(2)).unwrap_or_default()
     }
 
@@ -108,7 +108,7 @@ impl<'a> ScriptReader<'a> {
         let (name, after) = rest.split_at(rest.find(|it| !letter(it)).unwrap_or(rest.len()));
         let after = after.trim_start_matches([' ', '\t']);
         let parentheses = after.strip_prefix('(').map(str::trim_start);
-        let after = match parentheses.and_then(|it| it.strip_prefix(')')) {
+        let after = match parentheses.and_then(|parenthese| parenthese.strip_prefix(')')) {
             Some(after) => after,
             None if word => after,
             None => return None,

@@ -43,7 +43,7 @@ impl ScriptReader<'_> {
         let mut line = self.near_line().trim_end();
         let quoted = line.starts_with('"');
         if quoted {
-            line = line.rfind('"').map_or(line, |it| &line[..it]);
+            line = line.rfind('"').map_or(line, |number| &line[..number]);
             self.bump(1);
             line = line.get(1..).unwrap_or_default();
         } else if let Some(end) = [" & ", "&&", ")"].iter().filter_map(|it| line.find(it)).min() {
@@ -86,12 +86,12 @@ impl ScriptReader<'_> {
             this.blanks();
         };
         self.blanks();
-        let named = ["exist", "defined", "errorlevel"].iter().any(|it| self.keyword(it));
+        let named = ["exist", "defined", "errorlevel"].iter().any(|text| self.keyword(text));
         one(self);
         if named {
             one(self);
         } else if self.starts("==")
-            || ["equ", "neq", "gtr", "lss"].iter().any(|it| self.keyword(it))
+            || ["equ", "neq", "gtr", "lss"].iter().any(|text| self.keyword(text))
         {
             one(self);
             one(self);

@@ -26,7 +26,7 @@ impl ScriptRun<'_> {
             "true" | ":" => return Some(true),
             "false" => return Some(false),
             "shift" => {
-                let number = rest.first().and_then(|it| it.parse().ok()).unwrap_or(1_usize);
+                let number = rest.first().and_then(|text| text.parse().ok()).unwrap_or(1_usize);
                 if let Some(args) = self.args.as_mut() {
                     args.drain(..number.min(args.len()));
                 }
@@ -36,7 +36,7 @@ impl ScriptRun<'_> {
                 self.readarray(&rest, body.as_deref());
                 return None;
             }
-            "printf" if rest.first().is_some_and(|it| it == "-v") && rest.len() > 2 => {
+            "printf" if rest.first().is_some_and(|text| text == "-v") && rest.len() > 2 => {
                 let mut said = vec!["printf"];
                 said.extend(rest[2..].iter().map(String::as_str));
                 let text = spoken(&said).unwrap_or_else(|| mark(&rest[1]));
@@ -89,7 +89,7 @@ impl ScriptRun<'_> {
             return;
         }
         if first.contains("-az")
-            && ["new-", "set-", "update-"].iter().any(|it| first.starts_with(it))
+            && ["new-", "set-", "update-"].iter().any(|text| first.starts_with(text))
         {
             let why = format!("`{}` of Az PowerShell is not read", words[0].text);
             self.notes.push(ScriptNote::Left(words[0].span.clone(), why));
@@ -112,8 +112,8 @@ impl ScriptRun<'_> {
         // What `xargs`, `find` and `parallel` put there is known only when they run.
         let fed = words[..tool].iter().any(|it| it.text == "xargs");
         let named = words[..tool].iter().position(|it| it.text == "-I");
-        let hole = named.and_then(|it| words.get(it + 1)).map(|it| it.text.clone());
-        let hole = hole.filter(|it| fed && !it.is_empty()).unwrap_or_else(|| "{}".to_owned());
+        let hole = named.and_then(|number| words.get(number + 1)).map(|it| it.text.clone());
+        let hole = hole.filter(|text| fed && !text.is_empty()).unwrap_or_else(|| "{}".to_owned());
         if tool > 0 {
             words[tool..].iter_mut().for_each(|it| it.text = it.text.replace(&hole, &mark("")));
         }
@@ -153,18 +153,18 @@ impl ScriptRun<'_> {
         });
         let single = words[..tool].iter().any(|it| flag(it, "-n") || flag(it, "-L"));
         let items: Vec<String> = match (hole, single) {
-            (Some(_), _) => text.lines().map(|it| it.trim().to_owned()).collect(),
+            (Some(_), _) => text.lines().map(|line| line.trim().to_owned()).collect(),
             (None, true) => text.split_whitespace().map(str::to_owned).collect(),
             (None, false) => vec![text.split_whitespace().collect::<Vec<_>>().join(" ")],
         };
-        for item in items.iter().filter(|it| !it.is_empty()).take(MOST_ROUNDS) {
+        for item in items.iter().filter(|text| !text.is_empty()).take(MOST_ROUNDS) {
             let mut own = words[tool..].to_vec();
             match hole {
                 Some(hole) => own.iter_mut().for_each(|it| it.text = it.text.replace(hole, item)),
                 None => {
                     let span = words[tool].span.clone();
                     let more =
-                        item.split(' ').map(|it| Word { text: it.into(), span: span.clone() });
+                        item.split(' ').map(|part| Word { text: part.into(), span: span.clone() });
                     own.extend(more);
                 }
             }
@@ -196,7 +196,7 @@ impl ScriptRun<'_> {
                 || (option.starts_with("--") && option.ends_with("file"));
             file.then_some(&window[1].text)
         });
-        let at = words.iter().map(|it| &it.text).filter(|it| it.starts_with('@'));
+        let at = words.iter().map(|it| &it.text).filter(|text| text.starts_with('@'));
         let file = |name: &String| Some((name.clone(), self.file(name.trim_start_matches('@'))?));
         names.chain(at).filter_map(file).collect()
     }
@@ -207,7 +207,7 @@ impl ScriptRun<'_> {
             rest.iter().position(|it| it.starts_with('-') && it.to_lowercase().contains('c'));
         let (text, shell) = match (first, dashed) {
             ("eval", _) => (Some(rest.join(" ")), self.piece.shell),
-            ("source" | ".", _) => (rest.first().and_then(|it| self.file(it)), Shell::Bash),
+            ("source" | ".", _) => (rest.first().and_then(|text| self.file(text)), Shell::Bash),
             (_, Some(at)) if first.starts_with('p') => (rest.get(at + 1).cloned(), Shell::Power),
             (_, Some(at)) => (rest.get(at + 1).cloned(), Shell::Bash),
             (_, None) => return,

@@ -18,14 +18,14 @@ impl ScriptRun<'_> {
 
     /// The words that one written word becomes.
     pub(super) fn fields(&mut self, raw: &Raw) -> Vec<String> {
-        let quoted = raw.parts.iter().any(|it| match it {
+        let quoted = raw.parts.iter().any(|part| match part {
             TextPart::Run { quoted, .. } => *quoted,
             other => !other.several(),
         });
         let mut out: Vec<String> = Vec::new();
         for (text, splits) in self.pieces(raw) {
             if splits && self.piece.shell == Shell::Bash {
-                out.extend(split(&text).into_iter().filter(|it| !it.is_empty()));
+                out.extend(split(&text).into_iter().filter(|part| !part.is_empty()));
             } else if !text.is_empty() || quoted {
                 out.push(text);
             }
@@ -107,7 +107,7 @@ impl ScriptRun<'_> {
         if matches!(name, "@" | "*" | "args") {
             return self.args.clone().map(ScriptValue::numbered);
         }
-        self.world.variables.get(name).map(|it| ScriptValue::Text(it.clone()))
+        self.world.variables.get(name).map(|variable| ScriptValue::Text(variable.clone()))
     }
 
     fn variable(&mut self, name: &str, op: &Op) -> ScriptValue {
@@ -148,7 +148,7 @@ impl ScriptRun<'_> {
             return found.unwrap_or_else(|| ScriptValue::Text(unset(name, None)));
         }
         let held = found.as_ref().and_then(ScriptValue::first).cloned();
-        let known = held.clone().filter(|it| !unknown(it));
+        let known = held.clone().filter(|text| !unknown(text));
         ScriptValue::Text(match op {
             Op::Keys => match found {
                 Some(ScriptValue::List(pair)) => {
@@ -171,13 +171,13 @@ impl ScriptRun<'_> {
                 Some(word) if !word.is_empty() => self.text(raw),
                 Some(_) | None => String::new(),
             },
-            Op::Lower => known.map_or_else(|| held_or(name, held), |it| it.to_lowercase()),
-            Op::Upper => known.map_or_else(|| held_or(name, held), |it| it.to_uppercase()),
+            Op::Lower => known.map_or_else(|| held_or(name, held), |text| text.to_lowercase()),
+            Op::Upper => known.map_or_else(|| held_or(name, held), |text| text.to_uppercase()),
             Op::Item(raw) => self.item(name, raw, found),
             Op::Trim(sign, raw) => {
                 let pattern = self.text(raw);
                 let known = known.filter(|_| !pattern.contains('['));
-                known.map_or_else(|| mark(name), |it| trim(sign, &pattern, &it))
+                known.map_or_else(|| mark(name), |text| trim(sign, &pattern, &text))
             }
             Op::Replace { from, to, every } => {
                 let (from, to) = (self.text(from), self.text(to));
@@ -185,7 +185,7 @@ impl ScriptRun<'_> {
                 // Patterns and anchors say more than letters do.
                 let more = from.is_empty() || from.contains(['*', '?', '[', '\\']);
                 let known = known.filter(|_| !more && !from.starts_with(['#', '%']));
-                known.map_or_else(|| mark(name), |it| it.replacen(&from, &to, times))
+                known.map_or_else(|| mark(name), |text| text.replacen(&from, &to, times))
             }
             _ => mark(&name.to_lowercase()),
         })
@@ -205,7 +205,7 @@ impl ScriptRun<'_> {
         }
         // The last sign of the lowest rank parts the expression.
         for signs in [&['+', '-'][..], &['*', '/', '%'][..]] {
-            let Some(at) = text.rfind(signs).filter(|it| *it > 0) else { continue };
+            let Some(at) = text.rfind(signs).filter(|number| *number > 0) else { continue };
             let (left, right) =
                 (self.math(&text[..at], depth + 1)?, self.math(&text[at + 1..], depth + 1)?);
             return match text.as_bytes()[at] {
@@ -236,14 +236,14 @@ impl ScriptRun<'_> {
         let mut parts = head.split(';');
         let from = self.math(parts.next()?.split_once('=')?.1, 0)?;
         let until = parts.next()?.trim();
-        let sign = ["<=", "-le", "<", "-lt"].into_iter().find(|it| until.contains(it))?;
+        let sign = ["<=", "-le", "<", "-lt"].into_iter().find(|text| until.contains(text))?;
         let to = self.math(until.split_once(sign)?.1, 0)?;
         let to = if sign.ends_with(['=', 'e']) { to } else { to.checked_sub(1)? };
         let step = parts.next()?;
         let by = if step.contains("++") { 1 } else { self.math(step.split_once("+=")?.1, 0)? };
-        let by = usize::try_from(by).ok().filter(|it| *it > 0)?;
+        let by = usize::try_from(by).ok().filter(|number| *number > 0)?;
         let numbers = (from..=to).step_by(by).take(MOST_ROUNDS);
-        Some(ScriptValue::numbered(numbers.map(|it| it.to_string())))
+        Some(ScriptValue::numbered(numbers.map(|number| number.to_string())))
     }
 
     /// `${list[key]}`.
@@ -318,7 +318,7 @@ impl ScriptRun<'_> {
     fn variables(&mut self, word: &Word) {
         for part in word.text.replace("$$", "").split("${").skip(1) {
             let Some((name, _)) = part.split_once('}') else { continue };
-            if name.contains(":-0000") || name.chars().any(|it| it.is_whitespace()) {
+            if name.contains(":-0000") || name.chars().any(|letter| letter.is_whitespace()) {
                 continue;
             }
             let name = name.split(":-").next().unwrap_or_default().to_owned();
@@ -330,7 +330,7 @@ impl ScriptRun<'_> {
 
 /// Whether a name says nothing of what it holds.
 fn anonymous(name: &str) -> bool {
-    name.chars().all(|it| it.is_ascii_digit())
+    name.chars().all(|letter| letter.is_ascii_digit())
         || ["OPTARG", "REPLY", "RANDOM", "COUNT", "_", "@", "*", "args", "PSItem"].contains(&name)
 }
 

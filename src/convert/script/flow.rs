@@ -18,18 +18,18 @@ impl ScriptRun<'_> {
         span: &Range<usize>,
     ) {
         self.seen.clear();
-        let input = input.filter(|it| !unknown(it));
+        let input = input.filter(|text| !unknown(text));
         let mut found: Vec<String> =
-            input.iter().flat_map(|it| it.lines().map(str::to_owned)).collect();
+            input.iter().flat_map(|text| text.lines().map(str::to_owned)).collect();
         let mut open = false;
         for raw in items {
             let mut fields = self.fields(raw);
-            let table = |it: &str| marked(it).is_some_and(|it| it.0.starts_with(TABLE));
-            let some = fields.iter().any(|it| unknown(it) && !table(it));
+            let table = |text: &str| marked(text).is_some_and(|it| it.0.starts_with(TABLE));
+            let some = fields.iter().any(|field| unknown(field) && !table(field));
             open |= some && raw.parts.iter().any(TextPart::several);
             if self.piece.shell == Shell::Cmd {
-                let apart = fields.iter().flat_map(|it| super::marks::split(it));
-                fields = apart.filter(|it| !it.is_empty()).collect();
+                let apart = fields.iter().flat_map(|field| super::marks::split(field));
+                fields = apart.filter(|text| !text.is_empty()).collect();
             }
             found.extend(fields.iter().flat_map(|it| super::marks::braces(it)).take(MOST_ROUNDS));
             if found.len() > MOST_ROUNDS {
@@ -73,19 +73,19 @@ impl ScriptRun<'_> {
         (from, input): (&Simple, Option<String>),
         span: &Range<usize>,
     ) {
-        let lines = input.or_else(|| from.body.as_ref().map(|it| self.text(it)));
+        let lines = input.or_else(|| from.body.as_ref().map(|body| self.text(body)));
         let lines = lines.or_else(|| {
             let name = from.from.as_ref().map(|it| self.text(it))?;
             self.file(&name)
         });
         self.depth += 1;
-        let reads = condition.iter().find_map(|it| match &it.kind {
+        let reads = condition.iter().find_map(|statement| match &statement.kind {
             ScriptKind::Simple(simple) if simple.words.len() > 1 => Some(simple),
             _ => None,
         });
         match (lines, reads) {
             (Some(lines), Some(reads)) => {
-                for line in lines.lines().filter(|it| !it.trim().is_empty()).take(MOST_ROUNDS) {
+                for line in lines.lines().filter(|text| !text.trim().is_empty()).take(MOST_ROUNDS) {
                     self.simple(reads, Some(line.to_owned()));
                     self.list(body);
                 }
@@ -93,7 +93,7 @@ impl ScriptRun<'_> {
             _ => {
                 let out = self.out.len();
                 let mut runs = self.list(condition);
-                let open = runs.is_none() || reads.is_some_and(|it| self.reads(it));
+                let open = runs.is_none() || reads.is_some_and(|simple| self.reads(simple));
                 for _ in 0..MOST_ROUNDS {
                     let before = self.vars.clone();
                     self.list(body);
@@ -213,25 +213,25 @@ impl ScriptRun<'_> {
     pub(super) fn test(&mut self, first: &str, rest: &[String]) -> Option<bool> {
         if first == "case" {
             let [word, pattern] = rest else { return None };
-            let fits = |it: &str| glob(it.trim().trim_matches(['"', '\'']), word);
+            let fits = |text: &str| glob(text.trim().trim_matches(['"', '\'']), word);
             return (!unknown(word)).then(|| pattern.split('|').any(fits));
         }
         let words: Vec<String> =
-            rest.iter().filter(|it| !matches!(it.as_str(), "]" | "]]")).cloned().collect();
-        if words.iter().any(|it| matches!(it.as_str(), "&&" | "||" | "-a" | "-o")) {
+            rest.iter().filter(|text| !matches!(text.as_str(), "]" | "]]")).cloned().collect();
+        if words.iter().any(|text| matches!(text.as_str(), "&&" | "||" | "-a" | "-o")) {
             return None;
         }
         if let [not, rest @ ..] = words.as_slice()
             && not == "!"
         {
-            return self.compare(rest).map(|it| !it);
+            return self.compare(rest).map(|compare| !compare);
         }
         self.compare(&words)
     }
 
     pub(super) fn compare(&mut self, words: &[String]) -> Option<bool> {
         let empty = |this: &mut Self, word: &str| {
-            if let Some(name) = word.strip_prefix("${").and_then(|it| it.strip_suffix('}'))
+            if let Some(name) = word.strip_prefix("${").and_then(|text| text.strip_suffix('}'))
                 && is_name(name)
                 && !this.answers.contains(name)
             {
@@ -288,7 +288,7 @@ impl ScriptRun<'_> {
 
     /// `read a b`: from a line that is known, or from whoever runs the script.
     pub(super) fn read(&mut self, rest: &[String], line: Option<&str>) {
-        let good = |it: &&String| !it.starts_with('-') && is_name(it);
+        let good = |text: &&String| !text.starts_with('-') && is_name(text);
         let names: Vec<&String> = rest.iter().filter(good).collect();
         let separators = match self.vars.get("IFS") {
             Some(ScriptValue::Text(text)) if !text.is_empty() => text.clone(),
@@ -301,7 +301,7 @@ impl ScriptRun<'_> {
                 Some(text) if at + 1 == names.len() => text.to_owned(),
                 Some(text) => {
                     let (head, tail) =
-                        text.split_once(|it| separators.contains(it)).unwrap_or((text, ""));
+                        text.split_once(|letter| separators.contains(letter)).unwrap_or((text, ""));
                     left = Some(tail.trim_start());
                     head.to_owned()
                 }

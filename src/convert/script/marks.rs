@@ -14,7 +14,7 @@ pub(super) const IS: char = '\u{5}';
 
 /// A mark for what is not known.
 pub(super) fn mark(hint: &str) -> String {
-    let hint: String = hint.chars().filter(|it| !it.is_control()).take(300).collect();
+    let hint: String = hint.chars().filter(|letter| !letter.is_control()).take(300).collect();
     format!("{MARK}{hint}{END}")
 }
 
@@ -61,7 +61,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
             }
         }
     }
-    pattern[p..].iter().all(|it| *it == '*')
+    pattern[p..].iter().all(|letter| *letter == '*')
 }
 
 /// `{1..3}` and `{a,b}`.
@@ -77,11 +77,11 @@ pub(super) fn braces(text: &str) -> Vec<String> {
     {
         let width = if from.starts_with('0') { from.len() } else { 0 };
         return (first.min(last)..=first.max(last))
-            .map(|it| format!("{head}{it:0width$}{tail}"))
+            .map(|number| format!("{head}{number:0width$}{tail}"))
             .collect();
     }
     if inside.contains(',') {
-        return inside.split(',').map(|it| format!("{head}{it}{tail}")).collect();
+        return inside.split(',').map(|part| format!("{head}{part}{tail}")).collect();
     }
     whole()
 }
@@ -130,7 +130,7 @@ pub(super) fn name_for(head: &str, tail: &str, hint: &str, option: &str) -> Stri
         return variable_name(key);
     }
     let good = hint.len() > 1 && !hint.starts_with("arg ") && !hint.starts_with("cat:");
-    let option = Some(option).filter(|it| head.is_empty() && tail.is_empty() && it.len() > 2);
+    let option = Some(option).filter(|text| head.is_empty() && tail.is_empty() && text.len() > 2);
     variable_name(option.filter(|_| !good).unwrap_or(hint))
 }
 

@@ -352,7 +352,7 @@ pub(super) const TOOLS: [&str; 3] = ["az", "oc", "kubectl"];
 
 /// The letters, digits and underscores that a text begins with.
 pub(super) fn identifier(text: &str) -> &str {
-    let end = text.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_'));
+    let end = text.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
     &text[..end.unwrap_or(text.len())]
 }
 

@@ -17,7 +17,7 @@ impl ScriptReader<'_> {
                 let (condition, body) = (self.condition(), self.braced());
                 ScriptKind::While { condition, body, input: Simple::default() }
             }
-            () if BLOCKS.iter().any(|it| self.take(it)) => {
+            () if BLOCKS.iter().any(|text| self.take(text)) => {
                 self.skip_to(&['{', '\n']);
                 ScriptKind::Group(self.braced())
             }
@@ -31,7 +31,7 @@ impl ScriptReader<'_> {
             () if self.starts("{") => ScriptKind::Group(self.braced()),
             // `[CmdletBinding()]`, `[string]$x`.
             () if self.starts("[") => {
-                self.bump(self.near().find(']').map_or(1, |it| it + 1));
+                self.bump(self.near().find(']').map_or(1, |number| number + 1));
                 return None;
             }
             () => {
@@ -90,7 +90,7 @@ impl ScriptReader<'_> {
         let tried = self.depth <= 8 && self.near().contains('|');
         let expression = tried && (rest.starts_with(['"', '\'', '$']) || rest.starts_with("@("));
         let range = self.near_line().split_once("..").and_then(|(from, tail)| {
-            let digits = tail.find(|it: char| !it.is_ascii_digit()).unwrap_or(tail.len());
+            let digits = tail.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(tail.len());
             from.parse::<u32>().ok()?;
             Some((from, &tail[..digits], from.len() + 2 + digits))
         });
@@ -202,7 +202,7 @@ impl ScriptReader<'_> {
     pub(super) fn powershell_set(&mut self) -> Option<Set> {
         let at = self.at;
         // What is no name is read once, and not again after it turned out to be none.
-        let name = |it: char| it.is_ascii_alphanumeric() || "_:.{}".contains(it);
+        let name = |letter: char| letter.is_ascii_alphanumeric() || "_:.{}".contains(letter);
         let after = self.near()[1..].trim_start_matches(name).trim_start();
         if !after.starts_with(['[', '=', '+', '`']) {
             return None;
@@ -213,9 +213,9 @@ impl ScriptReader<'_> {
             Some(TextPart::Var { name, op: Op::Plain, .. }) => name,
             _ => String::new(),
         };
-        let key = self.near().strip_prefix('[').and_then(|it| it.split_once(']'));
+        let key = self.near().strip_prefix('[').and_then(|text| text.split_once(']'));
         let key = key.map(|it| it.0.trim_matches(['"', '\'']).to_owned());
-        let key = key.filter(|it| it.len() < 200 && !it.contains('\n'));
+        let key = key.filter(|text| text.len() < 200 && !text.contains('\n'));
         if let Some(key) = &key {
             let skip = self.near().find(']').unwrap_or(key.len());
             self.bump(skip + 1);
@@ -251,7 +251,7 @@ impl ScriptReader<'_> {
             return (false, vec![(None, raw)]);
         }
         let expression = self.rest().starts_with(['"', '\'', '$', '[', '“'])
-            || self.rest().starts_with(|it: char| it.is_ascii_digit());
+            || self.rest().starts_with(|letter: char| letter.is_ascii_digit());
         if !expression {
             let from = self.at;
             let mut body = Vec::new();
@@ -274,7 +274,7 @@ impl ScriptReader<'_> {
         loop {
             self.blanks();
             if self.starts("[") {
-                self.bump(self.near().find(']').map_or(1, |it| it + 1));
+                self.bump(self.near().find(']').map_or(1, |number| number + 1));
             }
             let Some(mut word) = self.word() else { break };
             self.blanks();
@@ -358,8 +358,8 @@ fn formatted(parts: Vec<TextPart>, given: &[Entry]) -> Vec<TextPart> {
         while let Some((head, tail)) = rest.split_once('{') {
             let Some((number, after)) = tail.split_once('}') else { break };
             out.push(TextPart::Text(head.to_owned()));
-            let index = number.split([':', ',']).next().and_then(|it| it.parse::<usize>().ok());
-            match index.and_then(|it| given.get(it)) {
+            let index = number.split([':', ',']).next().and_then(|part| part.parse::<usize>().ok());
+            match index.and_then(|number| given.get(number)) {
                 Some((_, raw)) => out.extend(raw.parts.iter().cloned()),
                 None => out.push(TextPart::Text(format!("{{{number}}}"))),
             }

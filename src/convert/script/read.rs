@@ -92,7 +92,7 @@ impl<'a> ScriptReader<'a> {
     }
 
     pub(super) fn line_end(&self) -> usize {
-        self.rest().find('\n').map_or(self.text.len(), |it| self.at + it)
+        self.rest().find('\n').map_or(self.text.len(), |number| self.at + number)
     }
 
     fn slip(&mut self, start: usize, end: usize, message: String) {
@@ -141,13 +141,13 @@ impl<'a> ScriptReader<'a> {
             ' ' | '\t' | '\r' | '\n' | ';' | '|' | '\u{1}'..='\u{3}' => true,
             '&' => {
                 let after = rest[1..].chars().next();
-                after.is_none_or(|it| it.is_whitespace() || it == '&' || it == '>')
+                after.is_none_or(|letter| letter.is_whitespace() || letter == '&' || letter == '>')
             }
             '(' => self.shell != Shell::Cmd && !glued('$'),
             ')' => {
                 self.shell != Shell::Cmd
                     || self.in_list()
-                    || self.open.iter().any(|it| it.contains(&")"))
+                    || self.open.iter().any(|text| text.contains(&")"))
             }
             '{' | '}' => self.shell == Shell::Power,
             ',' => self.shell == Shell::Power && self.in_list(),
@@ -161,7 +161,7 @@ impl<'a> ScriptReader<'a> {
 
     /// Inside `@( … )`, where commas part entries.
     fn in_list(&self) -> bool {
-        self.open.last().is_some_and(|it| *it == ["),"])
+        self.open.last().is_some_and(|text| *text == ["),"])
     }
 
     fn piece(&mut self, next: char, parts: &mut Vec<TextPart>) {
@@ -209,7 +209,7 @@ impl<'a> ScriptReader<'a> {
                     push(parts, next);
                 }
                 self.bump(1);
-                if let Some(next) = self.peek().filter(|it| own && !it.is_whitespace()) {
+                if let Some(next) = self.peek().filter(|letter| own && !letter.is_whitespace()) {
                     push(parts, next);
                     self.bump(next.len_utf8());
                 }
@@ -217,7 +217,7 @@ impl<'a> ScriptReader<'a> {
             '\\' if bash => {
                 self.bump(1);
                 // `C:\certs` and the like: only signs are escaped in practice.
-                match self.peek().filter(|it| !it.is_alphanumeric()) {
+                match self.peek().filter(|letter| !letter.is_alphanumeric()) {
                     None => push(parts, '\\'),
                     Some(escaped) => {
                         push(parts, escaped);
@@ -395,7 +395,7 @@ impl<'a> ScriptReader<'a> {
             && self.text[..line].trim_end_matches('\r').ends_with(['\\', '`'])
         {
             let next = self.text[line + 1..].find('\n');
-            line = next.map_or(self.text.len(), |it| line + 1 + it);
+            line = next.map_or(self.text.len(), |number| line + 1 + number);
         }
         let start = self.hole.filter(|it| it.0 == line).map_or(line + 1, |it| it.1);
         let mut end = start.min(self.text.len());
@@ -433,7 +433,7 @@ pub(super) fn placeholder(rest: &str) -> Option<usize> {
     let near = rest.get(..rest.floor_char_boundary(200)).unwrap_or_default();
     let end = near.find('>')?;
     let inside = near.get(1..end)?;
-    let good = inside.starts_with(|it: char| it.is_alphanumeric() || it == '_')
+    let good = inside.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_')
         && !inside.ends_with(char::is_whitespace)
         && !inside.contains(['\n', '<', '"', '$', '|', '&', ';']);
     good.then_some(end + 1)

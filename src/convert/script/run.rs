@@ -233,7 +233,7 @@ impl ScriptRun<'_> {
             }
             Some("echo" | "printf" | "Write-Output") => {
                 let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
-                spoken(&texts).map(|it| it.replace("\\n", "\n"))
+                spoken(&texts).map(|text| text.replace("\\n", "\n"))
             }
             _ => None,
         }
@@ -241,7 +241,7 @@ impl ScriptRun<'_> {
 
     /// A file that the script wrote, or one that is there.
     pub(super) fn file(&self, name: &str) -> Option<String> {
-        let plain = |it: &str| it.trim_start_matches("./").to_owned();
+        let plain = |text: &str| text.trim_start_matches("./").to_owned();
         let own = self.files.get(&plain(name)).cloned();
         own.or_else(|| (self.world.files)(name))
     }
@@ -310,7 +310,7 @@ impl ScriptRun<'_> {
         self.seen = seen;
         let body = simple.body.as_ref().map(|it| self.text(it)).or(input);
         let body = body.or_else(|| {
-            let name = simple.from.as_ref().map(|it| self.text(it))?;
+            let name = simple.from.as_ref().map(|from| self.text(from))?;
             self.file(&name)
         });
         if let Some(to) = simple.to.as_ref().map(|it| self.text(it))

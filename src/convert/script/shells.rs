@@ -80,7 +80,7 @@ impl ScriptReader<'_> {
             let comment = rest.starts_with('#')
                 || (self.shell == Shell::Cmd && (rest.starts_with("::") || self.keyword("rem")));
             if rest.starts_with("<#") && self.shell == Shell::Power {
-                self.bump(rest.find("#>").map_or(rest.len(), |it| it + 2));
+                self.bump(rest.find("#>").map_or(rest.len(), |number| number + 2));
             } else if comment {
                 self.directive(all);
                 self.bump(self.line_end() - self.at);
@@ -103,7 +103,7 @@ impl ScriptReader<'_> {
             Shell::Bash => head == word,
             Shell::Power | Shell::Cmd => head.eq_ignore_ascii_case(word),
         };
-        let after = self.rest().get(word.len()..).and_then(|it| it.chars().next());
+        let after = self.rest().get(word.len()..).and_then(|text| text.chars().next());
         let sign = !word.starts_with(char::is_alphabetic);
         same && (sign || after.is_none_or(|it| !(it.is_alphanumeric() || "_-.=/:".contains(it))))
     }
@@ -117,7 +117,7 @@ impl ScriptReader<'_> {
     }
 
     pub(super) fn expected(&self, word: &str) -> bool {
-        self.open.iter().any(|it| it.contains(&word))
+        self.open.iter().any(|text| text.contains(&word))
     }
 
     /// At the end of something that is open; an end of nothing is passed over.
@@ -125,7 +125,7 @@ impl ScriptReader<'_> {
         if self.starts(")") {
             return self.expected(")") || self.expected("),");
         }
-        match WORDS.iter().copied().find(|it| self.keyword(it)) {
+        match WORDS.iter().copied().find(|text| self.keyword(text)) {
             None => false,
             Some(word) if self.expected(word) => true,
             Some(_) if self.shell != Shell::Bash => false,
@@ -266,13 +266,13 @@ impl ScriptReader<'_> {
 
     pub(super) fn redirection(&mut self, simple: &mut Simple) -> bool {
         let rest = self.rest();
-        let digits = rest.find(|it: char| !it.is_ascii_digit()).unwrap_or(0);
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(0);
         let sign = &rest[digits..];
         if digits > 1 || (digits == 1 && !sign.starts_with('>')) {
             return false;
         }
         if sign.starts_with("&>") || sign.starts_with('>') {
-            let length = sign.find(|it: char| !">&|".contains(it)).unwrap_or(sign.len());
+            let length = sign.find(|letter: char| !">&|".contains(letter)).unwrap_or(sign.len());
             self.bump(digits + length);
             self.blanks();
             let to = self.word();
@@ -312,7 +312,7 @@ impl ScriptReader<'_> {
         let name = identifier(near).to_owned();
         let length = name.len();
         let mut after = &rest[length..];
-        if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {
+        if name.is_empty() || name.starts_with(|letter: char| letter.is_ascii_digit()) {
             return None;
         }
         let mut key = None;
@@ -355,12 +355,12 @@ impl ScriptReader<'_> {
             if self.at >= self.text.len() || self.eat(")") {
                 break;
             }
-            let key = self.near().strip_prefix('[').and_then(|it| it.split_once("]="));
-            let key = key.map(|it| it.0).filter(|it| !it.contains('\n')).map(str::to_owned);
+            let key = self.near().strip_prefix('[').and_then(|text| text.split_once("]="));
+            let key = key.map(|it| it.0).filter(|text| !text.contains('\n')).map(str::to_owned);
             if let Some(key) = &key {
                 self.bump(key.len() + 3);
             }
-            let typed = self.near().strip_prefix('[').and_then(|it| it.split_once(']'));
+            let typed = self.near().strip_prefix('[').and_then(|text| text.split_once(']'));
             let length = typed.filter(|it| it.1.starts_with("@{")).map(|it| it.0.len() + 2);
             self.bump(length.unwrap_or(0));
             if self.shell == Shell::Power && self.starts("@{") {
@@ -371,7 +371,7 @@ impl ScriptReader<'_> {
                 all.push((None, Raw::new(parts, self.span(from))));
                 continue;
             }
-            let key = key.map(|it| it.trim_matches(['"', '\'']).to_owned());
+            let key = key.map(|text| text.trim_matches(['"', '\'']).to_owned());
             match self.word() {
                 Some(word) => all.push((key, word)),
                 None => self.bump(1),

@@ -8,7 +8,7 @@ impl ScriptReader<'_> {
         let rest = self.rest();
         if rest.starts_with("${{") || rest.starts_with("$[[") {
             let close = if rest.starts_with("${{") { "}}" } else { "]]" };
-            let length = self.near().find(close).map_or(3, |it| it + 2);
+            let length = self.near().find(close).map_or(3, |number| number + 2);
             let inside = rest.get(3..length.saturating_sub(2).max(3)).unwrap_or_default();
             let name = format!("{{{}", inside.trim());
             parts.push(TextPart::Var { name, op: Op::Plain, quoted: true });
@@ -20,7 +20,7 @@ impl ScriptReader<'_> {
             let end = self.near().find("))");
             let name = rest.get(3..end.unwrap_or(3)).unwrap_or_default().to_owned();
             parts.push(TextPart::Var { name, op: Op::Count, quoted });
-            self.bump(end.map_or(3, |it| it + 2));
+            self.bump(end.map_or(3, |number| number + 2));
         } else if rest.starts_with("$(") {
             if self.depth >= DEEPEST {
                 self.bump(2);
@@ -42,7 +42,7 @@ impl ScriptReader<'_> {
         let inside =
             self.near_line().strip_prefix("{{").and_then(|it| it.split_once("}}")).map(|it| it.0);
         let letter = |it: char| it.is_ascii_alphabetic() || it == '_';
-        let named = |it: &&str| it.trim_start().trim_start_matches('.').starts_with(letter);
+        let named = |text: &&str| text.trim_start().trim_start_matches('.').starts_with(letter);
         let Some(inside) = inside.filter(named) else {
             return false;
         };
@@ -85,11 +85,11 @@ impl ScriptReader<'_> {
         let word = identifier(after);
         let scopes = ["env", "script", "global", "local", "using"];
         let scoped = after[word.len()..].starts_with(':')
-            && scopes.iter().any(|it| it.eq_ignore_ascii_case(word));
+            && scopes.iter().any(|text| text.eq_ignore_ascii_case(word));
         let scope = if scoped { word.len() + 1 } else { 0 };
         let mut name = identifier(&after[scope..]);
         let sign = name.is_empty() && self.shell == Shell::Bash;
-        if name.starts_with(|it: char| it.is_ascii_digit())
+        if name.starts_with(|letter: char| letter.is_ascii_digit())
             || (sign && after[scope..].starts_with(['@', '*', '#', '?']))
         {
             name = &after[scope..scope + 1];
@@ -189,7 +189,7 @@ impl ScriptReader<'_> {
     pub(super) fn percent(&mut self, sign: char, parts: &mut Vec<TextPart>) {
         let after = self.rest().get(1..).unwrap_or_default();
         let name = identifier(after);
-        let doubled = after.strip_prefix('%').and_then(|it| identifier(it).get(..1));
+        let doubled = after.strip_prefix('%').and_then(|text| identifier(text).get(..1));
         let (name, length) = match doubled {
             Some(name) if sign == '%' => (name, 3),
             _ if !name.is_empty() && after[name.len()..].starts_with(sign) => {

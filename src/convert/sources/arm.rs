@@ -43,7 +43,7 @@ pub(super) fn notated(
     }
     let (mut calls, mut own) = reader.finish(place.clone());
     notes.append(&mut own);
-    for word in calls.iter_mut().flat_map(|it| &mut it.words) {
+    for word in calls.iter_mut().flat_map(|call| &mut call.words) {
         word.span = place.clone();
     }
     Some(calls)
@@ -93,8 +93,8 @@ pub(in super::super) fn compute_words(text: &str) -> Option<Vec<String>> {
 
 /// The segment behind this one in a resource id.
 pub(in super::super) fn after(id: &str, name: &str) -> Option<String> {
-    let mut parts = id.split('/').skip_while(|it| !it.eq_ignore_ascii_case(name));
-    parts.nth(1).filter(|it| !it.is_empty()).map(str::to_owned)
+    let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(name));
+    parts.nth(1).filter(|nth| !nth.is_empty()).map(str::to_owned)
 }
 
 /// A resource of Terraform as one of Azure: what `azapi` keeps in its body stands in it.
@@ -160,7 +160,7 @@ impl<'a> TemplateReader<'a> {
             return;
         }
         let map = match value {
-            Json::Array(list) => return list.iter().for_each(|it| self.any(it, depth + 1)),
+            Json::Array(list) => return list.iter().for_each(|value| self.any(value, depth + 1)),
             Json::Object(map) => map,
             _ => return,
         };
@@ -171,7 +171,7 @@ impl<'a> TemplateReader<'a> {
         if self.rounds(value) {
             return;
         }
-        if map.get("properties").is_some_and(|it| it.get("templateLink").is_some()) {
+        if map.get("properties").is_some_and(|value| value.get("templateLink").is_some()) {
             let why = "the template that this links to is not followed; import it as well";
             self.left(value, why.to_owned());
         }
@@ -189,7 +189,7 @@ impl<'a> TemplateReader<'a> {
         ] {
             match map.get(key) {
                 Some(Json::Object(own)) if key == "resources" => {
-                    own.values().for_each(|it| self.any(it, depth + 1));
+                    own.values().for_each(|value| self.any(value, depth + 1));
                 }
                 Some(own @ (Json::Array(_) | Json::Object(_))) => self.any(own, depth + 1),
                 _ => {}
@@ -228,7 +228,7 @@ impl<'a> TemplateReader<'a> {
             let all = instances.filter_map(|it| it.get("attributes")).chain(value.get("values"));
             let all: Vec<Json> = all.filter_map(|it| renamed(&lower, it)).collect();
             let managed = value.get("mode").and_then(Json::as_str) != Some("data");
-            return all.iter().fold(false, |any, it| (managed && self.resource(it)) | any);
+            return all.iter().fold(false, |any, value| (managed && self.resource(value)) | any);
         }
         let properties = value.get("properties").unwrap_or(value);
         let lower = match lower {
@@ -275,18 +275,18 @@ impl<'a> TemplateReader<'a> {
             Json::Number(number) => number.to_string(),
             _ => return None,
         };
-        Some(found).filter(|it| !it.is_empty())
+        Some(found).filter(|text| !text.is_empty())
     }
 
     /// The command that makes a resource of a known shape.
     fn shaped(&mut self, shape: &Shape, resource: &Json, properties: &Json) {
         let get = |option: &str| {
             let row = shape.options.iter().find(|it| it.0 == option)?;
-            let said = row.1.iter().flat_map(|it| members(resource, it));
-            said.into_iter().find_map(|it| self.value(Some(it)))
+            let said = row.1.iter().flat_map(|text| members(resource, text));
+            said.into_iter().find_map(|value| self.value(Some(value)))
         };
         let live = is_live(resource);
-        let mut words: Vec<String> = shape.verb.iter().map(|it| (*it).to_owned()).collect();
+        let mut words: Vec<String> = shape.verb.iter().map(|verb| (*verb).to_owned()).collect();
         if resource.get("update") == Some(&Json::Bool(true)) && shape.verb[1] == "k8s-extension" {
             words[2] = "update".to_owned();
         }
@@ -295,16 +295,16 @@ impl<'a> TemplateReader<'a> {
         let name = self.value(resource.get("name")).unwrap_or_default();
         let (parent, own) = name.rsplit_once('/').unwrap_or(("", &name));
         let id = self.value(resource.get("id")).or_else(|| self.value(resource.get("parent_id")));
-        let id = id.map(|it| self.template.whole_id(&it)).unwrap_or_default();
+        let id = id.map(|text| self.template.whole_id(&text)).unwrap_or_default();
         self.mend(own, &mut given);
-        let segment = |it: &str| after(&id, it);
+        let segment = |text: &str| after(&id, text);
         let group = segment("resourceGroups")
             .or_else(|| self.value(resource.get("resourceGroup")))
             .or_else(|| self.value(resource.get("resource_group_name")))
             .or_else(|| self.template.group());
-        let parent = parent.rsplit('/').next().filter(|it| !it.is_empty()).map(str::to_owned);
+        let parent = parent.rsplit('/').next().filter(|text| !text.is_empty()).map(str::to_owned);
         let mut put = |option: &'static str, value: Option<String>| {
-            given.extend(value.filter(|it| !it.is_empty()).map(|it| (option, it)));
+            given.extend(value.filter(|text| !text.is_empty()).map(|text| (option, text)));
         };
         match shape.verb[1] {
             "ml" => {
@@ -314,11 +314,11 @@ impl<'a> TemplateReader<'a> {
                 put("--type", Some("Kubernetes".to_owned()));
                 let ids: Vec<String> = identities(resource)
                     .iter()
-                    .map(|it| self.template.whole_id(&self.template.text(it)))
+                    .map(|identity| self.template.whole_id(&self.template.text(identity)))
                     .collect();
                 put("--user-assigned-identities", Some(ids.join(",")));
                 // Every compute has it.
-                given.retain(|_, it| it != "defaultinstancetype");
+                given.retain(|_, text| text != "defaultinstancetype");
             }
             "identity" => {
                 put("--identity-name", segment("userAssignedIdentities").or(parent));
@@ -371,7 +371,7 @@ impl<'a> TemplateReader<'a> {
     /// Says which members no option stands for.
     fn unread(&mut self, shape: &Shape, resource: &Json, span: &Range<usize>) {
         let mut left = Vec::new();
-        for map in LEVELS.iter().filter_map(|it| resource.pointer(it)?.as_object()) {
+        for map in LEVELS.iter().filter_map(|text| resource.pointer(text)?.as_object()) {
             let open = map.iter().filter(|it| !it.1.is_null() && !shape.knows(it.0));
             left.extend(open.map(|it| format!("`{}`", it.0)));
         }
@@ -432,7 +432,7 @@ impl<'a> TemplateReader<'a> {
             let secret = option.contains("protected");
             let mut settings = Vec::new();
             for (key, value) in map.and_then(Json::as_object).into_iter().flatten() {
-                let made = |it| catalog::derived_map(it, key).is_some();
+                let made = |profile_name| catalog::derived_map(profile_name, key).is_some();
                 let known =
                     catalog::setting(key).is_some() && !ProfileName::ALL.into_iter().any(made);
                 let scenario = matches!(key.as_str(), "enableTraining" | "enableInference");
@@ -471,7 +471,7 @@ fn is_live(resource: &Json) -> bool {
 /// Which version an extension is of, and whether it follows its train.
 fn upgrades(resource: &Json, live: bool, given: &mut BTreeMap<&str, String>) {
     const AUTO: &str = "--auto-upgrade-minor-version";
-    let follows = given.get(AUTO).is_none_or(|it| !it.eq_ignore_ascii_case("false"));
+    let follows = given.get(AUTO).is_none_or(|text| !text.eq_ignore_ascii_case("false"));
     // What Azure prints names the version that is installed.
     if follows && live {
         given.remove("--version");
@@ -497,7 +497,7 @@ fn identities(resource: &Json) -> Vec<String> {
         other => other,
     };
     let names = ["user_assigned_identities", "userAssignedIdentities", "identity_ids"];
-    match names.iter().find_map(|it| identity?.get(*it)) {
+    match names.iter().find_map(|name| identity?.get(*name)) {
         Some(Json::Object(map)) => map.keys().cloned().collect(),
         Some(Json::Array(list)) => {
             let id = |value: &Json| {

@@ -34,8 +34,8 @@ pub(super) fn markdown(text: &str, base: usize, notes: &mut Vec<ScriptNote>) -> 
             text.push_str(if kept { line } else { &blank });
         }
     }
-    let best = (0..3).max_by_key(|it| (counts[*it], 3 - it)).unwrap_or(0);
-    let left: usize = (0..3).filter(|it| *it != best).map(|it| counts[it]).sum();
+    let best = (0..3).max_by_key(|number| (counts[*number], 3 - number)).unwrap_or(0);
+    let left: usize = (0..3).filter(|number| *number != best).map(|number| counts[number]).sum();
     if left > 0 {
         let why = format!(
             "{left} lines for other shells are taken for the same commands again and left out"
@@ -51,7 +51,7 @@ pub(super) fn markdown(text: &str, base: usize, notes: &mut Vec<ScriptNote>) -> 
 }
 
 fn outside(line: &str) -> bool {
-    let tool = line.split_whitespace().next().is_some_and(|it| TOOLS.contains(&it));
+    let tool = line.split_whitespace().next().is_some_and(|part| TOOLS.contains(&part));
     tool || line.contains("system:serviceaccount:") || line.contains("oc edit scc")
 }
 

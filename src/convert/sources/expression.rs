@@ -139,7 +139,7 @@ impl Parser<'_> {
 
     /// What a parameter or a variable holds, or a member of it; lists as JSON, for functions.
     fn held(&self, name: &str, value: Option<&Json>, path: &[String], depth: usize) -> String {
-        let hint = path.last().filter(|it| it.parse::<u64>().is_err() && !it.contains('$'));
+        let hint = path.last().filter(|text| text.parse::<u64>().is_err() && !text.contains('$'));
         let unknown = || format!("${{{}}}", variable_name(hint.map_or(name, String::as_str)));
         let step = |value: Json, at: &String| match (value, at.parse::<usize>()) {
             (Json::Array(list), Ok(at)) => list.get(at).cloned(),
@@ -150,7 +150,7 @@ impl Parser<'_> {
         };
         // A variable may name itself by others; a circle ends at the depth.
         let found = value.cloned().filter(|_| depth < DEEPEST);
-        match found.and_then(|it| path.iter().try_fold(it, step)) {
+        match found.and_then(|value| path.iter().try_fold(value, step)) {
             Some(Json::String(text)) => match text.strip_prefix('[') {
                 Some(inside) if text.ends_with(']') && !inside.starts_with('[') => {
                     let text = &inside[..inside.len() - 1];
@@ -168,7 +168,7 @@ impl Parser<'_> {
     fn call(&self, name: &str, args: &[String], path: &[String], depth: usize) -> String {
         let first = args.first().cloned().unwrap_or_default();
         let template = self.template;
-        let ends = |own: &str| path.last().is_some_and(|it| it.eq_ignore_ascii_case(own));
+        let ends = |own: &str| path.last().is_some_and(|text| text.eq_ignore_ascii_case(own));
         match name {
             "parameters" => {
                 let value = template.parameters.get(&first.to_lowercase());
@@ -179,7 +179,7 @@ impl Parser<'_> {
             }
             "copyindex" => match template.index {
                 Some(index) => {
-                    let offset = args.iter().find_map(|it| it.parse::<u64>().ok()).unwrap_or(0);
+                    let offset = args.iter().find_map(|arg| arg.parse::<u64>().ok()).unwrap_or(0);
                     index.saturating_add(offset).to_string()
                 }
                 None => "${INDEX}".to_owned(),
@@ -189,8 +189,8 @@ impl Parser<'_> {
                 Ok(Json::Object(map)) => map.len().to_string(),
                 _ => "${LENGTH}".to_owned(),
             },
-            "equals" if !args.iter().any(|it| it.contains("${")) => {
-                args.get(1).is_some_and(|it| it.eq_ignore_ascii_case(&first)).to_string()
+            "equals" if !args.iter().any(|arg| arg.contains("${")) => {
+                args.get(1).is_some_and(|arg| arg.eq_ignore_ascii_case(&first)).to_string()
             }
             "not" if first == "true" || first == "false" => (first == "false").to_string(),
             "concat" => args.concat(),
@@ -229,16 +229,15 @@ impl Parser<'_> {
 
 /// `resourceId([subscription], [group], type, names…)`.
 fn resource_id(name: &str, args: &[String]) -> String {
-    let Some(at) = args
-        .iter()
-        .position(|it| it.contains('/') && it.starts_with(|it: char| it.is_ascii_alphabetic()))
-    else {
+    let Some(at) = args.iter().position(|arg| {
+        arg.contains('/') && arg.starts_with(|letter: char| letter.is_ascii_alphabetic())
+    }) else {
         return "${RESOURCE_ID}".to_owned();
     };
     let (before, kind) = (&args[..at], args[at].as_str());
     let mut parts = kind.split('/');
     let mut path = parts.next().unwrap_or_default().to_owned();
-    for (kind, name) in parts.zip(args[at + 1..].iter().flat_map(|it| it.split('/'))) {
+    for (kind, name) in parts.zip(args[at + 1..].iter().flat_map(|text| text.split('/'))) {
         path.extend(["/", kind, "/", name]);
     }
     if name == "extensionresourceid" {

@@ -52,7 +52,7 @@ const KINDS: [(&[&str], SourceKind); 12] = [
 
 /// By its name, and where that says nothing, by how it begins.
 fn kind(source: &Source) -> SourceKind {
-    let name = source.path.file_name().map(|it| it.to_string_lossy().to_lowercase());
+    let name = source.path.file_name().map(|file_name| file_name.to_string_lossy().to_lowercase());
     let name = name.unwrap_or_default();
     let ending = name.rsplit('.').next().unwrap_or_default();
     match KINDS.iter().find(|it| it.0.contains(&ending)) {
@@ -74,10 +74,10 @@ fn sniff(text: &str) -> SourceKind {
     if json {
         return if text.contains("\"cells\"") { SourceKind::Notebook } else { SourceKind::Json };
     }
-    if lines().any(|it| it.starts_with("resource \"") || it.starts_with("provider \"")) {
+    if lines().any(|line| line.starts_with("resource \"") || line.starts_with("provider \"")) {
         return SourceKind::Terraform;
     }
-    if lines().any(|it| it.starts_with("```")) {
+    if lines().any(|line| line.starts_with("```")) {
         return SourceKind::Markdown;
     }
     let steps = ["- script:", "runs-on:", "- task:"];
@@ -85,7 +85,7 @@ fn sniff(text: &str) -> SourceKind {
     if text.starts_with("---") || text.starts_with("$schema:") || any(&steps) {
         return SourceKind::Yaml;
     }
-    let set = |it: &str| it.starts_with('$') && it.split_whitespace().nth(1) == Some("=");
+    let set = |text: &str| text.starts_with('$') && text.split_whitespace().nth(1) == Some("=");
     if lines().any(set) || any(&["$env:", "Write-Host", "param("]) {
         return SourceKind::Script(Shell::Power);
     }
@@ -135,7 +135,7 @@ pub(super) fn read(
                 Vec::new()
             }
         };
-        pieces.iter().for_each(|it| out.script(it, &world));
+        pieces.iter().for_each(|piece| out.script(piece, &world));
     }
     (out.items, out.notes)
 }
@@ -165,7 +165,7 @@ impl SourcesFound {
                 _ => None,
             };
             match sent {
-                Some(calls) => calls.into_iter().for_each(|it| self.call(it)),
+                Some(calls) => calls.into_iter().for_each(|call| self.call(call)),
                 None => self.items.push(item),
             }
         }
@@ -181,10 +181,10 @@ impl SourcesFound {
         let text = source.text.as_str();
         let documents: Vec<Json> = text
             .split("\n---")
-            .filter_map(|it| serde_yaml::from_str(it.strip_prefix("---").unwrap_or(it)).ok())
+            .filter_map(|part| serde_yaml::from_str(part.strip_prefix("---").unwrap_or(part)).ok())
             .collect();
         let any = |key: &str, own: &str| {
-            documents.iter().any(|it| it.get(key).and_then(Json::as_str) == Some(own))
+            documents.iter().any(|value| value.get(key).and_then(Json::as_str) == Some(own))
         };
         if let Some(words) = compute_words(text) {
             let verb = ["az", "ml", "compute", "attach"].map(str::to_owned);
@@ -203,12 +203,12 @@ impl SourcesFound {
             self.notes.push(ScriptNote::Left(base..base + 1, why.to_owned()));
             return;
         }
-        if documents.iter().any(|it| it.get("extensionType").is_some() || it.is_array()) {
+        if documents.iter().any(|value| value.get("extensionType").is_some() || value.is_array()) {
             let calls =
                 documents.iter().flat_map(|it| arm::document(it, text, base, &mut self.notes));
             let calls: Vec<ToolCall> = calls.collect();
             if !calls.is_empty() {
-                calls.into_iter().for_each(|it| self.call(it));
+                calls.into_iter().for_each(|call| self.call(call));
                 return;
             }
         }
@@ -233,6 +233,6 @@ impl SourcesFound {
             }
         };
         let calls = arm::document(&document, text, base, &mut self.notes);
-        calls.into_iter().for_each(|it| self.call(it));
+        calls.into_iter().for_each(|call| self.call(call));
     }
 }

@@ -61,7 +61,7 @@ fn inputs(value: &Json, scope: &mut YamlScope, depth: usize) {
                 inputs(own, scope, depth + 1);
             }
         }
-        Json::Array(list) => list.iter().for_each(|it| inputs(it, scope, depth + 1)),
+        Json::Array(list) => list.iter().for_each(|value| inputs(value, scope, depth + 1)),
         _ => {}
     }
 }
@@ -122,7 +122,7 @@ impl YamlScope {
                 let entry = |(key, value): (&String, &Json)| {
                     let mut round = named(value);
                     round.insert("key".to_owned(), key.clone());
-                    round.extend(value.as_str().map(|it| ("value".to_owned(), it.to_owned())));
+                    round.extend(value.as_str().map(|text| ("value".to_owned(), text.to_owned())));
                     round
                 };
                 map.iter().map(entry).collect()
@@ -159,21 +159,21 @@ impl Walk<'_> {
     fn list(&mut self, key: &str, list: &[Json], scope: &YamlScope, depth: usize) {
         let texts: Vec<&str> = list.iter().filter_map(Json::as_str).collect();
         if let [job, part] = texts[..]
-            && let Some(found) = self.root.get(job).and_then(|it| it.get(part))
+            && let Some(found) = self.root.get(job).and_then(|value| value.get(part))
         {
             // `!reference [.job, script]` of GitLab.
             return self.value(part, &found.clone(), scope, depth + 1);
         }
-        if texts.len() == list.len() && texts.first().is_some_and(|it| TOOLS.contains(it)) {
-            let quoted = texts.iter().map(|it| format!("\"{}\"", it.replace('"', "\\\"")));
+        if texts.len() == list.len() && texts.first().is_some_and(|text| TOOLS.contains(text)) {
+            let quoted = texts.iter().map(|text| format!("\"{}\"", text.replace('"', "\\\"")));
             return self.script(key, &quoted.collect::<Vec<_>>().join(" "), scope);
         }
         // The lines of one shell.
         let lines = ["script", "before_script", "after_script", "commands"].contains(&key);
-        if lines && texts.len() == list.len() && texts.iter().any(|it| holds_command(it)) {
+        if lines && texts.len() == list.len() && texts.iter().any(|text| holds_command(text)) {
             return self.script(key, &texts.join("\n"), scope);
         }
-        list.iter().for_each(|it| self.value(key, it, scope, depth + 1));
+        list.iter().for_each(|value| self.value(key, value, scope, depth + 1));
     }
 
     fn map(&mut self, map: &serde_json::Map<String, Json>, scope: &YamlScope, depth: usize) {
@@ -182,11 +182,11 @@ impl Walk<'_> {
         let bases = match map.get("extends") {
             Some(Json::String(one)) => vec![one.clone()],
             Some(Json::Array(list)) => {
-                list.iter().filter_map(|it| Some(it.as_str()?.to_owned())).collect()
+                list.iter().filter_map(|value| Some(value.as_str()?.to_owned())).collect()
             }
             _ => Vec::new(),
         };
-        for base in bases.iter().filter_map(|it| self.root.get(it)?.as_object()) {
+        for base in bases.iter().filter_map(|text| self.root.get(text)?.as_object()) {
             for (key, value) in base {
                 map.entry(key.clone()).or_insert_with(|| value.clone());
             }
@@ -223,7 +223,7 @@ impl Walk<'_> {
             if key.contains("azure_rm_resource") || key.contains("azure_rm_deployment") {
                 self.file(&Json::from(key.as_str()));
             }
-            let each = key.strip_prefix("${{ each ").and_then(|it| it.split_once(" in "));
+            let each = key.strip_prefix("${{ each ").and_then(|text| text.split_once(" in "));
             match each {
                 Some((name, list)) => {
                     let mut scope = scope.clone();
@@ -244,7 +244,7 @@ impl Walk<'_> {
             None if holds_command(&body.to_string()) => {
                 let why =
                     "how often this runs is known only when it does: one round stands for all";
-                let place = commands(body).and_then(|it| self.locate(it, 0));
+                let place = commands(body).and_then(|command| self.locate(command, 0));
                 let at = self.base + place.and_then(|it| it.first().map(|it| it.1)).unwrap_or(0);
                 self.notes.push(ScriptNote::Left(at..at + 1, why.to_owned()));
             }
@@ -279,7 +279,7 @@ impl Walk<'_> {
             });
             rounds = all.take(MOST).collect();
         }
-        self.out.extend(rounds.into_iter().map(|it| (piece.clone(), it)));
+        self.out.extend(rounds.into_iter().map(|round| (piece.clone(), round)));
     }
 
     /// Where the words of a text stand in the file, from here on: offset in the text, offset there.
@@ -319,9 +319,9 @@ impl Walk<'_> {
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let begin = text.as_ptr().addr();
     text.split_whitespace()
-        .map(|it| it.trim_matches(['"', '\\']))
-        .filter(|it| !it.is_empty())
-        .map(move |it| (it.as_ptr().addr() - begin, it))
+        .map(|part| part.trim_matches(['"', '\\']))
+        .filter(|part| !part.is_empty())
+        .map(move |part| (part.as_ptr().addr() - begin, part))
 }
 
 /// The first text that holds a command.
@@ -394,10 +394,10 @@ fn reads(script: &str, rounds: &[Round]) -> bool {
     rounds.iter().flat_map(BTreeMap::keys).any(|key| {
         let signs = [format!("$({key})"), format!("${key}"), format!("${{{key}}}")];
         // `${{ matrix.key }}`, `${{ c.key }}`, `${{ key }}`, `{{ item.key }}`.
-        let expression = script.split("{{").skip(1).any(|it| {
-            let inside = it.split("}}").next().unwrap_or_default().trim();
+        let expression = script.split("{{").skip(1).any(|part| {
+            let inside = part.split("}}").next().unwrap_or_default().trim();
             inside.rsplit('.').next() == Some(key)
         });
-        expression || signs.iter().any(|it| script.contains(it))
+        expression || signs.iter().any(|sign| script.contains(sign))
     })
 }

@@ -80,7 +80,7 @@ impl Program<'_> {
                 let line = rest.split('\n').next().unwrap_or_default();
                 let indent = line.len() - line.trim_start().len();
                 let begins = !line.trim().is_empty() && !line.trim_start().starts_with('#');
-                while begins && loops.last().is_some_and(|it| *it >= indent) {
+                while begins && loops.last().is_some_and(|number| *number >= indent) {
                     loops.pop();
                     self.piece.text.push_str("done\n");
                 }
@@ -177,7 +177,7 @@ fn whole_line(rest: &str) -> Option<(String, usize)> {
 }
 
 fn quoted(items: &[String]) -> String {
-    items.iter().map(|it| format!("\"{}\"", braced(it))).collect::<Vec<_>>().join(" ")
+    items.iter().map(|text| format!("\"{}\"", braced(text))).collect::<Vec<_>>().join(" ")
 }
 
 /// `for a in LIST:` and `for a, b in LIST:`, as the shell would say it.
@@ -186,8 +186,8 @@ fn python_for(line: &str) -> Option<String> {
     let names: Vec<&str> = names.split(',').map(|it| it.trim_matches([' ', '(', ')'])).collect();
     let list = list.trim();
     let literal = list.strip_prefix(['[', '(']).and_then(python_items);
-    let range = list.strip_prefix("range(").and_then(|it| it.strip_suffix(')'));
-    let numbers = range.map(|it| it.split(',').map(|it| it.trim().parse::<u32>().ok()));
+    let range = list.strip_prefix("range(").and_then(|text| text.strip_suffix(')'));
+    let numbers = range.map(|text| text.split(',').map(|part| part.trim().parse::<u32>().ok()));
     let numbers: Option<Vec<u32>> = numbers.and_then(Iterator::collect);
     let items = match (literal, numbers.as_deref()) {
         (Some((items, _)), _) => quoted(&items),
@@ -196,7 +196,7 @@ fn python_for(line: &str) -> Option<String> {
         _ if is_name(list) => format!("\"${{{list}[@]}}\""),
         _ => "$(items)".to_owned(),
     };
-    if !names.iter().all(|it| is_name(it)) {
+    if !names.iter().all(|name| is_name(name)) {
         return None;
     }
     Some(match names[..] {
@@ -225,7 +225,7 @@ fn python_items(rest: &str) -> Option<(Vec<String>, usize)> {
                 at += length;
                 continue;
             }
-            it if it.is_whitespace() || it == ',' => {}
+            letter if letter.is_whitespace() || letter == ',' => {}
             _ => return None,
         }
         at += next.len_utf8();
@@ -261,7 +261,7 @@ pub(super) fn makefile(text: &str, base: usize) -> Piece {
             let bare = line.trim_start_matches('\t').trim_start_matches(['@', '-']);
             return Some(made(bare));
         }
-        let sign = [":=", "?=", "+=", "="].into_iter().find(|it| line.contains(it))?;
+        let sign = [":=", "?=", "+=", "="].into_iter().find(|text| line.contains(text))?;
         let (name, value) = line.split_once(sign)?;
         let name = name.trim().trim_start_matches("export ").trim_end_matches(':');
         let value = made(value.trim());
@@ -280,7 +280,7 @@ fn made(text: &str) -> String {
     while let Some((head, tail)) = rest.split_once('$') {
         out.push_str(head);
         let inside = tail.strip_prefix(['(', '{']);
-        let end = inside.and_then(|it| it.find([')', '}']));
+        let end = inside.and_then(|text| text.find([')', '}']));
         rest = match (inside, end) {
             (Some(inside), Some(end)) => {
                 let name = &inside[..end];
@@ -335,7 +335,7 @@ fn rewritten(text: &str, base: usize, mut line: impl FnMut(&str, bool) -> Option
 fn python_set(line: &str) -> Option<String> {
     let (name, value) = line.split_once('=')?;
     let (name, value) = (name.trim(), value.trim().trim_start_matches('f'));
-    let quote = value.chars().next().filter(|it| ['"', '\''].contains(it))?;
+    let quote = value.chars().next().filter(|letter| ['"', '\''].contains(letter))?;
     let inside = value.get(1..)?.split(quote).next()?;
     (is_name(name) && !inside.contains(['$', '\\', '"']))
         .then(|| format!("{name}=\"{}\"\n", braced(inside)))
@@ -400,7 +400,7 @@ fn python_word(rest: &str) -> Option<(String, usize)> {
 
 /// A text in quotes, and how long it is written.
 fn python_text(rest: &str) -> Option<(String, usize)> {
-    let quote = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|it| rest.starts_with(it))?;
+    let quote = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|text| rest.starts_with(text))?;
     let inside = rest.get(quote.len()..)?;
     let end = inside.find(quote)?;
     Some((inside[..end].to_owned(), end + 2 * quote.len()))

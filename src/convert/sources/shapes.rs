@@ -111,7 +111,7 @@ pub(super) const LEVELS: [&str; 3] = ["", "/properties", "/properties/properties
 /// What a resource holds under a name, in the spelling of Azure or of Terraform, at each level.
 pub(super) fn members<'a>(resource: &'a Json, name: &str) -> impl Iterator<Item = &'a Json> {
     let names = [name.to_owned(), snake(name)];
-    let at = move |level| names.clone().map(|it| resource.pointer(&format!("{level}/{it}")));
+    let at = move |level| names.clone().map(|name| resource.pointer(&format!("{level}/{name}")));
     LEVELS.into_iter().flat_map(at).flatten()
 }
 
@@ -119,7 +119,7 @@ impl Shape {
     /// Whether a member of a resource is read, or says nothing.
     pub(super) fn knows(&self, name: &str) -> bool {
         let own = self.options.iter().flat_map(|it| it.1);
-        own.chain(&ASIDE).any(|it| *it == name || snake(it) == name)
+        own.chain(&ASIDE).any(|text| *text == name || snake(text) == name)
     }
 }
 

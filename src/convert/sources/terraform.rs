@@ -33,7 +33,7 @@ pub(super) fn read(
         let parsed = if nesting(&source.text) > DEEPEST {
             Err("it is nested too deeply".to_owned())
         } else {
-            hcl_edit::parser::parse_body(&source.text).map_err(|it| it.message().to_owned())
+            hcl_edit::parser::parse_body(&source.text).map_err(|error| error.message().to_owned())
         };
         match parsed {
             Ok(body) => bodies.push((*base, source, body)),
@@ -45,12 +45,12 @@ pub(super) fn read(
     }
     let mut scope = NameScope::default();
     for (_, source, body) in &bodies {
-        scope.define(body, source.path.extension().is_some_and(|it| it == "tfvars"));
+        scope.define(body, source.path.extension().is_some_and(|extension| extension == "tfvars"));
     }
     for (base, source, body) in &bodies {
         for block in body.blocks() {
             let span = block.span().unwrap_or(0..0);
-            let end = source.text.get(span.start..).and_then(|it| it.find('\n')).unwrap_or(60);
+            let end = source.text.get(span.start..).and_then(|text| text.find('\n')).unwrap_or(60);
             let place = base + span.start..base + span.start + end.min(120);
             scope.block(block, &place, world, out);
         }
@@ -62,7 +62,7 @@ pub(super) fn read(
 /// The entries of a list or a map with their keys; nothing where it is not known.
 fn listed(value: Json) -> Option<Vec<(String, Json)>> {
     match value {
-        Json::Array(list) => Some(list.into_iter().map(|it| (plain(&it), it)).collect()),
+        Json::Array(list) => Some(list.into_iter().map(|value| (plain(&value), value)).collect()),
         Json::Object(map) => Some(map.into_iter().collect()),
         _ => None,
     }
@@ -117,7 +117,7 @@ impl NameScope {
     }
 
     fn define_block(&mut self, block: &Block) {
-        let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
+        let labels: Vec<&str> = block.labels.iter().map(|label| label.as_str()).collect();
         match (block.ident.as_str(), labels.as_slice()) {
             ("variable", [name]) => {
                 if let Some(attribute) = block.body.get_attribute("default") {
@@ -146,7 +146,7 @@ impl NameScope {
         world: &ScriptWorld<'_>,
         out: &mut SourcesFound,
     ) {
-        let labels: Vec<&str> = block.labels.iter().map(|it| it.as_str()).collect();
+        let labels: Vec<&str> = block.labels.iter().map(|label| label.as_str()).collect();
         if let ("module", [name]) = (block.ident.as_str(), labels.as_slice()) {
             let from = self.said(block, "source");
             let from = from.as_ref().and_then(Json::as_str).unwrap_or_default();
@@ -175,8 +175,8 @@ impl NameScope {
         let found = match (self.said(block, "for_each"), self.said(block, "count")) {
             (Some(each), _) => listed(each),
             (None, Some(count)) => count.as_u64().map(|count| {
-                let numbers = (0..count.min(2_000)).map(|it| it.to_string());
-                numbers.map(|it| (it.clone(), Json::from(it))).collect()
+                let numbers = (0..count.min(2_000)).map(|number| number.to_string());
+                numbers.map(|number| (number.clone(), Json::from(number))).collect()
             }),
             (None, None) => return vec![None],
         };
@@ -240,20 +240,20 @@ impl NameScope {
             let body = values.get("manifest").or_else(|| values.get("yaml_body"));
             let mut call = ToolCall::new(["kubectl", "apply", "-f", "-"], place);
             call.body = body.map(plain);
-            if call.body.as_deref().is_some_and(|it| it.contains("InstanceType")) {
+            if call.body.as_deref().is_some_and(|body| body.contains("InstanceType")) {
                 out.call(call);
             }
             return;
         }
         match arm::notated(kind, &values, place, &mut out.notes) {
-            Some(calls) => calls.into_iter().for_each(|it| out.call(it)),
+            Some(calls) => calls.into_iter().for_each(|call| out.call(call)),
             None => drop(self.others.borrow_mut().insert(kind.to_owned())),
         }
     }
 
     /// What an attribute of a block says.
     fn said(&self, block: &Block, name: &str) -> Option<Json> {
-        block.body.get_attribute(name).map(|it| self.json(&it.value, 0))
+        block.body.get_attribute(name).map(|attribute| self.json(&attribute.value, 0))
     }
 
     fn body(&self, body: &Body, depth: usize) -> Json {
@@ -286,9 +286,9 @@ impl NameScope {
                 serde_json::from_str(&formatted.value().to_string()).unwrap_or(Json::Null)
             }
             Expression::String(decorated) => Json::from(decorated.value().replace('$', "$$")),
-            Expression::Array(array) => {
-                Json::Array(array.iter().map(|it| self.json(it, depth + 1)).collect())
-            }
+            Expression::Array(array) => Json::Array(
+                array.iter().map(|expression| self.json(expression, depth + 1)).collect(),
+            ),
             Expression::Object(object) => {
                 let entries = object.iter().map(|(key, value)| {
                     let key = match key {
@@ -348,7 +348,7 @@ impl NameScope {
     }
 
     fn call(&self, func_call: &FuncCall, depth: usize) -> Json {
-        let args: Vec<Json> = func_call.args.iter().map(|it| self.json(it, depth + 1)).collect();
+        let args: Vec<Json> = func_call.args.iter().map(|arg| self.json(arg, depth + 1)).collect();
         let first = args.first().cloned().unwrap_or(Json::Null);
         match func_call.name.name.as_str() {
             "jsonencode" | "tostring" | "toset" | "tolist" | "tomap" | "trimspace"
@@ -362,9 +362,9 @@ impl NameScope {
                 Json::String(text) if !text.contains("${") => Json::from(text.to_lowercase()),
                 other => other,
             },
-            "coalesce" | "try" => args.into_iter().find(|it| !it.is_null()).unwrap_or(Json::Null),
+            "coalesce" | "try" => args.into_iter().find(|arg| !arg.is_null()).unwrap_or(Json::Null),
             "merge" => {
-                let maps = args.into_iter().filter_map(|it| match it {
+                let maps = args.into_iter().filter_map(|value| match value {
                     Json::Object(map) => Some(map),
                     _ => None,
                 });
@@ -390,7 +390,7 @@ impl NameScope {
     }
 
     fn template<'b>(&self, parts: impl Iterator<Item = &'b Element>, depth: usize) -> Json {
-        Json::from(parts.map(|it| self.element(it, depth)).collect::<String>())
+        Json::from(parts.map(|element| self.element(element, depth)).collect::<String>())
     }
 
     fn element(&self, element: &Element, depth: usize) -> String {
@@ -417,7 +417,7 @@ impl NameScope {
             }
             other => vec![self.root(other)],
         };
-        if path.first().is_some_and(|it| it == "data") {
+        if path.first().is_some_and(|text| text == "data") {
             path.remove(0);
         }
         // Which instance of a resource does not matter; which entry of a list does.
@@ -425,7 +425,7 @@ impl NameScope {
             ["var", "local", "each"].contains(&it.as_str()) || self.bound.borrow().contains_key(it)
         };
         if !path.first().is_some_and(listed) {
-            path.retain(|it| it.parse::<u32>().is_err());
+            path.retain(|text| text.parse::<u32>().is_err());
         }
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
         let last = names.last().copied().unwrap_or("value");
@@ -438,7 +438,7 @@ impl NameScope {
                 })
                 .unwrap_or_else(unknown)
         };
-        if let Some(value) = path.first().and_then(|it| self.bound.borrow().get(it).cloned()) {
+        if let Some(value) = path.first().and_then(|text| self.bound.borrow().get(text).cloned()) {
             return inside(&value, &names[1..]);
         }
         match names.as_slice() {

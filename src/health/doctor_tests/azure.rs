@@ -76,14 +76,14 @@ pub(in crate::health) fn the_state_of_an_aks_cluster() {
     let pools = json!([{"name": "gpu", "count": 3, "enableAutoScaling": true}]);
     let ranges = json!(["192.0.2.0/24"]);
     let offered = |found: &[&str]| {
-        let found = found.iter().map(|it| json!({"properties": {"version": it}}));
+        let found = found.iter().map(|text| json!({"properties": {"version": text}}));
         DoctorWorld::good(true)
             .declare("/extension/version", json!("1.1.88"))
             .declare("/extension/autoUpgradeMinorVersion", json!(false))
             .answer("extension-versions", found.collect::<Vec<_>>().into())
     };
     let supported = |found: &[&str]| {
-        let found = found.iter().map(|it| json!({"version": it})).collect::<Vec<_>>();
+        let found = found.iter().map(|text| json!({"version": text})).collect::<Vec<_>>();
         DoctorWorld::good(true).answer("kubernetes-versions", found.into())
     };
     for (world, code, expected, part) in [
@@ -238,8 +238,8 @@ pub(in crate::health) fn what_the_workspace_keeps_its_data_in() {
         "networkRuleBypassOptions": bypass, "adminUserEnabled": false}})
     };
     let (storage, vault) =
-        (|it| stored("storageAccount", STORAGE, it), |it| stored("keyVault", VAULT, it));
-    let registry = |it| stored("containerRegistry", REGISTRY, it);
+        (|value| stored("storageAccount", STORAGE, value), |it| stored("keyVault", VAULT, it));
+    let registry = |value| stored("containerRegistry", REGISTRY, value);
     let user =
         json!({"type": "UserAssigned", "userAssignedIdentities": {"/x": {"principalId": "P1"}}});
     let key = format!("{SUBSCRIPTION}/workspace/rg/ws");
@@ -312,7 +312,7 @@ pub(in crate::health) fn who_may_what_at_registry_storage_and_relay() {
     let relay_key = desired(relay.manifest.clone())
         .nodes
         .keys()
-        .find(|it| it.kind == KindName::RelayNamespace)
+        .find(|address| address.kind == KindName::RelayNamespace)
         .unwrap()
         .to_string();
     let id = store("Microsoft.Relay/namespaces");

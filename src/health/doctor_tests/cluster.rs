@@ -73,7 +73,7 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
     let world = everywhere("7").setting("inferenceRouterHA", json!(false));
     let wanted = "no room for azureml-fe-v2; azureml-fe-v2 asks for 0.9 CPU";
     expect(&world, "capacity", Status::Fail, wanted);
-    let rows = DoctorWorld::good(true).run().into_iter().filter(|it| it.code == "capacity");
+    let rows = DoctorWorld::good(true).run().into_iter().filter(|run| run.code == "capacity");
     assert_eq!(rows.count(), 1 + 15, "a line for each component");
     let done = pod("21", json!({}), "Succeeded");
     let own = pod("21", json!({"ml.azure.com/amlarc-system": "true"}), "Running");
@@ -300,7 +300,7 @@ pub(in crate::health) fn leftovers_of_other_installations_are_found() {
         "under the name old",
     );
     let stuck: Vec<Json> = (0..11)
-        .map(|it| json!({"metadata": {"name": format!("sh.helm.release.v1.ext.v{it}"), "labels": {"status": "pending-upgrade"}}}))
+        .map(|number| json!({"metadata": {"name": format!("sh.helm.release.v1.ext.v{number}"), "labels": {"status": "pending-upgrade"}}}))
         .collect();
     let updating = DoctorWorld::good(false).answer("secrets", json!(stuck)).live(
         "edge/extension/ext",

@@ -14,7 +14,7 @@ use crate::resource::{Extension, InstanceType};
 
 /// Whether the inside of the cluster is looked at, and else why not.
 pub(in crate::health) fn unseen(site: &Site<'_>) -> Option<&'static str> {
-    let key = site.extension.map(|it| &it.key)?;
+    let key = site.extension.map(|extension| &extension.key)?;
     let gone = site.snapshot.live.contains_key(key) && site.snapshot.document(key).is_none();
     match () {
         () if !site.access.kubernetes => {
@@ -40,7 +40,7 @@ pub(in crate::health) fn not_looked_at(site: &mut Site<'_>) {
 
 fn failed(site: &Site<'_>, extension: &Extension) -> bool {
     let state = site.snapshot.text(&extension.key, "/properties/provisioningState");
-    state.is_some_and(|it| it.eq_ignore_ascii_case("Failed"))
+    state.is_some_and(|text| text.eq_ignore_ascii_case("Failed"))
 }
 
 /// A failed installation is undone as a whole; one finding says more than one a workload.
@@ -124,12 +124,12 @@ fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> 
     if ready >= wanted && !kept_at_zero {
         return Found::Pass(format!("{ready}/{wanted} ready"));
     }
-    let reason = refused.iter().find(|it| it.workload == component.name).map_or_else(
+    let reason = refused.iter().find(|refusal| refusal.workload == component.name).map_or_else(
         || {
             let available = condition(live, "Available").or_else(|| condition(live, "Progressing"));
-            available.map(|it| text(it, "/message").to_owned()).unwrap_or_default()
+            available.map(|value| text(value, "/message").to_owned()).unwrap_or_default()
         },
-        |it| format!("service account {} may not start its pods", it.account),
+        |refusal| format!("service account {} may not start its pods", refusal.account),
     );
     let colon = if reason.is_empty() { "" } else { ": " };
     let help = if kept_at_zero {
@@ -148,7 +148,7 @@ pub(in crate::health) fn pods(site: &mut Site<'_>) {
             "see the events of the namespace",
         ),
         Ok(pods) => {
-            let bad: Vec<String> = pods.iter().filter_map(|it| trouble(it)).collect();
+            let bad: Vec<String> = pods.iter().filter_map(|value| trouble(value)).collect();
             if bad.is_empty() {
                 Found::Pass(format!("{} pods", pods.len()))
             } else {
@@ -156,7 +156,7 @@ pub(in crate::health) fn pods(site: &mut Site<'_>) {
                     format!("{} of {} are not ready: {}", bad.len(), pods.len(), some(&bad));
                 let help = catalog::remedy(crate::model::Api::Azure, 0, "", &message).map_or_else(
                     || format!("kubectl describe pod -n {AZUREML} tells why"),
-                    |it| format!("{}: {}", it.summary, it.help),
+                    |page| format!("{}: {}", page.summary, page.help),
                 );
                 if soon(site) { Found::Soon(message, help) } else { Found::wrong(message, help) }
             }
@@ -261,8 +261,8 @@ pub(in crate::health) fn report(site: &mut Site<'_>) {
     }
     // The hooks of one operation repeat each other.
     let mut seen = BTreeSet::new();
-    findings.retain(|it| seen.insert((it.code.clone(), it.message.clone())));
-    let culprit = findings.iter().any(|it| it.blocking);
+    findings.retain(|finding| seen.insert((finding.code.clone(), finding.message.clone())));
+    let culprit = findings.iter().any(|checker_finding| checker_finding.blocking);
     for finding in findings {
         let cause = healthcheck::setting(&finding.code, site.profile());
         let message = format!(
@@ -270,7 +270,7 @@ pub(in crate::health) fn report(site: &mut Site<'_>) {
             finding.code, finding.name, finding.hook, finding.checker, finding.message
         );
         let mut help = format!("{}: {}", finding.cause, finding.remedy);
-        if let Some(value) = cause.and_then(|it| site.settings.get(it)) {
+        if let Some(value) = cause.and_then(|text| site.settings.get(text)) {
             help = format!("{help} ({} is {value} now)", cause.unwrap_or_default());
         }
         // An installation that succeeded went on in spite of what the report says; in a failed
@@ -292,10 +292,10 @@ pub(in crate::health) fn router(site: &mut Site<'_>) {
         return;
     }
     let types = ["ClusterIP", "NodePort", "LoadBalancer"];
-    let declared = site.settings.get("inferenceRouterServiceType").map(|it| it.as_str());
+    let declared = site.settings.get("inferenceRouterServiceType").map(|setting| setting.as_str());
     // The extension takes the words in any case.
     let wanted =
-        types.into_iter().find(|it| declared.is_some_and(|own| own.eq_ignore_ascii_case(it)));
+        types.into_iter().find(|text| declared.is_some_and(|own| own.eq_ignore_ascii_case(text)));
     let found = match site.document("router") {
         Err(why) => Found::Unknown(why),
         Ok(None) => Found::wrong(

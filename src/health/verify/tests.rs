@@ -41,7 +41,7 @@ fn workloads() -> Vec<Json> {
         relayserver aml-operator volcano-admission volcano-controllers volcano-scheduler \
         amlarc-identity-controller amlarc-identity-proxy inference-operator-controller-manager \
         azureml-fe-v2";
-    names.split_whitespace().map(|it| workload(it, it, 1)).collect()
+    names.split_whitespace().map(|part| workload(part, part, 1)).collect()
 }
 
 fn pod(name: &str, phase: &str, ready: bool) -> Json {
@@ -85,7 +85,7 @@ fn run(answers: &Probed) -> Vec<Finding> {
     );
     let active = json!({"properties": {"provisioningState": "Succeeded"}});
     let mut live = vec![(EXT.to_owned(), installed()), ("edge/cluster/edge".to_owned(), arc())];
-    for key in desired.nodes.keys().filter(|it| it.kind.as_str().starts_with("relay")) {
+    for key in desired.nodes.keys().filter(|address| address.kind.as_str().starts_with("relay")) {
         live.push((key.to_string(), active.clone()));
     }
     live.push(("edge/namespace/azureml".to_owned(), json!({"status": {"phase": "Active"}})));
@@ -97,10 +97,10 @@ fn run(answers: &Probed) -> Vec<Finding> {
 #[test]
 pub(in crate::health) fn a_healthy_deployment_passes_every_check_and_tells_its_address() {
     let found = run(&probed(&healthy()));
-    let bad: Vec<_> = found.iter().filter(|it| it.status > Status::Skipped).collect();
+    let bad: Vec<_> = found.iter().filter(|finding| finding.status > Status::Skipped).collect();
     assert!(bad.is_empty(), "{bad:#?}");
     assert_eq!(worst(&found, "router-address").unwrap().message, "192.0.2.7");
-    let components = found.iter().filter(|it| it.code == "component-not-ready").count();
+    let components = found.iter().filter(|finding| finding.code == "component-not-ready").count();
     assert_eq!(components, 15, "thirteen Deployments, a StatefulSet and the optional DaemonSet");
 }
 
@@ -121,13 +121,13 @@ pub(in crate::health) fn what_could_not_be_read_never_passes() {
     let found = checks(&desired, &Snapshot::default(), &Probed::default(), Timestamp::UNIX_EPOCH);
     assert_eq!(status(&found, "extension-not-ready"), Status::Unknown);
     assert_eq!(status(&found, "cluster-unreachable"), Status::Unknown);
-    assert!(found.iter().all(|it| it.status != Status::Pass), "{found:#?}");
+    assert!(found.iter().all(|finding| finding.status != Status::Pass), "{found:#?}");
 }
 
 #[test]
 pub(in crate::health) fn each_thing_that_is_wrong_is_found() {
     let mut missing = workloads();
-    missing.retain(|it| it["metadata"]["name"] != "aml-operator");
+    missing.retain(|value| value["metadata"]["name"] != "aml-operator");
     let mut sick = workloads();
     sick[0] = workload("gateway", "gateway", 0);
     let pending = json!({"spec": {"type": "LoadBalancer"}});
@@ -254,7 +254,7 @@ pub(in crate::health) fn an_installation_that_was_undone_is_one_finding_with_its
         ("health", map),
     ]);
     let found = checks(&desired, &world, &probed(&answers), Timestamp::UNIX_EPOCH);
-    let of = |code: &str| found.iter().filter(|it| it.code == code).collect::<Vec<_>>();
+    let of = |code: &str| found.iter().filter(|finding| finding.code == code).collect::<Vec<_>>();
     let workloads = of("component-not-ready");
     assert_eq!(workloads.len(), 1);
     assert!(workloads[0].message.contains("was undone"));
@@ -298,7 +298,7 @@ pub(in crate::health) fn accounts_without_their_grant_are_counted_on_openshift_o
     let users = desired(json!({
         "cluster": openshift["cluster"], "scc": {"method": "users"}, "extension": null,
     }));
-    assert!(users.nodes.keys().any(|it| it.kind == KindName::SccGrant));
+    assert!(users.nodes.keys().any(|address| address.kind == KindName::SccGrant));
     let desired = desired(json!({"cluster": openshift["cluster"], "scc": {"method": "users"}}));
     let all = service_accounts(&desired);
     let run = |held: &[String]| {
@@ -318,7 +318,7 @@ pub(in crate::health) fn accounts_without_their_grant_are_counted_on_openshift_o
 fn service_accounts(desired: &Desired) -> Vec<String> {
     let user =
         |(namespace, name): &(String, String)| format!("system:serviceaccount:{namespace}:{name}");
-    let grant = desired.nodes.values().find_map(|it| match &it.resource {
+    let grant = desired.nodes.values().find_map(|node| match &node.resource {
         Resource::SccGrant(grant) => Some(grant.accounts.iter().map(user).collect()),
         _ => None,
     });
@@ -360,7 +360,7 @@ pub(in crate::health) fn what_is_declared_has_to_be_there() {
     };
     let live = crate::resource::Live;
     let mut world = snapshot(&desired, &[(EXT, installed())]);
-    for key in desired.nodes.keys().filter(|it| it.kind != KindName::Extension) {
+    for key in desired.nodes.keys().filter(|address| address.kind != KindName::Extension) {
         let document = ready(key.kind);
         // A role is looked for in a list.
         world.live.insert(key.clone(), live(vec![Some(document)]));

@@ -37,7 +37,7 @@ pub(super) fn check(
     let secrets = &view.cluster.secrets;
     let (cert, key) = (secrets.get(CERT), secrets.get(KEY));
     let host = settings.get("sslCname").map(crate::language::Setting::wire).unwrap_or_default();
-    let source = |it: Option<&Secret>| it.map(|it| it.source.clone());
+    let source = |secret: Option<&Secret>| secret.map(|secret| secret.source.clone());
     if !known.0.insert((source(cert), source(key), host.clone())) {
         return;
     }
@@ -74,7 +74,7 @@ pub fn pair(
     };
     let parsed: Vec<X509Certificate<'_>> = ders
         .iter()
-        .filter_map(|it| X509Certificate::from_der(it).ok().map(|(_, certificate)| certificate))
+        .filter_map(|der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate))
         .collect();
     if parsed.len() != ders.len() || parsed.is_empty() {
         found.push(held.unparsable(CERT, "certificate"));
@@ -116,7 +116,7 @@ pub fn host_name(certificate: &Secret) -> Option<String> {
     let text = certificate.expose()?;
     let der = CertificateDer::pem_slice_iter(text.as_bytes()).next()?.ok()?;
     let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    names(&certificate).into_iter().find(|it| !it.contains('*'))
+    names(&certificate).into_iter().find(|name| !name.contains('*'))
 }
 
 /// Both files travel as base64 of ASCII text; `az` stops at anything else.
@@ -169,7 +169,7 @@ fn private_key(held: Held<'_>, text: &str, found: &mut Diagnostics) -> Option<Ve
             .at(place, held.this()),
         );
     }
-    key?.public_key().map(|it| it.as_ref().to_vec())
+    key?.public_key().map(|der| der.as_ref().to_vec())
 }
 
 /// Whether this is a key at all: PKCS #1, PKCS #8 and SEC 1 are a sequence that begins with a number.
@@ -230,7 +230,7 @@ impl Chain<'_> {
                 self.held.noun
             );
             Diagnostic::error("chain-order", message)
-        } else if let Some(at) = self.certificates.windows(2).position(|it| !issued(it)) {
+        } else if let Some(at) = self.certificates.windows(2).position(|window| !issued(window)) {
             let message = format!(
                 "certificate {} of the {} was not issued by the one after it",
                 at + 1,
@@ -253,7 +253,7 @@ impl Chain<'_> {
 
     fn host(&self, host: &str, found: &mut Diagnostics) {
         let names = self.names();
-        if host.is_empty() || names.iter().any(|it| covers(it, host)) {
+        if host.is_empty() || names.iter().any(|name| covers(name, host)) {
             return;
         }
         let listed = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
@@ -308,7 +308,7 @@ fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let alternative = leaf.subject_alternative_name().ok().flatten();
     let names: Vec<String> = alternative
         .iter()
-        .flat_map(|it| &it.value.general_names)
+        .flat_map(|basic_extension| &basic_extension.value.general_names)
         .filter_map(|general_name| {
             if let GeneralName::DNSName(name) = general_name {
                 Some((*name).to_owned())
@@ -325,7 +325,7 @@ fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
 
 fn day(seconds: i64) -> String {
     let text = Timestamp::from_second(seconds)
-        .map_or_else(|_| "an unknown day".to_owned(), |it| it.to_string());
+        .map_or_else(|_| "an unknown day".to_owned(), |time| time.to_string());
     text.split('T').next().unwrap_or_default().to_owned()
 }
 

@@ -24,10 +24,10 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
                 found.push(Diagnostic::error(code, message).with_help(help).at(place, "here"));
             }
         };
-        let inner = |it: u8| it.is_ascii_alphanumeric();
+        let inner = |byte: u8| byte.is_ascii_alphanumeric();
         let fits = (3..=120).contains(&spec.name.len())
             && spec.name.bytes().next().is_some_and(inner)
-            && spec.name.bytes().all(|it| inner(it) || it == b'-' || it == b'_');
+            && spec.name.bytes().all(|byte| inner(byte) || byte == b'-' || byte == b'_');
         let message = format!("`{}` cannot name a federated identity credential", spec.name);
         let help = "use 3 to 120 letters, digits, hyphens and underscores, a letter or digit first";
         report(fits, "bad-credential", "/name", message, help);

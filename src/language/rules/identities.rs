@@ -105,7 +105,7 @@ fn identity(view: View<'_>, compute: &ComputeSpec, at: &str, found: &mut Diagnos
 fn subscription(view: View<'_>, compute: &ComputeSpec, at: &str, found: &mut Diagnostics) {
     let own = &view.cluster.azure.subscription;
     let Some(other) =
-        compute.workspace.subscription.as_ref().filter(|it| !it.eq_ignore_ascii_case(own))
+        compute.workspace.subscription.as_ref().filter(|text| !text.eq_ignore_ascii_case(own))
     else {
         return;
     };

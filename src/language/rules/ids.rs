@@ -55,7 +55,7 @@ fn parse(
             return None;
         }
     };
-    if id.resource_group().is_some_and(|it| it.eq_ignore_ascii_case("providers")) {
+    if id.resource_group().is_some_and(|text| text.eq_ignore_ascii_case("providers")) {
         found.push(
             bad("the resource group has no name in this id".to_owned()).at(view.value(at), "here"),
         );
@@ -65,9 +65,9 @@ fn parse(
         && id.resource_group().is_none()
         && !text.to_ascii_lowercase().contains("/roledefinitions/")
     {
-        let group = text
-            .split('/')
-            .any(|it| strsim::damerau_levenshtein(&it.to_ascii_lowercase(), "resourcegroups") <= 2);
+        let group = text.split('/').any(|part| {
+            strsim::damerau_levenshtein(&part.to_ascii_lowercase(), "resourcegroups") <= 2
+        });
         if group {
             found.push(
                 bad("the segment `resourceGroups` is misspelled in this id".to_owned())
@@ -122,7 +122,7 @@ fn wrong_pair(id: &ArmId) -> Option<(String, &'static str)> {
 
 fn typed(view: View<'_>, at: &str, text: &str, kind: &str, found: &mut Diagnostics) {
     let (top, child) = kind.split_once('/').map_or((kind, ""), |it| it);
-    let path: String = child.split('/').map(|it| format!("/{it}/NAME")).collect();
+    let path: String = child.split('/').map(|part| format!("/{part}/NAME")).collect();
     let example = format!("/subscriptions/ID/resourceGroups/GROUP/providers/{top}{path}");
     let Some(id) = parse(view, at, text, &example, found) else { return };
     let actual = id.resource_type();
@@ -171,7 +171,7 @@ fn role(view: View<'_>, at: &str, text: &str, found: &mut Diagnostics) {
     let names = catalog::roles().keys().map(String::as_str);
     let help = suggest::nearest(text, names).map_or_else(
         || "write the id of its definition: …/providers/Microsoft.Authorization/roleDefinitions/GUID".to_owned(),
-        |it| format!("did you mean `{it}`?"),
+        |text| format!("did you mean `{text}`?"),
     );
     found.push(
         Diagnostic::error(
@@ -190,7 +190,7 @@ fn principal(view: View<'_>, at: &str, assignment: &RoleAssignmentSpec, found: &
     let name = text.split_once('/').map_or("", |(_, name)| name);
     let choose = |kind: &str, name: &str, names: Vec<&str>| {
         suggest::nearest(name, names.iter().copied())
-            .map(|it| format!("did you mean `{kind}/{it}`?"))
+            .map(|nearest| format!("did you mean `{kind}/{nearest}`?"))
             .unwrap_or_else(|| {
                 format!(
                     "declared are: {}",
@@ -205,11 +205,11 @@ fn principal(view: View<'_>, at: &str, assignment: &RoleAssignmentSpec, found: &
     found.push(match why {
         NoPrincipal::Unknown("compute") => nobody(
             format!("no compute `{name}` is declared"),
-            choose("compute", name, declared(|it| &it.name)),
+            choose("compute", name, declared(|compute| &compute.name)),
         ),
         NoPrincipal::Unknown("workspace") => nobody(
             format!("no compute names a workspace `{name}`"),
-            choose("workspace", name, declared(|it| &it.workspace.name)),
+            choose("workspace", name, declared(|compute| &compute.workspace.name)),
         ),
         NoPrincipal::Unknown(what) => nobody(
             format!("no {what} is declared"),
@@ -231,7 +231,7 @@ fn principal(view: View<'_>, at: &str, assignment: &RoleAssignmentSpec, found: &
 fn ambiguous(view: View<'_>, at: &str, name: &str, computes: &[usize]) -> Diagnostic {
     let cluster = &view.cluster.spec;
     let ids: Vec<ArmId> =
-        computes.iter().map(|it| cluster.workspace_id(&cluster.computes[*it])).collect();
+        computes.iter().map(|compute| cluster.workspace_id(&cluster.computes[*compute])).collect();
     let one_group = ids.windows(2).all(|it| it[0].resource_group() == it[1].resource_group());
     let choices: Vec<String> = ids
         .iter()

@@ -35,7 +35,7 @@ fn required(
     quantities: &BTreeMap<String, Quantity>,
     found: &mut Diagnostics,
 ) {
-    for resource in ["cpu", "memory"].into_iter().filter(|it| !quantities.contains_key(*it)) {
+    for resource in ["cpu", "memory"].into_iter().filter(|text| !quantities.contains_key(*text)) {
         let example = if resource == "cpu" { "\"1\"" } else { "2Gi" };
         let message = format!("instance type `{}` has no {resource} under {list}", kind.name);
         found.push(
@@ -135,7 +135,7 @@ fn selectors(view: View<'_>, kind: &InstanceTypeSpec, at: &str, found: &mut Diag
 }
 
 fn is_cpu(text: &str) -> bool {
-    let digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    let digits = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
     match text.strip_suffix('m') {
         Some(milli) => digits(milli),
         None => text
@@ -146,7 +146,7 @@ fn is_cpu(text: &str) -> bool {
 
 fn is_memory(text: &str) -> bool {
     let number = text.strip_suffix("Mi").or_else(|| text.strip_suffix("Gi"));
-    number.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
+    number.is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Whether Kubernetes reads the text as a quantity.

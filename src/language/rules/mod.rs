@@ -55,16 +55,16 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
             router::check(view, &mut found);
         }
         certificates::check(view, now, &mut certificates, &mut found);
-        found.retain(|it| doubtful.is_none_or(|own| own.is_sound(it)));
+        found.retain(|finding| doubtful.is_none_or(|own| own.is_sound(finding)));
         all.extend(found);
     }
     let mut found = Diagnostics::new();
     let doubtful = manifest.doubtful.iter().map(|it| &it.declared);
     credentials::across(manifest.clusters.iter().chain(doubtful), &mut found);
-    found.retain(|it| manifest.doubtful.iter().all(|own| own.is_sound(it)));
+    found.retain(|finding| manifest.doubtful.iter().all(|own| own.is_sound(finding)));
     all.extend(found);
     all.retain(|finding| {
-        let place = finding.labels.first().map(|it| &it.place);
+        let place = finding.labels.first().map(|label| &label.place);
         let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));
         place.is_none() || seen.insert((finding.code, finding.message.clone(), place))
     });

@@ -23,9 +23,9 @@ pub(super) fn check(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
 
 /// A DNS label: 1 to 63 lower-case letters, digits and hyphens.
 pub(super) fn is_label(text: &str) -> bool {
-    let inner = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     text.len() <= 63
-        && text.bytes().all(|it| inner(it) || it == b'-')
+        && text.bytes().all(|byte| inner(byte) || byte == b'-')
         && text.bytes().next().is_some_and(inner)
         && text.bytes().last().is_some_and(inner)
 }
@@ -84,7 +84,7 @@ fn azure(view: View<'_>, found: &mut Diagnostics) {
         );
     }
     for (path, group) in groups {
-        let allowed = |it: char| it.is_alphanumeric() || "-_.()".contains(it);
+        let allowed = |letter: char| letter.is_alphanumeric() || "-_.()".contains(letter);
         let fits = (1..=90).contains(&group.chars().count())
             && group.chars().all(allowed)
             && !group.ends_with('.');
@@ -113,7 +113,7 @@ fn cloud(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
     let CloudSpec::Custom(cloud) = &view.cluster.azure.cloud else { return };
     let manager = ("resourceManager", Some(&cloud.resource_manager));
     for (key, address) in [manager, ("authority", cloud.authority.as_ref())] {
-        if let Some(Err(error)) = address.map(|it| trust.origin(it)) {
+        if let Some(Err(error)) = address.map(|text| trust.origin(text)) {
             found.push(
                 Diagnostic::error(error.code(), error.to_string())
                     .with_help(error.help())
@@ -220,7 +220,7 @@ const DISTRIBUTIONS: [&str; 19] = [
 ];
 
 fn distribution(view: View<'_>, word: &str, found: &mut Diagnostics) {
-    if DISTRIBUTIONS.iter().any(|it| it.eq_ignore_ascii_case(word)) {
+    if DISTRIBUTIONS.iter().any(|text| text.eq_ignore_ascii_case(word)) {
         return;
     }
     let help = suggest::nearest(word, DISTRIBUTIONS).map_or_else(
@@ -230,7 +230,7 @@ fn distribution(view: View<'_>, word: &str, found: &mut Diagnostics) {
                 DISTRIBUTIONS.join(", ")
             )
         },
-        |it| format!("did you mean `{it}`? Left out, it is read from Azure"),
+        |text| format!("did you mean `{text}`? Left out, it is read from Azure"),
     );
     found.push(
         Diagnostic::warning(
@@ -245,15 +245,15 @@ fn distribution(view: View<'_>, word: &str, found: &mut Diagnostics) {
 fn computes(view: View<'_>, found: &mut Diagnostics) {
     for (index, compute) in view.cluster.computes.iter().enumerate() {
         let name = &compute.name;
-        let inner = |it: u8| it.is_ascii_alphanumeric();
+        let inner = |byte: u8| byte.is_ascii_alphanumeric();
         let fits = (2..=16).contains(&name.len())
-            && name.bytes().next().is_some_and(|it| it.is_ascii_alphabetic())
+            && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
             && name.bytes().last().is_some_and(inner)
-            && name.bytes().all(|it| inner(it) || it == b'-');
+            && name.bytes().all(|byte| inner(byte) || byte == b'-');
         let place = view.value(&format!("/computes/{index}/name"));
         let valid = !name.is_empty()
             && name.len() <= 32
-            && name.bytes().all(|it| inner(it) || it == b'-' || it == b'_');
+            && name.bytes().all(|byte| inner(byte) || byte == b'-' || byte == b'_');
         if !valid {
             found.push(
                 Diagnostic::error("bad-compute-name", format!("`{name}` cannot name a compute"))
@@ -318,7 +318,7 @@ fn companions(view: View<'_>, found: &mut Diagnostics) {
         ),
     ];
     for (_, service, made) in made.into_iter().filter(|(wanted, ..)| *wanted) {
-        let starts = made.chars().next().is_some_and(|it| it.is_ascii_alphabetic());
+        let starts = made.chars().next().is_some_and(|letter| letter.is_ascii_alphabetic());
         let path = if starts { "/azure/resourceGroup" } else { "/cluster/name" };
         if starts && made.is_ascii() && made.len() >= 6 {
             continue;
@@ -345,9 +345,9 @@ fn companions(view: View<'_>, found: &mut Diagnostics) {
 fn registrations(view: View<'_>, found: &mut Diagnostics) {
     let namespace = |text: &str| {
         text.split('.').count() >= 2
-            && text
-                .split('.')
-                .all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric()))
+            && text.split('.').all(|part| {
+                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            })
     };
     for (index, provider) in view.cluster.providers.iter().enumerate() {
         if !namespace(provider) {
@@ -428,7 +428,7 @@ type Slip = (String, Vec<String>);
 fn item(tokens: &[&str], view: View<'_>) -> Result<(), Slip> {
     let [list, name, ..] = tokens else { return Ok(()) };
     let names: Vec<String> = match *list {
-        "computes" => view.cluster.computes.iter().map(|it| it.name.clone()).collect(),
+        "computes" => view.cluster.computes.iter().map(|compute| compute.name.clone()).collect(),
         "instanceTypes" => view.cluster.instance_types.iter().map(|it| it.name.clone()).collect(),
         _ => return Ok(()),
     };
@@ -503,13 +503,13 @@ fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
     for (index, target) in lifecycle.prevent_destroy.iter().enumerate() {
         let mut parts = target.split('/');
         let head = parts.next().unwrap_or_default();
-        let kinds = || KindName::ALL.iter().map(|it| it.as_str());
+        let kinds = || KindName::ALL.iter().map(|kind| kind.as_str());
         let own = head == view.cluster.name
             || head.eq_ignore_ascii_case(&view.cluster.azure.subscription);
         let kind = if own { parts.next().unwrap_or("cluster") } else { head };
-        if !kinds().any(|it| it == kind) {
+        if !kinds().any(|text| text == kind) {
             let near = suggest::nearest(kind, kinds());
-            let help = near.map_or_else(|| "name a kind such as extension or compute, or an address such as NAME/extension/NAME".to_owned(), |it| format!("did you mean `{it}`?"));
+            let help = near.map_or_else(|| "name a kind such as extension or compute, or an address such as NAME/extension/NAME".to_owned(), |text| format!("did you mean `{text}`?"));
             found.push(
                 Diagnostic::error(
                     "bad-prevent-destroy",

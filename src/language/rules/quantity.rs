@@ -26,8 +26,8 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
         SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)));
     let (digits, factor) = suffixed.unwrap_or((text, 1.0));
     // Nothing of a cluster is negative, and `inf` is no number here.
-    let unsigned = digits.starts_with(|it: char| it.is_ascii_digit() || it == '.');
-    digits.parse::<f64>().ok().filter(|_| unsigned).map(|it| it * factor)
+    let unsigned = digits.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.');
+    digits.parse::<f64>().ok().filter(|_| unsigned).map(|number| number * factor)
 }
 
 /// CPU in millicores and memory in Mi, and whole devices by name.
@@ -46,7 +46,7 @@ const fn whole(value: f64) -> i64 {
 impl Amount {
     /// Reads a map of quantities (`allocatable`, `requests`); numbers count as texts.
     pub(crate) fn read(map: Option<&Json>) -> Self {
-        let text = |it: &Json| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+        let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let all = map.and_then(Json::as_object).into_iter().flatten();
         Self::of(all.map(|(key, value)| (key.as_str(), text(value))))
     }

@@ -27,11 +27,11 @@ const CERT: &str = "sslCertPemFile";
 const KEY: &str = "sslKeyPemFile";
 
 fn tls(settings: Settings<'_>, found: &mut Diagnostics) {
-    let halves = [CERT, KEY].map(|it| settings.is_protected(it));
+    let halves = [CERT, KEY].map(|text| settings.is_protected(text));
     let half = halves[0] != halves[1] && !(settings.attempted(CERT) && settings.attempted(KEY));
     let none = ![CERT, KEY, "sslSecret", "allowInsecureConnections"]
         .into_iter()
-        .any(|it| settings.seems_true(it));
+        .any(|text| settings.seems_true(text));
     let (there, lacking) = if halves[0] { (CERT, KEY) } else { (KEY, CERT) };
     let secret = settings.is_ga() && settings.given("sslSecret");
     if settings.insecure() {
@@ -92,7 +92,7 @@ fn tls(settings: Settings<'_>, found: &mut Diagnostics) {
 /// because Azure never returns them.
 fn keeps_secrets(settings: Settings<'_>) -> bool {
     let ignored = &settings.view.cluster.spec.lifecycle.ignore_changes;
-    ignored.iter().any(|it| it == "extension.configurationProtectedSettings")
+    ignored.iter().any(|text| text == "extension.configurationProtectedSettings")
 }
 
 fn insecure(settings: Settings<'_>, secret: bool, found: &mut Diagnostics) {
@@ -104,7 +104,7 @@ fn insecure(settings: Settings<'_>, secret: bool, found: &mut Diagnostics) {
         .with_help("for anything but tests give a certificate and remove the line")
         .at(settings.place("allowInsecureConnections"), "allowed here"),
     );
-    let given = [CERT, KEY].into_iter().find(|it| settings.is_protected(it));
+    let given = [CERT, KEY].into_iter().find(|text| settings.is_protected(text));
     if let Some(key) = given.or_else(|| secret.then_some("sslSecret")) {
         found.push(
             Diagnostic::warning(
@@ -199,7 +199,7 @@ fn without_effect(settings: Settings<'_>, found: &mut Diagnostics) {
         .configuration_settings
         .keys()
         .chain(extension.configuration_protected_settings.keys());
-    for key in keys.filter(|it| *it != "enableInference") {
+    for key in keys.filter(|text| *text != "enableInference") {
         let fact = catalog::setting(key);
         if fact.is_some_and(|setting_fact| {
             setting_fact.scenarios.training == Need::None

@@ -12,7 +12,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     for (key, setting) in &settings.extension.configuration_protected_settings {
         let (source, parts) = parts(setting);
-        for SecretPart { field, text, .. } in parts.iter().filter(|it| !it.fits) {
+        for SecretPart { field, text, .. } in parts.iter().filter(|secret_part| !secret_part.fits) {
             let help = help(field);
             let at = ["extension", "configurationProtectedSettings", key, source, field];
             let at = view.cluster.origin.value(&at.into_iter().collect());
@@ -45,7 +45,7 @@ struct SecretPart<'a> {
 
 fn parts(setting: &ProtectedSetting) -> (&'static str, Vec<SecretPart<'_>>) {
     let made_of = |text: &str, more: &[u8], most: usize| {
-        let allowed = |it: u8| it.is_ascii_alphanumeric() || more.contains(&it);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || more.contains(&byte);
         (1..=most).contains(&text.len()) && text.bytes().all(allowed)
     };
     match setting {

@@ -58,7 +58,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
             continue;
         }
         let fact = catalog::setting(key);
-        if fact.is_none_or(|it| it.protected) {
+        if fact.is_none_or(|setting_fact| setting_fact.protected) {
             found.extend(clear_text(settings, key));
         }
         match fact {
@@ -145,8 +145,8 @@ fn wrong_profile(settings: Settings<'_>, key: &str, fact: &SettingFact) -> Optio
     let profile = settings.profile();
     let place = settings.key_place(key);
     if fact.in_profile(profile) {
-        let old_name =
-            !fact.documented && fact.replaced_by.as_ref().is_some_and(|it| it.key.is_some());
+        let old_name = !fact.documented
+            && fact.replaced_by.as_ref().is_some_and(|replaced_by| replaced_by.key.is_some());
         let replacement = fact.replaced_by.as_ref().filter(|_| old_name && settings.is_ga())?;
         return Some(
             Diagnostic::warning("retired-setting", format!("`{key}` is an old name"))
@@ -236,7 +236,7 @@ fn not_a_word(key: &str, text: &str, words: &[String]) -> Option<Wrong> {
     let all = words.join(", ");
     let help = suggest::nearest(text, words.iter().map(String::as_str)).map_or_else(
         || format!("it is one of {all}"),
-        |it| format!("did you mean `{it}`? It is one of {all}"),
+        |text| format!("did you mean `{text}`? It is one of {all}"),
     );
     Some(("setting-not-a-known-word", format!("`{key}` cannot be `{text}`"), help))
 }

@@ -86,7 +86,7 @@ impl<'a> Settings<'a> {
 
     /// The value that travels, in lower case; empty where the setting is not there.
     pub(super) fn word(self, key: &str) -> String {
-        self.get(key).map(|it| it.wire().to_ascii_lowercase()).unwrap_or_default()
+        self.get(key).map(|setting| setting.wire().to_ascii_lowercase()).unwrap_or_default()
     }
 
     pub(super) fn is_true(self, key: &str) -> bool {
@@ -99,13 +99,13 @@ impl<'a> Settings<'a> {
 
     /// Whether a setting is given and not blanked out, in either map.
     pub(super) fn given(self, key: &str) -> bool {
-        self.get(key).is_some_and(|it| !it.wire().is_empty()) || self.is_protected(key)
+        self.get(key).is_some_and(|setting| !setting.wire().is_empty()) || self.is_protected(key)
     }
 
     /// The setting that an unknown key probably means.
     pub(super) fn meant(self, key: &str) -> Option<String> {
         let nearest = |own: bool| {
-            let known = catalog::settings().iter().filter(|it| !it.prefix);
+            let known = catalog::settings().iter().filter(|setting_fact| !setting_fact.prefix);
             let known = known.filter(|it| !own || it.in_profile(self.profile()));
             suggest::nearest(key, known.map(|it| it.key.as_str())).map(str::to_owned)
         };
@@ -118,10 +118,10 @@ impl<'a> Settings<'a> {
         let plain = &self.extension.configuration_settings;
         let protected = &self.extension.configuration_protected_settings;
         let mut unknown =
-            plain.keys().chain(protected.keys()).filter(|it| catalog::setting(it).is_none());
+            plain.keys().chain(protected.keys()).filter(|text| catalog::setting(text).is_none());
         plain.contains_key(key)
             || protected.contains_key(key)
-            || unknown.any(|it| self.meant(it).is_some_and(|it| it == key))
+            || unknown.any(|text| self.meant(text).is_some_and(|meant| meant == key))
     }
 
     /// Whether a boolean is true, or would be if it were written right.

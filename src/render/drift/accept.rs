@@ -15,8 +15,8 @@ use crate::source::Diagnostic;
 /// that expired is a finding of its own, one that matches nothing a warning.
 pub fn accept(report: &mut Report, desired: &Desired, today: Date) {
     for entry in &desired.accepted {
-        let until = entry.entry.until.as_deref().and_then(|it| it.parse::<Date>().ok());
-        let expired = until.is_some_and(|it| it < today);
+        let until = entry.entry.until.as_deref().and_then(|text| text.parse::<Date>().ok());
+        let expired = until.is_some_and(|date| date < today);
         let mut hit = 0;
         for finding in report.findings.iter_mut().filter(|it| matches(entry, it)) {
             hit += 1;
@@ -30,7 +30,7 @@ pub fn accept(report: &mut Report, desired: &Desired, today: Date) {
         };
         let path = &entry.entry.path;
         if expired {
-            let owner = entry.entry.owner.as_deref().map(|it| format!(" ({it})"));
+            let owner = entry.entry.owner.as_deref().map(|text| format!(" ({text})"));
             let message = format!(
                 "drift of {path} was accepted until {}{}: {}",
                 entry.entry.until.as_deref().unwrap_or_default(),
@@ -68,8 +68,8 @@ fn matches(entry: &Accepted, finding: &Finding) -> bool {
 
 fn quiet(finding: &mut Finding, entry: &Accepted) {
     let ignored = &entry.entry;
-    let until = ignored.until.as_deref().map(|it| format!(" until {it}")).unwrap_or_default();
-    let owner = ignored.owner.as_deref().map(|it| format!(" by {it}")).unwrap_or_default();
+    let until = ignored.until.as_deref().map(|text| format!(" until {text}")).unwrap_or_default();
+    let owner = ignored.owner.as_deref().map(|text| format!(" by {text}")).unwrap_or_default();
     finding.message = format!("{} (accepted{owner}{until}: {})", finding.problem(), ignored.reason);
     finding.sides = None;
     finding.status = Status::Skipped;
@@ -90,20 +90,20 @@ pub fn since(
     let list = earlier["findings"].as_array();
     let list = list.filter(|_| earlier["command"] == "drift");
     let list = list.ok_or("it is no JSON report of `amlplan drift`")?;
-    let text = |it: &Json, key: &str| it[key].as_str().is_some_and(|it| !it.is_empty());
-    if !list.iter().all(|it| text(it, "fingerprint") && text(it, "address")) {
+    let text = |value: &Json, key: &str| value[key].as_str().is_some_and(|it| !it.is_empty());
+    if !list.iter().all(|value| text(value, "fingerprint") && text(value, "address")) {
         return Err("it has findings without an id or an address".to_owned());
     }
     upgrades(report, earlier);
     let looked_at: BTreeSet<String> =
-        report.findings.iter().map(|it| it.address.scope.clone()).collect();
+        report.findings.iter().map(|finding| finding.address.scope.clone()).collect();
     let scope = |value: &Json| {
         let address = value["address"].as_str().unwrap_or_default();
         address.split('/').next().unwrap_or_default().to_owned()
     };
-    let elsewhere = list.iter().filter(|it| !looked_at.contains(&scope(it))).count();
-    let print = |it: &Json| it["fingerprint"].as_str().unwrap_or_default().to_owned();
-    let before: BTreeMap<String, &Json> = list.iter().map(|it| (print(it), it)).collect();
+    let elsewhere = list.iter().filter(|value| !looked_at.contains(&scope(value))).count();
+    let print = |value: &Json| value["fingerprint"].as_str().unwrap_or_default().to_owned();
+    let before: BTreeMap<String, &Json> = list.iter().map(|value| (print(value), value)).collect();
     let mut now = BTreeSet::new();
     let (mut new, mut still) = (0u64, 0u64);
     for finding in report.findings.iter_mut().filter(|it| it.class.is_some()) {
@@ -119,11 +119,11 @@ pub fn since(
     let gone: Vec<Json> = before
         .iter()
         .filter(|(print, value)| {
-            let key = value["address"].as_str().and_then(|it| it.parse().ok());
+            let key = value["address"].as_str().and_then(|text| text.parse().ok());
             !now.contains(*print)
                 && looked_at.contains(&scope(value))
                 && !half_seen.contains(scope(value).as_str())
-                && key.is_none_or(|it| own(&it))
+                && key.is_none_or(|address| own(&address))
         })
         .map(|(print, value)| {
             json!({"fingerprint": print, "address": value["address"], "class": value["class"],
@@ -156,7 +156,7 @@ fn upgrades(report: &mut Report, earlier: &Json) {
         else {
             continue;
         };
-        let said = |it: &Finding| it.address == key && it.class == Some("version");
+        let said = |finding: &Finding| finding.address == key && finding.class == Some("version");
         if version.as_str() == Some(before) || report.findings.iter().any(said) {
             continue;
         }

@@ -43,7 +43,7 @@ const fn weight(class: DriftClass) -> Status {
 /// The class of one field.
 fn class_of_field(step: &Step, change: &FieldChange) -> DriftClass {
     let below = change.path.tokens().get(1).map(String::as_str);
-    let mark = |it: &String| it.starts_with(FINGERPRINT_PREFIX);
+    let mark = |text: &String| text.starts_with(FINGERPRINT_PREFIX);
     match about(step.key.kind).class {
         _ if values::is_secret_change(change) || change.path.tokens().iter().any(mark) => {
             DriftClass::Secret
@@ -111,16 +111,16 @@ fn sides(change: &FieldChange) -> (Json, Json) {
         other => other.clone().unwrap_or_default(),
     };
     // A setting that is not declared is sent blank, which is not what somebody declared.
-    let declared = change.after.as_ref().filter(|it| **it != Value::from(""));
+    let declared = change.after.as_ref().filter(|value| **value != Value::from(""));
     (declared.map_or(Json::Null, words), live)
 }
 
 /// For a list with other items than declared: what it lacks and what it has too many.
 fn items(expected: &Json, live: &Json) -> Option<String> {
-    let list = |it: &Json| Some(it.as_array()?.iter().cloned().map(Value::from).collect());
+    let list = |value: &Json| Some(value.as_array()?.iter().cloned().map(Value::from).collect());
     let (live, expected): (Vec<Value>, Vec<Value>) = (list(live)?, list(expected)?);
     let (extra, missing) = values::list_difference(&live, &expected);
-    let words = |it: &[Value]| it.iter().map(values::inline).collect::<Vec<_>>().join(", ");
+    let words = |values: &[Value]| values.iter().map(values::inline).collect::<Vec<_>>().join(", ");
     let mut parts = Vec::new();
     if !missing.is_empty() {
         parts.push(format!("lacks {}", words(&missing)));
@@ -143,7 +143,7 @@ fn field(step: &Step, change: &FieldChange) -> Finding {
         Some(difference) => {
             // An upgrade of OpenShift puts its own list of users in place.
             let all = expected.as_array().into_iter().flatten();
-            let kept = |it: &Json| live.as_array().is_some_and(|live| live.contains(it));
+            let kept = |value: &Json| live.as_array().is_some_and(|live| live.contains(value));
             let reset = class == DriftClass::Grant && !all.clone().any(kept);
             let why = if reset { ": all of ours are gone, as after an upgrade" } else { "" };
             found.message = format!("{} {difference}{why}", change.path);
@@ -156,7 +156,7 @@ fn field(step: &Step, change: &FieldChange) -> Finding {
 
 /// A finding about the whole resource.
 fn whole(step: &Step, class: DriftClass, message: String) -> Finding {
-    let document = |it: Option<Value>| it.as_ref().map_or(Json::Null, values::shown);
+    let document = |value: Option<Value>| value.as_ref().map_or(Json::Null, values::shown);
     let mut found = finding(step, class, Pointer::root(), message);
     let expected = match step.action {
         Action::Delete | Action::NoOp | Action::Read => None,
@@ -190,7 +190,7 @@ fn findings_of(step: &Step, made: &BTreeSet<&Key>) -> Vec<Finding> {
         }
         Action::Update | Action::Replace => {
             // What only follows from another resource's being made anew is no drift of its own.
-            let follows = |it: &FieldChange| match &it.after {
+            let follows = |change: &FieldChange| match &change.after {
                 Some(Value::Later(later)) => made.contains(&later.from),
                 _ => false,
             };
@@ -240,7 +240,7 @@ pub fn foreign(found: &BTreeMap<Key, String>) -> Vec<Finding> {
 /// The report: everything that differs, and the bad findings of `health` with their own codes.
 #[must_use]
 pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Finding>) -> Report {
-    let made = plan.changing().filter(|it| it.action.makes()).map(|it| &it.key).collect();
+    let made = plan.changing().filter(|step| step.action.makes()).map(|step| &step.key).collect();
     let mut findings: Vec<Finding> = Vec::new();
     for step in plan.steps.iter().filter(|it| !it.key.kind.read_only()) {
         let mut found = findings_of(step, &made);
@@ -252,15 +252,15 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         }
         if let Some(Note::TakesOver(others)) = &step.note {
             let others = format!("also written by {}", others.join(", "));
-            found.iter_mut().for_each(|it| it.evidence.push(others.clone()));
+            found.iter_mut().for_each(|finding| finding.evidence.push(others.clone()));
         }
         findings.extend(found);
     }
-    let drifted: BTreeSet<Key> = findings.iter().map(|it| it.address.clone()).collect();
+    let drifted: BTreeSet<Key> = findings.iter().map(|finding| finding.address.clone()).collect();
     let gone: BTreeSet<Key> = findings
         .iter()
-        .filter(|it| it.path == Pointer::root())
-        .map(|it| it.address.clone())
+        .filter(|finding| finding.path == Pointer::root())
+        .map(|finding| finding.address.clone())
         .collect();
     // What the plan says already is not said twice.
     let said = |finding: &Finding| {
@@ -287,7 +287,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         }
     }
     placed(&mut findings, plan, places);
-    let ill: BTreeSet<Key> = findings.iter().map(|it| it.address.clone()).collect();
+    let ill: BTreeSet<Key> = findings.iter().map(|finding| finding.address.clone()).collect();
     let fine = plan.steps.iter().filter(|it| !it.key.kind.read_only() && !ill.contains(&it.key));
     findings.extend(fine.map(|step| Finding {
         title: "as declared".to_owned(),
@@ -303,7 +303,7 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
         findings,
         diagnostics: plan.told().cloned().collect(),
         skipped: plan.skipped.clone(),
-        unread: plan.unread.iter().flat_map(|it| it.keys.iter().cloned()).collect(),
+        unread: plan.unread.iter().flat_map(|unread| unread.keys.iter().cloned()).collect(),
         ..Report::default()
     };
     report.members.insert("versions", versions(plan, live));
@@ -333,12 +333,12 @@ fn finding_members(entry: &Accepted) -> BTreeMap<&'static str, Json> {
 }
 
 fn unread_scopes(plan: &Plan) -> BTreeSet<&str> {
-    plan.unread.iter().flat_map(|it| &it.keys).map(|it| it.scope.as_str()).collect()
+    plan.unread.iter().flat_map(|unread| &unread.keys).map(|it| it.scope.as_str()).collect()
 }
 
 /// What every extension runs, so that the next night sees an upgrade.
 fn versions(plan: &Plan, live: &Snapshot) -> Json {
-    let extensions = plan.steps.iter().filter(|it| it.key.kind == KindName::Extension);
+    let extensions = plan.steps.iter().filter(|step| step.key.kind == KindName::Extension);
     let version = |step: &Step| {
         let current = live.text(&step.key, "/properties/currentVersion")?;
         Some((step.key.to_string(), Json::from(current)))
@@ -357,7 +357,7 @@ pub(super) struct Sums {
 
 /// Counts the findings that are left, for the verdict and the document.
 pub fn summed(report: &mut Report, plan: &Plan) {
-    let compared = plan.steps.iter().filter(|it| !it.key.kind.read_only()).count();
+    let compared = plan.steps.iter().filter(|step| !step.key.kind.read_only()).count();
     // What one service did not tell, the other may have something to say about.
     let half = report.findings.iter().map(|it| &it.address).filter(|it| report.unread.contains(it));
     let sums =
@@ -369,15 +369,15 @@ pub fn summed(report: &mut Report, plan: &Plan) {
 pub(super) fn counted(report: &mut Report, sums: &Sums) {
     let Sums { looked_at, errored } = sums;
     let bad: Vec<&Finding> =
-        report.bad().into_iter().filter(|it| it.status != Status::Unknown).collect();
-    let drifted = bad.iter().map(|it| &it.address).collect::<BTreeSet<_>>().len();
+        report.bad().into_iter().filter(|finding| finding.status != Status::Unknown).collect();
+    let drifted = bad.iter().map(|finding| &finding.address).collect::<BTreeSet<_>>().len();
     let found = bad.len();
-    let missing = super::human::missing(&report.unread).map(|it| format!(" {it}."));
+    let missing = super::human::missing(&report.unread).map(|text| format!(" {text}."));
     let missing = missing.unwrap_or_default();
     let accepted = report
         .findings
         .iter()
-        .filter(|it| !it.counts() && it.members.contains_key("accepted"))
+        .filter(|finding| !finding.counts() && finding.members.contains_key("accepted"))
         .count();
     let accepted = match accepted {
         0 => String::new(),
@@ -415,8 +415,8 @@ fn place(plan: &Plan, places: Places<'_>, key: &Key, path: &Pointer) -> Option<P
         }
         at = at.parent();
     }
-    let neighbours = plan.steps.iter().filter(|it| it.key.scope == key.scope);
-    neighbours.filter_map(|it| places(&it.key, &Pointer::root())).next()
+    let neighbours = plan.steps.iter().filter(|step| step.key.scope == key.scope);
+    neighbours.filter_map(|step| places(&step.key, &Pointer::root())).next()
 }
 
 #[cfg(test)]

@@ -23,11 +23,11 @@ fn a_finding_has_one_id_in_every_format_whatever_its_values_are() {
     let plan = samples::plan();
     let mut later = plan.clone();
     later.steps.reverse();
-    for change in later.steps.iter_mut().flat_map(|it| &mut it.changes) {
+    for change in later.steps.iter_mut().flat_map(|step| &mut step.changes) {
         change.before = Some(json!("something else"));
     }
     let prints = |plan: &Plan| -> BTreeSet<String> {
-        of(plan).bad().iter().map(|it| it.fingerprint()).collect()
+        of(plan).bad().iter().map(|finding| finding.fingerprint()).collect()
     };
     assert_eq!(prints(&plan), prints(&later));
     let report = of(&plan);

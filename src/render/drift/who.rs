@@ -28,15 +28,15 @@ pub(super) fn changed(finding: &mut Finding, live: Option<&Json>) {
 
 fn manager(finding: &Finding, live: &Json) -> Option<(String, String)> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
-    let text = |it: &Json, key: &str| it[key].as_str().unwrap_or_default().to_owned();
-    let others = entries.iter().filter(|it| it["manager"].as_str() != Some("amlplan"));
+    let text = |value: &Json, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let others = entries.iter().filter(|value| value["manager"].as_str() != Some("amlplan"));
     let owns = |value: &Json| {
         let mut fields = Some(&value["fieldsV1"]);
         for token in finding.path.tokens() {
-            fields = fields.and_then(|it| it.get(format!("f:{token}")));
+            fields = fields.and_then(|value| value.get(format!("f:{token}")));
         }
         fields.is_some() && !finding.path.tokens().is_empty()
     };
-    let last = others.max_by_key(|it| (owns(it), text(it, "time")))?;
+    let last = others.max_by_key(|value| (owns(value), text(value, "time")))?;
     Some((text(last, "manager"), text(last, "time")))
 }

@@ -41,7 +41,7 @@ const fn grade(status: Status) -> Severity {
 /// stays open until its cause is mended.
 pub(super) fn sarif(report: &Report) -> Json {
     let bad = report.bad();
-    let codes: BTreeSet<&str> = bad.iter().map(|it| it.code).collect();
+    let codes: BTreeSet<&str> = bad.iter().map(|finding| finding.code).collect();
     let codes: Vec<&str> = codes.into_iter().collect();
     let rule = |code: &&str| {
         let page = catalog::explain(code);
@@ -56,7 +56,7 @@ pub(super) fn sarif(report: &Report) -> Json {
             "properties": {"tags": [report.command]},
         })
     };
-    let notification = |it: &Diagnostic| json!({"descriptor": {"id": it.code}, "message": {"text": it.message}, "level": level(it.severity)});
+    let notification = |finding: &Diagnostic| json!({"descriptor": {"id": finding.code}, "message": {"text": finding.message}, "level": level(finding.severity)});
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -72,7 +72,7 @@ pub(super) fn sarif(report: &Report) -> Json {
                 "executionSuccessful": !report.errored(),
                 "toolExecutionNotifications": report.diagnostics.iter().map(notification).collect::<Vec<_>>(),
             }],
-            "results": bad.iter().map(|it| result(it, &codes)).collect::<Vec<_>>(),
+            "results": bad.iter().map(|finding| result(finding, &codes)).collect::<Vec<_>>(),
         }],
     })
 }
@@ -91,10 +91,10 @@ fn result(finding: &Finding, codes: &[&str]) -> Json {
             },
         });
     }
-    let help = finding.help.as_ref().map(|it| format!("\nhelp: {it}")).unwrap_or_default();
+    let help = finding.help.as_ref().map(|text| format!("\nhelp: {text}")).unwrap_or_default();
     json!({
         "ruleId": finding.code,
-        "ruleIndex": codes.iter().position(|it| *it == finding.code),
+        "ruleIndex": codes.iter().position(|code| *code == finding.code),
         "level": level(grade(finding.status)),
         "message": {"text": format!("{address}: {}{help}", finding.problem())},
         "locations": [location],
@@ -108,7 +108,7 @@ fn result(finding: &Finding, codes: &[&str]) -> Json {
 pub(super) fn github(report: &Report) -> String {
     let mut commands: Vec<(Severity, String)> = Vec::new();
     for finding in &report.diagnostics {
-        let site = finding.labels.first().map(|it| FindingSite::of(&it.place));
+        let site = finding.labels.first().map(|label| FindingSite::of(&label.place));
         commands.push((
             finding.severity,
             command(finding.severity, finding.code, site, &finding.message),
@@ -142,7 +142,7 @@ pub(super) fn github(report: &Report) -> String {
         let message =
             format!("{} more findings are in the summary and the log of this step", rest.len());
         out.push_str(&command(Severity::Advice, "amlplan", None, &message));
-        rest.iter().for_each(|it| out.push_str(it.trim_start_matches(':')));
+        rest.iter().for_each(|text| out.push_str(text.trim_start_matches(':')));
     }
     out.push_str(&verdict(report));
     out.push('\n');
@@ -170,7 +170,7 @@ fn command(severity: Severity, title: &str, site: Option<FindingSite>, message: 
 
 fn escaped(text: &str) -> String {
     let text: String =
-        text.chars().filter(|it| !it.is_control() || "\n\r\t".contains(*it)).collect();
+        text.chars().filter(|letter| !letter.is_control() || "\n\r\t".contains(*letter)).collect();
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
@@ -202,7 +202,7 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
         let _ = writeln!(out, "##vso[task.logissue type={kind};{place}code={code}]{message}");
     };
     for finding in &report.diagnostics {
-        let site = finding.labels.first().map(|it| FindingSite::of(&it.place));
+        let site = finding.labels.first().map(|label| FindingSite::of(&label.place));
         issue(finding.severity, finding.code, site, &finding.message);
     }
     for finding in report.bad() {
@@ -210,7 +210,7 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
         let message = format!("{}: {}{help}", finding.address, finding.problem());
         issue(grade(finding.status), finding.code, FindingSite::of_finding(finding), &message);
     }
-    if report.bad().iter().any(|it| grade(it.status) == Severity::Warning) {
+    if report.bad().iter().any(|finding| grade(finding.status) == Severity::Warning) {
         out.push_str("##vso[task.complete result=SucceededWithIssues]\n");
     }
     let _ = writeln!(out, "{}", vso(&verdict(report)));
@@ -220,7 +220,7 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
 /// Data of a logging command; a line of the log that begins with `##` would be one too.
 fn vso(text: &str) -> String {
     let text: String =
-        text.chars().filter(|it| !it.is_control() || "\n\r\t".contains(*it)).collect();
+        text.chars().filter(|letter| !letter.is_control() || "\n\r\t".contains(*letter)).collect();
     let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
     let text = text.replace(';', "%3B").replace(']', "%5D");
     text.replace("##", "# #")
@@ -229,8 +229,8 @@ fn vso(text: &str) -> String {
 /// GitLab takes nothing without a place.
 fn location(site: Option<&FindingSite>) -> Json {
     json!({
-        "path": site.map_or("cluster.yaml", |it| &it.file),
-        "lines": {"begin": site.map_or(1, |it| it.start.0)},
+        "path": site.map_or("cluster.yaml", |finding_site| &finding_site.file),
+        "lines": {"begin": site.map_or(1, |finding_site| finding_site.start.0)},
     })
 }
 
@@ -253,7 +253,7 @@ pub(super) fn gitlab(report: &Report) -> Json {
     // What kept a part from being looked at must not read as if all were well.
     let broken =
         report.diagnostics.iter().filter(|it| it.severity == Severity::Error).map(|finding| {
-            let site = finding.labels.first().map(|it| FindingSite::of(&it.place));
+            let site = finding.labels.first().map(|label| FindingSite::of(&label.place));
             json!({
                 "description": finding.message,
                 "check_name": finding.code,

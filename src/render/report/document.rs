@@ -14,7 +14,7 @@ use crate::render::json::diagnostic;
 pub fn json(report: &Report) -> Json {
     let summary: Json = super::people::ORDER
         .iter()
-        .map(|it| (it.as_str().to_owned(), json!(report.number(*it))))
+        .map(|status| (status.as_str().to_owned(), json!(report.number(*status))))
         .collect::<serde_json::Map<_, _>>()
         .into();
     let mut whole = json!({

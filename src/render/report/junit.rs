@@ -37,14 +37,14 @@ pub(in crate::render) struct Case {
 
 /// The report; warnings pass, since JUnit has no word for them, and say what they are.
 pub(super) fn junit(report: &Report) -> String {
-    let flat = |it: FindingSite| (it.file, it.start.0);
-    let broken = report.diagnostics.iter().filter(|it| it.severity == Severity::Error);
+    let flat = |finding_site: FindingSite| (finding_site.file, finding_site.start.0);
+    let broken = report.diagnostics.iter().filter(|finding| finding.severity == Severity::Error);
     let mut cases: Vec<Case> = broken
         .map(|finding| Case {
             suite: "amlplan".to_owned(),
             class: finding.code.to_owned(),
             name: finding.message.clone(),
-            site: finding.labels.first().map(|it| FindingSite::of(&it.place)).map(flat),
+            site: finding.labels.first().map(|label| FindingSite::of(&label.place)).map(flat),
             verdict: CaseVerdict::Error {
                 kind: finding.code.to_owned(),
                 text: finding.message.clone(),
@@ -102,9 +102,9 @@ pub(in crate::render) fn document(name: &str, cases: &[Case]) -> String {
 
 fn totals(name: &str, cases: &[&Case]) -> String {
     let count = |has: fn(&CaseVerdict) -> bool| cases.iter().filter(|it| has(&it.verdict)).count();
-    let failures = count(|it| matches!(it, CaseVerdict::Failure { .. }));
-    let errors = count(|it| matches!(it, CaseVerdict::Error { .. }));
-    let skipped = count(|it| matches!(it, CaseVerdict::Skipped(_)));
+    let failures = count(|case_verdict| matches!(case_verdict, CaseVerdict::Failure { .. }));
+    let errors = count(|case_verdict| matches!(case_verdict, CaseVerdict::Error { .. }));
+    let skipped = count(|case_verdict| matches!(case_verdict, CaseVerdict::Skipped(_)));
     let (name, tests) = (escaped(name), cases.len());
     format!(
         " name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"0\""

@@ -51,9 +51,9 @@ pub fn merge(parts: Vec<(String, Report)>) -> Result<Report, Diagnostic> {
         return wrong("there is no report to merge".to_owned(), "name the reports of all parts");
     };
     let absent: Vec<String> = (1..=of)
-        .filter(|it| !known.contains_key(&(*it, of)))
+        .filter(|number| !known.contains_key(&(*number, of)))
         .take(10)
-        .map(|it| format!("{it}/{of}"))
+        .map(|number| format!("{number}/{of}"))
         .collect();
     if !absent.is_empty() {
         let more = (of as usize - known.len()).saturating_sub(absent.len());
@@ -110,10 +110,10 @@ fn add(
         found.entry(same).or_insert(whole.findings.len());
         whole.findings.push(finding);
     }
-    let told = part.diagnostics.into_iter().filter(|it| !whole.diagnostics.contains(it));
+    let told = part.diagnostics.into_iter().filter(|finding| !whole.diagnostics.contains(finding));
     let told: Vec<Diagnostic> = told.collect();
     whole.diagnostics.extend(told);
-    let skipped = part.skipped.into_iter().filter(|it| !whole.skipped.contains(it));
+    let skipped = part.skipped.into_iter().filter(|text| !whole.skipped.contains(text));
     let skipped: Vec<String> = skipped.collect();
     whole.skipped.extend(skipped);
     whole.unread.extend(part.unread);
@@ -154,7 +154,7 @@ fn join(known: &mut Json, other: Json) {
 
 /// What a baseline said, for all parts.
 fn since(whole: &mut Report) {
-    let Some(sums) = whole.members.get("since").filter(|it| it.is_object()) else { return };
+    let Some(sums) = whole.members.get("since").filter(|value| value.is_object()) else { return };
     let number = |name: &str| sums[name].as_u64().unwrap_or(0);
     let told = drift::since_last_time(number("new"), number("still"), number("gone"));
     whole.verdict = format!("{} {told}", whole.verdict);
@@ -164,7 +164,7 @@ impl Report {
     /// Puts everything in an order that does not depend on the order of manifests or parts.
     pub fn order(&mut self) {
         self.findings.sort_by(|a, b| {
-            let place = |it: &Finding| (it.address.clone(), it.path.clone());
+            let place = |finding: &Finding| (finding.address.clone(), finding.path.clone());
             let rest = |it: &Finding| (it.code, it.title.clone(), it.detail.clone());
             place(a).cmp(&place(b)).then_with(|| rest(a).cmp(&rest(b)))
         });
@@ -178,7 +178,7 @@ impl Report {
         let unsorted = ["diagnostics", "gone", "unread"];
         for (_, value) in self.members.iter_mut().filter(|it| unsorted.contains(it.0)) {
             if let Json::Array(items) = value {
-                let severity = |it: &Json| match it["amlplan"]["severity"].as_str() {
+                let severity = |value: &Json| match value["amlplan"]["severity"].as_str() {
                     Some("error") => 0,
                     Some("warning") => 1,
                     _ => 2,

@@ -21,7 +21,7 @@ pub(super) fn markdown(report: &Report, style: &Style) -> String {
     if let (Some(fleet), false) = (fleet, bad.is_empty()) {
         out.push_str("\n| | findings | clusters |\n|---|---|---|\n");
         for row in people::overview(report, &bad, fleet) {
-            let _ = writeln!(out, "| {} |", row.map(|it| plain(&it)).join(" | "));
+            let _ = writeln!(out, "| {} |", row.map(|text| plain(&text)).join(" | "));
         }
     }
     let mut left = bad.len();
@@ -51,9 +51,9 @@ pub(super) fn markdown(report: &Report, style: &Style) -> String {
         fleet.as_ref().map(|it| (it.diagnostics(&report.diagnostics), it.notes(&report.skipped)));
     let (findings, skipped) =
         once.unwrap_or_else(|| (report.diagnostics.clone(), report.skipped.clone()));
-    let findings = findings.iter().map(|it| format!("{}: {}", it.code, it.message));
+    let findings = findings.iter().map(|finding| format!("{}: {}", finding.code, finding.message));
     let notes: Vec<String> =
-        findings.chain(skipped.iter().map(|it| format!("skipped: {it}"))).collect();
+        findings.chain(skipped.iter().map(|text| format!("skipped: {text}"))).collect();
     if !notes.is_empty() {
         out.push('\n');
     }
@@ -73,10 +73,10 @@ type Rows = Vec<(usize, String)>;
 fn sections(bad: &[&Finding], fleet: Option<&Fleet<'_>>) -> Vec<(String, Rows)> {
     let Some(fleet) = fleet else {
         let rows = |scope: &str| {
-            let own = bad.iter().filter(|it| it.address.scope == scope);
-            own.map(|it| (1, row(it, true))).collect()
+            let own = bad.iter().filter(|finding| finding.address.scope == scope);
+            own.map(|finding| (1, row(finding, true))).collect()
         };
-        return scopes(bad).into_iter().map(|it| (code(it), rows(it))).collect();
+        return scopes(bad).into_iter().map(|scope| (code(scope), rows(scope))).collect();
     };
     let mut sections: Vec<(Vec<&str>, Rows)> = Vec::new();
     for group in fleet.findings(bad) {
@@ -90,7 +90,7 @@ fn sections(bad: &[&Finding], fleet: Option<&Fleet<'_>>) -> Vec<(String, Rows)> 
             None => sections.push((group.clusters, vec![row])),
         }
     }
-    let title = |it: &[&str]| match it {
+    let title = |text: &[&str]| match text {
         [one] => code(one),
         several => format!("{}: {}", count(several.len(), "cluster"), code(&fleet.names(several))),
     };
@@ -98,7 +98,7 @@ fn sections(bad: &[&Finding], fleet: Option<&Fleet<'_>>) -> Vec<(String, Rows)> 
 }
 
 fn scopes<'a>(bad: &[&'a Finding]) -> BTreeSet<&'a str> {
-    bad.iter().map(|it| it.address.scope.as_str()).collect()
+    bad.iter().map(|finding| finding.address.scope.as_str()).collect()
 }
 
 /// The resource without its scope, which stands in the heading.
@@ -118,9 +118,9 @@ fn row(finding: &Finding, alone: bool) -> String {
         None => plain(&finding.problem()),
     };
     let help = plain(finding.help.as_deref().unwrap_or_default());
-    let since = finding.members.get("since").and_then(|it| it.as_str());
+    let since = finding.members.get("since").and_then(|value| value.as_str());
     let id = finding.class.map(|class| {
-        let since = since.map(|it| format!(", {it}")).unwrap_or_default();
+        let since = since.map(|text| format!(", {text}")).unwrap_or_default();
         let print = if alone { format!(", id {}", finding.fingerprint()) } else { String::new() };
         format!("<br>{class}{since}, {}{print}", finding.code)
     });
@@ -151,7 +151,7 @@ fn plain(text: &str) -> String {
 /// A code span, whatever ticks and bars the text holds (GitHub Flavored Markdown: tables).
 fn code(text: &str) -> String {
     let text = cut(text);
-    let run = text.split(|it| it != '`').map(str::len).max().unwrap_or(0);
+    let run = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(run + 1);
     let pad = if run > 0 { " " } else { "" };
     format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
@@ -172,8 +172,8 @@ pub(super) fn html(report: &Report) -> String {
     let bad = report.bad();
     // The worst first: a person on a phone reads the top.
     let mut scopes: Vec<&str> = scopes(&bad).into_iter().collect();
-    scopes.sort_by_key(|scope| bad.iter().position(|it| it.address.scope == *scope));
-    let sorts: BTreeSet<&str> = bad.iter().filter_map(|it| it.class).collect();
+    scopes.sort_by_key(|scope| bad.iter().position(|finding| finding.address.scope == *scope));
+    let sorts: BTreeSet<&str> = bad.iter().filter_map(|finding| finding.class).collect();
     let sorts: Vec<&str> = sorts.into_iter().collect();
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -194,7 +194,7 @@ pub(super) fn html(report: &Report) -> String {
     for (index, scope) in scopes.iter().enumerate() {
         let _ = writeln!(out, "<section class=\"cluster{index}\"><h2>{}</h2>", markup(scope));
         for finding in bad.iter().filter(|it| it.address.scope == *scope) {
-            let sort = sorts.iter().position(|it| Some(*it) == finding.class);
+            let sort = sorts.iter().position(|text| Some(*text) == finding.class);
             article(finding, &sort.map(|it| format!("class{it}")).unwrap_or_default(), &mut out);
         }
         out.push_str("</section>\n");
@@ -212,7 +212,7 @@ pub(super) fn html(report: &Report) -> String {
             report.picture
         );
     }
-    let fine: Vec<&Finding> = report.findings.iter().filter(|it| !it.counts()).collect();
+    let fine: Vec<&Finding> = report.findings.iter().filter(|finding| !finding.counts()).collect();
     if !fine.is_empty() {
         let _ = writeln!(out, "<details><summary>{} ok or skipped</summary><ul>", fine.len());
         for finding in fine {
@@ -281,7 +281,7 @@ fn overview(report: &Report, scopes: &[&str], out: &mut String) {
     }
     let all: BTreeSet<&str> = report.findings.iter().map(|it| it.address.scope.as_str()).collect();
     let half_seen = report.half_seen();
-    let fine = all.iter().filter(|it| !scopes.contains(it) && !half_seen.contains(*it));
+    let fine = all.iter().filter(|text| !scopes.contains(text) && !half_seen.contains(*text));
     let fine: Vec<&str> = fine.copied().collect();
     let half_seen: Vec<&str> = half_seen.into_iter().collect();
     for (status, class, said, names) in [
@@ -329,7 +329,7 @@ fn article(finding: &Finding, sort: &str, out: &mut String) {
         let _ = write!(out, "<p class=\"small\">{}</p>", markup(text));
     }
     let site = FindingSite::of_finding(finding).map(|it| format!(" · {}", markup(&it.line())));
-    let kind = finding.class.map(|it| format!(" · {it}")).unwrap_or_default();
+    let kind = finding.class.map(|class| format!(" · {class}")).unwrap_or_default();
     let _ = writeln!(
         out,
         "<p class=\"small\">{word}{kind} · {}{} · <a href=\"#f{2}\">{2}</a></p></article>",

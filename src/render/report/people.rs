@@ -53,7 +53,7 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
     for note in once(&report.skipped) {
         lines.extend(style.hang("  ", &format!("skipped: {note}")));
     }
-    if lines.last().is_some_and(|it| !it.is_empty()) {
+    if lines.last().is_some_and(|line| !line.is_empty()) {
         lines.push(String::new());
     }
     let mut out = text(&lines);
@@ -72,7 +72,7 @@ pub(super) fn overview(report: &Report, bad: &[&Finding], fleet: &Fleet<'_>) -> 
     }
     let half_seen = report.half_seen();
     fleet.table(|scope| {
-        let sum = |it: &Status| Some((*it, *sums.get(scope)?.get(it)?));
+        let sum = |status: &Status| Some((*status, *sums.get(scope)?.get(status)?));
         let found = ORDER.iter().filter_map(sum);
         let mut said: Vec<String> =
             found.map(|(status, number)| format!("{number} {}", self::said(status).1)).collect();
@@ -86,7 +86,7 @@ pub(super) fn overview(report: &Report, bad: &[&Finding], fleet: &Fleet<'_>) -> 
 /// Findings, each as lines; what is the same in several clusters once.
 fn told(findings: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<Vec<String>> {
     let Some(fleet) = fleet else {
-        return findings.iter().map(|it| whole(it, true, style)).collect();
+        return findings.iter().map(|finding| whole(finding, true, style)).collect();
     };
     let one = |group: fleet::Group<'_, &Finding>| {
         if !group.several() {
@@ -102,8 +102,8 @@ fn told(findings: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<
 
 /// Code, and for drift since when and, where there is one, under which id.
 fn tag(finding: &Finding, alone: bool) -> String {
-    let since = finding.members.get("since").and_then(|it| it.as_str());
-    let since = since.map(|it| format!(", {it}")).unwrap_or_default();
+    let since = finding.members.get("since").and_then(|value| value.as_str());
+    let since = since.map(|text| format!(", {text}")).unwrap_or_default();
     let id = finding.class.filter(|_| alone).map(|_| format!(" {}", finding.fingerprint()));
     let id = id.unwrap_or_default();
     format!(" [{}{since}{id}]", finding.code)
@@ -126,7 +126,7 @@ fn whole(finding: &Finding, alone: bool, style: &Style) -> Vec<String> {
         lines.extend(style.hang("    declared: ", &tame(declared)));
         lines.extend(style.hang("    live:     ", &tame(live)));
     }
-    lines.extend(evidence.iter().flat_map(|it| style.hang("      · ", &tame(it))));
+    lines.extend(evidence.iter().flat_map(|text| style.hang("      · ", &tame(text))));
     if let (Some(site), false) = (FindingSite::of_finding(finding), quiet) {
         lines.push(format!("{below}at {}", site.line()));
     }

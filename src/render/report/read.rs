@@ -63,13 +63,13 @@ const MOST_BYTES: usize = 64 << 20;
 /// What is no such document, or was written by another version.
 pub fn read(document: &Json) -> Result<Report, String> {
     let command = document["command"].as_str().unwrap_or_default();
-    let command = COMMANDS.into_iter().find(|it| *it == command);
+    let command = COMMANDS.into_iter().find(|text| *text == command);
     let (Some(command), Some(checks)) = (command, document["checks"].as_array()) else {
         return Err("it is no JSON report of drift, verify or doctor".to_owned());
     };
     let sheets = Sheets::of(document)?;
-    let findings: Result<_, _> = checks.iter().map(|it| finding(it, &sheets)).collect();
-    let told = list(&document["diagnostics"]).iter().map(|it| diagnostic(it, &sheets));
+    let findings: Result<_, _> = checks.iter().map(|value| finding(value, &sheets)).collect();
+    let told = list(&document["diagnostics"]).iter().map(|value| diagnostic(value, &sheets));
     let members = document.as_object().into_iter().flatten();
     let members = members.filter(|it| !COUNTED.contains(&it.0.as_str()));
     Ok(Report {
@@ -79,7 +79,7 @@ pub fn read(document: &Json) -> Result<Report, String> {
         skipped: texts(&document["skipped"]),
         unread: list(&document["unread"])
             .iter()
-            .filter_map(|it| it["address"].as_str()?.parse().ok())
+            .filter_map(|value| value["address"].as_str()?.parse().ok())
             .collect(),
         members: named(members, &OF_REPORT)?,
         ..Report::default()
@@ -105,7 +105,7 @@ fn named<'a>(
 ) -> Result<BTreeMap<&'static str, Json>, String> {
     members
         .map(|(name, value)| {
-            let name = known.iter().find(|it| *it == name).ok_or_else(|| other(name))?;
+            let name = known.iter().find(|text| *text == name).ok_or_else(|| other(name))?;
             Ok((*name, value.clone()))
         })
         .collect()
@@ -117,7 +117,7 @@ fn other(word: &str) -> String {
 
 fn code(value: &Json) -> Result<&'static str, String> {
     let word = text(value);
-    catalog::explain(&word).map(|it| it.code.as_str()).ok_or_else(|| other(&word))
+    catalog::explain(&word).map(|page| page.code.as_str()).ok_or_else(|| other(&word))
 }
 
 fn finding(whole: &Json, sheets: &Sheets) -> Result<Finding, String> {
@@ -128,7 +128,7 @@ fn finding(whole: &Json, sheets: &Sheets) -> Result<Finding, String> {
         Some(text) => Some(DriftClass::named(text).ok_or_else(|| other(text))?.as_str()),
         None => None,
     };
-    let address = text(&whole["address"]).parse().map_err(|it| format!("{it}"))?;
+    let address = text(&whole["address"]).parse().map_err(|not_akey| format!("{not_akey}"))?;
     let sides = &whole["sides"];
     let own = whole.as_object().into_iter().flatten();
     let own = own.filter(|it| !OF_ALL.contains(&it.0.as_str()));
@@ -166,7 +166,7 @@ fn diagnostic(whole: &Json, sheets: &Sheets) -> Result<Diagnostic, String> {
         _ => return Err(other(&word)),
     };
     let mut found = Diagnostic::new(code(&own["code"])?, severity, text(&whole["summary"]));
-    found.help = whole["detail"].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+    found.help = whole["detail"].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let range = &whole["range"];
     let at = |end: &str| (number(&range[end]["line"]), number(&range[end]["column"]));
     let place =
@@ -175,7 +175,7 @@ fn diagnostic(whole: &Json, sheets: &Sheets) -> Result<Diagnostic, String> {
 }
 
 fn number(value: &Json) -> usize {
-    value.as_u64().and_then(|it| usize::try_from(it).ok()).unwrap_or(1).max(1)
+    value.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(1).max(1)
 }
 
 /// The files that a document points into, as far as it tells: blank but for what it quotes.

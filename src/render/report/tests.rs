@@ -46,12 +46,12 @@ fn every_format_has_every_finding_and_nothing_of_a_server_acts_in_it() {
         let text = render(&report(HOSTILE), format, &Style::default(), true);
         let text = crate::render::safe::written(&text, format.commands());
         for line in text.lines() {
-            let begins = |it: &str| line.trim_start().starts_with(it);
+            let begins = |text: &str| line.trim_start().starts_with(text);
             assert!(format == Format::Github || !begins("::error"), "{word}: {line}");
             let logged = matches!(format, Format::Human | Format::AzurePipelines);
             assert!(!logged || !line.contains("##vso[task.complete]"), "{word}: {line}");
         }
-        let acts = ['\u{1b}', '\u{7}'].iter().any(|it| text.contains(*it));
+        let acts = ['\u{1b}', '\u{7}'].iter().any(|letter| text.contains(*letter));
         assert!(!acts, "{word}: a control character");
         if matches!(format, Format::Html | Format::Junit) {
             assert!(!text.contains("<script>"), "{word}");
@@ -75,7 +75,7 @@ fn every_format_has_every_finding_and_nothing_of_a_server_acts_in_it() {
 #[test]
 fn a_fingerprint_outlives_values_and_differs_between_findings() {
     let prints = |message: &str| -> Vec<String> {
-        report(message).bad().iter().map(|it| it.fingerprint()).collect()
+        report(message).bad().iter().map(|finding| finding.fingerprint()).collect()
     };
     assert_eq!(prints("x"), prints("y"));
 }
@@ -85,7 +85,7 @@ fn elements(page: &str) -> Vec<&str> {
     let (mut open, mut all) = (Vec::new(), Vec::new());
     for part in page.split('<').skip(1) {
         let inside = part.split('>').next().unwrap_or_default();
-        let name = inside.split([' ', '/']).find(|it| !it.is_empty()).unwrap_or_default();
+        let name = inside.split([' ', '/']).find(|part| !part.is_empty()).unwrap_or_default();
         if inside.starts_with('/') {
             assert_eq!(open.pop(), Some(name), "</{inside}> closes what is not open");
         } else if !inside.starts_with('!') {
@@ -115,7 +115,7 @@ fn the_page_is_whole_and_needs_nothing_from_elsewhere() {
         assert!(!page.contains(text), "{text} in\n{page}");
     }
     // What is worst stands first, with what to do about it.
-    let at = |it: &str| page.find(it).unwrap_or_else(|| panic!("{it} is in the page"));
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is in the page"));
     assert!(at("<article class=\"error") < at("<article class=\"warning"));
     assert!(page.contains("<p class=\"help\">look at its pods</p>"));
 }
@@ -131,9 +131,9 @@ fn a_report_is_read_back_as_it_was() {
     for finding in &mut plan.findings {
         finding.code = "no-baseline";
         // What a label says stands in no document.
-        finding.labels.iter_mut().for_each(|it| it.text.clear());
+        finding.labels.iter_mut().for_each(|label| label.text.clear());
     }
-    plan.unread.iter_mut().for_each(|it| it.finding.code = "orphans-unknown");
+    plan.unread.iter_mut().for_each(|unread| unread.finding.code = "orphans-unknown");
     let live = crate::resource::Snapshot::default();
     for mut whole in [said, crate::render::drift::report(&plan, &live, &nowhere, Vec::new())] {
         whole.verdict = verdict(&whole);
@@ -145,11 +145,11 @@ fn a_report_is_read_back_as_it_was() {
         back.verdict.clone_from(&whole.verdict);
         for format in [Format::Human, Format::Sarif, Format::Junit, Format::Github, Format::Gitlab]
         {
-            let text = |it: &Report| render(it, format, &style, false);
+            let text = |report: &Report| render(report, format, &style, false);
             // A line that is quoted from a file is there only where it was quoted.
             let own = |report: &Report| {
                 let text = text(report);
-                let lines = text.lines().filter(|it| !it.contains('│')).map(str::to_owned);
+                let lines = text.lines().filter(|line| !line.contains('│')).map(str::to_owned);
                 lines.collect::<Vec<_>>()
             };
             let (own, back) = (own(&whole), own(&back));

@@ -106,7 +106,7 @@ impl Deriver<'_> {
 
 /// Every derived setting, in key order.
 pub(super) fn derive(extension: &Extension, world: &Snapshot, live: Option<&Json>) -> Vec<Derived> {
-    let live = live.and_then(|it| it.pointer(super::SETTINGS));
+    let live = live.and_then(|value| value.pointer(super::SETTINGS));
     let mut deriver = Deriver { extension, live, found: BTreeMap::new() };
     identity_of_cluster(&mut deriver, world);
     sizing(&mut deriver, world);
@@ -159,7 +159,7 @@ fn node_count(extension: &Extension, world: &Snapshot) -> Option<i64> {
     let cluster = world.cluster(&extension.key.scope)?;
     if extension.aks {
         let pools = cluster.pointer("/properties/agentPoolProfiles")?.as_array()?;
-        return Some(pools.iter().filter_map(|it| it.get("count")?.as_i64()).sum());
+        return Some(pools.iter().filter_map(|value| value.get("count")?.as_i64()).sum());
     }
     cluster.pointer("/properties/totalNodeCount")?.as_i64()
 }
@@ -168,9 +168,9 @@ fn sizing(deriver: &mut Deriver<'_>, world: &Snapshot) {
     let extension = deriver.extension;
     if extension.ga {
         let nodes = node_count(extension, world);
-        let now = nodes.is_some_and(|it| it < 3);
+        let now = nodes.is_some_and(|node| node < 3);
         let small = deriver.decided(now, vec![!now], &|small| {
-            let when_small = |it: &str| small.then(|| it.to_owned());
+            let when_small = |text: &str| small.then(|| text.to_owned());
             vec![
                 ("clusterPurpose", when_small("DevTest")),
                 ("inferenceRouterHA", when_small("false")),
@@ -223,7 +223,7 @@ fn router(deriver: &mut Deriver<'_>) {
         return;
     }
     let is = |key: &str, value: &str| {
-        extension.setting(key).is_some_and(|it| it.eq_ignore_ascii_case(value))
+        extension.setting(key).is_some_and(|setting| setting.eq_ignore_ascii_case(value))
     };
     let (node_port, internal) = if extension.ga {
         let provider = is("internalLoadBalancerProvider", "azure");

@@ -21,8 +21,8 @@ pub fn build(manifest: &Manifest) -> Result<Desired, Diagnostics> {
     let mut desired = Desired::default();
     desired.rollouts.clone_from(&manifest.rollouts);
     let here: BTreeSet<&String> = manifest.clusters.iter().map(|it| &it.spec.name).collect();
-    let stages = desired.rollouts.iter_mut().flat_map(|it| &mut it.stages);
-    stages.for_each(|it| it.clusters.retain(|it| here.contains(it)));
+    let stages = desired.rollouts.iter_mut().flat_map(|rollout| &mut rollout.stages);
+    stages.for_each(|stage| stage.clusters.retain(|cluster| here.contains(cluster)));
     let mut wrong = Diagnostics::new();
     for declared in &manifest.clusters {
         GraphBuilder::new(declared, &mut desired, &mut wrong).build();
@@ -46,7 +46,7 @@ pub struct GraphBuilder<'a> {
 }
 
 pub(super) fn profile(spec: &ClusterSpec) -> ProfileName {
-    catalog_profile(spec.extension.as_ref().map(|it| it.profile).unwrap_or_default())
+    catalog_profile(spec.extension.as_ref().map(|extension| extension.profile).unwrap_or_default())
 }
 
 /// The catalog's word for a profile.
@@ -153,7 +153,7 @@ impl<'a> GraphBuilder<'a> {
             let (companions, mut needs) = self.companions(companions_wanted, &before);
             needs.extend(before.iter().cloned());
             needs.extend(grant.clone());
-            needs.extend(namespaces.iter().find(|it| it.name == "azureml").cloned());
+            needs.extend(namespaces.iter().find(|address| address.name == "azureml").cloned());
             self.extension(companions, &needs)
         });
         before.extend(extension.iter().cloned());
@@ -185,7 +185,7 @@ impl<'a> GraphBuilder<'a> {
         let folder = &self.declared.origin.folder;
         let cluster = ClusterAccess {
             id: self.cluster_id.clone(),
-            kubeconfig: self.spec.cluster.kubeconfig.as_ref().map(|it| folder.join(it)),
+            kubeconfig: self.spec.cluster.kubeconfig.as_ref().map(|text| folder.join(text)),
             context: self.spec.cluster.context.clone(),
             handed_out: self.spec.cluster.credentials == CredentialsFrom::Azure,
             kubernetes: self.kubernetes(),
@@ -228,8 +228,8 @@ impl<'a> GraphBuilder<'a> {
     fn subscriptions(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::from([self.spec.azure.subscription.clone()]);
         found.extend(self.spec.computes.iter().filter_map(|it| it.workspace.subscription.clone()));
-        let ids = self.spec.identities().into_iter().filter_map(|it| ArmId::parse(it).ok());
-        found.extend(ids.map(|it| it.subscription().to_owned()));
+        let ids = self.spec.identities().into_iter().filter_map(|text| ArmId::parse(text).ok());
+        found.extend(ids.map(|id| id.subscription().to_owned()));
         found
     }
 
@@ -299,7 +299,7 @@ impl<'a> GraphBuilder<'a> {
             return Vec::new();
         }
         // `default` and the cluster's own namespaces are there already.
-        let own = |it: &str| it != "default" && !it.starts_with("kube-");
+        let own = |text: &str| text != "default" && !text.starts_with("kube-");
         let computes = self.spec.computes.iter().enumerate();
         let mut wanted: Vec<(String, String)> = computes
             .filter(|(_, compute)| own(&compute.namespace))
@@ -324,26 +324,26 @@ impl<'a> GraphBuilder<'a> {
         let spec = self.spec;
         let declared = spec.cluster.distribution.as_deref();
         let arc = spec.cluster.kind == ClusterType::ConnectedClusters;
-        let possible = declared.is_none_or(|it| it.eq_ignore_ascii_case("openshift"));
+        let possible = declared.is_none_or(|text| text.eq_ignore_ascii_case("openshift"));
         if !self.kubernetes() || !arc || !possible {
             return None;
         }
-        let name = spec.extension.as_ref().map(|it| it.name.as_str());
+        let name = spec.extension.as_ref().map(|extension| extension.name.as_str());
         let compute_namespaces: Vec<String> =
-            spec.computes.iter().map(|it| it.namespace.clone()).collect();
+            spec.computes.iter().map(|compute| compute.namespace.clone()).collect();
         let mut accounts: BTreeSet<(String, String)> = match name {
             Some(name) => catalog::service_accounts(profile(spec), name, &compute_namespaces)
                 .into_iter()
                 .collect(),
             None => BTreeSet::new(),
         };
-        for extra in spec.scc.iter().flat_map(|it| &it.service_accounts) {
+        for extra in spec.scc.iter().flat_map(|scc| &scc.service_accounts) {
             let parts: Vec<&str> = extra.split(':').collect();
             if let ["system", "serviceaccount", namespace, account] = parts[..] {
                 accounts.insert((namespace.to_owned(), account.to_owned()));
             }
         }
-        let method = match (spec.scc.as_ref().and_then(|it| it.method), profile(spec)) {
+        let method = match (spec.scc.as_ref().and_then(|scc| scc.method), profile(spec)) {
             (Some(SccMethod::Users), _) | (None, ProfileName::Preview) => GrantMethod::Users,
             (Some(SccMethod::Rbac), _) | (None, ProfileName::Ga) => GrantMethod::Rbac,
         };

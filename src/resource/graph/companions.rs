@@ -45,8 +45,8 @@ pub fn registrations(spec: &ClusterSpec) -> Registrations {
         log_analytics,
         computes: !spec.computes.is_empty(),
     });
-    needed.features.retain(|it| it.required);
-    needed.providers.retain(|it| it.required);
+    needed.features.retain(|registration| registration.required);
+    needed.providers.retain(|registration| registration.required);
     needed
 }
 

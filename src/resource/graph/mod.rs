@@ -197,7 +197,7 @@ impl Desired {
         let mut part = self.clone();
         part.nodes.retain(|key, _| holds(key));
         part.orphans.retain(|key, _| holds(key));
-        part.nodes.values_mut().for_each(|it| it.needs.retain(|key| holds(key)));
+        part.nodes.values_mut().for_each(|node| node.needs.retain(|key| holds(key)));
         part.scopes.retain(|name, scope| scope.cluster.is_none() || clusters.contains(name));
         part
     }
@@ -221,7 +221,7 @@ impl Desired {
         }
         for (key, node) in whole.nodes.iter_mut().filter(|it| it.1.orphan.is_none()) {
             let gone_first = before.get(&(key.scope.as_str(), key.kind)).into_iter().flatten();
-            node.needs.extend(gone_first.map(|it| Key::clone(it)));
+            node.needs.extend(gone_first.map(|address| Key::clone(address)));
         }
         let protected = |key: &&Key| self.protected_kinds.contains(&(key.scope.clone(), key.kind));
         whole.protected.extend(self.orphans.keys().filter(protected).cloned());
@@ -256,7 +256,7 @@ impl Desired {
                     above.map(|(address, _)| address.clone()).filter(|it| !keep.contains(it)),
                 );
             } else if let Some(node) = self.nodes.get(&key) {
-                open.extend(node.needs.iter().filter(|it| !keep.contains(*it)).cloned());
+                open.extend(node.needs.iter().filter(|address| !keep.contains(*address)).cloned());
             }
             keep.insert(key);
         }
@@ -265,7 +265,7 @@ impl Desired {
         let mut narrowed = self.clone();
         narrowed.nodes.retain(|key, _| keeps(key));
         for node in narrowed.nodes.values_mut() {
-            node.needs.retain(|it| keeps(it));
+            node.needs.retain(|address| keeps(address));
         }
         narrowed
     }

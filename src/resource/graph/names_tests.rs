@@ -44,7 +44,7 @@ fn cluster(name: &str, home: usize, computes: &[(usize, &str, &str)], roles: &[J
 }
 
 fn roles(desired: &Desired) -> impl Iterator<Item = &RoleAssignment> {
-    desired.nodes.values().filter_map(|it| match &it.resource {
+    desired.nodes.values().filter_map(|node| match &node.resource {
         Resource::RoleAssignment(role_assignment) => Some(role_assignment),
         _ => None,
     })
@@ -130,13 +130,13 @@ fn the_scope_is_spelled_out_only_as_far_as_it_takes() {
     let twice = [role(group(2)), role(group(3)), role(group(2))];
     let desired = build(&Manifest::from(vec![cluster("b", 2, &[(2, "rg", "wsx")], &twice)]));
     let desired = desired.unwrap();
-    let names: Vec<&str> = roles(&desired).map(|it| it.key.name.as_str()).collect();
+    let names: Vec<&str> = roles(&desired).map(|role| role.key.name.as_str()).collect();
     let long = |at| format!("compute/C0/AcrPull{}", group(at));
     assert_eq!(names, [long(2), long(3)]);
     let once = [role(group(2))];
     let desired = build(&Manifest::from(vec![cluster("b", 2, &[(2, "rg", "wsx")], &once)]));
     let desired = desired.unwrap();
-    let names: Vec<&str> = roles(&desired).map(|it| it.key.name.as_str()).collect();
+    let names: Vec<&str> = roles(&desired).map(|role| role.key.name.as_str()).collect();
     assert_eq!(names, ["compute/C0/AcrPull/resourceGroups/shared"]);
 }
 
@@ -162,7 +162,7 @@ fn two_clouds_for_one_subscription_are_no_guess() {
     assert!(build(&Manifest::from(vec![other.clone(), third.clone()])).is_ok());
     third.spec.azure.tenant = Some("two".to_owned());
     let wrong = build(&Manifest::from(vec![other, third])).unwrap_err();
-    assert!(wrong.iter().all(|it| it.code == "address-collision"));
+    assert!(wrong.iter().all(|finding| finding.code == "address-collision"));
 }
 
 #[test]

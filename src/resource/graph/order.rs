@@ -33,7 +33,7 @@ fn graph(desired: &Desired) -> DiGraph<&Key, ()> {
 pub fn order(desired: &Desired) -> Result<Vec<Key>, Cycle> {
     let graph = graph(desired);
     if let Some(ring) = petgraph::algo::tarjan_scc(&graph).into_iter().find(|it| it.len() > 1) {
-        return Err(Cycle(ring.into_iter().map(|it| graph[it].clone()).collect()));
+        return Err(Cycle(ring.into_iter().map(|node_index| graph[node_index].clone()).collect()));
     }
     let mut level: BTreeMap<&Key, usize> = BTreeMap::new();
     for node in petgraph::algo::toposort(&graph, None).unwrap_or_default() {
@@ -109,7 +109,7 @@ mod tests {
             let order = order(&desired).unwrap();
             prop_assert_eq!(order.len(), 12);
             for (key, node) in &desired.nodes {
-                let at = |it: &Key| order.iter().position(|o| o == it);
+                let at = |address: &Key| order.iter().position(|o| o == address);
                 for need in &node.needs {
                     prop_assert!(at(need) < at(key));
                 }

@@ -26,7 +26,7 @@ fn extension(cluster: &Json, profile: &str, settings: &Json, live: Json) -> (Ext
     let declared = Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() };
     let desired = build(&Manifest::from(vec![declared])).unwrap();
     let mut world = Snapshot::default();
-    for key in desired.nodes.keys().filter(|it| it.kind == KindName::Cluster) {
+    for key in desired.nodes.keys().filter(|address| address.kind == KindName::Cluster) {
         world.live.insert(key.clone(), Live(vec![Some(live.clone())]));
     }
     for node in desired.nodes.into_values() {
@@ -51,7 +51,7 @@ fn derived(cluster: Json, profile: &str, settings: Json, live: Json) -> BTreeMap
         "location",
         "jobSchedulerLocation",
     ] {
-        assert!(all.remove(key).is_some_and(|it| !it.is_empty()), "{key}");
+        assert!(all.remove(key).is_some_and(|remove| !remove.is_empty()), "{key}");
     }
     all
 }
@@ -160,7 +160,7 @@ fn a_rotated_secret_is_one_change_and_sends_every_secret_again() {
     one.protected.insert("b".to_owned(), secret("three"));
     let want = one.want(&world);
     let changes = one.differences(&want, &live);
-    let paths: Vec<String> = changes.iter().map(|it| it.path.to_string()).collect();
+    let paths: Vec<String> = changes.iter().map(|change| change.path.to_string()).collect();
     assert_eq!(paths, ["/properties/configurationProtectedSettings/b"]);
     let patch = change(Verb::Update, &want, &live, &changes, &one);
     let sent = patch.get(&Pointer::parse(PROTECTED)).unwrap();

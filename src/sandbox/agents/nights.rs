@@ -59,7 +59,7 @@ fn night(world: &mut World) {
 
 fn releases(world: &World) -> Vec<Release> {
     let all = world.of_type(None, "microsoft.kubernetesconfiguration/extensions");
-    let ids = all.into_iter().filter_map(|it| it.body["id"].as_str());
+    let ids = all.into_iter().filter_map(|stored| stored.body["id"].as_str());
     ids.filter_map(|id| release(world, id)).filter(|it| it.is_azureml).collect()
 }
 

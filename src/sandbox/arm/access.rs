@@ -25,7 +25,7 @@ fn grants(world: &World, caller: &str) -> Option<Vec<(String, RoleRights)>> {
             let properties = &stored.body["properties"];
             let own = properties["principalId"]
                 .as_str()
-                .is_some_and(|it| it.eq_ignore_ascii_case(caller));
+                .is_some_and(|text| text.eq_ignore_ascii_case(caller));
             let role =
                 id::last_segment(properties["roleDefinitionId"].as_str().unwrap_or_default());
             let rights = roles::role_of_id(role).filter(|_| own)?;
@@ -92,10 +92,10 @@ pub(crate) fn check(world: &World, call: &HttpCall, target: &ResourcePath) -> Re
 pub(crate) fn allows_data(world: &World, caller: &str, id: &str, action: &str) -> bool {
     let key = id::key(id);
     let names =
-        |it: &String| it.to_ascii_lowercase().starts_with("microsoft.keyvault/vaults/secrets/");
+        |text: &String| text.to_ascii_lowercase().starts_with("microsoft.keyvault/vaults/secrets/");
     grants(world, caller).is_none_or(|grants| {
         grants.iter().filter(|(at, _)| covers(at, &key)).any(|(_, rights)| {
-            let actions = rights.actions.iter().filter(|it| names(it)).cloned().collect();
+            let actions = rights.actions.iter().filter(|text| names(text)).cloned().collect();
             allows(&RoleRights { actions, not_actions: rights.not_actions.clone() }, action)
         })
     })

@@ -169,7 +169,7 @@ pub(crate) fn mark_deleting(world: &mut World, id: &str) {
 pub(crate) fn canonical_id(call: &HttpCall) -> String {
     let mut segments = call.segments.clone();
     for (at, word) in [(0, "subscriptions"), (2, "resourceGroups")] {
-        if let Some(segment) = segments.get_mut(at).filter(|it| it.eq_ignore_ascii_case(word)) {
+        if let Some(segment) = segments.get_mut(at).filter(|text| text.eq_ignore_ascii_case(word)) {
             word.clone_into(segment);
         }
     }
@@ -255,15 +255,15 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("arm");
         let files = std::fs::read_dir(folder).expect("the services").flatten();
         let mut used = std::collections::BTreeSet::new();
-        for file in files.filter(|it| it.path().extension().is_some_and(|it| it == "rs")) {
+        for file in files.filter(|entry| entry.path().extension().is_some_and(|it| it == "rs")) {
             let text = std::fs::read_to_string(file.path()).expect("read");
             let flat = text.split_whitespace().collect::<String>();
             for call in ["refuse(\"", "refuse_compute(world,\""] {
-                let found = flat.split(call).skip(1).filter_map(|it| it.split('"').next());
+                let found = flat.split(call).skip(1).filter_map(|part| part.split('"').next());
                 used.extend(found.map(ToOwned::to_owned));
             }
         }
-        used.retain(|it| it.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        used.retain(|text| text.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
         assert!(used.len() > 50, "{used:?}");
         for error in used {
             assert!(ERRORS.contains_key(&error), "{error}");

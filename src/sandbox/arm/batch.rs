@@ -28,7 +28,7 @@ pub(crate) fn handle(world: &mut World, call: &HttpCall) -> HttpAnswer {
     if call.method != Method::POST || requests.is_empty() || requests.len() > MOST {
         return Err(refuse("batch-size", &[&MOST.to_string(), &requests.len().to_string()]));
     }
-    let answers: Vec<Json> = requests.iter().map(|it| answer(world, call, it)).collect();
+    let answers: Vec<Json> = requests.iter().map(|value| answer(world, call, value)).collect();
     if answers.len() <= AT_ONCE {
         return Ok(Reply::ok(json!({ "responses": answers })));
     }
@@ -50,8 +50,8 @@ fn answer(world: &mut World, around: &HttpCall, request: &Json) -> Json {
     let method = text("httpMethod").and_then(|it| it.parse().ok()).unwrap_or(Method::GET);
     let mut headers = HeaderMap::new();
     let token = around.headers.get(http::header::AUTHORIZATION).cloned();
-    headers.extend(token.map(|it| (http::header::AUTHORIZATION, it)));
-    let content = request.get("content").filter(|it| !it.is_null());
+    headers.extend(token.map(|header| (http::header::AUTHORIZATION, header)));
+    let content = request.get("content").filter(|value| !value.is_null());
     let own = HttpCall {
         method,
         segments: decode_path(path),
@@ -61,7 +61,7 @@ fn answer(world: &mut World, around: &HttpCall, request: &Json) -> Json {
         raw_path: path.to_owned(),
         raw_query: query.to_owned(),
         headers,
-        body: content.map(|it| Bytes::from(it.to_string())).unwrap_or_default(),
+        body: content.map(|value| Bytes::from(value.to_string())).unwrap_or_default(),
         unmeasured: false,
         origin: around.origin.clone(),
     };

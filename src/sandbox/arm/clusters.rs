@@ -59,7 +59,7 @@ pub(crate) fn credentials(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     }
     let admin = ask.kind.ends_with("listclusteradmincredential");
     let properties =
-        world.body(ask.subject()).map(|it| it["properties"].clone()).unwrap_or_default();
+        world.body(ask.subject()).map(|value| value["properties"].clone()).unwrap_or_default();
     if admin && properties["disableLocalAccounts"] == true {
         return Err(refuse("no-local-accounts", &[]));
     }

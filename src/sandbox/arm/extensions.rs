@@ -271,7 +271,7 @@ pub(crate) fn versions(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     let preview = ask
         .call
         .param("releasetrain")
-        .is_some_and(|it| it.to_ascii_lowercase().contains("preview"));
+        .is_some_and(|param| param.to_ascii_lowercase().contains("preview"));
     let known: &[&str] = if preview { PREVIEW_VERSIONS } else { STABLE_VERSIONS };
     let item = |version: &str| {
         json!({"id": format!("{}/{version}", ask.id), "name": version,

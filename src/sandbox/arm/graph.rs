@@ -122,7 +122,7 @@ fn table(
     };
     let wanted = |key: &str| {
         subscriptions.is_empty()
-            || key.split('/').nth(2).is_some_and(|own| subscriptions.iter().any(|it| it == own))
+            || key.split('/').nth(2).is_some_and(|own| subscriptions.iter().any(|text| text == own))
     };
     let may_see = access::reader(world, call);
     let live: Vec<(&str, &Stored)> = match kinds {

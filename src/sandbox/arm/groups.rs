@@ -101,7 +101,7 @@ fn group_itself(world: &mut World, call: &HttpCall) -> HttpAnswer {
                 return Err(missing_group(&id));
             }
             let old_location = existing.as_ref().map(|e| e["location"].clone());
-            let given = request.get("location").filter(|it| it.is_string()).map(region);
+            let given = request.get("location").filter(|value| value.is_string()).map(region);
             // Only a PATCH may leave it out.
             let kept = old_location.as_ref().filter(|_| call.method == Method::PATCH);
             let location = given.map(Json::from).or_else(|| kept.cloned());

@@ -23,7 +23,7 @@ pub(crate) fn heard(world: &World, body: &mut Json) {
     let properties = &mut body["properties"];
     let connected = properties["connectivityStatus"]
         .as_str()
-        .is_none_or(|it| it.eq_ignore_ascii_case("connected"));
+        .is_none_or(|text| text.eq_ignore_ascii_case("connected"));
     // Clients compare with their own clock, and a saved world may be behind it. Two reads shortly after each other agree.
     let now = world.now().max(machine_now());
     let made = made.unwrap_or(now);

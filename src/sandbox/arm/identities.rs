@@ -31,7 +31,7 @@ pub(crate) fn put_credential(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
     if issuer.is_empty() || subject.is_empty() || audiences == 0 {
         return Err(refuse("credential", &[]));
     }
-    let lengths = [issuer, subject].into_iter().map(|it| it.chars().count());
+    let lengths = [issuer, subject].into_iter().map(|text| text.chars().count());
     if !issuer.starts_with("https://") || audiences > 1 || lengths.max() > Some(LONGEST) {
         return Err(refuse("credential-value", &[]));
     }

@@ -232,14 +232,14 @@ impl RowReader<'_> {
     fn one(&mut self, row: &Json) -> Result<bool, String> {
         if self.peek_sign("(") {
             self.at += 1;
-            let holds = self.deeper(|it| it.any(row))?;
+            let holds = self.deeper(|row_reader| row_reader.any(row))?;
             self.expect(")")?;
             return Ok(holds);
         }
         let negated = self.peek_word("not");
         if negated {
             self.at += 1;
-            return self.deeper(|it| it.one(row)).map(|holds| !holds);
+            return self.deeper(|row_reader| row_reader.one(row)).map(|holds| !holds);
         }
         let left = plain(&self.value(row)?);
         let operator = match self.tokens.get(self.at) {
@@ -296,7 +296,7 @@ impl RowReader<'_> {
             Token::Text(text) => Ok(json!(text)),
             Token::Word(word) if self.peek_sign("(") => {
                 self.at += 1;
-                let inner = self.deeper(|it| it.value(row))?;
+                let inner = self.deeper(|row_reader| row_reader.value(row))?;
                 self.expect(")")?;
                 match word.to_ascii_lowercase().as_str() {
                     "tolower" => Ok(json!(plain(&inner).to_ascii_lowercase())),
@@ -320,7 +320,7 @@ impl RowReader<'_> {
                 };
                 while self.peek_sign("[") {
                     self.at += 1;
-                    let key = self.deeper(|it| it.text(row))?;
+                    let key = self.deeper(|row_reader| row_reader.text(row))?;
                     self.expect("]")?;
                     value = value.get(key.as_str()).cloned().unwrap_or(Json::Null);
                 }

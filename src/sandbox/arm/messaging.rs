@@ -191,8 +191,8 @@ pub(crate) fn put_child(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
 
 /// The rights of an authorization rule: at least one, and Manage only with the other two.
 fn check_rights(rights: &Json) -> Result<(), Reply> {
-    let has = |right: &str| items(rights).any(|it| says(it, right));
-    let known = |it: &Json| ["Manage", "Send", "Listen"].iter().any(|right| says(it, right));
+    let has = |right: &str| items(rights).any(|value| says(value, right));
+    let known = |value: &Json| ["Manage", "Send", "Listen"].iter().any(|right| says(value, right));
     let any = items(rights).next().is_some();
     if any && items(rights).all(known) && (!has("Manage") || (has("Send") && has("Listen"))) {
         return Ok(());

@@ -136,7 +136,7 @@ pub(crate) fn attach(world: &mut World, ask: &Ask<'_>) -> HttpAnswer {
         return Err(refuse_compute(world, "compute-busy", &[name]));
     }
     let place = world.body(&ask.parent()).map(|body| body["location"].clone()).unwrap_or_default();
-    let location = request.get("location").filter(|it| it.is_string()).unwrap_or(&place);
+    let location = request.get("location").filter(|value| value.is_string()).unwrap_or(&place);
     let body = compute_body(world, &ask.id, &request, location);
     world.forget(&ask.id);
     world.put(&ask.id, body.clone());
@@ -157,7 +157,7 @@ fn compute_body(world: &World, id: &str, request: &Json, location: &Json) -> Jso
         "requests": {"cpu": "100m", "memory": "2Gi", "nvidia.com/gpu": null}, "limits": {"cpu": "2", "memory": "2Gi", "nvidia.com/gpu": null}}}});
     let types =
         inner.get("instanceTypes").filter(|types| types.is_object()).unwrap_or(&default_type);
-    let place = wanted.get("computeLocation").filter(|it| it.is_string()).unwrap_or(location);
+    let place = wanted.get("computeLocation").filter(|value| value.is_string()).unwrap_or(location);
     let made = existing.map_or(&stamp, |old| &old["properties"]["createdOn"]);
     let mut body = json!({
         "id": existing.map_or(json!(id), |old| old["id"].clone()), "name": id::last_segment(id),

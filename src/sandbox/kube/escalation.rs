@@ -74,7 +74,7 @@ pub(crate) fn check(
 fn deeds(rule: &Json) -> Vec<(AuthorizerAttributes, &Json)> {
     let words = |field: &str| -> Vec<String> {
         let all = rule[field].as_array().into_iter().flatten();
-        all.filter_map(|it| it.as_str().map(ToOwned::to_owned)).collect()
+        all.filter_map(|value| value.as_str().map(ToOwned::to_owned)).collect()
     };
     let mut names = words("resourceNames");
     if names.is_empty() {

@@ -32,7 +32,7 @@ pub(crate) fn ships_scc(name: &str) -> bool {
 /// The paths and objects that every cluster of a distribution begins with.
 pub(crate) fn objects(distribution: &str) -> Vec<(String, Json)> {
     let placed = |all: &[Placed]| -> Vec<(String, Json)> {
-        all.iter().map(|it| (it.at.clone(), it.object.clone())).collect()
+        all.iter().map(|placed| (placed.at.clone(), placed.object.clone())).collect()
     };
     let mut objects = placed(&SEED.every);
     if distribution != "openshift" {

@@ -232,8 +232,8 @@ fn pod_status(pod: &Json) -> String {
     let containers = || status["containerStatuses"].as_array().into_iter().flatten();
     let said = containers().find_map(|each| {
         let (waiting, ended) = (&each["state"]["waiting"], &each["state"]["terminated"]);
-        let reason = [waiting, ended].into_iter().find_map(|it| it["reason"].as_str());
-        let reason = reason.filter(|it| !it.is_empty());
+        let reason = [waiting, ended].into_iter().find_map(|value| value["reason"].as_str());
+        let reason = reason.filter(|text| !text.is_empty());
         match (reason, ended["signal"].as_i64().unwrap_or(0), ended["exitCode"].as_i64()) {
             (Some(reason), ..) => Some(reason.to_owned()),
             (None, 0, Some(code)) => Some(format!("ExitCode:{code}")),

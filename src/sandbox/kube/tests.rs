@@ -431,7 +431,7 @@ fn the_table_of_pods_says_what_their_containers_do() {
         ("waits", "Pending", vec![], "Pending"),
     ] {
         let path = format!("/api/v1/namespaces/default/pods/{name}");
-        let status = |it: Json| json!({"ready": it["running"].is_object(), "state": it});
+        let status = |value: Json| json!({"ready": value["running"].is_object(), "state": value});
         let statuses: Vec<Json> = states.into_iter().map(status).collect();
         world.store.put(
             &path,
@@ -539,7 +539,7 @@ fn nobody_grants_more_than_he_has_unless_he_may_escalate_or_bind() {
     assert_eq!(world.post(&roles, &role("a", pods.clone())).0, 201);
     let (status, answer) = world.post(&roles, &role("b", secrets.clone()));
     assert_eq!((status, answer["reason"].as_str()), (403, Some("Forbidden")), "{answer}");
-    assert!(answer["message"].as_str().is_some_and(|it| it.contains("not currently held")));
+    assert!(answer["message"].as_str().is_some_and(|text| text.contains("not currently held")));
     assert_eq!(world.post(&roles, &role("b", json!([rule("", "*", &["get"], &[])]))).0, 403);
     // Leave to escalate one role counts where its name stands in the address.
     world.caller = Caller::Admin;

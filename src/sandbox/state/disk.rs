@@ -135,7 +135,7 @@ fn parse(text: &str) -> Result<(World, u64, u64), String> {
     let whole = text.rfind('\n').map_or(0, |at| at + 1);
     let mut lines = text[..whole].lines();
     let first = lines.next().unwrap_or(text);
-    let head: Json = serde_json::from_str(first).map_err(|it| it.to_string())?;
+    let head: Json = serde_json::from_str(first).map_err(|error| error.to_string())?;
     if head["format"] != FORMAT {
         return Err(format!("it has format {}, this program writes {FORMAT}", head["format"]));
     }
@@ -146,10 +146,10 @@ fn parse(text: &str) -> Result<(World, u64, u64), String> {
             begun += line.len() as u64 + 1;
         }
         let entries: Vec<(&str, String, &RawValue)> =
-            serde_json::from_str(line).map_err(|it| format!("line {}: {it}", found + 2))?;
+            serde_json::from_str(line).map_err(|error| format!("line {}: {error}", found + 2))?;
         for (shelf, key, value) in entries {
             restore(&mut world, shelf, key, value)
-                .map_err(|it| format!("line {}: {it}", found + 2))?;
+                .map_err(|error| format!("line {}: {error}", found + 2))?;
         }
         found += 1;
     }
