@@ -87,6 +87,17 @@ pub enum IdentityType {
     None,
 }
 
+impl IdentityType {
+    /// The word that Azure and its command line use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SystemAssigned => "SystemAssigned",
+            Self::UserAssigned => "UserAssigned",
+            Self::None => "None",
+        }
+    }
+}
+
 /// A named size that jobs and deployments can ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -19,6 +19,18 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// The method as `az rest --method` takes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Patch => "patch",
+            Self::Post => "post",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// One changing request. The executor branches on the API, never on the kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {

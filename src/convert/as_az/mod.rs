@@ -185,10 +185,9 @@ impl ScriptPart<'_> {
                     ));
                     return;
                 }
-                let method = format!("{method:?}").to_lowercase();
                 let url = word(&format!("{path}?api-version={api_version}"));
                 let options = [format!("--url {url}"), format!("--body {}", word(&shown))];
-                script.command(&format!("az rest --method {method}"), &options);
+                script.command(&format!("az rest --method {}", method.as_str()), &options);
             }
             Request::Apply { body, .. } => {
                 let verb = "kubectl apply --server-side --field-manager amlplan";

@@ -187,7 +187,7 @@ pub(super) fn attach(cluster: &ClusterSpec, compute: &ComputeSpec, script: &mut 
     options.push(format!("--namespace {}", word(&compute.namespace)));
     let kind = compute.identity.kind;
     if kind != IdentityType::None {
-        options.push(format!("--identity-type {kind:?}"));
+        options.push(format!("--identity-type {}", kind.as_str()));
     }
     if kind == IdentityType::UserAssigned {
         let ids = compute.identity.user_assigned_identities.join(",");

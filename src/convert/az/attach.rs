@@ -126,7 +126,7 @@ impl CommandReader<'_> {
             old.workspace = compute.workspace.clone();
         }
         let shown = |compute: &ComputeSpec| {
-            format!("namespace {}, identity {:?}", compute.namespace, compute.identity.kind)
+            format!("namespace {}, identity {}", compute.namespace, compute.identity.kind.as_str())
         };
         if (&old.namespace, &old.identity) == (&compute.namespace, &compute.identity) {
             return;
@@ -223,7 +223,8 @@ impl CommandReader<'_> {
                 let span = given.map_or(options.span(), |it| it.span.clone());
                 let guess =
                     if ids.is_empty() { IdentityType::None } else { IdentityType::UserAssigned };
-                let message = format!("there is no identity type `{other}`, taken for {guess:?}");
+                let taken = guess.as_str();
+                let message = format!("there is no identity type `{other}`, taken for {taken}");
                 self.wrong(span, message, "write SystemAssigned, UserAssigned or None");
                 guess
             }
@@ -242,7 +243,7 @@ impl CommandReader<'_> {
             ids.push(format!("${{{name}}}"));
         }
         if kind != IdentityType::UserAssigned && !ids.is_empty() {
-            let message = format!("identities beside the type {kind:?} are left out");
+            let message = format!("identities beside the type {} are left out", kind.as_str());
             self.slip(options.span(), message);
             ids.clear();
         }
