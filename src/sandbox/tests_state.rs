@@ -75,6 +75,27 @@ async fn every_cut_of_a_state_file_is_the_world_before_a_change_or_is_refused() 
     assert_eq!(opened(&path).show(), shown);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_was_asked_and_not_changed_is_not_looked_through_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.json");
+    let sandbox = opened(&path);
+    sandbox.seed(&seed(3));
+    sandbox.save().expect("saved");
+    let length = fs::metadata(&path).expect("there").len();
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "azureml"}}});
+    let subscription = S.trim_start_matches("/subscriptions/");
+    for at in 0..3 {
+        let cluster = format!("/kubernetes/{subscription}/ml-rg/edge-{at}");
+        let url = format!("{cluster}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+        let got = send(&sandbox, "POST", &url, Some(review.clone())).await;
+        assert_eq!(got.body["status"]["allowed"], true, "{}", got.body);
+    }
+    assert_eq!(sandbox.lock().touched.len(), 0, "what is looked through before the next change");
+    assert_eq!(fs::metadata(&path).expect("there").len(), length, "a review changes nothing");
+}
+
 #[cfg(unix)]
 #[tokio::test(start_paused = true)]
 async fn nobody_else_reads_the_state_and_no_link_is_followed() {
