@@ -199,7 +199,7 @@ fn is_read(path: &Path) {
 /// Refuses to write what this run has read.
 fn not_read(path: &Path) -> std::io::Result<()> {
     let inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
-    match path.canonicalize().is_ok_and(|canonicalize| inputs.contains(&canonicalize)) {
+    match path.canonicalize().is_ok_and(|path| inputs.contains(&path)) {
         true => Err(std::io::Error::other("it is an input of this run; name another file")),
         false => Ok(()),
     }

@@ -114,7 +114,7 @@ impl TaskContext {
     }
 
     pub(super) fn elapsed(&self, key: &Key) -> Duration {
-        let started = self.started.lock().ok().and_then(|lock| lock.get(key).copied());
+        let started = self.started.lock().ok().and_then(|times| times.get(key).copied());
         started.map(|instant| instant.elapsed()).unwrap_or_default()
     }
 
@@ -232,7 +232,7 @@ impl TaskWork<'_> {
     fn progress(&self, state: &str) {
         let (key, state) = (self.key().clone(), state.to_owned());
         let elapsed = self.context.elapsed(&key);
-        let waits_for = self.waits_for.lock().ok().and_then(|lock| lock.clone());
+        let waits_for = self.waits_for.lock().ok().and_then(|what| what.clone());
         self.context.emit(Event::Progress { key, state, waits_for, elapsed });
     }
 

@@ -57,7 +57,10 @@ pub(super) async fn verify(
         let Some(deadline) = deadline.filter(|instant| !works && *instant > clock::now()) else {
             break report;
         };
-        let first = report.bad().first().map(|bad| format!("{}: {}", bad.address, bad.problem()));
+        let first = report
+            .bad()
+            .first()
+            .map(|finding| format!("{}: {}", finding.address, finding.problem()));
         let now =
             format!("Waiting: {} not well, first {}", bad(&report), first.unwrap_or_default());
         if now != told {

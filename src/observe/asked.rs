@@ -84,7 +84,7 @@ impl Asked {
     pub(super) fn owe<'a>(&self, scopes: impl Iterator<Item = &'a String>) {
         let mut open = self.open();
         for scope in scopes {
-            open.clusters.entry(scope.clone()).and_modify(|entry| *entry += 1);
+            open.clusters.entry(scope.clone()).and_modify(|owed| *owed += 1);
         }
     }
 
@@ -92,7 +92,7 @@ impl Asked {
     pub(super) fn got<'a>(&self, scopes: impl Iterator<Item = &'a String>) {
         let mut open = self.open();
         for scope in scopes {
-            open.clusters.entry(scope.clone()).and_modify(|entry| *entry = entry.saturating_sub(1));
+            open.clusters.entry(scope.clone()).and_modify(|owed| *owed = owed.saturating_sub(1));
         }
     }
 

@@ -293,9 +293,9 @@ impl Plan {
     pub fn gates(&self, allow_disruptive: bool) -> Vec<Gate> {
         let mut gates = self.protected.clone();
         if self.mode == Mode::Apply && !allow_disruptive {
-            let disruptive = self.changing().filter(|changing| {
-                changing.impact != Impact::Safe && changing.action != Action::Create
-            });
+            let disruptive = self
+                .changing()
+                .filter(|step| step.impact != Impact::Safe && step.action != Action::Create);
             gates.extend(disruptive.map(|step| Gate {
                 key: step.key.clone(),
                 message: format!("{}; allow it with `--allow disruptive`", step.impact.describe()),

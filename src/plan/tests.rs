@@ -77,7 +77,7 @@ fn extension() -> Key {
 }
 
 fn set(live: &mut Snapshot, key: &Key, pointer: &str, value: Json) {
-    let document = live.live.get_mut(key).and_then(|get_mut| get_mut.0[0].as_mut()).unwrap();
+    let document = live.live.get_mut(key).and_then(|live| live.0[0].as_mut()).unwrap();
     let pointer = Pointer::parse(pointer);
     let parent = document.pointer_mut(&pointer.parent().to_string()).unwrap();
     parent[pointer.tokens().last().unwrap()] = value;

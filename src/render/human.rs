@@ -85,7 +85,7 @@ fn changes(plan: &Plan, fleet: Option<&Fleet<'_>>, style: &Style, lines: &mut Ve
         lines.push(String::new());
     };
     let Some(fleet) = fleet else {
-        return plan.changing().for_each(|changing| one(step(changing, style)));
+        return plan.changing().for_each(|it| one(step(it, style)));
     };
     let items = plan.changing().map(|step| (step.key.scope.as_str(), step));
     for group in fleet.fold(items, |step, own| common(step, own, style).join("\n")) {

@@ -82,7 +82,7 @@ impl MarkAt {
     #[must_use]
     pub fn text(self, document: Option<&Json>) -> Option<&str> {
         let (Self::Own(at) | Self::Word(at)) = self;
-        document?.pointer(at)?.as_str().filter(|pointer| !pointer.is_empty())
+        document?.pointer(at)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The mark that a document carries.

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
@@ -160,7 +160,8 @@ fn doctor(folder: &Path) -> String {
     format!("{:.0} MiB, exponent {time:.2} (memory {memory:.2})", large.mebibytes)
 }
 
-/// A proxy that holds back whatever a client sends for a while, and counts its sockets.
+/// A proxy that holds back what a client sends next after an answer, as a long way does, and counts its sockets. What
+/// follows at once, as the rest of a request in two writes, goes on at once.
 struct Proxy {
     url: String,
     most: Arc<AtomicUsize>,
@@ -179,11 +180,18 @@ impl Proxy {
                 seen.fetch_max(open.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                 std::thread::spawn(move || {
                     if let Ok(server) = TcpStream::connect(&upstream) {
+                        let answered = Arc::new(AtomicBool::new(true));
                         let back = (server.try_clone(), client.try_clone());
                         if let (Ok(from), Ok(to)) = back {
-                            std::thread::spawn(move || carry(from, to, Duration::ZERO));
+                            let answered = Arc::clone(&answered);
+                            let note = move || answered.store(true, Ordering::Relaxed);
+                            std::thread::spawn(move || carry(from, to, note));
                         }
-                        carry(client, server, delay);
+                        carry(client, server, || {
+                            if answered.swap(false, Ordering::Relaxed) {
+                                std::thread::park_timeout(delay);
+                            }
+                        });
                     }
                     open.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -194,10 +202,10 @@ impl Proxy {
 }
 
 /// Carries bytes one way until they end.
-fn carry(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+fn carry(mut from: TcpStream, mut to: TcpStream, before: impl Fn()) {
     let mut bytes = vec![0; 1 << 16];
     while let Ok(size @ 1..) = from.read(&mut bytes) {
-        std::thread::park_timeout(delay);
+        before();
         if to.write_all(&bytes[..size]).is_err() {
             break;
         }

@@ -125,7 +125,7 @@ impl ArmReader {
             let Some(next) = page["nextLink"].as_str().filter(|text| !text.is_empty()) else {
                 return Ok(found);
             };
-            pages.turn(next, bytes.len()).map_err(|turn| strange(&turn))?;
+            pages.turn(next, bytes.len()).map_err(|why| strange(&why))?;
             answer = self.follow(next).await?;
         }
     }

@@ -224,7 +224,7 @@ impl ScriptRun<'_> {
         if let [not, rest @ ..] = words.as_slice()
             && not == "!"
         {
-            return self.compare(rest).map(|compare| !compare);
+            return self.compare(rest).map(|holds| !holds);
         }
         self.compare(&words)
     }

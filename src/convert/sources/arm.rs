@@ -94,7 +94,7 @@ pub(in super::super) fn compute_words(text: &str) -> Option<Vec<String>> {
 /// The segment behind this one in a resource id.
 pub(in super::super) fn after(id: &str, name: &str) -> Option<String> {
     let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(name));
-    parts.nth(1).filter(|nth| !nth.is_empty()).map(str::to_owned)
+    parts.nth(1).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
 /// A resource of Terraform as one of Azure: what `azapi` keeps in its body stands in it.

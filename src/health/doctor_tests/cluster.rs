@@ -73,7 +73,8 @@ pub(in crate::health) fn room_is_what_other_pods_leave() {
     let world = everywhere("7").setting("inferenceRouterHA", json!(false));
     let wanted = "no room for azureml-fe-v2; azureml-fe-v2 asks for 0.9 CPU";
     expect(&world, "capacity", Status::Fail, wanted);
-    let rows = DoctorWorld::good(true).run().into_iter().filter(|run| run.code == "capacity");
+    let rows =
+        DoctorWorld::good(true).run().into_iter().filter(|finding| finding.code == "capacity");
     assert_eq!(rows.count(), 1 + 15, "a line for each component");
     let done = pod("21", json!({}), "Succeeded");
     let own = pod("21", json!({"ml.azure.com/amlarc-system": "true"}), "Running");

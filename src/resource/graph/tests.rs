@@ -51,7 +51,7 @@ fn derived(cluster: Json, profile: &str, settings: Json, live: Json) -> BTreeMap
         "location",
         "jobSchedulerLocation",
     ] {
-        assert!(all.remove(key).is_some_and(|remove| !remove.is_empty()), "{key}");
+        assert!(all.remove(key).is_some_and(|list| !list.is_empty()), "{key}");
     }
     all
 }
