@@ -124,16 +124,17 @@ pub fn no_client(scope: &str, error: &ApiError) -> ReadError {
 }
 
 fn read_error(what: String, error: &ApiError) -> ReadError {
-    let of_here = error.has_code(&["TooManyOpenFiles"]);
-    ReadError {
-        what: if of_here { "all of it".to_owned() } else { what },
+    let error = ReadError {
+        what,
         api: error.api,
         status: error.status,
         code: error.code.clone(),
         message: error.to_string(),
         tenant: error.tenant.as_deref().map(Into::into),
         help: error.help(),
-    }
+    };
+    // The same for every read, so that it is told once.
+    if error.is_of_here() { ReadError { what: "all of it".to_owned(), ..error } } else { error }
 }
 
 /// Services that gave no answer in a run: what else was to be asked there fails at once, so that a
