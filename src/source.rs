@@ -205,13 +205,17 @@ fn not_read(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Whether this process, or the machine, may open no more files.
+pub(crate) fn no_files(why: &std::io::Error) -> bool {
+    /// `ENFILE` and `EMFILE`.
+    const NO_FILES: [i32; 2] = [23, 24];
+    why.raw_os_error().is_some_and(|raw_os_error| NO_FILES.contains(&raw_os_error))
+}
+
 /// How to mend what the operating system refused: this process may have too few files, else
 /// `otherwise`.
 pub(crate) fn mend(why: &std::io::Error, otherwise: &str) -> String {
-    /// `ENFILE` and `EMFILE`.
-    const NO_FILES: [i32; 2] = [23, 24];
-    let is_of_us = why.raw_os_error().is_some_and(|raw_os_error| NO_FILES.contains(&raw_os_error));
-    if is_of_us { "raise the limit of open files (ulimit -n)" } else { otherwise }.to_owned()
+    if no_files(why) { "raise the limit of open files (ulimit -n)" } else { otherwise }.to_owned()
 }
 
 fn text(

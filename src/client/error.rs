@@ -171,6 +171,14 @@ impl ApiError {
         self
     }
 
+    /// With more to say, unless the fault is this process's own, which says nothing about the service.
+    pub(super) fn with(mut self, more: &str) -> Self {
+        if self.source.is_none() {
+            self.0.message.push_str(more);
+        }
+        self
+    }
+
     /// Whether the answer means that the resource asked for is not there, rather than the
     /// subscription, the provider or the request being wrong.
     #[must_use]

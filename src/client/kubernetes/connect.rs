@@ -15,16 +15,15 @@ use tokio::sync::OnceCell;
 use super::KubeReader;
 use super::client::{Connection, KubeEndpoint};
 use super::credentials::Credentials;
-use super::error::ours;
+use super::error::{failed, ours};
 use super::handed::Handed;
 use crate::client::arm;
 use crate::client::error::ApiError;
 use crate::client::net::tls::{self, Authorities};
 use crate::client::net::{
-    CarriedOut, LARGEST_FILE, Line, Network, NetworkOptions, Proxies, SendError, Transport, Why,
-    chain, redact,
+    LARGEST_FILE, Line, Network, NetworkOptions, Proxies, Transport, chain, redact,
 };
-use crate::model::{Api, ArmId};
+use crate::model::ArmId;
 use crate::source;
 
 /// Where a kubeconfig comes from.
@@ -161,17 +160,8 @@ impl reqwest::dns::Resolve for FixedResolver {
 
 /// The cluster of the chosen context, and its own proxy.
 async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<String>), ApiError> {
-    let refuse = |message: String| ours("Kubeconfig", message);
-    let missing = |message: String| match &options.obtain {
-        // That this process may open no more files says nothing about the cluster.
-        _ if message.contains("Too many open files") => {
-            let told = "this process may open no more files";
-            let broken = SendError::because(Why::Descriptors, CarriedOut::SurelyNot, told);
-            ApiError::broken(Api::Kubernetes, &http::Method::GET, "", broken)
-        }
-        Some(obtain) => refuse(format!("{message}; {obtain}")),
-        None => refuse(message),
-    };
+    let obtain = options.obtain.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+    let missing = |error: ApiError| error.with(&obtain);
     let chosen = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
     let file = match &options.kubeconfig {
         KubeconfigFrom::File(path) => Some(read(path).map_err(missing)?),
@@ -181,10 +171,9 @@ async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<Strin
     };
     let Some(file) = file else {
         return Config::incluster().map(|config| (config, None)).map_err(|error| {
-            missing(format!(
-                "no kubeconfig: set `cluster.kubeconfig`, KUBECONFIG or ~/.kube/config \
-                 (and not inside a pod: {error})"
-            ))
+            let what = "no kubeconfig: set `cluster.kubeconfig`, KUBECONFIG or ~/.kube/config (and \
+                        not inside a pod)";
+            missing(failed("Kubeconfig", what, &error))
         });
     };
     let names: Vec<String> = file.contexts.iter().map(|context| context.name.clone()).collect();
@@ -199,17 +188,19 @@ async fn configuration(options: &ConnectOptions) -> Result<(Config, Option<Strin
             (None, false) => format!("; choose with `cluster.context` among {}", names.join(", ")),
             (Some(_), false) => String::new(),
         };
-        refuse(format!("{}{hint}", chain(&error)))
+        failed("Kubeconfig", "it cannot be used", &error).with(&hint)
     })
 }
 
 /// A kubeconfig, with what stands beside it found from here, as kubectl does: files, and programs
 /// whose name has a folder.
-fn read(path: &Path) -> Result<Kubeconfig, String> {
-    let unread = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+fn read(path: &Path) -> Result<Kubeconfig, ApiError> {
+    let shown = path.display().to_string();
+    let unread = |why: &(dyn std::error::Error + 'static)| failed("Kubeconfig", &shown, why);
     let text = source::read_bytes(path, LARGEST_FILE).map_err(|error| unread(&error))?;
-    let text = String::from_utf8(text).map_err(|_| unread(&"it is not UTF-8 text"))?;
-    let mut file = Kubeconfig::from_yaml(&text).map_err(|it| unread(&chain(&it)))?;
+    let text = String::from_utf8(text)
+        .map_err(|_| ours("Kubeconfig", format!("{shown}: it is not UTF-8 text")))?;
+    let mut file = Kubeconfig::from_yaml(&text).map_err(|error| unread(&error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |name: &mut Option<String>| {
         if let Some(name) = name {
@@ -226,7 +217,10 @@ fn read(path: &Path) -> Result<Kubeconfig, String> {
             Ok(pem) => *data = Some(STANDARD.encode(pem)),
             // Told when this cluster is the chosen one.
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
-            Err(why) => return Err(format!("cannot read certificate-authority {name}: {why}")),
+            Err(why) => {
+                let what = format!("cannot read certificate-authority {name}");
+                return Err(failed("Kubeconfig", &what, &why));
+            }
         }
     }
     for user in file.auth_infos.iter_mut().filter_map(|auth_info| auth_info.auth_info.as_mut()) {
@@ -251,7 +245,7 @@ fn proxy(file: &Kubeconfig, context: Option<&String>) -> Option<String> {
 
 /// The files of `KUBECONFIG` merged, those that are missing left out as kubectl does; without the
 /// variable the one in the home folder.
-fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubeconfig>, String> {
+fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubeconfig>, ApiError> {
     let list = list.filter(|it| !it.is_empty());
     let paths: Vec<PathBuf> = match &list {
         Some(list) => std::env::split_paths(list).collect(),
@@ -261,13 +255,17 @@ fn usual(list: Option<OsString>, home: Option<PathBuf>) -> Result<Option<Kubecon
     for path in paths.iter().filter(|it| it.is_file()) {
         let next = read(path)?;
         merged = Some(match merged {
-            Some(first) => first.merge(next).map_err(|error| error.to_string())?,
+            Some(first) => {
+                let what = path.display().to_string();
+                first.merge(next).map_err(|error| failed("Kubeconfig", &what, &error))?
+            }
             None => next,
         });
     }
     match (&merged, list) {
         (None, Some(list)) => {
-            Err(format!("KUBECONFIG={} names no file that exists", list.to_string_lossy()))
+            let list = list.to_string_lossy();
+            Err(ours("Kubeconfig", format!("KUBECONFIG={list} names no file that exists")))
         }
         (_, _) => Ok(merged),
     }
@@ -321,7 +319,8 @@ contexts:
         let list = std::env::join_paths([folder.path().join("none"), path]).unwrap();
         let found = usual(Some(list), None).unwrap().unwrap();
         assert_eq!(found.contexts.len(), 2);
-        assert!(usual(Some("no/such".into()), None).unwrap_err().contains("no/such"));
+        let missing = usual(Some("no/such".into()), None).unwrap_err();
+        assert!(missing.message.contains("no/such"), "{missing}");
         assert!(usual(None, Some(folder.path().into())).unwrap().is_none());
     }
 
@@ -375,6 +374,17 @@ contexts:
         assert_eq!(error.verdict(), crate::client::net::Verdict::Denied);
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("sorry") && !shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn that_this_process_may_open_no_more_files_is_found_wherever_it_stands() {
+        let os = || std::io::Error::from_raw_os_error(24);
+        let [outer, inner] = [std::io::Error::other(os()), std::io::Error::other("open files")];
+        for (error, is_of_here) in [(os(), true), (outer, true), (inner, false)] {
+            let error = failed("Kubeconfig", "config", &error).with("; ask for one");
+            assert_eq!(error.code.as_deref() == Some("TooManyOpenFiles"), is_of_here, "{error}");
+            assert_eq!(error.to_string().contains("ask for one"), !is_of_here, "{error}");
+        }
     }
 
     #[tokio::test]

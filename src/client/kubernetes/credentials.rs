@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::error::ours;
+use super::error::{failed, ours};
 use crate::client::error::ApiError;
 use crate::client::net::{LARGEST_FILE, redact, tls};
 use crate::source;
@@ -99,13 +99,12 @@ impl Credentials {
             Some(plugin) => plugin.answer(None).await?.certificate,
             None => None,
         };
-        let identity = match &issued {
+        match &issued {
             Some((certificate, key)) => {
                 pair(certificate.as_bytes(), key.expose_secret().as_bytes()).map(Some)
             }
             None => of_user(user),
-        };
-        identity.map_err(|message| ours("Credentials", message))
+        }
     }
 
     /// Headers for one request, and the number of the plugin's answer; `refused` is the number of
@@ -120,7 +119,7 @@ impl Credentials {
         }
         if let Some(path) = &self.file {
             let token = source::read_bytes(Path::new(path), LARGEST_FILE).map_err(|error| {
-                ours("Credentials", format!("cannot read the token file {path}: {error}"))
+                failed("Credentials", &format!("cannot read the token file {path}"), &error)
             })?;
             let token = String::from_utf8_lossy(&token);
             headers.extend(secret("Bearer", token.trim()).map(|header| (AUTHORIZATION, header)));
@@ -139,15 +138,18 @@ impl Credentials {
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The client certificate of a kubeconfig's user, each half as base64 or as the name of a file.
-fn of_user(user: &AuthInfo) -> Result<Option<Identity>, String> {
+fn of_user(user: &AuthInfo) -> Result<Option<Identity>, ApiError> {
+    let refuse = |message: &str| ours("Credentials", message);
     let read = |data: Option<&str>, file: Option<&String>, what: &str| match (data, file) {
         (Some(data), _) => STANDARD
             .decode(data.trim())
             .map(Some)
-            .map_err(|_| format!("{what}-data of the kubeconfig is not base64")),
-        (None, Some(file)) => source::read_bytes(Path::new(file), LARGEST_FILE)
-            .map(Some)
-            .map_err(|error| format!("cannot read {what} {file} of the kubeconfig: {error}")),
+            .map_err(|_| refuse(&format!("{what}-data of the kubeconfig is not base64"))),
+        (None, Some(file)) => {
+            let read = source::read_bytes(Path::new(file), LARGEST_FILE).map(Some);
+            let what = format!("cannot read {what} {file} of the kubeconfig");
+            read.map_err(|error| failed("Credentials", &what, &error))
+        }
         (None, None) => Ok(None),
     };
     let certificate = user.client_certificate_data.as_deref();
@@ -157,17 +159,20 @@ fn of_user(user: &AuthInfo) -> Result<Option<Identity>, String> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => pair(&certificate, &key).map(Some),
         (None, None) => Ok(None),
-        (Some(_), None) => Err("the kubeconfig has a client-certificate but no client-key".into()),
-        (None, Some(_)) => Err("the kubeconfig has a client-key but no client-certificate".into()),
+        (Some(_), None) => Err(refuse("the kubeconfig has a client-certificate but no client-key")),
+        (None, Some(_)) => Err(refuse("the kubeconfig has a client-key but no client-certificate")),
     }
 }
 
-fn pair(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
-    let chain = tls::certificates(certificate).map_err(|_| "the client-certificate is not PEM")?;
+fn pair(certificate: &[u8], key: &[u8]) -> Result<Identity, ApiError> {
+    let refuse = |message: &str| ours("Credentials", message);
+    let chain =
+        tls::certificates(certificate).map_err(|_| refuse("the client-certificate is not PEM"))?;
     if chain.is_empty() {
-        return Err("the client-certificate holds no certificate".to_owned());
+        return Err(refuse("the client-certificate holds no certificate"));
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| "the client-key holds no PEM key")?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| refuse("the client-key holds no PEM key"))?;
     Ok((chain, key))
 }
 
@@ -261,9 +266,8 @@ impl Plugin {
         tracing::debug!(plugin = name, "running the kubeconfig's exec plugin");
         let out = command.output().map_err(|error| {
             if error.kind() != std::io::ErrorKind::NotFound {
-                return refuse(format!(
-                    "the kubeconfig's exec plugin `{name}` cannot run: {error}"
-                ));
+                let what = format!("the kubeconfig's exec plugin `{name}` cannot run");
+                return failed("Credentials", &what, &error);
             }
             let hint = config.install_hint.as_deref().map(str::trim).filter(|it| !it.is_empty());
             let known = (name == "kubelogin").then_some("`az aks install-cli` installs it");

@@ -1,10 +1,12 @@
 //! What a Kubernetes API server writes about a failure, read into an [`ApiError`] (Kubernetes API
 //! conventions: response status kind).
 
+use std::error::Error as StdError;
+
 use http::Method;
 
 use crate::client::error::{ApiError, Detail, RequestFault};
-use crate::client::net::redact;
+use crate::client::net::{SendError, chain, redact};
 use crate::model::{Api, Json};
 
 /// From an answer that is not a success.
@@ -41,6 +43,14 @@ pub(super) fn ours(code: &str, message: impl Into<String>) -> ApiError {
         ..RequestFault::of(Api::Kubernetes)
     }
     .into()
+}
+
+/// The same for what something else said, which stands after `what`.
+pub(super) fn failed(code: &str, what: &str, error: &(dyn StdError + 'static)) -> ApiError {
+    match SendError::of_here(error) {
+        Some(broken) => ApiError::broken(Api::Kubernetes, &Method::GET, "", broken),
+        None => ours(code, format!("{what}: {}", chain(error))),
+    }
 }
 
 #[cfg(test)]

@@ -96,6 +96,13 @@ impl SendError {
         Self { way: Box::new(way), ..Self::because(why, taken, message) }
     }
 
+    /// What says, on whatever level, that this process may open no more files: nothing of whom it
+    /// meant to ask.
+    pub(in crate::client) fn of_here(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let why = cause(error).filter(|why| *why == Why::Descriptors)?;
+        Some(Self::on(Way::default(), why, CarriedOut::SurelyNot, ""))
+    }
+
     pub(super) fn from_reqwest(error: reqwest::Error, way: &Way) -> Self {
         let connecting = error.is_connect() || error.is_builder();
         let timed_out = error.is_timeout();
@@ -194,15 +201,13 @@ fn words(why: Why, told: &str, Way { host, proxy }: &Way) -> String {
 
 /// The reason that the innermost errors give.
 fn cause(error: &(dyn StdError + 'static)) -> Option<Why> {
-    /// `EMFILE` and `ENFILE`.
-    const NO_FILES: [i32; 2] = [24, 23];
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<rustls::Error>() {
             return Some(Why::Certificate);
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if io.raw_os_error().is_some_and(|raw_os_error| NO_FILES.contains(&raw_os_error)) {
+            if crate::source::no_files(io) {
                 return Some(Why::Descriptors);
             }
             // An error inside of an io::Error is no source of it.
@@ -233,11 +238,11 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<Why> {
 
 /// A lookup that failed for want of file descriptors says so further in.
 fn cause_of_lookup(error: &(dyn StdError + 'static)) -> Why {
-    match error.source().and_then(cause) {
-        Some(Why::Descriptors) => Why::Descriptors,
-        _ if chain(error).contains("Too many open files") => Why::Descriptors,
-        _ => Why::UnknownHost,
-    }
+    error
+        .source()
+        .and_then(cause)
+        .filter(|why| *why == Why::Descriptors)
+        .unwrap_or(Why::UnknownHost)
 }
 
 /// The error with its causes: an outer text alone stops at "error sending request".
