@@ -61,6 +61,9 @@ pub struct CodePage {
     /// Rules of docs/reference/checks.md that a check covers.
     #[serde(default)]
     pub covers: Vec<String>,
+    /// Forms of texts in a cluster, where a text without it is a finding.
+    #[serde(default)]
+    pub form: Vec<TextForm>,
     /// What it means, in one sentence.
     pub summary: String,
     /// Why, in a few sentences.
@@ -84,6 +87,20 @@ pub struct CodePage {
     /// Whether it is about what a manifest says by itself, so that every run repeats it.
     #[serde(skip)]
     pub manifest: bool,
+}
+
+/// A form that texts must have.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextForm {
+    /// Where such texts stand in a cluster; `*` is every item of a list and every key of a map.
+    pub at: Vec<String>,
+    /// The form, a word of `language/rules/forms.rs`.
+    pub is: String,
+    /// What is wrong with a text that does not fit; `{}` stands for it.
+    pub says: String,
+    /// How to mend it.
+    pub help: String,
 }
 
 #[derive(Deserialize)]

@@ -71,7 +71,9 @@ fn every_code_has_a_page_and_every_page_a_code() {
     let without: Vec<_> = used.difference(&pages).collect();
     assert!(without.is_empty(), "codes without a page: {without:?}");
     let ours = codes().iter().filter(|page| matches!(page.speaker, Speaker::Own | Speaker::Check));
-    let unused: Vec<_> = ours.filter(|page| !used.contains(page.code.as_str())).collect();
+    // Forms of texts are looked for by their page.
+    let unused: Vec<_> =
+        ours.filter(|page| page.form.is_empty() && !used.contains(page.code.as_str())).collect();
     assert!(unused.is_empty(), "pages without a code: {unused:?}");
 }
 

@@ -7,46 +7,20 @@ use std::collections::HashMap;
 use crate::language::{Declared, FederatedIdentityCredentialSpec};
 use crate::source::{Diagnostic, Diagnostics};
 
-use super::names::{LABEL_HELP, is_label, is_subdomain};
 use super::view::View;
 
 /// So many credentials an identity may have.
 const MOST: usize = 20;
-/// Longest issuer, in characters.
-const LONGEST: usize = 600;
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     for (index, spec) in view.cluster.federated_identity_credentials.iter().enumerate() {
-        let at = format!("/federatedIdentityCredentials/{index}");
-        let mut report = |fits: bool, code, path: &str, message: String, help: &str| {
-            if !fits {
-                let place = view.value(&format!("{at}{path}"));
-                found.push(Diagnostic::error(code, message).with_help(help).at(place, "here"));
-            }
-        };
-        let inner = |byte: u8| byte.is_ascii_alphanumeric();
-        let fits = (3..=120).contains(&spec.name.len())
-            && spec.name.bytes().next().is_some_and(inner)
-            && spec.name.bytes().all(|byte| inner(byte) || byte == b'-' || byte == b'_');
-        let message = format!("`{}` cannot name a federated identity credential", spec.name);
-        let help = "use 3 to 120 letters, digits, hyphens and underscores, a letter or digit first";
-        report(fits, "bad-credential", "/name", message, help);
-        let account = &spec.service_account;
-        let message = format!("`{}` cannot be a Kubernetes namespace", account.namespace);
-        let path = "/serviceAccount/namespace";
-        report(is_label(&account.namespace), "bad-namespace", path, message, LABEL_HELP);
-        let message = format!("`{}` cannot name a service account", account.name);
-        let path = "/serviceAccount/name";
-        report(is_subdomain(&account.name), "bad-credential", path, message, LABEL_HELP);
-        if let Some(issuer) = &spec.issuer {
-            let fits = issuer.starts_with("https://") && issuer.len() <= LONGEST;
-            let message = format!("`{issuer}` is not the address of a token issuer");
-            let help = "write its https address, 600 characters at most, or leave it out: then it is read from the cluster";
-            report(fits, "bad-credential", "/issuer", message, help);
+        if spec.audiences.len() > 1 {
+            let message = format!("{} audiences, and Azure takes one", spec.audiences.len());
+            let finding = Diagnostic::error("bad-credential", message)
+                .with_help("keep one, or leave it out for the one of the cloud");
+            let at = format!("/federatedIdentityCredentials/{index}/audiences");
+            found.push(finding.at(view.value(&at), "here"));
         }
-        let message = format!("{} audiences, and Azure takes one", spec.audiences.len());
-        let help = "keep one, or leave it out for the one of the cloud";
-        report(spec.audiences.len() <= 1, "bad-credential", "/audiences", message, help);
     }
 }
 

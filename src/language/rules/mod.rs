@@ -5,6 +5,7 @@
 
 mod certificates;
 mod credentials;
+mod forms;
 mod identities;
 mod ids;
 mod instances;
@@ -42,6 +43,7 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
     for (cluster, doubtful) in manifest.clusters.iter().map(|it| (it, None)).chain(doubtful) {
         let view = view::View { cluster };
         let mut found = Diagnostics::new();
+        forms::check(view, &mut found);
         names::check(view, trust, &mut found);
         ids::check(view, &mut found);
         identities::check(view, &mut found);

@@ -1,5 +1,5 @@
-//! Names: what Azure, Kubernetes and Helm accept, and what becomes of names in other names.
-//! Sources: Azure docs: resource name rules; Kubernetes docs: names; AML docs: troubleshooting.
+//! Words that must be known, and what becomes of names in other names.
+//! Sources: Azure CLI: connectedk8s connect; AML docs: troubleshooting.
 
 use std::sync::LazyLock;
 
@@ -8,104 +8,15 @@ use crate::language::{CloudSpec, ClusterType, Profile, path_tokens, suggest};
 use crate::model::{Json, KindName, Trust};
 use crate::source::{Diagnostic, Diagnostics};
 
-use super::view::View;
+use super::view::{Settings, View};
 
 pub(super) fn check(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
-    azure(view, found);
     cloud(view, trust, found);
-    kubernetes(view, found);
-    computes(view, found);
+    distribution(view, found);
     companions(view, found);
-    registrations(view, found);
+    retired(view, found);
     lifecycle(view, found);
     accepted(view, found);
-}
-
-/// A DNS label: 1 to 63 lower-case letters, digits and hyphens.
-pub(super) fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() <= 63
-        && text.bytes().all(|byte| inner(byte) || byte == b'-')
-        && text.bytes().next().is_some_and(inner)
-        && text.bytes().last().is_some_and(inner)
-}
-
-/// DNS labels joined by dots.
-pub(super) fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
-}
-
-pub(super) const LABEL_HELP: &str =
-    "use lower-case letters, digits and hyphens, with a letter or digit at both ends, 63 at most";
-
-fn azure(view: View<'_>, found: &mut Diagnostics) {
-    let azure = &view.cluster.azure;
-    let mut report = |fits: bool, code, path: &str, message: String, help: &str| {
-        if !fits {
-            found.push(
-                Diagnostic::error(code, message).with_help(help).at(view.value(path), "here"),
-            );
-        }
-    };
-    let id_help = "write the id, not the name: `az account show` prints `id` and `tenantId`";
-    let subscription = &azure.subscription;
-    let message = format!("`{subscription}` is not a subscription id");
-    report(is_uuid(subscription), "bad-subscription", "/azure/subscription", message, id_help);
-    if let Some(tenant) = &azure.tenant {
-        let fits =
-            is_uuid(tenant) || (tenant.contains('.') && is_subdomain(&tenant.to_ascii_lowercase()));
-        report(
-            fits,
-            "bad-tenant",
-            "/azure/tenant",
-            format!("`{tenant}` is not a directory id"),
-            id_help,
-        );
-    }
-    let mut groups = vec![("/azure/resourceGroup".to_owned(), &azure.resource_group)];
-    for (index, compute) in view.cluster.computes.iter().enumerate() {
-        let at = format!("/computes/{index}/workspace");
-        if let Some(subscription) = &compute.workspace.subscription {
-            let message = format!("`{subscription}` is not a subscription id");
-            report(
-                is_uuid(subscription),
-                "bad-subscription",
-                &format!("{at}/subscription"),
-                message,
-                id_help,
-            );
-        }
-        groups.extend(
-            compute.workspace.resource_group.as_ref().map(|it| (format!("{at}/resourceGroup"), it)),
-        );
-    }
-    for (path, group) in groups {
-        let allowed = |letter: char| letter.is_alphanumeric() || "-_.()".contains(letter);
-        let fits = (1..=90).contains(&group.chars().count())
-            && group.chars().all(allowed)
-            && !group.ends_with('.');
-        let help = "use letters, digits and -_.(), 90 at most, without a dot at the end; write the name, not the id";
-        report(
-            fits,
-            "bad-resource-group",
-            &path,
-            format!("`{group}` is not the name of a resource group"),
-            help,
-        );
-        let help =
-            "Azure ML answers every workload there with InternalServerError: use another group";
-        report(
-            !group.ends_with('-'),
-            "name-ends-with-hyphen",
-            &path,
-            format!("the resource group `{group}` ends with a hyphen"),
-            help,
-        );
-    }
 }
 
 /// The endpoints of a cloud of one's own.
@@ -120,79 +31,6 @@ fn cloud(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
                     .at(view.value(&format!("/azure/cloud/{key}")), "here"),
             );
         }
-    }
-}
-
-fn kubernetes(view: View<'_>, found: &mut Diagnostics) {
-    let cluster = &view.cluster.spec;
-    let mut report = |fits: bool, code, path: &str, message: String, help: &str| {
-        if !fits {
-            found.push(
-                Diagnostic::error(code, message).with_help(help).at(view.value(path), "here"),
-            );
-        }
-    };
-    let message = format!("`{}` cannot be the first part of addresses", cluster.name);
-    report(is_label(&cluster.name), "bad-cluster-name", "/name", message, LABEL_HELP);
-    let name = &cluster.cluster.name;
-    let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_' || it == '.';
-    let fits = (1..=63).contains(&name.len()) && name.chars().all(allowed);
-    let help = if name.contains('/') {
-        "write the cluster's name, not its resource id"
-    } else {
-        "use letters, digits, hyphens and underscores, 63 at most"
-    };
-    report(
-        fits,
-        "bad-azure-name",
-        "/cluster/name",
-        format!("`{name}` is not the name of a cluster in Azure"),
-        help,
-    );
-    if let Some(extension) = &cluster.extension {
-        let name = &extension.name;
-        let help = "it becomes the name of a helm release: lower-case letters, digits and hyphens, a letter or digit at both ends, 53 at most";
-        report(
-            is_label(name) && name.len() <= 53,
-            "bad-extension-name",
-            "/extension/name",
-            format!("`{name}` cannot name an extension"),
-            help,
-        );
-    }
-    for (index, instance_type) in cluster.instance_types.iter().enumerate() {
-        let message = format!("`{}` cannot name an instance type", instance_type.name);
-        report(
-            is_subdomain(&instance_type.name),
-            "bad-instance-type-name",
-            &format!("/instanceTypes/{index}/name"),
-            message,
-            LABEL_HELP,
-        );
-    }
-    for (index, compute) in cluster.computes.iter().enumerate() {
-        let message = format!("`{}` cannot be a Kubernetes namespace", compute.namespace);
-        report(
-            is_label(&compute.namespace),
-            "bad-namespace",
-            &format!("/computes/{index}/namespace"),
-            message,
-            LABEL_HELP,
-        );
-    }
-    if cluster.cluster.kind == ClusterType::ManagedClusters {
-        let distribution = cluster.cluster.distribution.as_deref().unwrap_or("aks");
-        let message = format!("managedClusters are AKS, not `{distribution}`");
-        let help = "write type: connectedClusters for a cluster that is connected through Azure Arc, or remove `distribution`";
-        report(
-            distribution.to_ascii_lowercase().starts_with("aks"),
-            "distribution-not-aks",
-            "/cluster/distribution",
-            message,
-            help,
-        );
-    } else if let Some(word) = &cluster.cluster.distribution {
-        distribution(view, word, found);
     }
 }
 
@@ -219,76 +57,34 @@ const DISTRIBUTIONS: [&str; 19] = [
     "tkg",
 ];
 
-fn distribution(view: View<'_>, word: &str, found: &mut Diagnostics) {
+fn distribution(view: View<'_>, found: &mut Diagnostics) {
+    let cluster = &view.cluster.cluster;
+    let Some(word) = &cluster.distribution else { return };
+    let place = view.value("/cluster/distribution");
+    if cluster.kind == ClusterType::ManagedClusters {
+        if !word.to_ascii_lowercase().starts_with("aks") {
+            let message = format!("managedClusters are AKS, not `{word}`");
+            found.push(
+                Diagnostic::error("distribution-not-aks", message)
+                    .with_help("write type: connectedClusters for a cluster that is connected through Azure Arc, or remove `distribution`")
+                    .at(place, "here"),
+            );
+        }
+        return;
+    }
     if DISTRIBUTIONS.iter().any(|text| text.eq_ignore_ascii_case(word)) {
         return;
     }
-    let help = suggest::nearest(word, DISTRIBUTIONS).map_or_else(
-        || {
-            format!(
-                "known are {}; leave it out to have it read from Azure",
-                DISTRIBUTIONS.join(", ")
-            )
-        },
-        |text| format!("did you mean `{text}`? Left out, it is read from Azure"),
-    );
-    found.push(
-        Diagnostic::warning(
-            "unknown-distribution",
-            format!("Azure Arc knows no distribution `{word}`"),
-        )
-        .with_help(help)
-        .at(view.value("/cluster/distribution"), "unknown"),
-    );
-}
-
-fn computes(view: View<'_>, found: &mut Diagnostics) {
-    for (index, compute) in view.cluster.computes.iter().enumerate() {
-        let name = &compute.name;
-        let inner = |byte: u8| byte.is_ascii_alphanumeric();
-        let fits = (2..=16).contains(&name.len())
-            && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
-            && name.bytes().last().is_some_and(inner)
-            && name.bytes().all(|byte| inner(byte) || byte == b'-');
-        let place = view.value(&format!("/computes/{index}/name"));
-        let valid = !name.is_empty()
-            && name.len() <= 32
-            && name.bytes().all(|byte| inner(byte) || byte == b'-' || byte == b'_');
-        if !valid {
-            found.push(
-                Diagnostic::error("bad-compute-name", format!("`{name}` cannot name a compute"))
-                    .with_help("use letters, digits and hyphens, 32 at most")
-                    .at(place, "here"),
-            );
-        } else if !fits {
-            found.push(
-                Diagnostic::warning("risky-compute-name", format!("not every tool takes a compute named `{name}`"))
-                    .with_help("2 to 16 letters, digits and hyphens, beginning with a letter, not ending with a hyphen, work everywhere")
-                    .at(place, "here"),
-            );
+    let help = match suggest::nearest(word, DISTRIBUTIONS) {
+        Some(near) => format!("did you mean `{near}`? Left out, it is read from Azure"),
+        None => {
+            let known = DISTRIBUTIONS.join(", ");
+            format!("known are {known}; leave it out to have it read from Azure")
         }
-        let workspace = &compute.workspace.name;
-        let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
-        let at = format!("/computes/{index}/workspace/name");
-        if !(3..=33).contains(&workspace.len()) || !workspace.chars().all(allowed) {
-            found.push(
-                Diagnostic::error(
-                    "bad-workspace-name",
-                    format!("`{workspace}` is not the name of a workspace"),
-                )
-                .with_help(
-                    "3 to 33 letters, digits, hyphens and underscores; write the name, not the id",
-                )
-                .at(view.value(&at), "here"),
-            );
-        } else if workspace.ends_with('-') {
-            found.push(
-                Diagnostic::error("name-ends-with-hyphen", format!("the workspace `{workspace}` ends with a hyphen"))
-                    .with_help("Azure ML answers every workload there with InternalServerError: use another workspace")
-                    .at(view.value(&at), "here"),
-            );
-        }
-    }
+    };
+    let message = format!("Azure Arc knows no distribution `{word}`");
+    let finding = Diagnostic::warning("unknown-distribution", message).with_help(help);
+    found.push(finding.at(place, "unknown"));
 }
 
 /// The names of Relay and Service Bus namespaces are made from those of cluster and group.
@@ -342,50 +138,21 @@ fn companions(view: View<'_>, found: &mut Diagnostics) {
     }
 }
 
-fn registrations(view: View<'_>, found: &mut Diagnostics) {
-    let namespace = |text: &str| {
-        text.split('.').count() >= 2
-            && text.split('.').all(|part| {
-                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            })
-    };
-    for (index, provider) in view.cluster.providers.iter().enumerate() {
-        if !namespace(provider) {
-            found.push(
-                Diagnostic::error(
-                    "bad-provider",
-                    format!("`{provider}` is not a resource provider"),
-                )
-                .with_help("write for example Microsoft.KubernetesConfiguration")
-                .at(view.value(&format!("/providers/{index}")), "here"),
-            );
-        }
+/// Features that profile ga needs no more.
+fn retired(view: View<'_>, found: &mut Diagnostics) {
+    if !view.settings().is_some_and(Settings::is_ga) {
+        return;
     }
     for (index, feature) in view.cluster.features.iter().enumerate() {
-        let fits = feature.split_once('/').is_some_and(|(provider, name)| {
-            namespace(provider) && !name.is_empty() && !name.contains(['/', ' '])
-        });
+        let mut all = catalog::retired_features().iter();
+        let Some(known) = all.find(|retired| retired.name.eq_ignore_ascii_case(feature)) else {
+            continue;
+        };
+        let message = format!("`{feature}` is not needed any more");
+        let finding = Diagnostic::warning("retired-feature", message);
         let place = view.value(&format!("/features/{index}"));
-        let retired =
-            catalog::retired_features().iter().find(|it| it.name.eq_ignore_ascii_case(feature));
-        if !fits {
-            found.push(
-                Diagnostic::error("bad-feature", format!("`{feature}` is not a preview feature"))
-                    .with_help("write NAMESPACE/NAME, for example Microsoft.ContainerService/AKS-ExtensionManager")
-                    .at(place, "here"),
-            );
-        } else if let Some(retired) =
-            retired.filter(|_| view.settings().is_some_and(super::view::Settings::is_ga))
-        {
-            found.push(
-                Diagnostic::warning(
-                    "retired-feature",
-                    format!("`{feature}` is not needed any more"),
-                )
-                .with_help(retired.reason.clone())
-                .at(place, "may be unknown to Azure by now"),
-            );
-        }
+        let finding = finding.with_help(known.reason.clone());
+        found.push(finding.at(place, "may be unknown to Azure by now"));
     }
 }
 
@@ -470,29 +237,19 @@ fn walk(root: &Json, schema: &Json, tokens: &[&str]) -> Result<(), Slip> {
     Err(((*token).to_owned(), parts().map(|(name, _)| name.clone()).collect()))
 }
 
-/// Accepted drift: each path is one, each date is one, and nothing is accepted without a reason.
+/// Accepted drift: each path is one.
 fn accepted(view: View<'_>, found: &mut Diagnostics) {
     for (index, ignored) in view.cluster.drift.ignore.iter().enumerate() {
-        let at = format!("/drift/ignore/{index}");
         let own = ignored.path.split('/').next().unwrap_or_default();
-        let address =
-            own == view.cluster.name || own.eq_ignore_ascii_case(&view.cluster.azure.subscription);
-        if !address {
-            path(&ignored.path, &format!("{at}/path"), view, found);
-        }
-        let until = ignored.until.as_deref();
-        if let Some(text) = until.filter(|it| it.parse::<jiff::civil::Date>().is_err()) {
-            let message = format!("`{text}` is not a day");
-            let finding = Diagnostic::error("bad-drift-ignore", message);
-            let finding = finding.with_help("write it like 2027-01-31");
-            found.push(finding.at(view.value(&format!("{at}/until")), "here"));
-        }
-        if ignored.reason.trim().is_empty() {
-            let finding = Diagnostic::error("bad-drift-ignore", "the reason is empty");
-            let finding = finding.with_help("say why this drift is accepted");
-            found.push(finding.at(view.value(&format!("{at}/reason")), "here"));
+        if !is_own(own, view) {
+            path(&ignored.path, &format!("/drift/ignore/{index}/path"), view, found);
         }
     }
+}
+
+/// Whether the first part of an address is of this cluster.
+fn is_own(scope: &str, view: View<'_>) -> bool {
+    scope == view.cluster.name || scope.eq_ignore_ascii_case(&view.cluster.azure.subscription)
 }
 
 fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
@@ -504,9 +261,7 @@ fn lifecycle(view: View<'_>, found: &mut Diagnostics) {
         let mut parts = target.split('/');
         let head = parts.next().unwrap_or_default();
         let kinds = || KindName::ALL.iter().map(|kind| kind.as_str());
-        let own = head == view.cluster.name
-            || head.eq_ignore_ascii_case(&view.cluster.azure.subscription);
-        let kind = if own { parts.next().unwrap_or("cluster") } else { head };
+        let kind = if is_own(head, view) { parts.next().unwrap_or("cluster") } else { head };
         if !kinds().any(|text| text == kind) {
             let near = suggest::nearest(kind, kinds());
             let help = near.map_or_else(|| "name a kind such as extension or compute, or an address such as NAME/extension/NAME".to_owned(), |text| format!("did you mean `{text}`?"));

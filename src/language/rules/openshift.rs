@@ -19,7 +19,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
 
 fn constraint(view: View<'_>, found: &mut Diagnostics) {
     let cluster = &view.cluster.spec;
-    let Some(scc) = &cluster.scc else {
+    if cluster.scc.is_none() {
         if view.family() == DistributionFamily::OpenShift && cluster.extension.is_some() {
             found.push(
                 Diagnostic::warning("scc-missing", "on OpenShift the extension's pods need a security context constraint; none is named, so `privileged` is granted")
@@ -28,7 +28,7 @@ fn constraint(view: View<'_>, found: &mut Diagnostics) {
             );
         }
         return;
-    };
+    }
     let finding = if cluster.cluster.kind == ClusterType::ManagedClusters {
         Some(("AKS has no security context constraints", "/cluster/type"))
     } else {
@@ -43,21 +43,6 @@ fn constraint(view: View<'_>, found: &mut Diagnostics) {
                 .at(view.key("/scc"), "given here")
                 .at(view.value(at), "the cluster"),
         );
-    }
-    for (index, account) in scc.service_accounts.iter().enumerate() {
-        let parts: Vec<&str> = account.split(':').collect();
-        let right = matches!(parts.as_slice(), ["system", "serviceaccount", namespace, name]
-            if super::names::is_label(namespace) && super::names::is_subdomain(name));
-        if !right {
-            found.push(
-                Diagnostic::error(
-                    "bad-service-account",
-                    format!("`{account}` does not name a service account"),
-                )
-                .with_help("write system:serviceaccount:NAMESPACE:NAME")
-                .at(view.value(&format!("/scc/serviceAccounts/{index}")), "here"),
-            );
-        }
     }
 }
 

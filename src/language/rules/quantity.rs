@@ -124,7 +124,11 @@ mod tests {
             ("1k", Some(1000.0)),
             ("1e3", Some(1000.0)),
             ("128M", Some(128_000_000.0)),
+            ("0", Some(0.0)),
             ("lots", None),
+            ("2 GB", None),
+            ("Gi", None),
+            ("-1", None),
             ("", None),
         ] {
             assert_eq!(parse(text), value, "{text}");
