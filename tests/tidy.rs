@@ -108,7 +108,7 @@ fn only_tests(path: &str) -> bool {
     !path.starts_with("src/")
         || path.split(['/', '.']).any(|it| it.ends_with("tests") || it.starts_with("tests_"))
         || [
-            "src/health/fixture.rs",
+            "src/health/cases.rs",
             "src/render/samples.rs",
             "src/cli/fuzz.rs",
             "src/cli/reference.rs",

@@ -3,12 +3,10 @@
 
 mod access;
 mod capacity;
+#[cfg(test)]
+mod cases;
 mod conflicts;
-#[cfg(test)]
-mod doctor_tests;
 mod facts;
-#[cfg(test)]
-mod fixture;
 mod grants;
 pub mod healthcheck;
 pub mod network;

@@ -464,7 +464,5 @@ pub fn checks(
         }
     }
     found.extend(sites.into_iter().flat_map(|site| site.checks));
-    #[cfg(test)]
-    super::fixture::note(&found);
     found
 }

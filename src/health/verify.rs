@@ -188,6 +188,3 @@ pub(super) fn served(crd: &Json) -> bool {
             && value.get("served").and_then(Json::as_bool).unwrap_or(true)
     })
 }
-
-#[cfg(test)]
-pub(super) mod tests;
