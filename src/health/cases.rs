@@ -61,10 +61,14 @@ impl Cases {
     fn merged(&self, row: &Json, below: Option<&str>) -> Json {
         let below = row["on"].as_str().or(below);
         let mut world = below.map_or_else(|| json!({}), |it| self.merged(&self.worlds[it], None));
-        merge(&mut world, row);
-        if let Json::Object(members) = &mut world {
-            members.remove("on");
+        let mut row = row.clone();
+        let members = row.as_object_mut().expect("a row is a map");
+        members.remove("on");
+        if let Some(settings) = members.remove("settings") {
+            let extension = json!({"extension": {"configurationSettings": settings}});
+            merge(members.entry("manifest").or_insert_with(|| json!({})), &extension);
         }
+        merge(&mut world, &row);
         world
     }
 
