@@ -8,6 +8,7 @@ use super::report::{Finding, Probed, Status};
 use crate::catalog;
 use crate::catalog::{ComponentQuery, ProfileName, service_accounts};
 use crate::model::{Json, Key, KindName, Pointer};
+pub(super) use crate::model::{items, text};
 use crate::resource::graph::{ClusterAccess, Desired, ResourceNode, Scope};
 use crate::resource::{Compute, Extension, Resource, SccGrant, Snapshot};
 use crate::source::Place;
@@ -287,16 +288,6 @@ impl<'a> Site<'a> {
         let name = self.extension.map_or("", Extension::name);
         service_accounts(self.profile(), name, &namespaces)
     }
-}
-
-/// A text in a document; empty when it is not there.
-pub(super) fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
-    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
-}
-
-/// The items of a list in a document.
-pub(super) fn items<'a>(document: &'a Json, pointer: &str) -> impl Iterator<Item = &'a Json> {
-    document.pointer(pointer).and_then(Json::as_array).into_iter().flatten()
 }
 
 /// A whole number in a document; zero when it is not there, as Kubernetes leaves zeros out.

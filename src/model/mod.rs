@@ -21,6 +21,16 @@ pub use value::{Later, Value};
 /// A document as Azure or Kubernetes sends it.
 pub type Json = serde_json::Value;
 
+/// A text in a document; empty when it is not there.
+pub fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
+    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The items of a list in a document.
+pub fn items<'a>(document: &'a Json, pointer: &str) -> impl Iterator<Item = &'a Json> {
+    document.pointer(pointer).and_then(Json::as_array).into_iter().flatten()
+}
+
 /// The two APIs that a run talks to.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,

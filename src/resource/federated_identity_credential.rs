@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::graph::{ClusterAccess, Desired, GraphBuilder};
-use super::orphans::{Search, text};
+use super::orphans::Search;
 use super::part::{Around, AzForm, Lists, Options, word};
 use super::update::{self, Takes};
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::catalog::ArmType;
 use crate::language::{self, CloudName, CloudSpec, ClusterType, DriftClass, ServiceAccount};
-use crate::model::{ArmId, Json, Key, KindName, Later, Pointer, Value};
+use crate::model::{ArmId, Json, Key, KindName, Later, Pointer, Value, text};
 
 pub(super) const ABOUT: About = About {
     class: DriftClass::Grant,

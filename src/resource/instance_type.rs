@@ -8,14 +8,14 @@ use serde_json::json;
 
 use super::about::below;
 use super::graph::{ClusterAccess, Desired, GraphBuilder};
-use super::orphans::{Search, text};
+use super::orphans::Search;
 use super::part::{Around, Lists};
 use super::{
     About, Change, Document, FieldChange, Impact, Kind, Live, Read, Readiness, Request, Resource,
     Rules, Snapshot, Target, Verb,
 };
 use crate::language::{self, Quantity, Resources};
-use crate::model::{Json, Key, KindName, ObjectRef, Pointer};
+use crate::model::{Json, Key, KindName, ObjectRef, Pointer, text};
 
 pub(super) const ABOUT: About = About {
     part: "instanceTypes",

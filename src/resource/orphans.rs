@@ -7,15 +7,10 @@ use super::graph::{ClusterAccess, Desired, Orphan, ResourceNode};
 use super::mark::{Mark, MarkAt};
 use super::{Companion, Compute, Extension, PARTS, Read, Resource, Snapshot, Target, about};
 use crate::catalog::ArmType;
-use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef};
+use crate::model::{Api, ArmId, Json, Key, KindName, ObjectRef, text};
 
 /// Answers of lists, by read and scope; one that failed is not here.
 pub type ListAnswers = BTreeMap<(Read, String), Vec<Json>>;
-
-/// A text in a document; empty when there is none.
-pub(super) fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
-    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
-}
 
 fn list(path: String, arm_type: ArmType) -> Read {
     Read::ArmList { path, api_version: arm_type.api_version }

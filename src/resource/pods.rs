@@ -1,15 +1,7 @@
 //! What keeps the pods of a namespace from being ready, in words: pods and events as the cluster
 //! tells them (Kubernetes docs: pod lifecycle).
 
-use crate::model::Json;
-
-fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
-    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
-}
-
-fn items<'a>(document: &'a Json, pointer: &str) -> impl Iterator<Item = &'a Json> {
-    document.pointer(pointer).and_then(Json::as_array).into_iter().flatten()
-}
+use crate::model::{Json, items, text};
 
 /// What keeps a pod from being ready: its name, how many containers are, and why; `None` for one
 /// that is, or that has done its work.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::compute::workspace_options;
 use super::graph::{ClusterAccess, Desired, GraphBuilder, shared_key};
-use super::orphans::{Search, text};
+use super::orphans::Search;
 use super::part::{Around, AzForm, Lists, word};
 use super::{
     About, Change, ComputeIdentity, Document, Family, FieldChange, Kind, Live, Read, Readiness,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::catalog::{self, ArmType};
 use crate::language::{self, ClusterType, DriftClass, PrincipalRef};
-use crate::model::{ArmId, Json, Key, KindName, Later, Pointer, Value};
+use crate::model::{ArmId, Json, Key, KindName, Later, Pointer, Value, text};
 use crate::resource::fields::Same;
 use crate::resource::update::{self, Takes};
 

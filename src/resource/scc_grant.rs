@@ -15,7 +15,7 @@ use super::{
     Target, Verb,
 };
 use crate::language::DriftClass;
-use crate::model::{Json, Key, KindName, ObjectRef};
+use crate::model::{Json, Key, KindName, ObjectRef, Value, items, text};
 use crate::resource::fields::Same;
 
 pub(super) const ABOUT: About =
@@ -69,14 +69,6 @@ fn distribution<'a>(
     declared.or(azure).filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("generic"))
 }
 
-fn text<'a>(document: &'a Json, pointer: &str) -> &'a str {
-    document.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
-}
-
-fn items<'a>(document: &'a Json, pointer: &str) -> impl Iterator<Item = &'a Json> {
-    document.pointer(pointer).and_then(Json::as_array).into_iter().flatten()
-}
-
 fn user(namespace: &str, account: &str) -> String {
     format!("system:serviceaccount:{namespace}:{account}")
 }
@@ -87,6 +79,24 @@ fn groups(namespace: &str) -> [String; 3] {
         format!("system:serviceaccounts:{namespace}"),
         "system:authenticated".to_owned(),
     ]
+}
+
+/// The role bindings of the cluster, or of a namespace.
+fn role_bindings(namespace: Option<&str>) -> ObjectRef {
+    match namespace {
+        None => ObjectRef::cluster(RBAC, "ClusterRoleBinding", "clusterrolebindings", ""),
+        Some(namespace) => {
+            ObjectRef::cluster(RBAC, "RoleBinding", "rolebindings", "").in_namespace(namespace)
+        }
+    }
+}
+
+/// The roles of the cluster, or of a namespace.
+fn roles(namespace: Option<&str>) -> ObjectRef {
+    match namespace {
+        None => ObjectRef::cluster(RBAC, "ClusterRole", "clusterroles", ""),
+        Some(namespace) => ObjectRef::cluster(RBAC, "Role", "roles", "").in_namespace(namespace),
+    }
 }
 
 impl SccGrant {
@@ -112,10 +122,17 @@ impl SccGrant {
             .in_namespace(namespace)
     }
 
-    /// The namespaces of the accounts, in order; reads 3, 5, 7 … are their role bindings.
+    /// The namespaces of the accounts, in order.
     fn namespaces(&self) -> Vec<&str> {
         let all: BTreeSet<&str> = self.accounts.iter().map(|(text, _)| text.as_str()).collect();
         all.into_iter().collect()
+    }
+
+    /// The objects of a collection, as they were read.
+    fn read<'a>(&self, live: &'a Live, objects: ObjectRef) -> impl Iterator<Item = &'a Json> {
+        let read = Read::Objects(objects);
+        let at = self.reads().iter().position(|own| *own == read);
+        at.into_iter().flat_map(|at| live.items(at))
     }
 
     /// Whether a role has a rule that lets its holder use the SCC, wildcards included.
@@ -152,33 +169,35 @@ impl SccGrant {
                     .filter_map(Json::as_str)
                     .any(|text| groups(namespace).iter().any(|group| group == text))
         });
-        let role_of = |binding: &Json, roles: &[&Json]| {
-            let name = text(binding, "/roleRef/name");
-            let cluster_role = text(binding, "/roleRef/kind") == "ClusterRole";
-            let named = |value: &&Json| text(value, "/metadata/name") == name;
-            if cluster_role {
-                live.items(2).find(named).is_some_and(|value| self.lets_use(value))
-            } else {
-                roles.iter().copied().find(named).is_some_and(|value| self.lets_use(value))
-            }
-        };
-        by_list
-            || live.items(1).any(|it| self.binds(it, namespace, account) && role_of(it, &[]))
-            || self.namespaces().iter().position(|text| *text == namespace).is_some_and(|index| {
-                let roles: Vec<&Json> = live.items(4 + 2 * index).collect();
-                live.items(3 + 2 * index).any(|value| {
-                    (ours || text(value, "/metadata/name") != self.binding_name())
-                        && self.binds(value, namespace, account)
-                        && role_of(value, &roles)
-                })
+        let bound_in = |at: Option<&str>| {
+            let lets_use = |binding: &Json| {
+                let of = match text(binding, "/roleRef/kind") {
+                    "ClusterRole" => Some(roles(None)),
+                    // A binding of the cluster cannot name the role of a namespace.
+                    _ => at.map(|_| roles(at)),
+                };
+                let name = text(binding, "/roleRef/name");
+                let of = of.into_iter().flat_map(|objects| self.read(live, objects));
+                let mut named = of.filter(|role| text(role, "/metadata/name") == name);
+                named.any(|role| self.lets_use(role))
+            };
+            self.read(live, role_bindings(at)).any(|binding| {
+                (ours || at.is_none() || text(binding, "/metadata/name") != self.binding_name())
+                    && self.binds(binding, namespace, account)
+                    && lets_use(binding)
             })
+        };
+        by_list || bound_in(None) || bound_in(Some(namespace))
+    }
+
+    fn own_binding<'a>(&self, live: &'a Live, namespace: &str) -> Option<&'a Json> {
+        self.read(live, role_bindings(Some(namespace)))
+            .find(|value| text(value, "/metadata/name") == self.binding_name())
     }
 
     /// The subjects of our binding in a namespace, as (namespace, name).
-    fn bound(&self, live: &Live, index: usize) -> Option<BTreeSet<(String, String)>> {
-        let binding = live
-            .items(3 + 2 * index)
-            .find(|value| text(value, "/metadata/name") == self.binding_name())?;
+    fn bound(&self, live: &Live, namespace: &str) -> Option<BTreeSet<(String, String)>> {
+        let binding = self.own_binding(live, namespace)?;
         let subject = |it: &Json| (text(it, "/namespace").to_owned(), text(it, "/name").to_owned());
         Some(items(binding, "/subjects").map(subject).collect())
     }
@@ -199,7 +218,7 @@ impl SccGrant {
     fn bindings(&self, live: &Live) -> Vec<Request> {
         let mut requests = Vec::new();
         let role = self.role_name();
-        if !live.items(2).any(|value| text(value, "/metadata/name") == role) {
+        if !self.read(live, roles(None)).any(|value| text(value, "/metadata/name") == role) {
             requests.push(Request::Apply {
                 object: ObjectRef::cluster(RBAC, "ClusterRole", "clusterroles", &role),
                 body: json!({
@@ -212,7 +231,7 @@ impl SccGrant {
                 take_over: false,
             });
         }
-        for (index, namespace) in self.namespaces().into_iter().enumerate() {
+        for namespace in self.namespaces() {
             let missing: BTreeSet<(String, String)> = self
                 .accounts
                 .iter()
@@ -222,7 +241,7 @@ impl SccGrant {
                 .cloned()
                 .collect();
             let object = self.binding(namespace);
-            match self.bound(live, index) {
+            match self.bound(live, namespace) {
                 bound if bound.as_ref() == Some(&missing) => {}
                 None if missing.is_empty() => {}
                 Some(_) if missing.is_empty() => requests.push(Request::DeleteObject { object }),
@@ -237,11 +256,7 @@ impl SccGrant {
         requests
     }
 
-    fn binding_body(
-        &self,
-        object: &ObjectRef,
-        accounts: &BTreeSet<(String, String)>,
-    ) -> crate::model::Value {
+    fn binding_body(&self, object: &ObjectRef, accounts: &BTreeSet<(String, String)>) -> Value {
         let (label, value) = MANAGED_BY;
         json!({
             "apiVersion": RBAC, "kind": "RoleBinding",
@@ -278,16 +293,10 @@ impl Kind for SccGrant {
     }
 
     fn reads(&self) -> Vec<Read> {
-        let all = |kind: &str, plural: &str| ObjectRef::cluster(RBAC, kind, plural, "");
-        let mut reads = vec![
-            Read::Object(self.scc_object()),
-            Read::Objects(all("ClusterRoleBinding", "clusterrolebindings")),
-            Read::Objects(all("ClusterRole", "clusterroles")),
-        ];
-        for namespace in self.namespaces() {
-            reads.push(Read::Objects(all("RoleBinding", "rolebindings").in_namespace(namespace)));
-            reads.push(Read::Objects(all("Role", "roles").in_namespace(namespace)));
-        }
+        let of = |at| [Read::Objects(role_bindings(at)), Read::Objects(roles(at))];
+        let mut reads = vec![Read::Object(self.scc_object())];
+        reads.extend(of(None));
+        reads.extend(self.namespaces().into_iter().flat_map(|namespace| of(Some(namespace))));
         reads
     }
 
@@ -309,8 +318,8 @@ impl Kind for SccGrant {
             .collect();
         let mut any = !granted.is_empty();
         if self.method == GrantMethod::Rbac {
-            for index in 0..self.namespaces().len() {
-                let bound = self.bound(live, index);
+            for namespace in self.namespaces() {
+                let bound = self.bound(live, namespace);
                 any |= bound.is_some();
                 granted.extend(bound.into_iter().flatten());
             }
@@ -341,11 +350,9 @@ impl Kind for SccGrant {
                 vec![Request::AddUsers { object: self.scc_object(), users }]
             }
             (Verb::Delete, GrantMethod::Rbac) => {
-                let bound = (0..).zip(self.namespaces());
-                bound
-                    .filter(|(index, _)| self.bound(live, *index).is_some())
-                    .map(|(_, text)| Request::DeleteObject { object: self.binding(text) })
-                    .collect()
+                let bound = |namespace: &&str| self.bound(live, namespace).is_some();
+                let bound = self.namespaces().into_iter().filter(bound);
+                bound.map(|name| Request::DeleteObject { object: self.binding(name) }).collect()
             }
             (Verb::Delete, GrantMethod::Users) => {
                 let own: BTreeSet<String> =
@@ -361,9 +368,9 @@ impl Kind for SccGrant {
     }
 
     fn other_writers(&self, live: &Live) -> Vec<String> {
-        let own = |value: &&Json| text(value, "/metadata/name") == self.binding_name();
-        let bindings = (0..self.namespaces().len()).flat_map(|number| live.items(3 + 2 * number));
-        bindings.filter(own).flat_map(|value| super::fields::other_managers(Some(value))).collect()
+        let namespaces = self.namespaces().into_iter();
+        let bindings = namespaces.filter_map(|namespace| self.own_binding(live, namespace));
+        bindings.flat_map(|value| super::fields::other_managers(Some(value))).collect()
     }
 
     fn removal_impact(&self) -> Impact {
@@ -378,7 +385,7 @@ impl Kind for SccGrant {
                 !self.added(live).is_disjoint(&own)
             }
             GrantMethod::Rbac => {
-                (0..self.namespaces().len()).any(|number| self.bound(live, number).is_some())
+                self.namespaces().into_iter().any(|name| self.bound(live, name).is_some())
             }
         };
         if ours { Ok(()) } else { Err("amlplan added none of these grants".to_owned()) }
