@@ -14,7 +14,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visit
 use crate::source::{Diagnostic, Diagnostics, Place};
 
 use super::gap::{Gap, Gaps};
-use super::hole::{Hole, Holes};
+use super::hole::{Hole, holes};
 use super::node::{Data, Entry, Node, Span, short};
 use super::suggest;
 
@@ -173,9 +173,7 @@ impl<'a> De<'a> {
     fn label(&self) -> &'a Span {
         match self.node.data {
             Data::Map(_) | Data::List(_) | Data::Null => self.key,
-            Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole | Data::Text(_) => {
-                &self.node.span
-            }
+            _ => &self.node.span,
         }
     }
 
@@ -301,14 +299,6 @@ fn unknown(key: &str, of: &str, fields: &[&str]) -> Diagnostic {
     Diagnostic::error("unknown-key", format!("unknown key `{}`{place}", short(key))).with_help(help)
 }
 
-macro_rules! scalars_as_any {
-    ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-            self.deserialize_any(visitor)
-        })*
-    };
-}
-
 impl<'de> de::Deserializer<'de> for De<'_> {
     type Error = Fail;
 
@@ -389,7 +379,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
     ) -> Result<V::Value, Fail> {
         if !matches!(self.node.data, Data::Map(_)) {
             self.wrong_type("a map");
-            return visitor.visit_map(Holes::of(fields));
+            return visitor.visit_map(holes(fields));
         }
         match visitor.visit_map(MapEntries::new(self, self.node.entries(), Some(fields))) {
             Err(Fail::Missing(part)) => {
@@ -446,32 +436,9 @@ impl<'de> de::Deserializer<'de> for De<'_> {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fail> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        self.deserialize_seq(visitor)
-    }
-
-    scalars_as_any! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64 deserialize_char deserialize_bytes deserialize_byte_buf
-        deserialize_unit
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
+        tuple_struct
     }
 }
 

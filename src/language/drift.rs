@@ -48,32 +48,27 @@ impl DriftClass {
         Self::Foreign,
     ];
 
-    /// Its word and its code; `amlplan explain` knows the code.
-    const fn words(self) -> (&'static str, &'static str) {
+    /// The code of its findings; `amlplan explain` knows it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
         match self {
-            Self::Setting => ("setting", "drift-setting"),
-            Self::Secret => ("secret", "drift-secret"),
-            Self::Version => ("version", "drift-version"),
-            Self::Health => ("health", "drift-health"),
-            Self::Grant => ("grant", "drift-grant"),
-            Self::Role => ("role", "drift-role"),
-            Self::Registration => ("registration", "drift-registration"),
-            Self::Companion => ("companion", "drift-companion"),
-            Self::Orphan => ("orphan", "drift-orphan"),
-            Self::Foreign => ("foreign", "drift-foreign"),
+            Self::Setting => "drift-setting",
+            Self::Secret => "drift-secret",
+            Self::Version => "drift-version",
+            Self::Health => "drift-health",
+            Self::Grant => "drift-grant",
+            Self::Role => "drift-role",
+            Self::Registration => "drift-registration",
+            Self::Companion => "drift-companion",
+            Self::Orphan => "drift-orphan",
+            Self::Foreign => "drift-foreign",
         }
     }
 
     /// The word of manifests and reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        self.words().0
-    }
-
-    /// The code of its findings.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        self.words().1
+        self.code().split_at("drift-".len()).1
     }
 
     /// The class with this word.

@@ -1,12 +1,18 @@
 //! What serde reads where the manifest has nothing it could read: the mistake is reported, the value
 //! stands for anything and ends in no manifest.
 
-use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 
 use super::de::Fail;
 
 /// Stands in for a part that was reported as missing or wrong.
 pub(super) struct Hole;
+
+/// A map of holes.
+pub(super) fn holes<'de>(fields: &'static [&'static str]) -> impl MapAccess<'de, Error = Fail> {
+    MapDeserializer::new(fields.iter().map(|field| (*field, Hole)))
+}
 
 impl<'de> de::Deserializer<'de> for Hole {
     type Error = Fail;
@@ -32,11 +38,11 @@ impl<'de> de::Deserializer<'de> for Hole {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_map(Holes::of(&[]))
+        visitor.visit_map(holes(&[]))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_seq(de::value::SeqDeserializer::new(std::iter::empty::<Hole>()))
+        visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Hole>()))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -45,7 +51,7 @@ impl<'de> de::Deserializer<'de> for Hole {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fail> {
-        visitor.visit_map(Holes::of(fields))
+        visitor.visit_map(holes(fields))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -68,35 +74,5 @@ impl<'de> IntoDeserializer<'de, Fail> for Hole {
 
     fn into_deserializer(self) -> Self {
         self
-    }
-}
-
-/// A map of holes.
-pub(super) struct Holes {
-    fields: Vec<&'static str>,
-}
-
-impl Holes {
-    pub(super) fn of(fields: &[&'static str]) -> Self {
-        Self { fields: fields.to_vec() }
-    }
-}
-
-impl<'de> de::MapAccess<'de> for Holes {
-    type Error = Fail;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Fail> {
-        match self.fields.last() {
-            Some(name) => seed.deserialize((*name).into_deserializer()).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fail> {
-        self.fields.pop();
-        seed.deserialize(Hole)
     }
 }

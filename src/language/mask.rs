@@ -149,9 +149,7 @@ fn moved(node: &Arc<Node>, source: &Arc<Source>) -> Arc<Node> {
                 })
                 .collect(),
         ),
-        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Odd(_) | Data::Hole | Data::Text(_) => {
-            node.data.clone()
-        }
+        alone => alone.clone(),
     };
     Arc::new(Node { span: node.span.over(source), data })
 }

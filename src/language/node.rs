@@ -139,30 +139,12 @@ impl Node {
 
     /// The entries of a map; nothing for anything else.
     pub(super) fn entries(&self) -> &[Entry] {
-        match &self.data {
-            Data::Map(entries) => entries,
-            Data::Null
-            | Data::Bool(_)
-            | Data::Int(_)
-            | Data::Odd(_)
-            | Data::Hole
-            | Data::Text(_)
-            | Data::List(_) => &[],
-        }
+        if let Data::Map(entries) = &self.data { entries } else { &[] }
     }
 
     /// The items of a list; nothing for anything else.
     pub(super) fn items(&self) -> &[Arc<Self>] {
-        match &self.data {
-            Data::List(items) => items,
-            Data::Null
-            | Data::Bool(_)
-            | Data::Int(_)
-            | Data::Odd(_)
-            | Data::Hole
-            | Data::Text(_)
-            | Data::Map(_) => &[],
-        }
+        if let Data::List(items) = &self.data { items } else { &[] }
     }
 
     /// The entry with this key.
@@ -172,16 +154,7 @@ impl Node {
 
     /// The text, where it is one.
     pub(super) fn text(&self) -> Option<&Text> {
-        match &self.data {
-            Data::Text(text) => Some(text),
-            Data::Null
-            | Data::Bool(_)
-            | Data::Int(_)
-            | Data::Odd(_)
-            | Data::Hole
-            | Data::List(_)
-            | Data::Map(_) => None,
-        }
+        if let Data::Text(text) = &self.data { Some(text) } else { None }
     }
 
     /// The value at a path and, where it stands in a map, the span of its key.
@@ -217,16 +190,9 @@ impl Node {
 
     /// What to underline when the node as a whole is meant: its first key, or itself.
     pub(super) fn label(&self) -> Span {
-        match &self.data {
-            Data::Map(entries) => entries.first().map_or(&self.span, |entry| &entry.at).clone(),
-            Data::List(items) => items.first().map_or_else(|| self.span.clone(), |it| it.label()),
-            Data::Null
-            | Data::Bool(_)
-            | Data::Int(_)
-            | Data::Odd(_)
-            | Data::Hole
-            | Data::Text(_) => self.span.clone(),
-        }
+        let key = self.entries().first().map(|entry| entry.at.clone());
+        let first = key.or_else(|| self.items().first().map(|item| item.label()));
+        first.unwrap_or_else(|| self.span.clone())
     }
 }
 

@@ -2,15 +2,14 @@
 //! Kubernetes Fleet Manager (AKS docs: update orchestration across multiple clusters).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::node::{Entry, Node};
+use super::shapes::{Alone, Shapes, shaped};
 use super::spec::Declared;
 use super::{de as tree, suggest};
 use crate::source::{Diagnostic, Diagnostics, Severity};
@@ -83,68 +82,38 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| wrong())
 }
 
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shapes;
+shaped!(Share, Wait);
 
-        impl Visitor<'_> for Shapes {
-            type Value = Share;
+impl Shapes for Share {
+    const EXPECTED: &'static str = "a number of clusters, or a percentage such as 25%";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of clusters, or a percentage such as 25%")
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Share, E> {
-                let wrong = |_| {
-                    E::custom(
-                        "it is a number of clusters; write one such as 2, or a percentage such as 25%",
-                    )
-                };
-                u32::try_from(number).map(Share::Number).map_err(wrong)
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Share, E> {
-                self.visit_i64(i64::try_from(number).unwrap_or(-1))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
+    fn alone(value: Alone<'_>) -> Result<Self, Option<String>> {
+        let (read, wrong) = match value {
+            Alone::Number(number) => (
+                number.try_into().ok().map(Self::Number),
+                "it is a number of clusters; write one such as 2, or a percentage such as 25%",
+            ),
+            Alone::Text(text) => {
                 let percent = text.strip_suffix('%').and_then(|it| it.parse::<u32>().ok());
-                let percent = percent.filter(|number| *number <= 100).map(Share::Percent);
-                percent.ok_or_else(|| {
-                    E::custom("it is no share; write a number, or a percentage from 0% to 100%")
-                })
+                let percent = percent.filter(|number| *number <= 100).map(Self::Percent);
+                (percent, "it is no share; write a number, or a percentage from 0% to 100%")
             }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Share, E> {
-                Ok(Share::Number(0))
-            }
-        }
-
-        deserializer.deserialize_any(Shapes)
+            Alone::Anything => return Ok(Self::Number(0)),
+            Alone::Nothing | Alone::Flag(_) => return Err(None),
+        };
+        read.ok_or_else(|| Some(wrong.to_owned()))
     }
 }
 
-impl<'de> Deserialize<'de> for Wait {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shapes;
+impl Shapes for Wait {
+    const EXPECTED: &'static str = "a duration such as 90s, 10m or 2h";
 
-        impl Visitor<'_> for Shapes {
-            type Value = Wait;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as 90s, 10m or 2h")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Wait, E> {
-                duration(text).map(Wait).map_err(E::custom)
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Wait, E> {
-                Ok(Wait(Duration::ZERO))
-            }
+    fn alone(value: Alone<'_>) -> Result<Self, Option<String>> {
+        match value {
+            Alone::Text(text) => duration(text).map(Wait).map_err(Some),
+            Alone::Anything => Ok(Self(Duration::ZERO)),
+            Alone::Nothing | Alone::Flag(_) | Alone::Number(_) => Err(None),
         }
-
-        deserializer.deserialize_any(Shapes)
     }
 }
 

@@ -81,6 +81,19 @@ fn fleet() -> Json {
     })
 }
 
+/// A schema, and all that it stands for.
+pub(super) fn all_forms<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a Json> {
+    let (mut open, mut all) = (vec![schema], Vec::new());
+    while let Some(schema) = open.pop() {
+        let named = schema["$ref"].as_str().and_then(|at| root.pointer(at.trim_start_matches('#')));
+        open.extend(named);
+        let forms = ["anyOf", "oneOf", "allOf"].map(|word| schema[word].as_array());
+        open.extend(forms.into_iter().flatten().flatten());
+        all.push(schema);
+    }
+    all
+}
+
 /// The same shape with nothing required, as defaults and what is merged over them are.
 fn partial(schema: &Json) -> Json {
     match schema {

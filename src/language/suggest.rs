@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::schema::all_forms;
 use crate::model::Json;
 
 /// The candidate nearest to `word`, if any is near enough to be a slip of the keyboard, of the
@@ -78,23 +79,15 @@ fn collect(root: &Json, schema: &Json, at: &str, depth: usize, keys: &mut Vec<(S
     if depth > 8 {
         return;
     }
-    if let Some(target) =
-        schema["$ref"].as_str().and_then(|text| root.pointer(text.trim_start_matches('#')))
-    {
-        collect(root, target, at, depth + 1, keys);
-    }
-    for part in ["anyOf", "oneOf", "allOf"] {
-        for schema in schema[part].as_array().into_iter().flatten() {
-            collect(root, schema, at, depth + 1, keys);
+    for schema in all_forms(root, schema) {
+        if schema["items"].is_object() {
+            collect(root, &schema["items"], at, depth + 1, keys);
         }
-    }
-    if schema["items"].is_object() {
-        collect(root, &schema["items"], at, depth + 1, keys);
-    }
-    for (key, value) in schema["properties"].as_object().into_iter().flatten() {
-        keys.push((key.clone(), at.to_owned()));
-        let below = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-        collect(root, value, &below, depth + 1, keys);
+        for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+            keys.push((key.clone(), at.to_owned()));
+            let below = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            collect(root, value, &below, depth + 1, keys);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::model::Pointer;
+use crate::model::{ArmId, Pointer};
 use crate::source::{Diagnostic, Diagnostics, Place};
 
 use super::spec::Declared;
@@ -12,11 +12,11 @@ use super::spec::Declared;
 pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: &mut Diagnostics) {
     let mut names = Claims::default();
     let mut ids = Claims::default();
-    let mut computes: HashMap<[String; 4], (&'a str, Option<Place>)> = HashMap::new();
+    let mut computes: HashMap<(ArmId, String), (&'a str, Option<Place>)> = HashMap::new();
     for cluster in clusters {
         let at = Pointer::parse("/name");
         if let Some(first) =
-            names.claim(cluster.name.to_ascii_lowercase(), cluster.origin.value(&at))
+            claim(&mut names, cluster.name.to_ascii_lowercase(), cluster.origin.value(&at))
         {
             let message = format!("two clusters are named `{}`", cluster.name);
             findings.push(
@@ -27,7 +27,7 @@ pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: 
             continue;
         }
         let at = Pointer::parse("/cluster/name");
-        if let Some(first) = ids.claim(cluster.resource_id(), cluster.origin.value(&at)) {
+        if let Some(first) = claim(&mut ids, cluster.resource_id(), cluster.origin.value(&at)) {
             let message =
                 format!("two clusters mean the same Azure resource, `{}`", cluster.cluster.name);
             findings.push(
@@ -37,14 +37,7 @@ pub(super) fn check<'a>(clusters: impl Iterator<Item = &'a Declared>, findings: 
         }
         parts(cluster, findings);
         for (index, compute) in cluster.computes.iter().enumerate() {
-            let workspace = &compute.workspace;
-            let key = [
-                workspace.subscription.as_ref().unwrap_or(&cluster.azure.subscription),
-                workspace.resource_group.as_ref().unwrap_or(&cluster.azure.resource_group),
-                &workspace.name,
-                &compute.name,
-            ]
-            .map(|text| text.to_ascii_lowercase());
+            let key = (cluster.workspace_id(compute), compute.name.to_ascii_lowercase());
             let place = cluster.origin.value(&Pointer::parse(&format!("/computes/{index}/name")));
             // Two of one cluster are reported above.
             match computes.get(&key) {
@@ -91,7 +84,7 @@ fn parts(cluster: &Declared, findings: &mut Diagnostics) {
         let mut claims = Claims::default();
         for (index, name) in names.into_iter().enumerate() {
             let place = cluster.origin.value(&Pointer::parse(&format!("/{part}/{index}/name")));
-            if let Some(first) = claims.claim(name.clone(), place.clone()) {
+            if let Some(first) = claim(&mut claims, name.clone(), place.clone()) {
                 let message = format!("two {what} of this cluster are named `{name}`");
                 findings.push(twice(code, message, place, first).with_help(help));
             }
@@ -99,7 +92,7 @@ fn parts(cluster: &Declared, findings: &mut Diagnostics) {
     }
 }
 
-fn twice(
+pub(super) fn twice(
     code: &'static str,
     message: String,
     again: Option<Place>,
@@ -108,21 +101,13 @@ fn twice(
     Diagnostic::error(code, message).at(again, "again here").at(first, "first here")
 }
 
-struct Claims<K>(HashMap<K, Option<Place>>);
+type Claims<K> = HashMap<K, Option<Place>>;
 
-impl<K> Default for Claims<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
+/// The place of the first claim, if there was one.
+fn claim<K: Eq + Hash>(all: &mut Claims<K>, key: K, place: Option<Place>) -> Option<Option<Place>> {
+    if let Some(first) = all.get(&key) {
+        return Some(first.clone());
     }
-}
-
-impl<K: Eq + Hash> Claims<K> {
-    /// The place of the first claim, if there was one.
-    fn claim(&mut self, key: K, place: Option<Place>) -> Option<Option<Place>> {
-        if let Some(first) = self.0.get(&key) {
-            return Some(first.clone());
-        }
-        self.0.insert(key, place);
-        None
-    }
+    all.insert(key, place);
+    None
 }

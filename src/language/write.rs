@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::ClusterSpec;
 
@@ -64,13 +65,14 @@ fn common(maps: &mut [Entries], top: bool) -> Entries {
     out
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
 enum Yaml {
-    /// A number or a boolean.
-    Plain(String),
+    Flag(bool),
+    Number(i64),
     Text(String),
-    Map(Entries),
     List(Vec<Yaml>),
+    Map(#[serde(deserialize_with = "ordered")] Entries),
 }
 
 /// Writes a manifest. `head` are comment lines on top; `notes` are comments behind the line of a
@@ -110,10 +112,7 @@ pub(super) fn is_default<T: Default + PartialEq>(member: &T) -> bool {
 fn entries(cluster: &ClusterSpec) -> Entries {
     // serde_json's own values would sort the members.
     let text = serde_json::to_string(cluster).expect("a cluster is JSON");
-    match serde_json::from_str(&text).expect("what was written can be read") {
-        Yaml::Map(entries) => entries,
-        Yaml::Plain(_) | Yaml::Text(_) | Yaml::List(_) => Entries::new(),
-    }
+    ordered(&mut serde_json::Deserializer::from_str(&text)).expect("what was written can be read")
 }
 
 /// A document with its first two lines.
@@ -123,52 +122,23 @@ fn document(kind: &str) -> Entries {
         .into()
 }
 
-impl<'de> Deserialize<'de> for Yaml {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyJson;
+/// The members of a map, in their order.
+fn ordered<'de, D: Deserializer<'de>>(map: D) -> Result<Entries, D::Error> {
+    struct Members;
 
-        impl<'de> Visitor<'de> for AnyJson {
-            type Value = Yaml;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Entries;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member of a manifest")
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Yaml, E> {
-                Ok(Yaml::Plain(flag.to_string()))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Yaml, E> {
-                Ok(Yaml::Plain(number.to_string()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Yaml, E> {
-                Ok(Yaml::Plain(number.to_string()))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Yaml, E> {
-                Ok(Yaml::Text(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Yaml, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Yaml::List(items))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Yaml, A::Error> {
-                let mut entries = Entries::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Yaml::Map(entries))
-            }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
         }
 
-        deserializer.deserialize_any(AnyJson)
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+            std::iter::from_fn(|| map.next_entry().transpose()).collect()
+        }
     }
+
+    map.deserialize_map(Members)
 }
 
 /// A text as a YAML scalar, quoted where a reader could take it for something else.
@@ -211,7 +181,8 @@ impl YamlWriter<'_> {
     /// What stands on one line.
     fn line(&self, yaml: &Yaml) -> Option<String> {
         match yaml {
-            Yaml::Plain(word) => Some(word.clone()),
+            Yaml::Flag(flag) => Some(flag.to_string()),
+            Yaml::Number(number) => Some(number.to_string()),
             Yaml::Text(text) if self.dollars == Dollars::AsWritten => Some(scalar(text)),
             Yaml::Text(text) => Some(scalar(&text.replace('$', "$$"))),
             Yaml::Map(entries) => entries.is_empty().then(|| "{}".to_owned()),
@@ -234,7 +205,7 @@ impl YamlWriter<'_> {
             return;
         }
         match yaml {
-            Yaml::Plain(_) | Yaml::Text(_) => {}
+            Yaml::Flag(_) | Yaml::Number(_) | Yaml::Text(_) => {}
             Yaml::Map(entries) => {
                 for (key, value) in entries {
                     let path = below(key);

@@ -300,13 +300,7 @@ fn merge(entries: &mut Vec<Entry>, seen: &mut KeyIndex, at: &Span, node: &Arc<No
         Data::List(items) if items.iter().all(|node| matches!(node.data, Data::Map(_))) => {
             items.iter().collect()
         }
-        Data::Null
-        | Data::Bool(_)
-        | Data::Int(_)
-        | Data::Odd(_)
-        | Data::Hole
-        | Data::Text(_)
-        | Data::List(_) => {
+        _ => {
             let finding = Diagnostic::error(
                 "yaml-merge",
                 format!("`<<` takes a map or a list of maps, not {}", node.describe()),

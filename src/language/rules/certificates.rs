@@ -36,7 +36,7 @@ pub(super) fn check(
     let Some(settings) = view.settings() else { return };
     let secrets = &view.cluster.secrets;
     let (cert, key) = (secrets.get(CERT), secrets.get(KEY));
-    let host = settings.get("sslCname").map(crate::language::Setting::wire).unwrap_or_default();
+    let host = settings.wire("sslCname");
     let source = |secret: Option<&Secret>| secret.map(|secret| secret.source.clone());
     if !known.0.insert((source(cert), source(key), host.clone())) {
         return;

@@ -8,6 +8,7 @@ use crate::language::{Declared, FederatedIdentityCredentialSpec};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::view::View;
+use crate::language::unique::twice;
 
 /// So many credentials an identity may have.
 const MOST: usize = 20;
@@ -38,12 +39,9 @@ pub(super) fn across<'a>(clusters: impl Iterator<Item = &'a Declared>, found: &m
                 let message =
                     format!("two federated identity credentials are named `{}`", spec.name);
                 let help = "give each a name of its own: it is part of its address";
-                let finding = Diagnostic::error("duplicate-credential", message).with_help(help);
-                found.push(
-                    finding
-                        .at(place(cluster, &at, "/name"), "again here")
-                        .at(place(cluster, &first, "/name"), "first here"),
-                );
+                let (again, first) =
+                    (place(cluster, &at, "/name"), place(cluster, &first, "/name"));
+                found.push(twice("duplicate-credential", message, again, first).with_help(help));
                 continue;
             }
             let owner = spec.identity.trim_matches('/').to_ascii_lowercase();
@@ -87,12 +85,9 @@ fn same(
             }
             () => continue,
         };
-        let finding = Diagnostic::error("duplicate-credential", message)
-            .with_help("keep one, or give them different names and service accounts");
-        found.push(
-            finding
-                .at(place(cluster, at, below), "again here")
-                .at(place(other, first, below), "first here"),
-        );
+        let (again, first) = (place(cluster, at, below), place(other, first, below));
+        let finding = twice("duplicate-credential", message, again, first);
+        found
+            .push(finding.with_help("keep one, or give them different names and service accounts"));
     }
 }

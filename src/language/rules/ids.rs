@@ -30,7 +30,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
         ("servicebus.resourceID", "Microsoft.ServiceBus/namespaces"),
     ];
     for (key, kind) in ids {
-        let text = settings.get(key).map(crate::language::Setting::wire).unwrap_or_default();
+        let text = settings.wire(key);
         if !text.is_empty() {
             typed(view, &format!("/extension/configurationSettings/{key}"), &text, kind, found);
         }

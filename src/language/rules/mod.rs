@@ -18,9 +18,6 @@ mod settings;
 mod versions;
 mod view;
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::Manifest;
@@ -37,7 +34,6 @@ pub(crate) use quantity::Amount;
 #[must_use]
 pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics {
     let mut all = Diagnostics::new();
-    let mut seen = HashSet::new();
     let mut certificates = certificates::KnownPairs::default();
     let doubtful = manifest.doubtful.iter().map(|it| (&it.declared, Some(it)));
     for (cluster, doubtful) in manifest.clusters.iter().map(|it| (it, None)).chain(doubtful) {
@@ -65,10 +61,6 @@ pub fn check(manifest: &Manifest, now: Timestamp, trust: &Trust) -> Diagnostics 
     credentials::across(manifest.clusters.iter().chain(doubtful), &mut found);
     found.retain(|finding| manifest.doubtful.iter().all(|own| own.is_sound(finding)));
     all.extend(found);
-    all.retain(|finding| {
-        let place = finding.labels.first().map(|label| &label.place);
-        let place = place.map(|it| (Arc::as_ptr(&it.source).addr(), it.span.clone()));
-        place.is_none() || seen.insert((finding.code, finding.message.clone(), place))
-    });
+    super::distinct(&mut all);
     all
 }

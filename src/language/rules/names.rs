@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use crate::catalog;
+use crate::language::schema::all_forms;
 use crate::language::{CloudSpec, ClusterType, Profile, path_tokens, suggest};
 use crate::model::{Json, KindName, Trust};
 use crate::source::{Diagnostic, Diagnostics};
@@ -209,15 +210,7 @@ fn item(tokens: &[&str], view: View<'_>) -> Result<(), Slip> {
 /// Follows a path along a schema; else the word that is unknown there, and those that are known.
 fn walk(root: &Json, schema: &Json, tokens: &[&str]) -> Result<(), Slip> {
     let Some((token, rest)) = tokens.split_first() else { return Ok(()) };
-    let mut open = vec![schema];
-    let mut here: Vec<&Json> = Vec::new();
-    while let Some(schema) = open.pop() {
-        let named = schema["$ref"].as_str().and_then(|at| root.pointer(at.trim_start_matches('#')));
-        open.extend(named);
-        let forms = ["anyOf", "oneOf", "allOf"].map(|word| schema[word].as_array());
-        open.extend(forms.into_iter().flatten().flatten());
-        here.push(schema);
-    }
+    let here = all_forms(root, schema);
     // In a list stands a name, a number or any.
     if let Some(item) = here.iter().find_map(|schema| schema.get("items")) {
         return walk(root, item, rest);

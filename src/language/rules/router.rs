@@ -136,7 +136,7 @@ fn router_ga(settings: Settings<'_>, found: &mut Diagnostics) {
     }
     let kind = settings.word(ROUTER);
     if matches!(kind.as_str(), "nodeport" | "clusterip") {
-        let written = settings.get(ROUTER).map(crate::language::Setting::wire).unwrap_or_default();
+        let written = settings.wire(ROUTER);
         found.push(
             Diagnostic::error(
                 "router-contradiction",

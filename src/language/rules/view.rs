@@ -84,9 +84,14 @@ impl<'a> Settings<'a> {
         self.extension.configuration_settings.get(key)
     }
 
-    /// The value that travels, in lower case; empty where the setting is not there.
+    /// The value that travels; empty where the setting is not there.
+    pub(super) fn wire(self, key: &str) -> String {
+        self.get(key).map(Setting::wire).unwrap_or_default()
+    }
+
+    /// The same in lower case.
     pub(super) fn word(self, key: &str) -> String {
-        self.get(key).map(|setting| setting.wire().to_ascii_lowercase()).unwrap_or_default()
+        self.wire(key).to_ascii_lowercase()
     }
 
     pub(super) fn is_true(self, key: &str) -> bool {
