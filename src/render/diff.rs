@@ -230,14 +230,7 @@ impl<'a> StepWriter<'a> {
                 }
                 self.line(depth, Action::NoOp, &format!("EOT{gone}"), "");
             }
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_)
-            | Value::Later(_)
-            | Value::Secret(_) => {
+            _ => {
                 self.line(depth, action, &format!("{label}{}{gone}", inline(value)), &comment);
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::drift::LAST_CHANGED;
-use super::style::{Style, count};
+use super::style::{Style, and_more, count};
 use crate::health::{Finding, Report};
 use crate::model::{Key, KindName, Pointer};
 use crate::plan::Plan;
@@ -144,10 +144,7 @@ impl<'a> Fleet<'a> {
             }
             shown += if run.len() > 2 { run.len() } else { run.len().min(left) };
         }
-        let more = match some.len().saturating_sub(shown) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(some.len().saturating_sub(shown));
         format!("{}{more}", said.join(", "))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::diff::{common, ink, settling, step};
 use super::fleet::Fleet;
-use super::style::{Ink, Style, count, duration, text};
+use super::style::{Ink, Style, and_more, count, duration, text};
 use crate::language::{Rollout, Stage};
 use crate::model::Key;
 use crate::plan::{Action, Mode, Note, Plan};
@@ -46,10 +46,7 @@ pub(super) fn missing(unread: &BTreeSet<Key>) -> Option<String> {
     let what = count(unread.len(), "resource");
     (!scopes.is_empty()).then(|| {
         let named: Vec<&str> = scopes.iter().take(3).copied().collect();
-        let more = match scopes.len().saturating_sub(named.len()) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(scopes.len() - named.len());
         format!("{what} of {}{more} could not be read", named.join(", "))
     })
 }

@@ -1,6 +1,6 @@
 //! How an apply ended, as text for people.
 
-use super::style::{Ink, Style, count, duration, text};
+use super::style::{Ink, Style, and_more, count, duration, text};
 use crate::apply::{Ending, Outcome, StageEnd, StepError};
 use crate::model::{Key, KindName};
 use crate::plan::{Action, Mode, Unread};
@@ -110,10 +110,7 @@ fn stages(outcome: &Outcome, style: &Style, lines: &mut Vec<String>) {
 /// Some names of many.
 pub(super) fn few(names: &[String]) -> String {
     const MOST: usize = 10;
-    let more = match names.len().saturating_sub(MOST) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let more = and_more(names.len().saturating_sub(MOST));
     format!(" ({}{more})", names[..names.len().min(MOST)].join(", "))
 }
 
@@ -143,8 +140,7 @@ pub(super) fn failure(error: &StepError, style: &Style) -> Vec<String> {
 /// plan that said so may be screens away.
 fn unread(unread: &Unread, style: &Style) -> Vec<String> {
     let first = unread.keys.first().map(ToString::to_string).unwrap_or_default();
-    let more = unread.keys.len().saturating_sub(1);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let more = and_more(unread.keys.len().saturating_sub(1));
     let mut lines = vec![format!("{} {first}{more} not read", style.ink(Ink::Bad, "✗"))];
     lines.extend(style.wrap("    ", &unread.reason));
     lines.extend(unread.finding.labels.first().map(|label| {

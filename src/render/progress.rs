@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::overall::{self, Overall};
-use super::style::{Ink, Style, count, duration, text};
+use super::style::{Ink, Style, and_more, count, duration, text};
 use super::{safe, stream};
 use crate::apply::{Event, Outcome};
 use crate::model::{Json, Key};
@@ -186,10 +186,7 @@ fn reading(now: &ReadProgress, quiet: Option<Duration>, elapsed: Duration) -> St
 #[must_use]
 pub fn silence(waiting: &[String], quiet: Duration) -> String {
     let names = waiting.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
-    let more = match waiting.len().saturating_sub(4) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let more = and_more(waiting.len().saturating_sub(4));
     format!("no answer for {} seconds from {names}{more}", quiet.as_secs())
 }
 

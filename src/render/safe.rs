@@ -79,6 +79,25 @@ pub(super) fn shortened_pair<'a>(a: &'a str, b: &'a str) -> (Cow<'a, str>, Cow<'
     (tail(a), tail(b))
 }
 
+/// Text for XML and HTML, in an element or a quoted attribute; what XML 1.0 cannot hold is left out.
+pub(super) fn markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' => out.push_str("&#10;"),
+            '\u{fffe}' | '\u{ffff}' => {}
+            letter if letter.is_control() && letter != '\t' => {}
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
 /// Whether a character does something to a terminal or cannot be seen (Unicode: Cc but line feed
 /// and tab, Cf, line and paragraph separators, fillers, variation selectors, non-characters).
 fn acts(letter: char) -> bool {
@@ -174,6 +193,11 @@ mod tests {
             "a\\udb40\\udc41\\udbff\\udfffb"
         );
         assert_eq!(written("ä ✓ … 漢\t\n", Commands::None), "ä ✓ … 漢\t\n");
+    }
+
+    #[test]
+    fn markup_cannot_be_broken_out_of() {
+        assert_eq!(markup("a<b>&\"'\u{1b}[31m\n\u{0}"), "a&lt;b&gt;&amp;&quot;&#39;[31m&#10;");
     }
 
     #[test]

@@ -100,6 +100,11 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// ` and 2 more`; nothing where there are none.
+pub(super) fn and_more(number: usize) -> String {
+    if number == 0 { String::new() } else { format!(" and {number} more") }
+}
+
 /// The lines, each with its end.
 pub(super) fn text(lines: &[String]) -> String {
     lines.iter().fold(String::new(), |mut text, line| {

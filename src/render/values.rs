@@ -35,12 +35,7 @@ pub(super) const fn is_secret(value: &Value) -> bool {
         Value::Secret(_) => true,
         // Only secrets are fetched by a call of their own.
         Value::Later(later) => later.call.is_some(),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => false,
+        _ => false,
     }
 }
 
@@ -130,12 +125,7 @@ fn put(document: &mut Value, path: &[String], value: Option<Value>) {
                 put(item, rest, value);
             }
         }
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Later(_)
-        | Value::Secret(_) => {}
+        _ => {}
     }
 }
 
@@ -168,12 +158,7 @@ pub(super) fn marks(value: &Value, has: &dyn Fn(&Value) -> bool) -> Json {
             .filter(|(_, mark)| *mark != json!(false) && *mark != json!({}))
             .collect(),
         Value::Array(items) => items.iter().map(|value| marks(value, has)).collect(),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Later(_)
-        | Value::Secret(_) => json!(has(value)),
+        leaf => json!(has(leaf)),
     }
 }
 
@@ -230,20 +215,11 @@ pub(super) fn inline(value: &Value) -> String {
 
 /// The fields that force a replacement.
 pub(super) fn forced_paths(step: &Step) -> Vec<&Pointer> {
-    let paths = step.reasons.iter().flat_map(|reason| match reason {
-        Reason::CannotUpdate(paths) => paths.as_slice(),
-        Reason::Absent
-        | Reason::FieldsDiffer
-        | Reason::DependencyReplaced(_)
-        | Reason::Unhealthy { .. }
-        | Reason::FeatureRegistered(_)
-        | Reason::CompanionChanged(_)
-        | Reason::Destroy
-        | Reason::NotDeclared(_)
-        | Reason::Moved(_)
-        | Reason::Adopted => &[],
+    let paths = step.reasons.iter().filter_map(|reason| match reason {
+        Reason::CannotUpdate(paths) => Some(paths),
+        _ => None,
     });
-    paths.collect()
+    paths.flatten().collect()
 }
 
 /// The items that only the first list has, and those that only the second has, each as often as it

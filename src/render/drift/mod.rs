@@ -89,9 +89,7 @@ fn side(value: &Json) -> String {
         Json::String(text) if text.starts_with("(sensitive") || text.starts_with("(known") => {
             text.clone()
         }
-        Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
-            values::inline(&Value::from(value.clone()))
-        }
+        other => values::inline(&Value::from(other.clone())),
     }
 }
 
@@ -99,12 +97,7 @@ fn side(value: &Json) -> String {
 fn sides(change: &FieldChange) -> (Json, Json) {
     let words = |value: &Value| match value {
         Value::Secret(_) | Value::Later(_) => Json::from(values::inline(value)),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => values::shown(value),
+        plain => values::shown(plain),
     };
     let live = match &change.before {
         Some(_) if values::is_secret_change(change) => Json::from(values::SENSITIVE),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::safe::markup;
 use super::super::style::text;
 use super::{colours, label, scopes};
 use crate::health::Status;
@@ -14,21 +15,6 @@ const BOX: (usize, usize) = (216, 44);
 const GAP: (usize, usize) = (64, 14);
 const RIM: usize = 16;
 const TITLE: usize = 26;
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            control if control.is_control() => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
-}
 
 /// The column of every resource: one behind the last of what it needs.
 fn columns<'a>(desired: &'a Desired, edges: &[(&'a Key, &'a Key)]) -> BTreeMap<&'a Key, usize> {
@@ -113,7 +99,7 @@ pub fn svg(desired: &Desired, states: &BTreeMap<&Key, Status>) -> String {
         let (x, y) = (2 * RIM, y + 17);
         lines.push(format!(
             "<text x=\"{x}\" y=\"{y}\" font-size=\"13\" font-weight=\"600\" fill=\"#334155\">{}</text>",
-            escaped(scope)
+            markup(scope)
         ));
     }
     for (from, to) in &edges {
@@ -132,9 +118,9 @@ pub fn svg(desired: &Desired, states: &BTreeMap<&Key, Status>) -> String {
         };
         let ((x, y), (fill, border)) = (places[key], colours);
         let dash = if key.kind.read_only() { " stroke-dasharray=\"4 3\"" } else { "" };
-        let reason = node.reason.as_deref().map(|why| format!(": {}", escaped(why)));
+        let reason = node.reason.as_deref().map(|why| format!(": {}", markup(why)));
         let (tip, wide, tall) =
-            (format!("{}{}", escaped(&key.to_string()), reason.unwrap_or_default()), BOX.0, BOX.1);
+            (format!("{}{}", markup(&key.to_string()), reason.unwrap_or_default()), BOX.0, BOX.1);
         lines.push(format!("<g><title>{tip}</title>"));
         lines.push(format!(
             "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{tall}\" rx=\"5\" fill=\"{fill}\" stroke=\"{border}\"{dash}/>"
@@ -142,11 +128,11 @@ pub fn svg(desired: &Desired, states: &BTreeMap<&Key, Status>) -> String {
         let (left, first, second) = (x + 10, y + 17, y + 34);
         lines.push(format!(
             "<text x=\"{left}\" y=\"{first}\" font-size=\"11\" fill=\"{border}\">{}</text>",
-            escaped(&key.kind.as_str().replace('_', " "))
+            markup(&key.kind.as_str().replace('_', " "))
         ));
         lines.push(format!(
             "<text x=\"{left}\" y=\"{second}\" font-size=\"12\" fill=\"#0f172a\">{}</text></g>",
-            escaped(&label(key))
+            markup(&label(key))
         ));
     }
     lines.push("</svg>".to_owned());

@@ -103,26 +103,43 @@ fn result(finding: &Finding, codes: &[&str]) -> Json {
     })
 }
 
+/// What a build system is told in a line of its own.
+struct Issue {
+    severity: Severity,
+    code: &'static str,
+    site: Option<FindingSite>,
+    message: String,
+}
+
+/// What kept a part from being looked at, then the findings.
+fn issues(report: &Report) -> Vec<Issue> {
+    let told = report.diagnostics.iter().map(|finding| Issue {
+        severity: finding.severity,
+        code: finding.code,
+        site: finding.labels.first().map(|label| FindingSite::of(&label.place)),
+        message: finding.message.clone(),
+    });
+    let found = report.bad().into_iter().map(|finding| Issue {
+        severity: grade(finding.status),
+        code: finding.code,
+        site: FindingSite::of_finding(finding),
+        message: format!("{}: {}{}", finding.address, finding.problem(), finding.closing()),
+    });
+    told.chain(found).collect()
+}
+
+/// The text without what acts on a terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control() || "\n\r\t".contains(*letter)).collect()
+}
+
 /// The report as GitHub workflow commands, the worst first (GitHub docs: Workflow commands). GitHub
 /// shows ten of a kind, so a last notice counts the rest.
 pub(super) fn github(report: &Report) -> String {
-    let mut commands: Vec<(Severity, String)> = Vec::new();
-    for finding in &report.diagnostics {
-        let site = finding.labels.first().map(|label| FindingSite::of(&label.place));
-        commands.push((
-            finding.severity,
-            command(finding.severity, finding.code, site, &finding.message),
-        ));
-    }
-    for finding in report.bad() {
-        let severity = grade(finding.status);
-        let help = finding.closing();
-        let message = format!("{}: {}{help}", finding.address, finding.problem());
-        commands.push((
-            severity,
-            command(severity, finding.code, FindingSite::of_finding(finding), &message),
-        ));
-    }
+    let mut commands: Vec<(Severity, String)> = issues(report)
+        .into_iter()
+        .map(|it| (it.severity, command(it.severity, it.code, it.site, &it.message)))
+        .collect();
     commands.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     // What does not fit stands in the log as a line that is no command, and in the step's summary.
     let mut shown = std::collections::BTreeMap::new();
@@ -169,9 +186,7 @@ fn command(severity: Severity, title: &str, site: Option<FindingSite>, message: 
 }
 
 fn escaped(text: &str) -> String {
-    let text: String =
-        text.chars().filter(|letter| !letter.is_control() || "\n\r\t".contains(*letter)).collect();
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    printable(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
@@ -182,33 +197,20 @@ fn property(text: &str) -> String {
 /// issues; what is only to know stands in the log.
 pub(super) fn azure_pipelines(report: &Report) -> String {
     let mut out = String::new();
-    let mut issue = |severity: Severity, code: &str, site: Option<FindingSite>, message: &str| {
+    for Issue { severity, code, site, message } in issues(report) {
         let kind = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Advice => {
                 let _ = writeln!(out, "{}", vso(&format!("{code}: {message}")));
-                return;
+                continue;
             }
         };
-        let place = site.map_or_else(String::new, |finding_site| {
-            let file = vso(&finding_site.file);
-            format!(
-                "sourcepath={file};linenumber={};columnnumber={};",
-                finding_site.start.0, finding_site.start.1
-            )
+        let place = site.map_or_else(String::new, |FindingSite { file, start, .. }| {
+            format!("sourcepath={};linenumber={};columnnumber={};", vso(&file), start.0, start.1)
         });
-        let (code, message) = (vso(code), vso(message));
+        let (code, message) = (vso(code), vso(&message));
         let _ = writeln!(out, "##vso[task.logissue type={kind};{place}code={code}]{message}");
-    };
-    for finding in &report.diagnostics {
-        let site = finding.labels.first().map(|label| FindingSite::of(&label.place));
-        issue(finding.severity, finding.code, site, &finding.message);
-    }
-    for finding in report.bad() {
-        let help = finding.closing();
-        let message = format!("{}: {}{help}", finding.address, finding.problem());
-        issue(grade(finding.status), finding.code, FindingSite::of_finding(finding), &message);
     }
     if report.bad().iter().any(|finding| grade(finding.status) == Severity::Warning) {
         out.push_str("##vso[task.complete result=SucceededWithIssues]\n");
@@ -219,9 +221,7 @@ pub(super) fn azure_pipelines(report: &Report) -> String {
 
 /// Data of a logging command; a line of the log that begins with `##` would be one too.
 fn vso(text: &str) -> String {
-    let text: String =
-        text.chars().filter(|letter| !letter.is_control() || "\n\r\t".contains(*letter)).collect();
-    let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
+    let text = printable(text).replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
     let text = text.replace(';', "%3B").replace(']', "%5D");
     text.replace("##", "# #")
 }
@@ -286,30 +286,35 @@ pub(super) fn prometheus(report: &Report) -> String {
         );
     }
     let sums = [
-        ("checks", "How many things were looked at.", report.findings.len()),
-        ("complete", "1 when everything could be looked at.", usize::from(report.complete())),
+        ("checks", "How many things were looked at.", report.findings.len().to_string()),
+        (
+            "complete",
+            "1 when everything could be looked at.",
+            u8::from(report.complete()).to_string(),
+        ),
     ];
-    for (name, help, value) in sums {
-        let _ = writeln!(out, "# HELP amlplan_{name} {help}\n# TYPE amlplan_{name} gauge");
-        let _ = writeln!(out, "amlplan_{name}{{command=\"{command}\"}} {value}");
-    }
-    out
+    out + &gauges(command, sums)
 }
 
 /// When a run ended, in seconds since 1970, and how long it took, to stand below the metrics of its
 /// report.
 #[must_use]
 pub fn run_metrics(command: &str, ended: i64, took: Duration) -> String {
-    let mut out = String::new();
     let all = [
         ("last_run_timestamp_seconds", "When amlplan last looked.", ended.to_string()),
         ("run_duration_seconds", "How long it took.", format!("{:.3}", took.as_secs_f64())),
     ];
-    for (name, help, value) in all {
-        let _ = writeln!(out, "# HELP amlplan_{name} {help}\n# TYPE amlplan_{name} gauge");
-        let _ = writeln!(out, "amlplan_{name}{{command=\"{command}\"}} {value}");
-    }
-    out
+    gauges(command, all)
+}
+
+/// Metrics of one value each: name, help, value.
+fn gauges(command: &str, all: [(&str, &str, String); 2]) -> String {
+    let line = |(name, help, value): (&str, &str, String)| {
+        format!(
+            "# HELP amlplan_{name} {help}\n# TYPE amlplan_{name} gauge\namlplan_{name}{{command=\"{command}\"}} {value}\n"
+        )
+    };
+    all.map(line).concat()
 }
 
 /// A label value of Prometheus' text format.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::FindingSite;
 use crate::health::{Report, Status};
+use crate::render::safe::markup;
 use crate::source::Severity;
 
 /// What became of a case.
@@ -105,7 +106,7 @@ fn totals(name: &str, cases: &[&Case]) -> String {
     let failures = count(|case_verdict| matches!(case_verdict, CaseVerdict::Failure { .. }));
     let errors = count(|case_verdict| matches!(case_verdict, CaseVerdict::Error { .. }));
     let skipped = count(|case_verdict| matches!(case_verdict, CaseVerdict::Skipped(_)));
-    let (name, tests) = (escaped(name), cases.len());
+    let (name, tests) = (markup(name), cases.len());
     format!(
         " name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"0\""
     )
@@ -114,55 +115,26 @@ fn totals(name: &str, cases: &[&Case]) -> String {
 fn case(case: &Case) -> String {
     let Case { class, name, site, verdict, .. } = case;
     let site = site.as_ref().map(|(file, line)| {
-        let file = escaped(file);
+        let file = markup(file);
         format!(" file=\"{file}\" line=\"{line}\"")
     });
     let head = format!(
         "    <testcase classname=\"{}\" name=\"{}\" time=\"0\"{}",
-        escaped(class),
-        escaped(name),
+        markup(class),
+        markup(name),
         site.unwrap_or_default()
     );
     let problem = |tag: &str, kind: &str, text: &str| {
-        let first = escaped(text.lines().next().unwrap_or_default());
-        let (kind, text) = (escaped(kind), escaped(text));
+        let first = markup(text.lines().next().unwrap_or_default());
+        let (kind, text) = (markup(kind), markup(text));
         format!("<{tag} type=\"{kind}\" message=\"{first}\">{text}</{tag}>")
     };
     let inner = match verdict {
         CaseVerdict::Pass => return format!("{head}/>"),
-        CaseVerdict::Told(text) => format!("<system-out>{}</system-out>", escaped(text)),
+        CaseVerdict::Told(text) => format!("<system-out>{}</system-out>", markup(text)),
         CaseVerdict::Failure { kind, text } => problem("failure", kind, text),
         CaseVerdict::Error { kind, text } => problem("error", kind, text),
-        CaseVerdict::Skipped(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
+        CaseVerdict::Skipped(why) => format!("<skipped message=\"{}\"/>", markup(why)),
     };
     format!("{head}>{inner}</testcase>")
-}
-
-/// Text for XML; characters that XML 1.0 cannot hold are left out.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\n' => out.push_str("&#10;"),
-            '\u{fffe}' | '\u{ffff}' => {}
-            letter if letter.is_control() && letter != '\t' => {}
-            letter => out.push(letter),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xml_cannot_be_broken_out_of() {
-        assert_eq!(escaped("a<b>&\"'\u{1b}[31m\n\u{0}"), "a&lt;b&gt;&amp;&quot;&apos;[31m&#10;");
-    }
 }

@@ -6,6 +6,7 @@ use crate::health::{Finding, Report};
 use crate::model::{Json, Key};
 use crate::render::drift::{self, Sums};
 use crate::render::json::diagnostic;
+use crate::render::style::and_more;
 use crate::source::Diagnostic;
 
 /// Puts the reports of all parts together; each stands beside the name it is told by. What several
@@ -56,8 +57,7 @@ pub fn merge(parts: Vec<(String, Report)>) -> Result<Report, Diagnostic> {
         .map(|number| format!("{number}/{of}"))
         .collect();
     if !absent.is_empty() {
-        let more = (of as usize - known.len()).saturating_sub(absent.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = and_more((of as usize - known.len()).saturating_sub(absent.len()));
         let message =
             format!("no report of part {}{more}: not all clusters are here", absent.join(", "));
         let missing = Diagnostic::error("missing-shard", message)

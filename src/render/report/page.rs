@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::{FindingSite, people, verdict};
 use crate::health::{Finding, Report, Status};
 use crate::render::fleet::Fleet;
+use crate::render::safe::markup;
 use crate::render::style::{Style, count};
 
 /// GitHub refuses comments over 64 KiB; the rest is for the closing lines.
@@ -337,21 +338,4 @@ fn article(finding: &Finding, sort: &str, out: &mut String) {
         site.unwrap_or_default(),
         finding.fingerprint()
     );
-}
-
-/// Text for HTML, in an element or a quoted attribute.
-fn markup(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, letter| {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' => out.push_str("&#10;"),
-            letter if letter.is_control() && letter != '\t' => {}
-            letter => out.push(letter),
-        }
-        out
-    })
 }
