@@ -63,12 +63,13 @@ fn hostile() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let flags = ["a = ", &"[".repeat(100_000)].concat();
     let tables: String = (0..50_000).map(|it| format!("[a.b{it}]\n")).collect();
     let dotted = [&"a.".repeat(100_000), "a = 1"].concat();
+    let wide = format!("a: [{}]", "1,".repeat(3_000_000));
     let fleet = "apiVersion: amlplan/v1\nkind: Fleet\nclusters: [";
     vec![
-        ("flow.yaml", "", deep("[", 1_000_000).into_bytes()),
+        ("flow.yaml", "yaml-syntax", deep("[", 1_000_000).into_bytes()),
         ("maps.yaml", "", deep("{a: ", 300_000).into_bytes()),
         ("lists.yaml", "", deep("- ", 300_000).into_bytes()),
-        ("bomb.yaml", "", bomb.into_bytes()),
+        ("bomb.yaml", "too-many-values", bomb.into_bytes()),
         ("number.yaml", "", version(&huge).into_bytes()),
         ("float.yaml", "", version("1e999999999").into_bytes()),
         ("keys.yaml", "", [head, &many].concat().into_bytes()),
@@ -76,9 +77,11 @@ fn hostile() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("latin.yaml", "not-utf8", b"name: caf\xe9\n".to_vec()),
         ("bytes.yaml", "", vec![0; 1_000_000]),
         ("large.yaml", "file-too-large", "a: b\n".repeat(21_000_000).into_bytes()),
-        ("flow.toml", "", flags.into_bytes()),
+        ("wide.yaml", "too-many-values", wide.into_bytes()),
+        ("flow.toml", "toml-syntax", flags.into_bytes()),
         ("tables.toml", "", tables.into_bytes()),
         ("dotted.toml", "", dotted.into_bytes()),
+        ("empty.toml", "empty-manifest", Vec::new()),
         ("latin.toml", "not-utf8", b"name = \"caf\xe9\"\n".to_vec()),
         ("large.toml", "file-too-large", "#xxx\n".repeat(21_000_000).into_bytes()),
     ]

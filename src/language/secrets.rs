@@ -49,15 +49,12 @@ impl SecretReader<'_> {
             let at: Pointer =
                 ["extension", "configurationProtectedSettings", key].into_iter().collect();
             let found = match setting {
-                ProtectedSetting::FromEnv { from_env } => {
-                    let at = at.join("fromEnv");
-                    self.variable(from_env).map_err(|it| it.at(origin.value(&at), "needed here"))
-                }
-                ProtectedSetting::FromFile { from_file } => {
-                    let at = at.join("fromFile");
-                    self.file(origin, from_file)
-                        .map_err(|finding| finding.at(origin.value(&at), "named here"))
-                }
+                ProtectedSetting::FromEnv { from_env } => self
+                    .variable(from_env)
+                    .map_err(|it| it.at(origin.value(&at.join("fromEnv")), "needed here")),
+                ProtectedSetting::FromFile { from_file } => self
+                    .file(origin, from_file)
+                    .map_err(|it| it.at(origin.value(&at.join("fromFile")), "named here")),
                 // Their services are asked once somebody has signed in.
                 ProtectedSetting::FromKeyVault { from_key_vault: vault_secret } => {
                     let VaultSecret { vault, secret, version } = vault_secret.clone();

@@ -144,13 +144,9 @@ impl YamlReader<'_, '_> {
                 let found = self.anchors.get(&id).cloned();
                 let span = self.builder.span(range.start, range.end);
                 let Some((node, size)) = found else {
-                    let finding = Diagnostic::error(
-                        "yaml-alias",
-                        "an alias cannot stand inside the value it repeats",
-                    )
-                    .with_help("write the part out, or move the alias out of it")
-                    .at(Some(span.place()), "here");
-                    return Err(Box::new(finding));
+                    let message = "an alias cannot stand inside the value it repeats";
+                    let help = "write the part out, or move the alias out of it";
+                    return refused("yaml-alias", message, help, &span);
                 };
                 self.count(size, &range)?;
                 self.value(node, size)?;
@@ -177,21 +173,15 @@ impl YamlReader<'_, '_> {
 
     fn open(&mut self, start: usize, anchor: usize, what: Container) -> YamlResult {
         self.count(1, &(start..start + 1))?;
+        let span = self.builder.span(start, start + 1);
         if self.open.len() >= MAX_DEPTH {
-            let finding = Diagnostic::error(
-                "too-deep",
-                format!("lists and maps are nested more than {MAX_DEPTH} deep"),
-            )
-            .with_help("no manifest needs that; check the brackets and the indentation")
-            .at(Some(self.builder.span(start, start + 1).place()), "here");
-            return Err(Box::new(finding));
+            let message = format!("lists and maps are nested more than {MAX_DEPTH} deep");
+            let help = "no manifest needs that; check the brackets and the indentation";
+            return refused("too-deep", message, help, &span);
         }
         if self.at_key() {
-            let finding =
-                Diagnostic::error("yaml-key", "a key must be a text, not a list or a map")
-                    .with_help("if this was meant to be a template like {{ x }}, quote it")
-                    .at(Some(self.builder.span(start, start + 1).place()), "here");
-            return Err(Box::new(finding));
+            let help = "if this was meant to be a template like {{ x }}, quote it";
+            return refused("yaml-key", NO_KEY, help, &span);
         }
         self.open.push(OpenCollection { start, anchor, size: 1, what });
         Ok(())
@@ -276,7 +266,9 @@ impl YamlReader<'_, '_> {
                 None => {
                     let name = node.text().map(|text| Arc::clone(&text.value));
                     let at = node.span.clone();
-                    let Some(name) = name else { return Err(alias_key(&at)) };
+                    let Some(name) = name else {
+                        return refused("yaml-key", NO_KEY, "write the key out", &at);
+                    };
                     *key = Some(PendingKey { name: Some(name), at });
                 }
             },
@@ -285,12 +277,11 @@ impl YamlReader<'_, '_> {
     }
 }
 
-fn alias_key(at: &Span) -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error("yaml-key", "a key must be a text, not a list or a map")
-            .with_help("write the key out")
-            .at(Some(at.place()), "here"),
-    )
+const NO_KEY: &str = "a key must be a text, not a list or a map";
+
+fn refused(code: &'static str, message: impl Into<String>, help: &str, at: &Span) -> YamlResult {
+    let finding = Diagnostic::error(code, message).with_help(help);
+    Err(Box::new(finding.at(Some(at.place()), "here")))
 }
 
 /// `<<: *other` or `<<: [*a, *b]`: keys that are not there yet.
@@ -301,13 +292,9 @@ fn merge(entries: &mut Vec<Entry>, seen: &mut KeyIndex, at: &Span, node: &Arc<No
             items.iter().collect()
         }
         _ => {
-            let finding = Diagnostic::error(
-                "yaml-merge",
-                format!("`<<` takes a map or a list of maps, not {}", node.describe()),
-            )
-            .with_help("write `<<: *anchor`, where `&anchor` marks a map")
-            .at(Some(at.place()), "here");
-            return Err(Box::new(finding));
+            let message = format!("`<<` takes a map or a list of maps, not {}", node.describe());
+            let help = "write `<<: *anchor`, where `&anchor` marks a map";
+            return refused("yaml-merge", message, help, at);
         }
     };
     for source in sources {

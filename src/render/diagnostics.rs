@@ -211,42 +211,62 @@ impl SourceCode for SpanText {
     }
 }
 
-/// A finding as miette wants it.
+/// A finding as miette wants it, or what of it points into another file.
 #[derive(Debug)]
-struct Shown<'a> {
-    finding: &'a Diagnostic,
+struct Shown {
+    code: Option<&'static str>,
+    severity: miette::Severity,
+    message: String,
+    help: Option<String>,
     text: Option<SpanText>,
     labels: Vec<LabeledSpan>,
-    /// What points into other files.
-    elsewhere: Vec<Elsewhere>,
+    elsewhere: Vec<Self>,
 }
 
-#[derive(Debug)]
-struct Elsewhere {
-    message: String,
-    text: SpanText,
-    label: LabeledSpan,
-}
-
-impl<'a> Shown<'a> {
-    fn new(finding: &'a Diagnostic, lines: &mut LineStarts) -> Self {
-        let Some(main) = finding.labels.first() else {
-            return Self { finding, text: None, labels: Vec::new(), elsewhere: Vec::new() };
+impl Shown {
+    fn new(finding: &Diagnostic, lines: &mut LineStarts) -> Self {
+        let severity = match finding.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
         };
+        let mut shown = Self {
+            code: Some(finding.code),
+            severity,
+            message: cut(&finding.message),
+            help: finding.help.clone(),
+            text: None,
+            labels: Vec::new(),
+            elsewhere: Vec::new(),
+        };
+        let Some(main) = finding.labels.first() else { return shown };
         let (text, first) = SpanText::around(main, lines);
-        let mut labels = vec![labeled(&first, true)];
-        let mut elsewhere = Vec::new();
+        shown.labels.push(labeled(&first, true));
         for label in &finding.labels[1..] {
             if label.place.source.path != main.place.source.path {
                 let (text, own) = SpanText::around(label, lines);
-                let (message, label) = (own.text.clone(), labeled(&own, true));
-                elsewhere.push(Elsewhere { message, text, label });
+                shown.elsewhere.push(Self {
+                    code: None,
+                    severity: miette::Severity::Advice,
+                    labels: vec![labeled(&own, true)],
+                    message: own.text,
+                    help: None,
+                    text: Some(text),
+                    elsewhere: Vec::new(),
+                });
             } else if !text.is_long(label) && text.skipped == (0, 0) {
-                labels.push(labeled(label, false));
+                shown.labels.push(labeled(label, false));
             }
         }
-        Self { finding, text: Some(text), labels, elsewhere }
+        shown.text = Some(text);
+        shown
     }
+}
+
+/// A message, or as much of it as anybody reads.
+fn cut(message: &str) -> String {
+    let end = message.floor_char_boundary(LONG_BYTES);
+    if end < message.len() { format!("{} …", &message[..end]) } else { message.to_owned() }
 }
 
 fn labeled(label: &Label, primary: bool) -> LabeledSpan {
@@ -259,32 +279,25 @@ fn labeled(label: &Label, primary: bool) -> LabeledSpan {
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = &self.finding.message;
-        let end = message.floor_char_boundary(LONG_BYTES);
-        f.write_str(&message[..end])?;
-        if end < message.len() { f.write_str(" …") } else { Ok(()) }
+        f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Shown<'_> {}
+impl std::error::Error for Shown {}
 
-impl miette::Diagnostic for Shown<'_> {
+impl miette::Diagnostic for Shown {
     fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        Some(Box::new(self.finding.code))
+        self.code.map(|code| Box::new(code) as Box<dyn fmt::Display>)
     }
 
     fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.finding.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-            Severity::Advice => miette::Severity::Advice,
-        })
+        Some(self.severity)
     }
 
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        self.finding.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -296,30 +309,8 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn related<'b>(&'b self) -> Option<Box<dyn Iterator<Item = &'b dyn miette::Diagnostic> + 'b>> {
-        let others = self.elsewhere.iter().map(|elsewhere| elsewhere as &dyn miette::Diagnostic);
+        let others = self.elsewhere.iter().map(|shown| shown as &dyn miette::Diagnostic);
         (!self.elsewhere.is_empty()).then(|| Box::new(others) as Box<dyn Iterator<Item = _>>)
-    }
-}
-
-impl fmt::Display for Elsewhere {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Elsewhere {}
-
-impl miette::Diagnostic for Elsewhere {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(miette::Severity::Advice)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.text)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(std::iter::once(self.label.clone())))
     }
 }
 

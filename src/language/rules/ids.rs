@@ -45,44 +45,15 @@ fn parse(
     example: &str,
     found: &mut Diagnostics,
 ) -> Option<ArmId> {
-    let bad = |message: String| {
-        Diagnostic::error("bad-resource-id", message).with_help(format!("write {example}"))
-    };
-    let id = match ArmId::parse(text) {
+    let place = || view.value(at);
+    let id = match read(text) {
         Ok(id) => id,
         Err(why) => {
-            found.push(bad(format!("this is not a resource id: {why}")).at(view.value(at), "here"));
+            let finding = Diagnostic::error("bad-resource-id", why);
+            found.push(finding.with_help(format!("write {example}")).at(place(), "here"));
             return None;
         }
     };
-    if id.resource_group().is_some_and(|text| text.eq_ignore_ascii_case("providers")) {
-        found.push(
-            bad("the resource group has no name in this id".to_owned()).at(view.value(at), "here"),
-        );
-        return None;
-    }
-    if !id.resource_type().is_empty()
-        && id.resource_group().is_none()
-        && !text.to_ascii_lowercase().contains("/roledefinitions/")
-    {
-        let group = text.split('/').any(|part| {
-            strsim::damerau_levenshtein(&part.to_ascii_lowercase(), "resourcegroups") <= 2
-        });
-        if group {
-            found.push(
-                bad("the segment `resourceGroups` is misspelled in this id".to_owned())
-                    .at(view.value(at), "here"),
-            );
-            return None;
-        }
-    }
-    if text.contains(['<', '>', ' ']) {
-        found.push(
-            bad("this id still has a placeholder or a space in it".to_owned())
-                .at(view.value(at), "here"),
-        );
-        return None;
-    }
     if !text.trim().starts_with('/') {
         found.push(
             Diagnostic::warning(
@@ -90,18 +61,39 @@ fn parse(
                 "a resource id begins with a slash; it is supplied here, other tools refuse the id",
             )
             .with_help(format!("write /{}", text.trim()))
-            .at(view.value(at), "no slash at the beginning"),
+            .at(place(), "no slash at the beginning"),
         );
     }
     if let Some((wrong, right)) = wrong_pair(&id) {
         found.push(
             Diagnostic::error("wrong-provider", format!("there is no resource type {wrong}"))
                 .with_help(format!("write {right}"))
-                .at(view.value(at), "provider and type do not belong together"),
+                .at(place(), "provider and type do not belong together"),
         );
         return None;
     }
     Some(id)
+}
+
+/// The id, or why it is none.
+fn read(text: &str) -> Result<ArmId, String> {
+    let id = ArmId::parse(text).map_err(|why| format!("this is not a resource id: {why}"))?;
+    if id.resource_group().is_some_and(|group| group.eq_ignore_ascii_case("providers")) {
+        return Err("the resource group has no name in this id".to_owned());
+    }
+    let lower = text.to_ascii_lowercase();
+    let groupless = !id.resource_type().is_empty() && id.resource_group().is_none();
+    let mut parts = lower.split('/');
+    if groupless
+        && !lower.contains("/roledefinitions/")
+        && parts.any(|part| strsim::damerau_levenshtein(part, "resourcegroups") <= 2)
+    {
+        return Err("the segment `resourceGroups` is misspelled in this id".to_owned());
+    }
+    if text.contains(['<', '>', ' ']) {
+        return Err("this id still has a placeholder or a space in it".to_owned());
+    }
+    Ok(id)
 }
 
 /// Pairs that articles and samples get wrong (AML docs: attach a Kubernetes cluster).
