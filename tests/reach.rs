@@ -199,6 +199,66 @@ fn a_dead_cluster_of_two_is_in_every_report_and_the_other_is_looked_at() {
     }
 }
 
+/// A world as declared, with something done to it by hand, then served.
+fn applied(by_hand: &[&[&str]]) -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("cluster.yaml"), MANIFEST).expect("a manifest");
+    for words in [&["apply", "--auto-approve"][..]].iter().chain(by_hand) {
+        let mut command = amlplan(folder.path());
+        let (code, said) = ran(command.args(*words).arg("--sandbox=state.json"));
+        assert_eq!(code, 0, "{words:?}: {said}");
+    }
+    let server = Server::start(folder.path(), &["--file", "cluster.yaml"]);
+    World { folder, server }
+}
+
+/// A workload that is gone is no drift of an extension that nobody could read; a namespace that is
+/// gone is.
+#[test]
+fn what_a_failed_sign_in_left_unread_is_not_judged() {
+    let workload: &[&str] =
+        &["sandbox", "delete", "edge/cluster/edge", "deployment/azureml/gateway"];
+    let namespace: &[&str] = &["sandbox", "delete", "edge/namespace/team-a"];
+    for (by_hand, drifted) in [(&[workload][..], false), (&[workload, namespace], true)] {
+        let world = applied(by_hand);
+        let (code, said) = ran(&mut world.command(&["drift"]));
+        assert!(code == 2 && said.contains("component-not-ready"), "{code}: {said}");
+        world.write("app.pfx", "0\u{1}\u{2}");
+        let unsigned = |words: &[&str]| {
+            let mut command = world.command(words);
+            command.env("AZURE_CLIENT_CERTIFICATE_PATH", "app.pfx");
+            ran(command.env_remove("AZURE_CLIENT_SECRET"))
+        };
+        let files = FORMATS.map(|format| format!("{format}=report.{format}"));
+        let mut words = vec!["drift"];
+        words.extend(files.iter().flat_map(|file| ["--format", file]));
+        let (code, said) = unsigned(&words);
+        assert_eq!(code, if drifted { 2 } else { 1 }, "{said}");
+        for format in FORMATS {
+            let report = std::fs::read_to_string(world.path().join(format!("report.{format}")));
+            let report = report.expect("a report");
+            let told = match format {
+                "prometheus" => report.contains("amlplan_complete{command=\"drift\"} 0"),
+                _ => report.contains("SignInFailed"),
+            };
+            assert!(told, "{format} does not say what is missing, and why: {report}");
+            assert!(!report.contains("component-not-ready"), "{format} judges it: {report}");
+            // Figures name no resource.
+            let gone = report.contains("namespace/team-a") || format == "prometheus";
+            assert!(gone || !drifted, "{format} does not say what is gone: {report}");
+        }
+        for command in ["verify", "doctor"] {
+            let (code, said) = unsigned(&[command]);
+            let fails = drifted && command == "verify";
+            assert_eq!(code, if fails { 2 } else { 1 }, "{command}: {said}");
+            assert_eq!(said.matches("SignInFailed").count(), 1, "the reason once: {said}");
+            let judged = said.lines().filter(|it| it.starts_with(['✗', '!'])).count();
+            assert_eq!(judged, usize::from(fails), "{command}: {said}");
+        }
+        world.server.stop();
+    }
+}
+
 /// Does the same with every connection; returns `host:port`.
 fn listening(serve: impl Fn(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

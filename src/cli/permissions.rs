@@ -64,7 +64,7 @@ fn needed(desired: &Desired, purpose: Purpose) -> Rights {
 
 fn tell(found: &[Lacking], args: &PermissionsArgs, context: &CommandContext) -> Exit {
     if args.json {
-        let row = |lacking: &Lacking| serde_json::json!({"at": lacking.at, "action": lacking.what, "unknown": lacking.unknown});
+        let row = |lacking: &Lacking| serde_json::json!({"at": lacking.at, "action": lacking.what, "unknown": lacking.unknown.as_ref().map(ToString::to_string)});
         context.out.json(&Json::Array(found.iter().map(row).collect()));
     } else {
         let line = |Lacking { at, what, unknown }: &Lacking| match unknown {

@@ -11,7 +11,7 @@ use super::args::{DoctorArgs, Formats, VerifyArgs};
 use super::context::{CommandContext, Observed, env};
 use super::exit::{CommandFailure, Exit};
 use crate::client::net::clock;
-use crate::health::{self, By, Finding, Probe, Probed, Report, Status};
+use crate::health::{self, By, Finding, Probe, Probed, Report, Status, Unseen};
 use crate::language::PEM_SETTINGS;
 use crate::language::rules::{Held, pair};
 use crate::model::{Encoding, Pointer, SecretSource};
@@ -33,7 +33,7 @@ pub(super) async fn probe(
     let answers = context.patiently(reading).await;
     let mut probed = Probed::default();
     for Probe { scope, name, read } in probes {
-        let answer = answers.get(&scope, &read).map_err(|read_error| read_error.to_string());
+        let answer = answers.get(&scope, &read);
         probed.0.insert((scope, name), answer);
     }
     probed
@@ -163,11 +163,16 @@ async fn certificates(observed: &Observed, context: &CommandContext) -> Vec<Find
             let Some(secret) = secret else { continue };
             match observed.clients.open(&key.scope, secret).await {
                 Ok(open) => *text = open.encoded(encoding).expose().and_then(|it| decoded(&it)),
-                // Who may only review reads no values; apply says what is wrong.
-                Err(why) => checks.push(Finding {
-                    title: "certificate and key".to_owned(),
-                    ..Finding::new("read-failed", Status::Skipped, key.clone(), why.to_string())
-                }),
+                Err(error) => {
+                    // Who may only review reads no values; apply says what is wrong.
+                    let denied = matches!(error.status, Some(401 | 403));
+                    let unseen = Finding::unseen("read-failed", key.clone(), Unseen::Failed(error));
+                    checks.push(Finding {
+                        title: "certificate and key".to_owned(),
+                        status: if denied { Status::Skipped } else { unseen.status },
+                        ..unseen
+                    });
+                }
             }
         }
         let [cert, private] = &texts;

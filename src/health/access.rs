@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::FACTS;
+use super::report::{Judged, Unseen};
 use super::site::{Found, Site, items, some, text};
 use super::workspace::workspace_id;
 use crate::catalog::{self, ArmType};
@@ -16,15 +17,14 @@ const EXTENSION_PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 const TRUSTED_ROLE: &str = "Microsoft.MachineLearningServices/workspaces/mlworkload";
 
 /// Whether the cluster is there and its agents answer; shared by `doctor` and `verify`.
-pub(super) fn connection(site: &mut Site<'_>) {
+pub(super) fn connection(site: &mut Site<'_>) -> Judged {
     let key = site.cluster.clone();
-    let found = match site.snapshot.live.get(&key).map(|it| it.document()) {
-        None => Found::Unknown(site.snapshot.why_unread(&key)),
-        Some(None) => Found::wrong(
+    let found = match site.live(&key)? {
+        None => Found::wrong(
             format!("there is no cluster {}", site.access.id),
             "check cluster.type, cluster.name and azure.resourceGroup",
         ),
-        Some(Some(document)) => match text(document, "/properties/connectivityStatus") {
+        Some(document) => match text(document, "/properties/connectivityStatus") {
             "" | "Connected" => Found::pass(),
             other => {
                 let since = match text(document, "/properties/lastConnectivityTime") {
@@ -40,6 +40,7 @@ pub(super) fn connection(site: &mut Site<'_>) {
         },
     };
     site.add(&key, found);
+    Ok(())
 }
 
 /// Whether an Azure cluster is AKS without Arc.
@@ -52,12 +53,12 @@ pub(super) fn is_aks(site: &Site<'_>) -> bool {
 }
 
 /// A time that the Azure resource of the cluster tells.
-fn time(site: &Site<'_>, field: &str) -> Option<Timestamp> {
-    site.snapshot.text(&site.cluster, &format!("/properties/{field}"))?.parse().ok()
+fn time(site: &Site<'_>, field: &str) -> Judged<Option<Timestamp>> {
+    Ok(site.text(&site.cluster, &format!("/properties/{field}"))?.parse().ok())
 }
 
-pub(super) fn agents_silent(site: &mut Site<'_>) {
-    let Some(last) = time(site, "lastConnectivityTime") else { return };
+pub(super) fn agents_silent(site: &mut Site<'_>) -> Judged {
+    let Some(last) = time(site, "lastConnectivityTime")? else { return Ok(()) };
     let silent = site.now.duration_since(last);
     let found = if silent <= SignedDuration::from_hours(1) {
         Found::pass()
@@ -68,10 +69,13 @@ pub(super) fn agents_silent(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
-pub(super) fn agent_certificate(site: &mut Site<'_>) {
-    let Some(ends) = time(site, "managedIdentityCertificateExpirationTime") else { return };
+pub(super) fn agent_certificate(site: &mut Site<'_>) -> Judged {
+    let Some(ends) = time(site, "managedIdentityCertificateExpirationTime")? else {
+        return Ok(());
+    };
     let left = ends.duration_since(site.now);
     let found = if left > SignedDuration::from_hours(24 * 7) {
         Found::pass()
@@ -84,22 +88,21 @@ pub(super) fn agent_certificate(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
-pub(super) fn version(site: &mut Site<'_>) {
-    let property = |text: &str| {
-        site.snapshot.text(&site.cluster, &format!("/properties/{text}")).unwrap_or_default()
-    };
-    let version = match property("currentKubernetesVersion") {
-        "" => property("kubernetesVersion"),
+pub(super) fn version(site: &mut Site<'_>) -> Judged {
+    let property = |text: &str| site.text(&site.cluster, &format!("/properties/{text}"));
+    let version = match property("currentKubernetesVersion")? {
+        "" => property("kubernetesVersion")?,
         text => text,
     };
     let minor_of = |text: &str| {
         let minor = text.trim_start_matches('v').split('.').nth(1)?;
         minor.trim_end_matches('+').parse::<i64>().ok()
     };
-    let Some(minor) = minor_of(version) else { return };
-    // AKS says by region what it supports.
+    let Some(minor) = minor_of(version) else { return Ok(()) };
+    // AKS says by region what it supports; without that the list here counts.
     let listed = site.list("kubernetes-versions").unwrap_or_default();
     let oldest = listed.iter().filter_map(|value| minor_of(text(value, "/version"))).min();
     let by_azure = oldest.is_some();
@@ -119,48 +122,46 @@ pub(super) fn version(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
 /// Whether Azure still offers the version that the manifest pins.
-pub(super) fn extension_version(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    let Some(version) = &extension.version else { return };
-    let found = match site.list("extension-versions") {
-        Err(why) => Found::Unknown(why),
-        Ok(all) if all.is_empty() => {
-            Found::Skipped("Azure lists no versions of the extension for this cluster".to_owned())
-        }
-        Ok(all) => {
-            let mut all: Vec<String> =
-                all.iter().map(|value| text(value, "/properties/version").to_owned()).collect();
-            all.sort_by_key(|text| {
-                text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>()
-            });
-            all.reverse();
-            match all.contains(version) {
-                true => Found::Pass(format!("{version}, as Azure says")),
-                false => Found::wrong(
-                    format!(
-                        "Azure offers no version {version} on release train {}; it offers {}",
-                        extension.release_train,
-                        some(&all)
-                    ),
-                    "write one of these, or leave extension.version out",
-                ),
-            }
-        }
+pub(super) fn extension_version(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
+    let Some(version) = &extension.version else { return Ok(()) };
+    let all = site.list("extension-versions")?;
+    let mut all: Vec<String> =
+        all.iter().map(|value| text(value, "/properties/version").to_owned()).collect();
+    all.sort_by_key(|text| {
+        text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u64>>()
+    });
+    all.reverse();
+    let found = if all.is_empty() {
+        Found::Skipped("Azure lists no versions of the extension for this cluster".to_owned())
+    } else if all.contains(version) {
+        Found::Pass(format!("{version}, as Azure says"))
+    } else {
+        Found::wrong(
+            format!(
+                "Azure offers no version {version} on release train {}; it offers {}",
+                extension.release_train,
+                some(&all)
+            ),
+            "write one of these, or leave extension.version out",
+        )
     };
     site.add_at(&extension.key, "/properties/version", found);
+    Ok(())
 }
 
-pub(super) fn region(site: &mut Site<'_>) {
-    let region = location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
+pub(super) fn region(site: &mut Site<'_>) -> Judged {
+    let region = location(site.text(&site.cluster, "/location")?);
     if region.is_empty() {
-        return;
+        return Ok(());
     }
-    // Azure itself says where extensions are made, once the provider was read.
+    // Azure itself says where extensions are made; without that the list here counts.
     let provider = Key::new(&site.scope.subscription, KindName::Provider, EXTENSION_PROVIDER);
-    let types = site.snapshot.document(&provider).map(|value| items(value, "/resourceTypes"));
+    let types = site.live(&provider).ok().flatten().map(|value| items(value, "/resourceTypes"));
     let own = |value: &&Json| text(value, "/resourceType").eq_ignore_ascii_case("extensions");
     let told: Vec<String> = types
         .into_iter()
@@ -188,20 +189,23 @@ pub(super) fn region(site: &mut Site<'_>) {
         ),
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
 /// A flag of the Azure resource of the cluster.
-fn flag(site: &Site<'_>, pointer: &str) -> bool {
-    let found = site.snapshot.document(&site.cluster).and_then(|value| value.pointer(pointer));
-    found.and_then(Json::as_bool) == Some(true)
+fn flag(site: &Site<'_>, pointer: &str) -> Judged<bool> {
+    let found = site.live(&site.cluster)?.and_then(|value| value.pointer(pointer));
+    Ok(found.and_then(Json::as_bool) == Some(true))
 }
 
-pub(super) fn managed_identity(site: &mut Site<'_>) {
-    let of = |pointer| site.snapshot.text(&site.cluster, pointer).unwrap_or_default();
-    let principal = of("/properties/servicePrincipalProfile/clientId");
-    let found = match (of("/identity/type"), principal) {
+pub(super) fn managed_identity(site: &mut Site<'_>) -> Judged {
+    let of = |pointer| site.text(&site.cluster, pointer);
+    let principal = of("/properties/servicePrincipalProfile/clientId")?;
+    let found = match (of("/identity/type")?, principal) {
         (_, "msi") => Found::pass(),
-        ("" | "None", "") => Found::Unknown("the cluster does not tell its identity".to_owned()),
+        ("" | "None", "") => {
+            return Err(Unseen::Untold("the cluster does not tell its identity".to_owned()));
+        }
         ("" | "None", _) => Found::wrong(
             "the cluster runs on a service principal",
             "az aks update --enable-managed-identity, then recreate every node pool",
@@ -209,18 +213,20 @@ pub(super) fn managed_identity(site: &mut Site<'_>) {
         _ => Found::pass(),
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
-pub(super) fn running(site: &mut Site<'_>) {
-    let found = match site.snapshot.text(&site.cluster, "/properties/powerState/code") {
-        None | Some("" | "Running") => Found::pass(),
-        Some(other) => Found::wrong(format!("powerState is {other}"), "az aks start"),
+pub(super) fn running(site: &mut Site<'_>) -> Judged {
+    let found = match site.text(&site.cluster, "/properties/powerState/code")? {
+        "" | "Running" => Found::pass(),
+        other => Found::wrong(format!("powerState is {other}"), "az aks start"),
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
-pub(super) fn pod_identity(site: &mut Site<'_>) {
-    let found = if flag(site, "/properties/podIdentityProfile/enabled") {
+pub(super) fn pod_identity(site: &mut Site<'_>) -> Judged {
+    let found = if flag(site, "/properties/podIdentityProfile/enabled")? {
         Found::wrong(
             "pod identity is on, which the extension does not support",
             "az aks update --disable-pod-identity",
@@ -229,17 +235,18 @@ pub(super) fn pod_identity(site: &mut Site<'_>) {
         Found::pass()
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
-pub(super) fn autoscaler(site: &mut Site<'_>) {
-    let Some(document) = site.snapshot.document(&site.cluster) else { return };
+pub(super) fn autoscaler(site: &mut Site<'_>) -> Judged {
+    let Some(document) = site.live(&site.cluster)? else { return Ok(()) };
     let scaled: Vec<String> = items(document, "/properties/agentPoolProfiles")
         .filter(|value| value.get("enableAutoScaling").and_then(Json::as_bool) == Some(true))
         .map(|value| text(value, "/name").to_owned())
         .collect();
-    let volcano = site.is_on_or("installVolcano", true)
-        && !site.settings.contains_key("volcanoScheduler.schedulerConfigMap");
-    let found = if scaled.is_empty() || !site.is_on("enableTraining") || !volcano {
+    let volcano = site.is_on_or("installVolcano", true)?
+        && site.setting("volcanoScheduler.schedulerConfigMap")?.is_none();
+    let found = if scaled.is_empty() || !site.is_on("enableTraining")? || !volcano {
         Found::pass()
     } else {
         Found::wrong(
@@ -252,25 +259,24 @@ pub(super) fn autoscaler(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
 /// What keeps Azure ML from the API server of an AKS cluster.
-pub(super) fn closed(site: &Site<'_>) -> Vec<&'static str> {
-    let Some(document) = site.snapshot.document(&site.cluster) else { return Vec::new() };
+pub(super) fn closed(site: &Site<'_>) -> Judged<Vec<&'static str>> {
+    let Some(document) = site.live(&site.cluster)? else { return Ok(Vec::new()) };
     let profile = "/properties/apiServerAccessProfile";
     let ranges = items(document, &format!("{profile}/authorizedIPRanges")).next().is_some();
-    [
-        (flag(site, "/properties/disableLocalAccounts"), "disableLocalAccounts is true"),
+    let all = [
+        (flag(site, "/properties/disableLocalAccounts")?, "disableLocalAccounts is true"),
         (ranges, "authorizedIPRanges are set"),
-        (flag(site, &format!("{profile}/enablePrivateCluster")), "the cluster is private"),
-    ]
-    .into_iter()
-    .filter_map(|(is, what)| is.then_some(what))
-    .collect()
+        (flag(site, &format!("{profile}/enablePrivateCluster"))?, "the cluster is private"),
+    ];
+    Ok(all.into_iter().filter_map(|(is, what)| is.then_some(what)).collect())
 }
 
-pub(super) fn control_plane(site: &mut Site<'_>) {
-    let closed = closed(site);
+pub(super) fn control_plane(site: &mut Site<'_>) -> Judged {
+    let closed = closed(site)?;
     let message = format!(
         "{}: Azure ML reaches the API server only through trusted access",
         closed.join(", ")
@@ -289,42 +295,38 @@ pub(super) fn control_plane(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
 /// The role binding that opens the API server again, which attach makes.
-pub(super) fn trusted_access(site: &mut Site<'_>) {
+pub(super) fn trusted_access(site: &mut Site<'_>) -> Judged {
     for compute in site.computes() {
-        if site.snapshot.document(&compute.key).is_none() {
+        let workspace = workspace_id(compute);
+        let of = |value: &&Json| {
+            text(value, "/properties/sourceResourceId").eq_ignore_ascii_case(&workspace)
+                && items(value, "/properties/roles")
+                    .any(|value| value.as_str() == Some(TRUSTED_ROLE))
+        };
+        if site.live(&compute.key)?.is_none() {
             continue;
         }
-        let workspace = workspace_id(compute);
-        let found = match site.list("trusted-access") {
-            Err(why) => Found::Unknown(why),
-            Ok(all) => {
-                let of = |value: &&Json| {
-                    text(value, "/properties/sourceResourceId").eq_ignore_ascii_case(&workspace)
-                        && items(value, "/properties/roles")
-                            .any(|value| value.as_str() == Some(TRUSTED_ROLE))
-                };
-                if all.iter().any(of) {
-                    Found::pass()
-                } else {
-                    Found::wrong(
-                        format!("no trusted access role binding lets {workspace} in"),
-                        format!(
-                            "az aks trustedaccess rolebinding create --roles {TRUSTED_ROLE}; it takes up to 5 minutes"
-                        ),
-                    )
-                }
-            }
+        let found = match site.list("trusted-access")?.iter().any(of) {
+            true => Found::pass(),
+            false => Found::wrong(
+                format!("no trusted access role binding lets {workspace} in"),
+                format!(
+                    "az aks trustedaccess rolebinding create --roles {TRUSTED_ROLE}; it takes up to 5 minutes"
+                ),
+            ),
         };
         site.add(&compute.key, found);
     }
+    Ok(())
 }
 
-pub(super) fn extension_identity(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    let Some(live) = site.snapshot.document(&extension.key) else { return };
+pub(super) fn extension_identity(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
+    let Some(live) = site.live(&extension.key)? else { return Ok(()) };
     let found = if text(live, "/properties/aksAssignedIdentity/principalId").is_empty()
         && text(live, "/identity/principalId").is_empty()
     {
@@ -336,34 +338,26 @@ pub(super) fn extension_identity(site: &mut Site<'_>) {
         Found::pass()
     };
     site.add(&extension.key, found);
+    Ok(())
 }
 
 /// A cluster takes one extension of the type.
-pub(super) fn other_extension(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    let found = match site.list("extensions") {
-        Err(why) => Found::Unknown(why),
-        Ok(all) => {
-            let other: Vec<String> = all
-                .into_iter()
-                .filter(|value| {
-                    text(value, "/properties/extensionType")
-                        .eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes")
-                        && !text(value, "/name").eq_ignore_ascii_case(extension.name())
-                })
-                .map(|value| text(value, "/name").to_owned())
-                .collect();
-            match other.first() {
-                None => Found::pass(),
-                Some(name) => Found::wrong(
-                    format!(
-                        "the cluster has the extension already, under the name {}",
-                        some(&other)
-                    ),
-                    format!("write extension.name: {name}, or remove that one first"),
-                ),
-            }
-        }
+pub(super) fn other_extension(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
+    let other = |value: &&Json| {
+        text(value, "/properties/extensionType")
+            .eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes")
+            && !text(value, "/name").eq_ignore_ascii_case(extension.name())
+    };
+    let other = site.list("extensions")?.into_iter().filter(other);
+    let other: Vec<String> = other.map(|value| text(value, "/name").to_owned()).collect();
+    let found = match other.first() {
+        None => Found::pass(),
+        Some(name) => Found::wrong(
+            format!("the cluster has the extension already, under the name {}", some(&other)),
+            format!("write extension.name: {name}, or remove that one first"),
+        ),
     };
     site.add(&extension.key, found);
+    Ok(())
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::FACTS;
+use super::report::{Judged, Unseen};
 use super::site::{Found, Site, condition, items, some, text};
 use crate::catalog::{self, Component, ProfileName, Sizing};
 use crate::language::rules::Amount;
@@ -15,10 +16,10 @@ const OWN: &str = "toleration";
 const WORKLOADS: &str = "workLoadToleration";
 
 /// The tolerations in settings `NAME[i].key`, `.operator`, `.value`, `.effect`, by their number.
-fn tolerations<'a>(site: &'a Site<'_>, name: &str) -> Vec<BTreeMap<&'a str, &'a str>> {
+fn tolerations<'a>(site: &'a Site<'_>, name: &'a str) -> Vec<BTreeMap<&'a str, &'a str>> {
     let mut found: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    for (key, value) in &site.settings {
-        let rest = key.strip_prefix(name).and_then(|text| text.strip_prefix('['));
+    for (rest, value) in site.settings_under(name) {
+        let rest = rest.strip_prefix('[');
         if let Some((number, field)) = rest.and_then(|text| text.split_once("].")) {
             found.entry(number).or_default().insert(field, value);
         }
@@ -72,7 +73,7 @@ impl CapacityNode<'_> {
 }
 
 /// The nodes, as pods with the tolerations of these settings see them.
-fn nodes<'a>(site: &Site<'a>, pods: &str) -> Result<Vec<CapacityNode<'a>>, String> {
+fn nodes<'a>(site: &Site<'a>, pods: &str) -> Judged<Vec<CapacityNode<'a>>> {
     let tolerations = tolerations(site, pods);
     Ok(site.list("nodes")?.into_iter().map(|value| node(value, &tolerations)).collect())
 }
@@ -81,76 +82,63 @@ fn usable(nodes: Vec<CapacityNode<'_>>) -> Vec<CapacityNode<'_>> {
     nodes.into_iter().filter(|node| node.open && node.linux_amd64).collect()
 }
 
-pub(super) fn linux_node(site: &mut Site<'_>) {
-    let found = match nodes(site, OWN) {
-        Err(why) => Found::Unknown(why),
-        Ok(nodes) => {
-            let all = nodes.len();
-            match usable(nodes).len() {
-                0 => Found::wrong(
-                    format!("none of {all} nodes is ready, open to pods, and linux/amd64"),
-                    "add a linux/amd64 node, or uncordon one; taints other than ml.azure.com/* keep the \
-                     extension away",
-                ),
-                usable => Found::Pass(format!("{usable} of {all} nodes")),
-            }
-        }
+pub(super) fn linux_node(site: &mut Site<'_>) -> Judged {
+    let nodes = nodes(site, OWN)?;
+    let all = nodes.len();
+    let found = match usable(nodes).len() {
+        0 => Found::wrong(
+            format!("none of {all} nodes is ready, open to pods, and linux/amd64"),
+            "add a linux/amd64 node, or uncordon one; taints other than ml.azure.com/* keep the \
+             extension away",
+        ),
+        usable => Found::Pass(format!("{usable} of {all} nodes")),
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
 /// What the extension's `nodeSelector.*` settings ask of nodes.
 fn selector(site: &Site<'_>) -> BTreeMap<String, String> {
-    let label =
-        |(key, value): (&String, &String)| Some((crate::catalog::node_label(key)?, value.clone()));
-    site.settings.iter().filter_map(label).collect()
+    let label = |(key, value): (&str, &str)| Some((catalog::node_label(key)?, value.to_owned()));
+    site.settings_under("").filter_map(label).collect()
 }
 
 /// The usable nodes that the extension's selector picks. `None` when there is nothing to say: no
 /// usable node, or none picked, which have rules of their own.
-fn chosen<'a>(site: &mut Site<'a>) -> Option<Vec<CapacityNode<'a>>> {
-    let nodes = match nodes(site, OWN) {
-        Ok(nodes) => nodes,
-        Err(why) => {
-            site.add(&site.cluster.clone(), Found::Unknown(why));
-            return None;
-        }
-    };
-    let selector = selector(site);
+fn chosen<'a>(site: &Site<'a>) -> Judged<Option<Vec<CapacityNode<'a>>>> {
+    let (nodes, selector) = (nodes(site, OWN)?, selector(site));
     let chosen: Vec<_> = usable(nodes).into_iter().filter(|node| node.matches(&selector)).collect();
-    (!chosen.is_empty()).then_some(chosen)
+    Ok((!chosen.is_empty()).then_some(chosen))
 }
 
 fn pairs(selector: &BTreeMap<String, String>) -> String {
     selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-pub(super) fn selected(site: &mut Site<'_>) {
+pub(super) fn selected(site: &mut Site<'_>) -> Judged {
     let selector = selector(site);
-    let Some(first) = selector.keys().next() else { return };
-    let found = match nodes(site, OWN).map(usable) {
-        Err(why) => Found::Unknown(why),
-        Ok(usable) if usable.is_empty() => return,
-        Ok(usable) => match usable.iter().filter(|node| node.matches(&selector)).count() {
-            0 => Found::wrong(
-                format!("no usable node has the labels {}", pairs(&selector)),
-                format!(
-                    "kubectl label node NODE {}, or change nodeSelector.{first}",
-                    pairs(&selector)
-                ),
-            ),
-            chosen => Found::Pass(format!("{chosen} nodes")),
-        },
+    let Some(first) = selector.keys().next() else { return Ok(()) };
+    let usable = usable(nodes(site, OWN)?);
+    if usable.is_empty() {
+        return Ok(());
+    }
+    let found = match usable.iter().filter(|node| node.matches(&selector)).count() {
+        0 => Found::wrong(
+            format!("no usable node has the labels {}", pairs(&selector)),
+            format!("kubectl label node NODE {}, or change nodeSelector.{first}", pairs(&selector)),
+        ),
+        chosen => Found::Pass(format!("{chosen} nodes")),
     };
     site.add_setting(&format!("nodeSelector.{first}"), found);
+    Ok(())
 }
 
-pub(super) fn high_availability(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    let Some(chosen) = chosen(site).map(|nodes| nodes.len()) else { return };
-    let replicas = site.with_query(extension, catalog::router_replicas);
+pub(super) fn high_availability(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
+    let Some(chosen) = chosen(site)?.map(|nodes| nodes.len()) else { return Ok(()) };
+    let replicas = site.with_query(extension, catalog::router_replicas)?;
     if replicas == 0 {
-        return;
+        return Ok(());
     }
     let selector = selector(site);
     let setting = match site.profile() {
@@ -170,6 +158,7 @@ pub(super) fn high_availability(site: &mut Site<'_>) {
         )
     };
     site.add_setting(setting, found);
+    Ok(())
 }
 
 /// What pods request on each node, the extension's own left out.
@@ -192,9 +181,9 @@ fn requested<'a>(pods: &[&'a Json]) -> BTreeMap<&'a str, Amount> {
 }
 
 /// What other pods leave on each node.
-fn left(site: &Site<'_>, nodes: &[CapacityNode<'_>]) -> Result<Vec<Amount>, String> {
+fn left(site: &Site<'_>, nodes: &[CapacityNode<'_>]) -> Judged<Vec<Amount>> {
     if nodes.iter().all(|node| node.room.cpu_m == 0) {
-        return Err("the nodes do not say what is allocatable".to_owned());
+        return Err(Unseen::Untold("the nodes do not say what is allocatable".to_owned()));
     }
     let requested = requested(&site.list("all-pods")?);
     let left = |node: &CapacityNode<'_>| {
@@ -239,27 +228,25 @@ fn place<'a>(all: &'a [Component], free: &mut [Amount]) -> Vec<Pod<'a>> {
 
 /// What an installation requests, by component, against what other pods leave on the nodes that it
 /// may stand on.
-pub(super) fn room(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    let Some(chosen) = chosen(site) else { return };
+pub(super) fn room(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
+    let Some(chosen) = chosen(site)? else { return Ok(()) };
     if !extension.ga {
         let why = "sizes are published for profile ga only".to_owned();
-        return site.add(&extension.key, Found::Skipped(why));
+        site.add(&extension.key, Found::Skipped(why));
+        return Ok(());
     }
-    let mut rooms = match left(site, &chosen) {
-        Ok(rooms) => rooms,
-        Err(why) => return site.add(&extension.key, Found::Unknown(why)),
-    };
+    let mut rooms = left(site, &chosen)?;
     let nodes = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
     let mut free = Amount::default();
     rooms.iter().for_each(|amount| free.add(amount));
-    let components = site.with_query(extension, catalog::components);
+    let components = site.with_query(extension, catalog::components)?;
     let size = |component: &Component| Some(component.size?.times(component.pods.unwrap_or(nodes)));
     let size: Sizing = components.iter().filter_map(size).sum();
     let need = amount(size.cpu_request_m, size.memory_request_mi);
     let most = amount(size.cpu_limit_m, size.memory_limit_mi);
     let outside = place(&components, &mut rooms);
-    let three = site.with_query(extension, catalog::router_replicas) == 3;
+    let three = site.with_query(extension, catalog::router_replicas)? == 3;
     let spare = if three {
         "add nodes of 4 CPU and 14 GiB or more, or write inferenceRouterHA: false, which saves 1.8 CPU and 1.5 GiB"
     } else {
@@ -279,7 +266,7 @@ pub(super) fn room(site: &mut Site<'_>) {
             ),
             spare,
         )
-    } else if !is_test(site) && !most.fits(&free) {
+    } else if !is_test(site)? && !most.fits(&free) {
         Found::mild(
             format!("the extension takes up to {most}, and {free} are free on {on}"),
             "enough for a test; for production add nodes of 8 CPU and 28 GiB",
@@ -301,23 +288,24 @@ pub(super) fn room(site: &mut Site<'_>) {
         site.add_titled(format!("room for {}", component.name), Found::Pass(text));
     }
     site.add(&extension.key, found);
+    Ok(())
 }
 
 fn amount(cpu_m: i64, memory_mi: i64) -> Amount {
     Amount { cpu_m, memory_mi, ..Amount::default() }
 }
 
-fn is_test(site: &Site<'_>) -> bool {
-    site.settings.get("clusterPurpose").is_some_and(|setting| setting == "DevTest")
+fn is_test(site: &Site<'_>) -> Judged<bool> {
+    Ok(site.setting("clusterPurpose")? == Some("DevTest"))
 }
 
-pub(super) fn floor(site: &mut Site<'_>) {
-    let Some(chosen) = chosen(site) else { return };
+pub(super) fn floor(site: &mut Site<'_>) -> Judged {
+    let Some(chosen) = chosen(site)? else { return Ok(()) };
     let mut all = Amount::default();
     chosen.iter().for_each(|node| all.add(&node.room));
     let [cpu_m, memory_mi] = FACTS.floor;
     let floor = amount(cpu_m, memory_mi);
-    let found = if is_test(site) || all.cpu_m == 0 || floor.fits(&all) {
+    let found = if is_test(site)? || all.cpu_m == 0 || floor.fits(&all) {
         Found::pass()
     } else {
         Found::wrong(
@@ -326,15 +314,16 @@ pub(super) fn floor(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }
 
-pub(super) fn worker_processes(site: &mut Site<'_>) {
+pub(super) fn worker_processes(site: &mut Site<'_>) -> Judged {
     let aks = site.extension.is_some_and(|extension| extension.aks);
     let set = "nginxIngress.controllerConfig.worker-processes";
-    if !site.is_on_or("nginxIngress.enabled", aks) || site.settings.contains_key(set) {
-        return;
+    if !site.is_on_or("nginxIngress.enabled", aks)? || site.setting(set)?.is_some() {
+        return Ok(());
     }
-    let Some(chosen) = chosen(site) else { return };
+    let Some(chosen) = chosen(site)? else { return Ok(()) };
     let most = chosen.iter().map(|node| node.room.cpu_m / 1000).max().unwrap_or_default();
     let found = if most <= FACTS.many_cpus {
         Found::pass()
@@ -345,10 +334,11 @@ pub(super) fn worker_processes(site: &mut Site<'_>) {
         )
     };
     site.add_setting("nginxIngress.enabled", found);
+    Ok(())
 }
 
 /// Each declared instance type should fit some node.
-pub(super) fn instance_types(site: &mut Site<'_>) {
+pub(super) fn instance_types(site: &mut Site<'_>) -> Judged {
     let types: Vec<&InstanceType> = site
         .own
         .iter()
@@ -357,16 +347,14 @@ pub(super) fn instance_types(site: &mut Site<'_>) {
             _ => None,
         })
         .collect();
-    let unchecked = site.is_on("amloperator.skipResourceValidation");
-    let usable = nodes(site, WORKLOADS).map(usable);
+    let unchecked = site.is_on("amloperator.skipResourceValidation")?;
+    let asked = !types.is_empty() && !unchecked;
+    let usable = if asked { usable(nodes(site, WORKLOADS)?) } else { Vec::new() };
     for instance_type in types {
-        let found = match &usable {
-            _ if unchecked => Found::pass(),
-            Err(why) => Found::Unknown(why.clone()),
-            Ok(usable) => fit(instance_type, usable),
-        };
+        let found = if unchecked { Found::pass() } else { fit(instance_type, &usable) };
         site.add_at(&instance_type.key, "/spec/resources", found);
     }
+    Ok(())
 }
 
 fn fit(instance_type: &InstanceType, usable: &[CapacityNode<'_>]) -> Found {
@@ -395,12 +383,11 @@ fn fit(instance_type: &InstanceType, usable: &[CapacityNode<'_>]) -> Found {
     )
 }
 
-pub(super) fn gke(site: &mut Site<'_>) {
-    let distribution = site.snapshot.text(&site.cluster, "/properties/distribution");
-    if !distribution.is_some_and(|text| text.eq_ignore_ascii_case("gke")) {
-        return;
+pub(super) fn gke(site: &mut Site<'_>) -> Judged {
+    if !site.text(&site.cluster, "/properties/distribution")?.eq_ignore_ascii_case("gke") {
+        return Ok(());
     }
-    let Ok(nodes) = nodes(site, OWN) else { return };
+    let nodes = nodes(site, OWN)?;
     let image =
         |it: &&CapacityNode<'_>| !text(it.document, "/status/nodeInfo/osImage").contains("Ubuntu");
     let other: Vec<String> = nodes.iter().filter(image).map(|node| node.name.to_owned()).collect();
@@ -413,4 +400,5 @@ pub(super) fn gke(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }

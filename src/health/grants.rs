@@ -3,35 +3,41 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::report::Judged;
 use super::site::{AZUREML, Found, Inspection, Site, items, text};
 use super::verify::missing_accounts;
 use crate::model::{Json, Key};
 use crate::resource::Readiness;
 use crate::resource::graph::ResourceNode;
 
-pub(super) fn terminating(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
-    let Some(live) = world.snapshot.live.get(key) else {
-        return Some(Found::Unknown(world.snapshot.why_unread(key)));
-    };
-    let Some(document) = live.document() else {
-        return Some(Found::Pass("apply makes it".to_owned()));
+pub(super) fn terminating(
+    world: &Inspection<'_>,
+    key: &Key,
+    _: &ResourceNode,
+) -> Judged<Option<Found>> {
+    let Some(document) = world.live(key)? else {
+        return Ok(Some(Found::Pass("apply makes it".to_owned())));
     };
     let going = text(document, "/status/phase") == "Terminating"
         || document.pointer("/metadata/deletionTimestamp").is_some();
-    Some(if going {
+    Ok(Some(if going {
         Found::wrong(
             "it is still being deleted by an earlier removal",
             format!("wait until `kubectl get namespace {}` finds nothing, then apply", key.name),
         )
     } else {
         Found::pass()
-    })
+    }))
 }
 
-pub(super) fn restricted(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
-    let document = world.snapshot.document(key)?;
+pub(super) fn restricted(
+    world: &Inspection<'_>,
+    key: &Key,
+    _: &ResourceNode,
+) -> Judged<Option<Found>> {
+    let Some(document) = world.live(key)? else { return Ok(None) };
     let enforced = text(document, "/metadata/labels/pod-security.kubernetes.io~1enforce");
-    Some(if enforced == "restricted" {
+    Ok(Some(if enforced == "restricted" {
         Found::wrong(
             "its pod security is `restricted`; the extension supports `baseline`",
             format!(
@@ -41,42 +47,39 @@ pub(super) fn restricted(world: &Inspection<'_>, key: &Key, _: &ResourceNode) ->
         )
     } else {
         Found::pass()
-    })
+    }))
 }
 
 /// Missing grants are apply's work; a constraint that is not there is not.
-pub(super) fn grant(site: &mut Site<'_>) {
-    let Some(grant) = site.grant() else { return };
+pub(super) fn grant(site: &mut Site<'_>) -> Judged {
+    let Some(grant) = site.grant()? else { return Ok(()) };
     let key = grant.key.clone();
-    if !site.snapshot.live.contains_key(&key) {
-        return site.add(&key, Found::Unknown(site.snapshot.why_unread(&key)));
-    }
-    let found = match site.snapshot.readiness(grant) {
+    let found = match site.readiness(grant)? {
         Readiness::NeedsHuman(what) => {
             Found::Wrong(what, Some("write another scc.name, or make the constraint".to_owned()))
         }
         Readiness::Absent | Readiness::Ready | Readiness::Waiting(_) | Readiness::Failed { .. } => {
-            match missing_accounts(site).len() {
+            match missing_accounts(site)?.len() {
                 0 => Found::pass(),
                 missing => Found::Pass(format!("apply grants it to {missing} service accounts")),
             }
         }
     };
     site.add(&key, found);
+    Ok(())
 }
 
-pub(super) fn tls_secret(site: &mut Site<'_>) {
-    let Some(name) = site.settings.get("sslSecret").cloned() else { return };
-    let found = match site.document("tls-secret") {
-        Err(why) => Found::Unknown(why),
-        Ok(None) => Found::wrong(
+pub(super) fn tls_secret(site: &mut Site<'_>) -> Judged {
+    let Some(name) = site.setting("sslSecret")?.map(str::to_owned) else { return Ok(()) };
+    let found = match site.document("tls-secret")? {
+        None => Found::wrong(
             format!("there is no Secret {AZUREML}/{name}"),
             format!(
                 "kubectl create namespace {AZUREML}; kubectl create secret generic {name} \
                  -n {AZUREML} --from-file=cert.pem=… --from-file=key.pem=…"
             ),
         ),
-        Ok(Some(secret)) => {
+        Some(secret) => {
             let has = |text: &&&str| {
                 secret
                     .pointer("/data")
@@ -102,52 +105,51 @@ pub(super) fn tls_secret(site: &mut Site<'_>) {
         }
     };
     site.add_setting("sslSecret", found);
+    Ok(())
 }
 
 /// Whether a Service of type LoadBalancer would get an address.
-pub(super) fn balancer(site: &mut Site<'_>) {
+pub(super) fn balancer(site: &mut Site<'_>) -> Judged {
     let now = site.now;
     const SETTING: &str = "inferenceRouterServiceType";
     let wanted =
-        site.settings.get(SETTING).is_some_and(|text| text.eq_ignore_ascii_case("LoadBalancer"));
+        site.setting(SETTING)?.is_some_and(|text| text.eq_ignore_ascii_case("LoadBalancer"));
     let aks = site.extension.is_some_and(|extension| extension.aks);
-    if !wanted || aks || !site.is_on("enableInference") {
-        return;
+    if !wanted || aks || !site.is_on("enableInference")? {
+        return Ok(());
     }
-    let property = |text: &str| site.snapshot.text(&site.cluster, &format!("/properties/{text}"));
-    let place = [property("distribution"), property("infrastructure")];
+    let property = |text: &str| site.text(&site.cluster, &format!("/properties/{text}"));
+    let place = [property("distribution")?, property("infrastructure")?];
     let known = &super::facts::FACTS.balanced;
-    let by_place = place.into_iter().flatten().any(|text| known.contains(&text.to_lowercase()));
+    let by_place = place.into_iter().any(|text| known.contains(&text.to_lowercase()));
     let help = "install a load balancer (MetalLB, the cloud's own), or write \
                 inferenceRouterServiceType: NodePort or ClusterIP";
-    let found = match site.list("services") {
-        _ if by_place => Found::pass(),
-        Err(why) => Found::Unknown(why),
-        Ok(all) => {
-            let balanced = |value: &&&Json| text(value, "/spec/type") == "LoadBalancer";
-            // A young Service may still get its address.
-            let old = |value: &&Json| {
-                let made = text(value, "/metadata/creationTimestamp").parse::<Timestamp>();
-                made.is_ok_and(|time| now.duration_since(time) > SignedDuration::from_mins(10))
-            };
-            let (has, lacks): (Vec<&Json>, Vec<&Json>) = all
-                .iter()
-                .filter(balanced)
-                .partition(|value| items(value, "/status/loadBalancer/ingress").next().is_some());
-            match (has.is_empty(), lacks.into_iter().filter(old).count()) {
-                (false, _) => Found::pass(),
-                (true, 0) => Found::mild(
-                    "no Service of type LoadBalancer shows that this cluster can make one",
-                    help,
-                ),
-                (true, waiting) => Found::wrong(
-                    format!(
-                        "{waiting} Services of type LoadBalancer wait for an address, and none has one"
-                    ),
-                    help,
-                ),
-            }
-        }
+    if by_place {
+        site.add_setting(SETTING, Found::pass());
+        return Ok(());
+    }
+    let balanced = |value: &&Json| text(value, "/spec/type") == "LoadBalancer";
+    // A young Service may still get its address.
+    let old = |value: &&Json| {
+        let made = text(value, "/metadata/creationTimestamp").parse::<Timestamp>();
+        made.is_ok_and(|time| now.duration_since(time) > SignedDuration::from_mins(10))
+    };
+    let all = site.list("services")?.into_iter().filter(balanced);
+    let (has, lacks): (Vec<&Json>, Vec<&Json>) =
+        all.partition(|value| items(value, "/status/loadBalancer/ingress").next().is_some());
+    let found = match (has.is_empty(), lacks.into_iter().filter(old).count()) {
+        (false, _) => Found::pass(),
+        (true, 0) => Found::mild(
+            "no Service of type LoadBalancer shows that this cluster can make one",
+            help,
+        ),
+        (true, waiting) => Found::wrong(
+            format!(
+                "{waiting} Services of type LoadBalancer wait for an address, and none has one"
+            ),
+            help,
+        ),
     };
     site.add_setting(SETTING, found);
+    Ok(())
 }

@@ -21,5 +21,5 @@ pub mod table;
 pub mod verify;
 mod workspace;
 
-pub use report::{Finding, Probe, Probed, Report, Status, fingerprint};
+pub use report::{Finding, Probe, Probed, Report, Status, Unseen, fingerprint};
 pub use rules::{By, checks, probes};

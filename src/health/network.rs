@@ -27,17 +27,14 @@ pub fn needed(desired: &Desired, snapshot: &Snapshot) -> Vec<Needed> {
     let probed = Probed::default();
     let now = jiff::Timestamp::UNIX_EPOCH;
     let mut all = Vec::new();
-    for site in sites(Inspection { desired, snapshot, probed: &probed, now }) {
-        let region = location(snapshot.text(&site.cluster, "/location").unwrap_or_default());
+    for site in sites(Inspection::new(desired, snapshot, &probed, now)) {
+        let region = location(site.text(&site.cluster, "/location").unwrap_or_default());
         let aks = super::access::is_aks(&site);
-        let (training, inference) = (site.is_on("enableTraining"), site.is_on("enableInference"));
+        let is_on = |name| site.is_on(name).unwrap_or_default();
+        let (training, inference) = (is_on("enableTraining"), is_on("enableInference"));
         let workspaces = workspaces(&site);
         let none = Json::Null;
-        let documents: Vec<&Json> = if workspaces.is_empty() {
-            vec![&none]
-        } else {
-            workspaces.iter().map(|it| it.1).collect()
-        };
+        let documents: Vec<&Json> = if workspaces.is_empty() { vec![&none] } else { workspaces };
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for document in documents {
             let name = |store: WorkspaceStore| {

@@ -2,18 +2,21 @@
 //! Features, Providers, Managed identity).
 
 use super::access::is_aks;
+use super::report::Judged;
 use super::site::{Found, Inspection, Site, text};
 use crate::catalog::{self, RegistrationQuery};
 use crate::model::{Json, Key, KindName};
-use crate::resource::Readiness;
 use crate::resource::graph::ResourceNode;
+use crate::resource::{Readiness, Resource};
 
-pub(super) fn state(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
-    let Some(live) = world.snapshot.live.get(key) else {
-        return Some(Found::Unknown(world.snapshot.why_unread(key)));
-    };
+pub(super) fn state(
+    world: &Inspection<'_>,
+    key: &Key,
+    node: &ResourceNode,
+) -> Judged<Option<Found>> {
+    let live = world.reads_of(key)?;
     let kind = node.resource.kind();
-    Some(match world.snapshot.readiness(kind) {
+    Ok(Some(match world.readiness(kind)? {
         Readiness::Ready => Found::Pass(kind.remark(live).unwrap_or_default()),
         Readiness::Absent if key.kind == KindName::ManagedIdentity => Found::wrong(
             format!("there is no managed identity {}", key.name),
@@ -25,41 +28,54 @@ pub(super) fn state(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> O
             Found::Wrong(format!("its state is {state}: {message}"), None)
         }
         Readiness::NeedsHuman(what) => Found::Wrong(what, None),
-    })
+    }))
 }
 
 /// Whether the issuer of a federated identity credential is known.
-pub(super) fn issuer(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Option<Found> {
-    let kind = node.resource.kind();
-    Some(match world.snapshot.readiness(kind) {
+pub(super) fn issuer(
+    world: &Inspection<'_>,
+    _: &Key,
+    node: &ResourceNode,
+) -> Judged<Option<Found>> {
+    let Resource::FederatedIdentityCredential(credential) = &node.resource else {
+        return Ok(None);
+    };
+    if credential.issuer.is_none() {
+        world.live(&credential.cluster)?;
+    }
+    Ok(Some(match world.readiness(credential)? {
         Readiness::NeedsHuman(_) => Found::wrong(
             "the cluster names no OIDC issuer",
             "turn it on: az aks update --enable-oidc-issuer, or az connectedk8s update --enable-oidc-issuer; or write the issuer",
         ),
         _ => Found::pass(),
-    })
+    }))
 }
 
 /// Companions that were made to refuse keys, which the extension uses.
-pub(super) fn local_auth(world: &Inspection<'_>, key: &Key, _: &ResourceNode) -> Option<Found> {
-    let document = world.snapshot.document(key)?;
+pub(super) fn local_auth(
+    world: &Inspection<'_>,
+    key: &Key,
+    _: &ResourceNode,
+) -> Judged<Option<Found>> {
+    let Some(document) = world.live(key)? else { return Ok(None) };
     let off = document.pointer("/properties/disableLocalAuth").and_then(Json::as_bool);
-    Some(if off == Some(true) {
+    Ok(Some(if off == Some(true) {
         Found::wrong(
             "disableLocalAuth is true, and the extension connects with keys",
             "exempt it from the policy that sets it, then az resource update --set properties.disableLocalAuth=false",
         )
     } else {
         Found::pass()
-    })
+    }))
 }
 
 /// Policies that will make a companion refuse keys: what is made anew is refused or changed, and the
 /// next evaluation changes what is there (Azure Policy docs: built-in definitions of Service Bus).
-pub(super) fn local_auth_policy(site: &mut Site<'_>) {
+pub(super) fn local_auth_policy(site: &mut Site<'_>) -> Judged {
     let services =
         [(KindName::RelayNamespace, "relay"), (KindName::ServiceBusNamespace, "servicebus")];
-    let policies = site.list("policies");
+    let policies = site.list("policies")?;
     let own: Vec<(Key, &str)> = site
         .own
         .iter()
@@ -69,15 +85,14 @@ pub(super) fn local_auth_policy(site: &mut Site<'_>) {
         })
         .collect();
     for (key, service) in own {
-        let refuses = |all: &Vec<&'_ Json>| {
-            let first = all.iter().find(|value| refuses_keys(value, service))?;
-            let name = text(first, "/properties/displayName");
-            Some(if name.is_empty() { text(first, "/name").to_owned() } else { name.to_owned() })
+        let refuses = policies.iter().find(|value| refuses_keys(value, service));
+        let name = |value: &&Json| match text(value, "/properties/displayName") {
+            "" => text(value, "/name").to_owned(),
+            name => name.to_owned(),
         };
-        let found = match policies.as_ref().map(refuses) {
-            Err(why) => Found::Unknown(why.clone()),
-            Ok(None) => Found::pass(),
-            Ok(Some(name)) => Found::wrong(
+        let found = match refuses.map(name) {
+            None => Found::pass(),
+            Some(name) => Found::wrong(
                 format!(
                     "policy assignment `{name}` turns keys off, and the extension connects with keys"
                 ),
@@ -86,6 +101,7 @@ pub(super) fn local_auth_policy(site: &mut Site<'_>) {
         };
         site.add(&key, found);
     }
+    Ok(())
 }
 
 /// Whether an assignment, by what it says of itself, turns the keys of a service off. What it only
@@ -108,7 +124,7 @@ fn refuses_keys(assignment: &Json, service: &str) -> bool {
 }
 
 /// Registrations that are needed and that a list in the manifest leaves out.
-pub(super) fn undeclared(site: &mut Site<'_>) {
+pub(super) fn undeclared(site: &mut Site<'_>) -> Judged {
     let desired = site.world.desired;
     let own = |kind: KindName| site.own.iter().any(|(key, _)| key.kind == kind);
     let needed = catalog::registrations(&RegistrationQuery {
@@ -138,4 +154,5 @@ pub(super) fn undeclared(site: &mut Site<'_>) {
         )
     };
     site.add(&site.cluster.clone(), found);
+    Ok(())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{Json, Key, Pointer};
-use crate::resource::Read;
+use crate::resource::{Read, ReadError};
 use crate::source::{Diagnostics, Place};
 
 /// What came of looking at something.
@@ -43,6 +43,20 @@ impl Status {
     }
 }
 
+/// Why something is not judged: what was not read is neither well nor ill.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unseen {
+    /// It could not be read.
+    #[error("{0}")]
+    Failed(ReadError),
+    /// Nobody asked for it, or whoever was asked does not tell.
+    #[error("{0}")]
+    Untold(String),
+}
+
+/// What judging gives, where everything that it rests on was read.
+pub type Judged<T = ()> = Result<T, Unseen>;
+
 /// One thing that was looked at, with what was found; what is fine stands here too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -60,6 +74,8 @@ pub struct Finding {
     pub title: String,
     /// What is wrong, without the address; for a pass what is worth knowing, or nothing.
     pub message: String,
+    /// Why it is unknown, for what is.
+    pub unseen: Option<Unseen>,
     /// How to mend it.
     pub help: Option<String>,
     /// The line of the manifest.
@@ -88,6 +104,7 @@ impl Finding {
             class: None,
             title: String::new(),
             message,
+            unseen: None,
             help: None,
             place: None,
             evidence: Vec::new(),
@@ -96,6 +113,18 @@ impl Finding {
             detail: String::new(),
             members: BTreeMap::new(),
         }
+    }
+
+    /// One that nothing is known of, with the reason.
+    #[must_use]
+    pub fn unseen(code: &'static str, address: Key, unseen: Unseen) -> Self {
+        let help = match &unseen {
+            Unseen::Failed(error) => error.remedy(),
+            Unseen::Untold(_) => None,
+        };
+        let message = unseen.to_string();
+        let unseen = Some(unseen);
+        Self { help, unseen, ..Self::new(code, Status::Unknown, address, message) }
     }
 
     /// The same on every run, machine and in every order, whatever the values are.
@@ -226,18 +255,18 @@ pub struct Probe {
 pub struct Probed(pub BTreeMap<(String, String), Answered>);
 
 /// One answer, shared by all clusters that asked the same.
-pub type Answered = Result<Option<Arc<Json>>, String>;
+pub type Answered = Result<Option<Arc<Json>>, ReadError>;
 
 impl Probed {
     /// The answer of a probe; one that was never asked reads as an error.
     ///
     /// # Errors
     /// Why it could not be read.
-    pub fn get(&self, scope: &str, name: &str) -> Result<Option<&Json>, &str> {
+    pub fn get(&self, scope: &str, name: &str) -> Judged<Option<&Json>> {
         match self.0.get(&(scope.to_owned(), name.to_owned())) {
             Some(Ok(answer)) => Ok(answer.as_deref()),
-            Some(Err(why)) => Err(why),
-            None => Err("it was not read"),
+            Some(Err(error)) => Err(Unseen::Failed(error.clone())),
+            None => Err(Unseen::Untold("it was not read".to_owned())),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the caller may do (Azure REST: Authorization permissions).
 
-use super::report::{Probe, Probed};
+use super::report::{Judged, Probe, Probed, Unseen};
 use super::site::{Found, Inspection, items};
 use crate::catalog::ArmType;
 use crate::model::{ArmId, Json, Key};
@@ -43,7 +43,7 @@ pub struct Lacking {
     /// The action, or verb and object.
     pub what: String,
     /// Why nobody could tell, when that is so.
-    pub unknown: Option<String>,
+    pub unknown: Option<Unseen>,
 }
 
 /// What the caller may not do, by the answers to [`probes`].
@@ -53,7 +53,7 @@ pub fn lacking(rights: &Rights, probed: &Probed) -> Vec<Lacking> {
     for (at, own) in &rights.azure {
         let answer = match probed.get(&own.asker, &at_scope(at)) {
             Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err("Azure does not tell"),
+            Ok(None) => Err(Unseen::Untold("Azure does not tell".to_owned())),
             Err(why) => Err(why),
         };
         for action in &own.actions {
@@ -61,10 +61,10 @@ pub fn lacking(rights: &Rights, probed: &Probed) -> Vec<Lacking> {
                 let list = answer.as_array().or_else(|| answer.get("value")?.as_array());
                 list.into_iter().flatten().any(|value| allows(value, action))
             };
-            let unknown = match answer {
+            let unknown = match &answer {
                 Ok(answer) if may(answer) => continue,
                 Ok(_) => None,
-                Err(why) => Some(why.to_owned()),
+                Err(unseen) => Some(unseen.clone()),
             };
             found.push(Lacking { at: at.to_string(), what: action.clone(), unknown });
         }
@@ -74,7 +74,7 @@ pub fn lacking(rights: &Rights, probed: &Probed) -> Vec<Lacking> {
             let unknown = match probed.get(cluster, &in_cluster(access)) {
                 Ok(Some(Json::Bool(true))) => continue,
                 Ok(_) => None,
-                Err(why) => Some(why.to_owned()),
+                Err(unseen) => Some(unseen),
             };
             let at = format!("cluster {cluster}");
             found.push(Lacking { at, what: access.to_string(), unknown });
@@ -110,10 +110,17 @@ pub fn allows(permission: &Json, action: &str) -> bool {
 }
 
 /// The caller's right to do what apply would do next.
-pub(super) fn judge(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Option<Found> {
-    let rights = Rights::of_next(world.desired, node, world.snapshot);
+pub(super) fn judge(
+    world: &Inspection<'_>,
+    key: &Key,
+    node: &ResourceNode,
+) -> Judged<Option<Found>> {
+    if key.kind.read_only() || !world.applies(node.resource.kind()) {
+        return Ok(None);
+    }
+    let rights = world.rights(node)?;
     if rights == Rights::default() {
-        return None;
+        return Ok(None);
     }
     let (unknown, lacking): (Vec<Lacking>, Vec<Lacking>) =
         lacking(&rights, world.probed).into_iter().partition(|it| it.unknown.is_some());
@@ -121,18 +128,15 @@ pub(super) fn judge(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Opt
         let each = some.iter().map(|lacking| format!("{} at {}", lacking.what, lacking.at));
         each.collect::<Vec<_>>().join(", nor ")
     };
-    Some(match (&lacking[..], &unknown[..]) {
+    Ok(Some(match (&lacking[..], &unknown[..]) {
         ([], []) => Found::pass(),
-        ([], [first, ..]) => {
-            let why = first.unknown.as_deref().unwrap_or_default();
-            Found::Unknown(format!("your rights at {} are unknown: {why}", first.at))
-        }
+        ([], [first, ..]) => return first.unknown.clone().map_or(Ok(None), Err),
         _ => Found::wrong(
             format!("this sign-in may not {}", all(&lacking)),
             "`amlplan permissions` prints the roles that apply takes; Contributor holds most, and role \
              assignments take User Access Administrator",
         ),
-    })
+    }))
 }
 
 #[cfg(test)]

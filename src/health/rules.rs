@@ -1,7 +1,7 @@
 //! The table of all rules: which command asks them, when they apply, what they read, who judges.
 //! `docs/reference/checks.md` is made from it.
 
-use super::report::{Finding, Probe, Probed};
+use super::report::{Finding, Judged, Probe, Probed};
 use super::site::{AZUREML, Found, Inspection, Site, check, sites};
 use super::verify::cluster as inside;
 use super::workspace::{self, WorkspaceStore};
@@ -35,12 +35,17 @@ impl By {
 #[derive(Clone, Copy)]
 pub(super) enum Judge {
     /// A cluster, where the rule applies.
-    Cluster { applies: fn(&Site<'_>) -> bool, judge: fn(&mut Site<'_>) },
+    Cluster {
+        /// Whether it is about the extension, and so about clusters that have one.
+        within: bool,
+        applies: fn(&Site<'_>) -> Judged<bool>,
+        judge: fn(&mut Site<'_>) -> Judged,
+    },
     /// Each resource of some kinds; the text is the field that the result points at.
     Each {
         kinds: &'static [KindName],
         at: &'static str,
-        judge: fn(&Inspection<'_>, &Key, &ResourceNode) -> Option<Found>,
+        judge: fn(&Inspection<'_>, &Key, &ResourceNode) -> Judged<Option<Found>>,
     },
 }
 
@@ -59,11 +64,22 @@ type Reads = &'static [&'static str];
 const fn on(
     code: &'static str,
     by: By,
-    applies: fn(&Site<'_>) -> bool,
+    applies: fn(&Site<'_>) -> Judged<bool>,
     reads: Reads,
-    judge: fn(&mut Site<'_>),
+    judge: fn(&mut Site<'_>) -> Judged,
 ) -> Rule {
-    Rule { code, by, reads, judge: Judge::Cluster { applies, judge } }
+    Rule { code, by, reads, judge: Judge::Cluster { within: false, applies, judge } }
+}
+
+/// The same about the extension, where one is declared.
+const fn within(
+    code: &'static str,
+    by: By,
+    applies: fn(&Site<'_>) -> Judged<bool>,
+    reads: Reads,
+    judge: fn(&mut Site<'_>) -> Judged,
+) -> Rule {
+    Rule { code, by, reads, judge: Judge::Cluster { within: true, applies, judge } }
 }
 
 const fn each(
@@ -71,75 +87,62 @@ const fn each(
     by: By,
     (kinds, at): (&'static [KindName], &'static str),
     reads: Reads,
-    judge: fn(&Inspection<'_>, &Key, &ResourceNode) -> Option<Found>,
+    judge: fn(&Inspection<'_>, &Key, &ResourceNode) -> Judged<Option<Found>>,
 ) -> Rule {
     Rule { code, by, reads, judge: Judge::Each { kinds, at, judge } }
 }
 
-const fn always(_: &Site<'_>) -> bool {
-    true
+const fn always(_: &Site<'_>) -> Judged<bool> {
+    Ok(true)
 }
 
-fn aks(site: &Site<'_>) -> bool {
-    access::is_aks(site)
+fn aks(site: &Site<'_>) -> Judged<bool> {
+    Ok(access::is_aks(site))
 }
 
-fn arc(site: &Site<'_>) -> bool {
-    !access::is_aks(site)
+fn arc(site: &Site<'_>) -> Judged<bool> {
+    Ok(!access::is_aks(site))
 }
 
-fn installs(site: &Site<'_>) -> bool {
-    site.extension.is_some()
+fn keyed(site: &Site<'_>) -> Judged<bool> {
+    Ok(site.own.iter().any(|it| KEYED.contains(&it.0.kind)))
 }
 
-fn keyed(site: &Site<'_>) -> bool {
-    site.own.iter().any(|it| KEYED.contains(&it.0.kind))
+fn pins(site: &Site<'_>) -> Judged<bool> {
+    Ok(site.extension.is_some_and(|extension| extension.version.is_some()))
 }
 
-fn pins(site: &Site<'_>) -> bool {
-    site.extension.is_some_and(|extension| extension.version.is_some())
+fn closed_aks(site: &Site<'_>) -> Judged<bool> {
+    Ok(aks(site)? && !access::closed(site)?.is_empty())
 }
 
-fn aks_installs(site: &Site<'_>) -> bool {
-    aks(site) && installs(site)
+const fn kubernetes(site: &Site<'_>) -> Judged<bool> {
+    Ok(site.access.kubernetes)
 }
 
-fn closed_aks(site: &Site<'_>) -> bool {
-    aks(site) && !access::closed(site).is_empty()
+const fn azure_only(site: &Site<'_>) -> Judged<bool> {
+    Ok(!site.access.kubernetes)
 }
 
-fn kubernetes(site: &Site<'_>) -> bool {
-    site.access.kubernetes
+fn inference(site: &Site<'_>) -> Judged<bool> {
+    Ok(kubernetes(site)? && site.is_on("enableInference")?)
 }
 
-fn azure_only(site: &Site<'_>) -> bool {
-    !site.access.kubernetes
-}
-
-fn kubernetes_installs(site: &Site<'_>) -> bool {
-    kubernetes(site) && installs(site)
-}
-
-fn inference(site: &Site<'_>) -> bool {
-    kubernetes_installs(site) && site.is_on("enableInference")
-}
-
-fn installed(site: &Site<'_>) -> bool {
-    installs(site) && inside::unseen(site).is_none()
+fn installed(site: &Site<'_>) -> Judged<bool> {
+    Ok(inside::unseen(site)?.is_none())
 }
 
 /// An installation that has not succeeded: perhaps for lack of room.
-fn unfinished(site: &Site<'_>) -> bool {
-    let Some(key) = site.extension.map(|extension| &extension.key) else { return false };
-    let snapshot = site.world.snapshot;
-    // Who asks for the rights of a run has nothing live: whatever may be read counts.
-    let unknown = !snapshot.live.contains_key(key);
-    let state = snapshot.text(key, "/properties/provisioningState");
-    kubernetes_installs(site) && (unknown || state.is_some_and(|text| text != "Succeeded"))
+fn unfinished(site: &Site<'_>) -> Judged<bool> {
+    let Some(extension) = site.extension.filter(|_| site.access.kubernetes) else {
+        return Ok(false);
+    };
+    let state = site.text(&extension.key, "/properties/provisioningState")?;
+    Ok(!["", "Succeeded"].contains(&state))
 }
 
-fn stands(site: &Site<'_>) -> bool {
-    installed(site) && !inside::rolled_back(site)
+fn stands(site: &Site<'_>) -> Judged<bool> {
+    Ok(installed(site)? && !inside::rolled_back(site)?)
 }
 
 const REGISTRATIONS: &[KindName] = &[KindName::Feature, KindName::Provider];
@@ -155,6 +158,8 @@ const COMPANIONS: &[KindName] = &[
 const KEYED: &[KindName] = &[KindName::RelayNamespace, KindName::ServiceBusNamespace];
 // Whether an installation was undone shows in its workloads.
 const WORKLOADS: Reads = &["own-deployments", "own-statefulsets", "own-daemonsets", "own-events"];
+const STARTING: Reads =
+    &["own-deployments", "own-statefulsets", "own-daemonsets", "own-events", "own-pods"];
 const PODS: Reads = &["own-pods", "own-deployments", "own-statefulsets", "own-daemonsets"];
 const ROUTER: Reads = &["router", "own-deployments", "own-statefulsets", "own-daemonsets"];
 const SERVED: Reads =
@@ -180,9 +185,9 @@ pub(super) const RULES: &[Rule] = &[
     on("autoscaler-with-volcano", By::Doctor, aks, &[], access::autoscaler),
     on("control-plane-closed", By::Doctor, aks, &[], access::control_plane),
     on("trusted-access-missing", By::Both, closed_aks, &["trusted-access"], access::trusted_access),
-    on("extension-without-identity", By::Doctor, aks_installs, &[], access::extension_identity),
-    on("version-not-offered", By::Doctor, pins, &["extension-versions"], access::extension_version),
-    on("other-extension", By::Doctor, installs, &["extensions"], access::other_extension),
+    within("extension-without-identity", By::Doctor, aks, &[], access::extension_identity),
+    within("version-not-offered", By::Doctor, pins, &["extension-versions"], access::extension_version),
+    within("other-extension", By::Doctor, always, &["extensions"], access::other_extension),
     each("companion-local-auth", By::Both, (KEYED, ""), &[], registrations::local_auth),
     on("policy-against-keys", By::Doctor, keyed, &["policies"], registrations::local_auth_policy),
     // Workspaces
@@ -205,34 +210,34 @@ pub(super) const RULES: &[Rule] = &[
     on("no-linux-node", By::Doctor, kubernetes, &["nodes"], capacity::linux_node),
     on("gke-node-image", By::Doctor, kubernetes, &["nodes"], capacity::gke),
     on("instance-type-too-large", By::Both, kubernetes, &["nodes"], capacity::instance_types),
-    on("node-selector-matches-nothing", By::Both, kubernetes_installs, &["nodes"], capacity::selected),
-    on("too-few-nodes", By::Doctor, inference, &["nodes"], capacity::high_availability),
-    on("capacity", By::Doctor, kubernetes_installs, &["nodes", "all-pods"], capacity::room),
-    on("capacity", By::Verify, unfinished, &["nodes", "all-pods"], capacity::room),
-    on("cluster-small", By::Doctor, kubernetes_installs, &["nodes"], capacity::floor),
-    on("ingress-many-processes", By::Doctor, kubernetes_installs, &["nodes"], capacity::worker_processes),
+    within("node-selector-matches-nothing", By::Both, kubernetes, &["nodes"], capacity::selected),
+    within("too-few-nodes", By::Doctor, inference, &["nodes"], capacity::high_availability),
+    within("capacity", By::Doctor, kubernetes, &["nodes", "all-pods"], capacity::room),
+    within("capacity", By::Verify, unfinished, &["nodes", "all-pods"], capacity::room),
+    within("cluster-small", By::Doctor, kubernetes, &["nodes"], capacity::floor),
+    within("ingress-many-processes", By::Doctor, kubernetes, &["nodes"], capacity::worker_processes),
     // Namespaces, secrets, balancers, grants
     each("namespace-terminating", By::Doctor, (&[KindName::Namespace], ""), &[], grants::terminating),
     each("pod-security-restricted", By::Doctor, (&[KindName::Namespace], ""), &[], grants::restricted),
     on("scc-unavailable", By::Doctor, kubernetes, &[], grants::grant),
-    on("ssl-secret-missing", By::Doctor, kubernetes_installs, &["tls-secret"], grants::tls_secret),
-    on("no-load-balancer", By::Doctor, inference, &["services"], grants::balancer),
+    within("ssl-secret-missing", By::Doctor, kubernetes, &["tls-secret"], grants::tls_secret),
+    within("no-load-balancer", By::Doctor, inference, &["services"], grants::balancer),
     // Other software
-    on("nvidia-plugin-conflict", By::Doctor, kubernetes_installs, &["daemonsets"], conflicts::collisions),
-    on("prometheus-conflict", By::Doctor, kubernetes_installs, &["deployments"], conflicts::collisions),
-    on("volcano-conflict", By::Doctor, kubernetes_installs, &["crds"], conflicts::collisions),
-    on("ingress-class-conflict", By::Doctor, kubernetes_installs, &["ingress-classes"], conflicts::collisions),
-    on("dcgm-conflict", By::Doctor, kubernetes_installs, &["daemonsets"], conflicts::collisions),
-    on("dapr-conflict", By::Doctor, kubernetes_installs, &["webhooks"], conflicts::collisions),
-    on("legacy-router", By::Doctor, inference, &["legacy"], conflicts::legacy),
-    on("installed-another-way", By::Doctor, kubernetes_installs, &["deployments"], conflicts::releases),
-    on("helm-revisions-pending", By::Doctor, kubernetes_installs, &["secrets"], conflicts::pending),
-    on("proxy-skip-range", By::Doctor, kubernetes_installs, &["deployments"], conflicts::arc_proxy),
-    on("managed-prometheus", By::Doctor, aks_installs, &[], conflicts::managed_prometheus),
-    on("ingress-retired", By::Doctor, aks_installs, &[], conflicts::ingress_retired),
+    within("nvidia-plugin-conflict", By::Doctor, kubernetes, &["daemonsets"], conflicts::collisions),
+    within("prometheus-conflict", By::Doctor, kubernetes, &["deployments"], conflicts::collisions),
+    within("volcano-conflict", By::Doctor, kubernetes, &["crds"], conflicts::collisions),
+    within("ingress-class-conflict", By::Doctor, kubernetes, &["ingress-classes"], conflicts::collisions),
+    within("dcgm-conflict", By::Doctor, kubernetes, &["daemonsets"], conflicts::collisions),
+    within("dapr-conflict", By::Doctor, kubernetes, &["webhooks"], conflicts::collisions),
+    within("legacy-router", By::Doctor, inference, &["legacy"], conflicts::legacy),
+    within("installed-another-way", By::Doctor, kubernetes, &["deployments"], conflicts::releases),
+    within("helm-revisions-pending", By::Doctor, kubernetes, &["secrets"], conflicts::pending),
+    within("proxy-skip-range", By::Doctor, kubernetes, &["deployments"], conflicts::arc_proxy),
+    within("managed-prometheus", By::Doctor, aks, &[], conflicts::managed_prometheus),
+    within("ingress-retired", By::Doctor, aks, &[], conflicts::ingress_retired),
     // Whether it works
-    on("extension-not-ready", By::Verify, installs, &[], verify::extension),
-    on("extension-wrong-type", By::Verify, installs, &[], verify::extension_type),
+    within("extension-not-ready", By::Verify, always, &[], verify::extension),
+    within("extension-wrong-type", By::Verify, always, &[], verify::extension_type),
     on("scc-grant-incomplete", By::Verify, always, &[], verify::grant),
     each("namespace-not-ready", By::Verify, (&[KindName::Namespace], "/properties"), &[], verify::ready),
     each("companion-not-ready", By::Verify, (COMPANIONS, "/properties"), &[], verify::ready),
@@ -242,13 +247,13 @@ pub(super) const RULES: &[Rule] = &[
     each("role-assignment-missing", By::Verify, (&[KindName::RoleAssignment], "/properties"), &[], verify::ready),
     each("credential-missing", By::Verify, (&[KindName::FederatedIdentityCredential], "/properties"), &[], verify::ready),
     on("cluster-not-looked-at", By::Doctor, azure_only, &[], inside::azure_only),
-    on("cluster-not-looked-at", By::Verify, installs, &[], inside::not_looked_at),
-    on("health-report", By::Verify, installed, &["health", "health-2021"], inside::report),
-    on("component-not-ready", By::Verify, installed, WORKLOADS, inside::components),
-    on("pods-not-ready", By::Verify, stands, PODS, inside::pods),
-    on("scc-refuses-pods", By::Verify, stands, WORKLOADS, inside::constraints),
-    on("router-address", By::Verify, stands, ROUTER, inside::router),
-    on("instance-type-crd", By::Verify, stands, SERVED, inside::instance_types),
+    within("cluster-not-looked-at", By::Verify, always, &[], inside::not_looked_at),
+    within("health-report", By::Verify, installed, &["health", "health-2021"], inside::report),
+    within("component-not-ready", By::Verify, installed, STARTING, inside::components),
+    within("pods-not-ready", By::Verify, stands, PODS, inside::pods),
+    within("scc-refuses-pods", By::Verify, stands, WORKLOADS, inside::constraints),
+    within("router-address", By::Verify, stands, ROUTER, inside::router),
+    within("instance-type-crd", By::Verify, stands, SERVED, inside::instance_types),
 ];
 
 /// Objects of the cluster that rules read: name, version, kind, plural, namespace, and the name of
@@ -292,7 +297,7 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
     };
     let id = &site.access.id;
     let stores = || {
-        workspace::workspaces(site).into_iter().flat_map(|(_, document)| {
+        workspace::workspaces(site).into_iter().flat_map(|document| {
             WorkspaceStore::ALL.into_iter().filter_map(|it| Some((it, it.id(document)?)))
         })
     };
@@ -325,8 +330,8 @@ fn reads(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
         }
         "relay-roles" => {
             let relay = site.own.iter().find(|it| it.0.kind == KindName::RelayNamespace);
-            let id = relay.and_then(|(key, _)| site.world.snapshot.text(key, "/id"));
-            id.map(|id| roles(name, id)).into_iter().collect()
+            let id = relay.and_then(|(key, _)| site.text(key, "/id").ok());
+            id.filter(|id| !id.is_empty()).map(|id| roles(name, id)).into_iter().collect()
         }
         "roles" => stores()
             .filter(|it| it.0 != WorkspaceStore::Vault)
@@ -357,12 +362,12 @@ fn offers(site: &Site<'_>, name: &str) -> Option<(String, ArmType)> {
         let path = format!("{id}/{kinds}/{own}?releaseTrain={train}");
         return Some((path, ArmType::EXTENSION_VERSIONS));
     }
-    let region = location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
+    let region = location(site.text(&site.cluster, "/location").unwrap_or_default());
     let subscription = &site.scope.subscription;
     let path = format!(
         "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{region}/kubernetesVersions"
     );
-    (aks(site) && !region.is_empty()).then_some((path, ArmType::MANAGED_CLUSTERS))
+    (access::is_aks(site) && !region.is_empty()).then_some((path, ArmType::MANAGED_CLUSTERS))
 }
 
 /// The same for what is in the cluster.
@@ -404,13 +409,16 @@ fn in_cluster(site: &Site<'_>, name: &str) -> Vec<(String, Read)> {
 /// What the rules of a command read beside the resources themselves, each once.
 pub fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
     let probed = Probed::default();
-    let world = Inspection { desired, snapshot, probed: &probed, now: jiff::Timestamp::UNIX_EPOCH };
+    let world = Inspection::new(desired, snapshot, &probed, jiff::Timestamp::UNIX_EPOCH);
     let mut probes = Vec::new();
     let sites = sites(world);
     for rule in RULES.iter().filter(|it| it.by.is(by) && !it.reads.is_empty()) {
         match rule.judge {
-            Judge::Cluster { applies, .. } => {
-                for site in sites.iter().filter(|it| applies(it)) {
+            Judge::Cluster { within, applies, .. } => {
+                // Whether it applies may follow from an answer: then it is asked for.
+                let asks =
+                    |it: &&Site<'_>| it.about(within).is_some() && applies(it).unwrap_or(true);
+                for site in sites.iter().filter(asks) {
                     let all = rule.reads.iter().flat_map(|text| reads(site, text));
                     probes.extend(all.map(|(name, read)| Probe {
                         scope: site.name.to_owned(),
@@ -432,7 +440,8 @@ pub fn probes(by: By, desired: &Desired, snapshot: &Snapshot) -> Vec<Probe> {
     probes
 }
 
-/// Every result of the rules of a command.
+/// Every result of the rules of a command. A rule that comes upon something that was not read is
+/// unknown: it fails there, and says nothing more.
 pub fn checks(
     by: By,
     desired: &Desired,
@@ -440,16 +449,22 @@ pub fn checks(
     probed: &Probed,
     now: jiff::Timestamp,
 ) -> Vec<Finding> {
-    let world = Inspection { desired, snapshot, probed, now };
+    let world = Inspection::new(desired, snapshot, probed, now);
     let mut found = Vec::new();
     let mut sites = sites(world);
     for rule in RULES.iter().filter(|it| it.by.is(by)) {
         match rule.judge {
-            Judge::Cluster { applies, judge } => {
+            Judge::Cluster { within, applies, judge } => {
                 for site in &mut sites {
+                    let Some(about) = site.about(within).cloned() else { continue };
                     (site.code, site.reads) = (rule.code, rule.reads);
-                    if applies(site) {
-                        judge(site);
+                    let judged = match applies(site) {
+                        Ok(true) => judge(site),
+                        Ok(false) => Ok(()),
+                        Err(unseen) => Err(unseen),
+                    };
+                    if let Err(unseen) = judged {
+                        site.add(&about, Found::Unknown(unseen));
                     }
                 }
             }
@@ -457,8 +472,10 @@ pub fn checks(
                 for (key, node) in
                     world.desired.nodes.iter().filter(|it| kinds.contains(&it.0.kind))
                 {
-                    let result = judge(&world, key, node);
-                    found.extend(result.map(|it| check(world.desired, rule.code, key, at, it)));
+                    let judged = judge(&world, key, node).transpose();
+                    let found_of =
+                        |it: Judged<Found>| check(desired, rule.code, key, at, it.into());
+                    found.extend(judged.map(found_of));
                 }
             }
         }

@@ -5,22 +5,20 @@ pub(super) mod cluster;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::report::Judged;
 use super::site::{Found, Inspection, Site, text};
 use crate::catalog;
 use crate::model::{Json, Key};
 use crate::resource::graph::ResourceNode;
 use crate::resource::{ComputeIdentity, InstanceType, Kind, Readiness, Resource};
 
-pub(super) fn extension(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
+pub(super) fn extension(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
     let key = extension.key.clone();
-    let document = match site.world.snapshot.live.get(&key).map(|it| it.document()) {
-        Some(Some(document)) => document,
-        Some(None) => {
-            let found = Found::wrong("the extension is not installed", "amlplan apply installs it");
-            return site.add(&key, found);
-        }
-        None => return site.add(&key, Found::Unknown(site.snapshot.why_unread(&key))),
+    let Some(document) = site.live(&key)? else {
+        let found = Found::wrong("the extension is not installed", "amlplan apply installs it");
+        site.add(&key, found);
+        return Ok(());
     };
     let ready = match text(document, "/properties/provisioningState") {
         // The API of early 2021 says installState instead.
@@ -30,13 +28,14 @@ pub(super) fn extension(site: &mut Site<'_>) {
             "Failed" => Readiness::Failed { state: "Failed".into(), message: String::new() },
             other => Readiness::Waiting(other.to_owned()),
         },
-        _ => site.snapshot.readiness(extension),
+        _ => site.readiness(extension)?,
     };
     let found = match verdict(ready) {
-        Found::Wrong(text, Some(help)) if upgrading(site) => Found::Soon(text, help),
+        Found::Wrong(text, Some(help)) if upgrading(site)? => Found::Soon(text, help),
         found => found,
     };
     site.add_at(&key, "/properties", found);
+    Ok(())
 }
 
 /// How long Azure may work on an extension: Helm gives up after 15 minutes, agents look every few.
@@ -45,31 +44,30 @@ const UNDERWAY: SignedDuration = SignedDuration::from_hours(1);
 const STARTING: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whether Azure works on the extension and has not done so for too long.
-pub(super) fn upgrading(site: &Site<'_>) -> bool {
-    let of = |at: &str| site.extension.and_then(|extension| site.snapshot.text(&extension.key, at));
-    let state = of("/properties/provisioningState").unwrap_or_default();
-    let since = of("/systemData/lastModifiedAt").and_then(|text| text.parse::<Timestamp>().ok());
-    ["Creating", "Updating"].iter().any(|text| state.eq_ignore_ascii_case(text))
-        && since.is_some_and(|time| site.now.duration_since(time) < UNDERWAY)
+pub(super) fn upgrading(site: &Site<'_>) -> Judged<bool> {
+    let Some(extension) = site.extension else { return Ok(false) };
+    let state = site.text(&extension.key, "/properties/provisioningState")?;
+    let since = site.text(&extension.key, "/systemData/lastModifiedAt")?.parse::<Timestamp>();
+    Ok(["Creating", "Updating"].iter().any(|text| state.eq_ignore_ascii_case(text))
+        && since.is_ok_and(|time| site.now.duration_since(time) < UNDERWAY))
 }
 
 /// Whether what is not ready among the extension's pods has only just been started.
-pub(super) fn starting(site: &Site<'_>) -> bool {
+pub(super) fn starting(site: &Site<'_>) -> Judged<bool> {
     let young = |pod: &&Json| {
         let at = [text(pod, "/status/startTime"), text(pod, "/metadata/creationTimestamp")];
         let at = at.into_iter().find_map(|text| text.parse::<Timestamp>().ok());
         at.is_some_and(|time| site.now.duration_since(time) < STARTING)
     };
-    let pods = site.list("own-pods").unwrap_or_default();
-    let mut ill =
-        pods.into_iter().filter(|value| crate::resource::pods::trouble(value).is_some()).peekable();
-    ill.peek().is_some() && ill.all(|value| young(&value))
+    let ill = |value: &&Json| crate::resource::pods::trouble(value).is_some();
+    let mut ill = site.list("own-pods")?.into_iter().filter(ill).peekable();
+    Ok(ill.peek().is_some() && ill.all(|value| young(&value)))
 }
 
-pub(super) fn extension_type(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
+pub(super) fn extension_type(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
     let key = extension.key.clone();
-    let Some(document) = site.snapshot.document(&key) else { return };
+    let Some(document) = site.live(&key)? else { return Ok(()) };
     let kind = text(document, "/properties/extensionType");
     let found = if kind.eq_ignore_ascii_case("Microsoft.AzureML.Kubernetes") {
         Found::pass()
@@ -80,6 +78,7 @@ pub(super) fn extension_type(site: &mut Site<'_>) {
         )
     };
     site.add(&key, found);
+    Ok(())
 }
 
 /// What a state means for the reader.
@@ -106,25 +105,18 @@ fn verdict(readiness: Readiness) -> Found {
 }
 
 /// Every other resource, by its own readiness.
-pub(super) fn ready(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
+pub(super) fn ready(world: &Inspection<'_>, _: &Key, node: &ResourceNode) -> Judged<Option<Found>> {
     let kind = node.resource.kind();
-    if !kind.applies(world.snapshot) {
-        return None;
+    if !world.applies(kind) {
+        return Ok(None);
     }
-    if !world.snapshot.live.contains_key(key) {
-        return Some(Found::Unknown(world.snapshot.why_unread(key)));
-    }
-    Some(verdict(world.snapshot.readiness(kind)))
+    Ok(Some(verdict(world.readiness(kind)?)))
 }
 
 /// Whether every account still has its grant, in whichever way.
-pub(super) fn grant(site: &mut Site<'_>) {
-    let Some(key) = site.grant().map(|scc_grant| scc_grant.key.clone()) else { return };
-    let key = &key;
-    if !site.snapshot.live.contains_key(key) {
-        return site.add(key, Found::Unknown(site.snapshot.why_unread(key)));
-    }
-    let missing = missing_accounts(site);
+pub(super) fn grant(site: &mut Site<'_>) -> Judged {
+    let Some(key) = site.grant()?.map(|scc_grant| &scc_grant.key) else { return Ok(()) };
+    let missing = missing_accounts(site)?;
     let found = if missing.is_empty() {
         Found::pass()
     } else {
@@ -134,32 +126,34 @@ pub(super) fn grant(site: &mut Site<'_>) {
         )
     };
     site.add(key, found);
+    Ok(())
 }
 
 /// The accounts of the cluster's grant that do not hold it, as OpenShift writes users.
-pub(super) fn missing_accounts(site: &Site<'_>) -> Vec<String> {
-    let Some(grant) = site.grant() else { return Vec::new() };
-    let shown = grant.shown(&site.snapshot.of(&grant.key)).unwrap_or_default();
+pub(super) fn missing_accounts(site: &Site<'_>) -> Judged<Vec<String>> {
+    let Some(grant) = site.grant()? else { return Ok(Vec::new()) };
+    let shown = grant.shown(site.reads_of(&grant.key)?).unwrap_or_default();
     let user = |namespace: &str, name: &str| format!("system:serviceaccount:{namespace}:{name}");
     let users = super::site::items(&shown, "/users").filter_map(Json::as_str).map(str::to_owned);
     let subjects = super::site::items(&shown, "/subjects");
     let bound = subjects.map(|value| user(text(value, "/namespace"), text(value, "/name")));
     let held: Vec<String> = users.chain(bound).collect();
     let wanted = grant.accounts.iter().map(|(namespace, name)| user(namespace, name));
-    wanted.filter(|text| !held.contains(text)).collect()
+    Ok(wanted.filter(|text| !held.contains(text)).collect())
 }
 
 /// A compute that should have an identity shows its principal.
-pub(super) fn identity(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -> Option<Found> {
-    let Resource::Compute(compute) = &node.resource else { return None };
-    let live = world.snapshot.live.get(key)?;
-    if world.snapshot.readiness(compute) != Readiness::Ready {
-        return None;
-    }
-    let document = live.document()?;
+pub(super) fn identity(
+    world: &Inspection<'_>,
+    key: &Key,
+    node: &ResourceNode,
+) -> Judged<Option<Found>> {
+    let Resource::Compute(compute) = &node.resource else { return Ok(None) };
+    let ready = world.readiness(compute)? == Readiness::Ready;
+    let Some(document) = world.live(key)?.filter(|_| ready) else { return Ok(None) };
     let filled = |value: &Json| value.as_str().is_some_and(|text| !text.is_empty());
     let found = match &compute.identity {
-        ComputeIdentity::None => return None,
+        ComputeIdentity::None => return Ok(None),
         ComputeIdentity::SystemAssigned => {
             document.pointer("/identity/principalId").is_some_and(filled)
         }
@@ -170,14 +164,14 @@ pub(super) fn identity(world: &Inspection<'_>, key: &Key, node: &ResourceNode) -
             own.and_then(|(_, value)| value.get("principalId")).is_some_and(filled)
         }
     };
-    Some(if found {
+    Ok(Some(if found {
         Found::pass()
     } else {
         Found::wrong(
             "the compute has no principal of the declared identity",
             "detach and attach it again: Azure ML sets the identity when it attaches",
         )
-    })
+    }))
 }
 
 /// The kind of objects that the extension has to serve for instance types.

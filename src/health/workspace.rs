@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::access::is_aks;
 use super::facts::{FACTS, NeededRole};
+use super::report::Judged;
 use super::site::{Found, Site, items, some, text};
 use crate::catalog;
 use crate::model::{ArmId, Json, Key, KindName};
@@ -20,11 +21,27 @@ pub(super) fn workspace_id(compute: &Compute) -> String {
     id[..end].to_owned()
 }
 
-/// The computes whose workspace is there, with its document.
-pub(super) fn workspaces<'a>(site: &Site<'a>) -> Vec<(&'a Compute, &'a Json)> {
-    let live = site.world.snapshot;
-    let found = |compute: &'a Compute| Some((compute, live.document(&compute.workspace)?));
-    site.computes().into_iter().filter_map(found).collect()
+/// The workspaces of the computes that are there, as far as they were read.
+pub(super) fn workspaces<'a>(site: &Site<'a>) -> Vec<&'a Json> {
+    site.computes().into_iter().filter_map(|it| site.live(&it.workspace).ok().flatten()).collect()
+}
+
+/// Judges each compute whose workspace is there, together with the workspace.
+fn each(
+    site: &mut Site<'_>,
+    at: &str,
+    judge: impl Fn(&Site<'_>, &Compute, &Json) -> Judged<Option<Found>>,
+) {
+    for compute in site.computes() {
+        let judged = match site.live(&compute.workspace) {
+            Ok(Some(workspace)) => judge(site, compute, workspace).transpose(),
+            Ok(None) => None,
+            Err(unseen) => Some(Err(unseen)),
+        };
+        if let Some(found) = judged {
+            site.add_at(&compute.key, at, found);
+        }
+    }
 }
 
 fn is_private(workspace: &Json) -> bool {
@@ -39,40 +56,40 @@ fn user_assigned(workspace: &Json) -> bool {
     kind.contains("userassigned") && !kind.contains("systemassigned")
 }
 
-pub(super) fn missing(site: &mut Site<'_>) {
+pub(super) fn missing(site: &mut Site<'_>) -> Judged {
     for compute in site.computes() {
-        let found = match site.snapshot.live.get(&compute.workspace).map(|it| it.document()) {
-            None => Found::Unknown(format!("{} was not read", compute.workspace)),
-            Some(None) => Found::wrong(
+        let found = site.live(&compute.workspace).map(|workspace| match workspace {
+            None => Found::wrong(
                 format!("there is no workspace {}", workspace_id(compute)),
                 "check the compute's workspace: name, resourceGroup and subscription",
             ),
-            Some(Some(_)) => Found::pass(),
-        };
+            Some(_) => Found::pass(),
+        });
         site.add_at(&compute.key, AT, found);
     }
+    Ok(())
 }
 
-pub(super) fn other_subscription(site: &mut Site<'_>) {
-    for (compute, _) in workspaces(site) {
+pub(super) fn other_subscription(site: &mut Site<'_>) -> Judged {
+    each(site, AT, |site, compute, _| {
         let own = &site.scope.subscription;
         let same = ArmId::parse(&workspace_id(compute))
             .is_ok_and(|id| id.subscription().eq_ignore_ascii_case(own));
         let message = "cluster and workspace are in different subscriptions";
         let help = "connect the cluster through Arc in the workspace's subscription";
-        let found = match (same, is_aks(site)) {
+        Ok(Some(match (same, is_aks(site)) {
             (true, _) => Found::pass(),
             (false, true) => Found::wrong(message, help),
             (false, false) => Found::mild(message, help),
-        };
-        site.add_at(&compute.key, AT, found);
-    }
+        }))
+    });
+    Ok(())
 }
 
 /// Jobs and endpoints of a workspace without public access reach it through its private endpoint.
-pub(super) fn private(site: &mut Site<'_>) {
-    for (compute, workspace) in workspaces(site) {
-        let found = if is_private(workspace) {
+pub(super) fn private(site: &mut Site<'_>) -> Judged {
+    each(site, AT, |_, _, workspace| {
+        Ok(Some(if is_private(workspace) {
             Found::wrong(
                 "the workspace has a private endpoint: the cluster's nodes have to resolve and reach it",
                 "put the cluster into the network of the endpoint or a peered one, with its private \
@@ -80,9 +97,9 @@ pub(super) fn private(site: &mut Site<'_>) {
             )
         } else {
             Found::pass()
-        };
-        site.add_at(&compute.key, AT, found);
-    }
+        }))
+    });
+    Ok(())
 }
 
 /// What a workspace keeps its data in.
@@ -117,18 +134,16 @@ fn stores(
     store: WorkspaceStore,
     judge: impl Fn(&Json, &Compute, &Json) -> Found,
 ) {
-    for (compute, workspace) in workspaces(site) {
-        let Some(id) = store.id(workspace) else { continue };
-        let found = match site.document(&format!("{} {id}", store.member())) {
-            Err(why) => Found::Unknown(why),
-            Ok(None) => Found::wrong(
+    each(site, AT, |site, compute, workspace| {
+        let Some(id) = store.id(workspace) else { return Ok(None) };
+        Ok(Some(match site.document(&format!("{} {id}", store.member()))? {
+            None => Found::wrong(
                 format!("the workspace's {} {id} is gone", store.member()),
                 "make it again, or use another workspace: no job starts without it",
             ),
-            Ok(Some(document)) => judge(document, compute, workspace),
-        };
-        site.add_at(&compute.key, AT, found);
-    }
+            Some(document) => judge(document, compute, workspace),
+        }))
+    });
 }
 
 /// Whether a firewall stands before a store, and whether Azure's own services pass it.
@@ -153,19 +168,21 @@ fn closed(site: &mut Site<'_>, store: WorkspaceStore, help: &str) {
     });
 }
 
-pub(super) fn storage_closed(site: &mut Site<'_>) {
+pub(super) fn storage_closed(site: &mut Site<'_>) -> Judged {
     closed(
         site,
         WorkspaceStore::Storage,
         "az storage account update --bypass AzureServices, or blob authorization fails",
     );
+    Ok(())
 }
 
-pub(super) fn vault_closed(site: &mut Site<'_>) {
+pub(super) fn vault_closed(site: &mut Site<'_>) -> Judged {
     closed(site, WorkspaceStore::Vault, "az keyvault update --bypass AzureServices");
+    Ok(())
 }
 
-pub(super) fn registry_closed(site: &mut Site<'_>) {
+pub(super) fn registry_closed(site: &mut Site<'_>) -> Judged {
     stores(site, WorkspaceStore::Registry, |registry, _, _| match firewall(registry) {
         (true, _) if text(registry, "/sku/name") != "Premium" => Found::wrong(
             "its containerRegistry is private and not of SKU Premium, which private endpoints take",
@@ -177,10 +194,11 @@ pub(super) fn registry_closed(site: &mut Site<'_>) {
         ),
         _ => Found::pass(),
     });
+    Ok(())
 }
 
 /// The bypass of a private storage account is for system-assigned identities.
-pub(super) fn storage_identity(site: &mut Site<'_>) {
+pub(super) fn storage_identity(site: &mut Site<'_>) -> Judged {
     stores(site, WorkspaceStore::Storage, |storage, _, workspace| {
         if firewall(storage).0 && user_assigned(workspace) {
             Found::wrong(
@@ -191,10 +209,11 @@ pub(super) fn storage_identity(site: &mut Site<'_>) {
             Found::pass()
         }
     });
+    Ok(())
 }
 
 /// Without an identity jobs pull with the registry's admin user.
-pub(super) fn registry_admin(site: &mut Site<'_>) {
+pub(super) fn registry_admin(site: &mut Site<'_>) -> Judged {
     stores(site, WorkspaceStore::Registry, |registry, compute, _| {
         let admin = registry.pointer("/properties/adminUserEnabled").and_then(Json::as_bool);
         if admin == Some(false) && compute.identity == ComputeIdentity::None {
@@ -206,35 +225,31 @@ pub(super) fn registry_admin(site: &mut Site<'_>) {
             Found::pass()
         }
     });
+    Ok(())
 }
 
 /// Computes of SDK and CLI v1, whose support has ended.
-pub(super) fn v1_computes(site: &mut Site<'_>) {
+pub(super) fn v1_computes(site: &mut Site<'_>) -> Judged {
     let ended = "2026-06-30T00:00:00Z".parse().is_ok_and(|end: jiff::Timestamp| site.now >= end);
-    for (compute, _) in workspaces(site) {
-        let found = match site.list(&format!("computes {}", workspace_id(compute))) {
-            Err(why) => Found::Unknown(why),
-            Ok(all) => {
-                let old =
-                    |it: &&Json| text(it, "/properties/computeType").eq_ignore_ascii_case("AKS");
-                let old: Vec<String> =
-                    all.into_iter().filter(old).map(|it| text(it, "/name").to_owned()).collect();
-                let when = if ended { "ended" } else { "ends" };
-                if old.is_empty() {
-                    Found::pass()
-                } else {
-                    Found::wrong(
-                        format!(
-                            "the workspace has computes of SDK v1, whose support {when} on 2026-06-30: {}",
-                            some(&old)
-                        ),
-                        "move their endpoints to a compute declared here, then detach them",
-                    )
-                }
-            }
-        };
-        site.add_at(&compute.key, AT, found);
-    }
+    each(site, AT, |site, compute, _| {
+        let old = |it: &&Json| text(it, "/properties/computeType").eq_ignore_ascii_case("AKS");
+        let old =
+            site.list(&format!("computes {}", workspace_id(compute)))?.into_iter().filter(old);
+        let old: Vec<String> = old.map(|it| text(it, "/name").to_owned()).collect();
+        let when = if ended { "ended" } else { "ends" };
+        Ok(Some(if old.is_empty() {
+            Found::pass()
+        } else {
+            Found::wrong(
+                format!(
+                    "the workspace has computes of SDK v1, whose support {when} on 2026-06-30: {}",
+                    some(&old)
+                ),
+                "move their endpoints to a compute declared here, then detach them",
+            )
+        }))
+    });
+    Ok(())
 }
 
 /// Guids of the roles that principals hold among `live`, or will be given below `at`.
@@ -269,14 +284,14 @@ fn principals(identities: Option<&Json>) -> Vec<String> {
     all.map(|(_, value)| text(value, "/principalId").to_ascii_lowercase()).collect()
 }
 
-/// Which of some roles an identity lacks at a scope; `Err` when its roles could not be read.
+/// Which of some roles an identity lacks at a scope.
 fn lacking<'r>(
     site: &Site<'_>,
     compute: &Compute,
     workspace: &Json,
     (list, at): (&str, &ArmId),
     wanted: &[&'r NeededRole],
-) -> Result<Vec<&'r str>, String> {
+) -> Judged<Vec<&'r str>> {
     let live = site.list(list)?;
     let own = principals(workspace.pointer("/identity/userAssignedIdentities"));
     let held = held(site, &own, &[&compute.workspace], &live, at);
@@ -287,131 +302,125 @@ fn lacking<'r>(
 
 /// Roles of a workspace whose only identity is user-assigned; with a system-assigned one Azure ML
 /// takes care of itself.
-pub(super) fn workspace_roles(site: &mut Site<'_>) {
+pub(super) fn workspace_roles(site: &mut Site<'_>) -> Judged {
     let cluster = site.access.id.clone();
-    let trusted = is_aks(site) && !super::access::closed(site).is_empty();
+    let trusted = is_aks(site) && !super::access::closed(site)?.is_empty();
     let wanted: Vec<_> = FACTS.workspace_role.iter().filter(|it| trusted || !it.trusted).collect();
     role_rule(site, ("cluster-roles", &cluster), "cluster", &wanted);
+    Ok(())
 }
 
 /// The same identity listens at the Relay.
-pub(super) fn relay_role(site: &mut Site<'_>) {
+pub(super) fn relay_role(site: &mut Site<'_>) -> Judged {
     let relay = site.own.iter().find(|(key, _)| key.kind == KindName::RelayNamespace);
-    let Some((key, _)) = relay.copied() else { return };
-    let id = site.snapshot.text(key, "/id").and_then(|text| ArmId::parse(text).ok());
-    let Some(id) = id else { return };
+    let Some((key, _)) = relay.copied() else { return Ok(()) };
+    let Ok(id) = ArmId::parse(site.text(key, "/id")?) else { return Ok(()) };
     role_rule(site, ("relay-roles", &id), "Relay", &[&FACTS.relay_role]);
+    Ok(())
 }
 
 fn role_rule(site: &mut Site<'_>, at: (&str, &ArmId), what: &str, wanted: &[&NeededRole]) {
-    for (compute, workspace) in workspaces(site) {
-        let found = if !user_assigned(workspace) {
-            Found::pass()
-        } else {
-            match lacking(site, compute, workspace, at, wanted) {
-                Err(why) => Found::Unknown(why),
-                Ok(missing) if missing.is_empty() => Found::pass(),
-                Ok(missing) => Found::wrong(
-                    format!(
-                        "the identity of {} is user-assigned and lacks on the {what}: {}",
-                        workspace_id(compute),
-                        missing.join(", ")
-                    ),
-                    format!(
-                        "write roleAssignments: [{{principal: <object id of the identity>, role: {}, scope: {}}}]",
-                        missing[0], at.1
-                    ),
+    each(site, AT, |site, compute, workspace| {
+        if !user_assigned(workspace) {
+            return Ok(Some(Found::pass()));
+        }
+        let missing = lacking(site, compute, workspace, at, wanted)?;
+        Ok(Some(match missing.first() {
+            None => Found::pass(),
+            Some(first) => Found::wrong(
+                format!(
+                    "the identity of {} is user-assigned and lacks on the {what}: {}",
+                    workspace_id(compute),
+                    missing.join(", ")
                 ),
-            }
-        };
-        site.add_at(&compute.key, AT, found);
-    }
+                format!(
+                    "write roleAssignments: [{{principal: <object id of the identity>, role: {first}, scope: {}}}]",
+                    at.1
+                ),
+            ),
+        }))
+    });
 }
 
 /// What the identity of a compute needs to pull images and to read data.
-pub(super) fn compute_roles(site: &mut Site<'_>) {
-    for (compute, workspace) in workspaces(site) {
-        if compute.identity == ComputeIdentity::None {
-            continue;
-        }
-        let live = site.snapshot.document(&compute.key);
-        let mut own =
-            principals(live.and_then(|value| value.pointer("/identity/userAssignedIdentities")));
-        own.extend(live.map(|value| text(value, "/identity/principalId").to_ascii_lowercase()));
-        if let ComputeIdentity::UserAssigned(id) = &compute.identity {
-            let identity = site.desired.nodes.iter().find(|(key, node)| {
-                key.kind == KindName::ManagedIdentity
-                    && matches!(node.resource.kind().target(), Target::Arm(one) if one == *id)
-            });
-            own.extend(identity.and_then(|(key, _)| {
-                Some(site.snapshot.text(key, "/properties/principalId")?.to_ascii_lowercase())
-            }));
-        }
-        own.retain(|text| !text.is_empty());
-        for need in &FACTS.compute_role {
-            let store =
-                if need.registry { WorkspaceStore::Registry } else { WorkspaceStore::Storage };
-            let Some(id) = store.id(workspace) else { continue };
-            let found = match site.list(&format!("roles {id}")) {
-                Err(why) => Found::Unknown(why),
-                Ok(live) => {
-                    let held = held(site, &own, &[&compute.key], &live, &id);
-                    let has =
-                        |role: &str| catalog::role(role).is_some_and(|guid| held.contains(guid));
-                    if has(&need.role) || need.instead.iter().any(|instead| has(instead)) {
-                        Found::pass()
-                    } else {
-                        Found::wrong(
-                            format!(
-                                "the compute's identity lacks {} on the workspace's {}",
-                                need.role,
-                                store.member()
-                            ),
-                            format!(
-                                "write roleAssignments: [{{principal: compute/{}, role: {}, scope: {id}}}]",
-                                compute.key.name, need.role
-                            ),
-                        )
-                    }
-                }
-            };
-            site.add_at(&compute.key, "/identity", found);
-        }
+pub(super) fn compute_roles(site: &mut Site<'_>) -> Judged {
+    for need in &FACTS.compute_role {
+        each(site, "/identity", |site, compute, workspace| {
+            compute_role(site, compute, workspace, need)
+        });
     }
+    Ok(())
 }
 
-/// A private workspace takes an AKS cluster of its own region only.
-pub(super) fn private_region(site: &mut Site<'_>) {
-    for (compute, workspace) in workspaces(site) {
-        private_in(site, compute, workspace);
+fn compute_role(
+    site: &Site<'_>,
+    compute: &Compute,
+    workspace: &Json,
+    need: &NeededRole,
+) -> Judged<Option<Found>> {
+    let store = if need.registry { WorkspaceStore::Registry } else { WorkspaceStore::Storage };
+    let id = store.id(workspace).filter(|_| compute.identity != ComputeIdentity::None);
+    let Some(id) = id else { return Ok(None) };
+    let live = site.live(&compute.key)?;
+    let mut own =
+        principals(live.and_then(|value| value.pointer("/identity/userAssignedIdentities")));
+    own.extend(live.map(|value| text(value, "/identity/principalId").to_ascii_lowercase()));
+    if let ComputeIdentity::UserAssigned(id) = &compute.identity {
+        let identity = site.desired.nodes.iter().find(|(key, node)| {
+            key.kind == KindName::ManagedIdentity
+                && matches!(node.resource.kind().target(), Target::Arm(one) if one == *id)
+        });
+        if let Some((key, _)) = identity {
+            own.push(site.text(key, "/properties/principalId")?.to_ascii_lowercase());
+        }
     }
-}
-
-fn private_in(site: &mut Site<'_>, compute: &Compute, workspace: &Json) {
-    let here = location(site.snapshot.text(&site.cluster, "/location").unwrap_or_default());
-    let there = location(text(workspace, "/location"));
-    let found = if !is_private(workspace) || here.is_empty() || here == there {
+    own.retain(|text| !text.is_empty());
+    let held = held(site, &own, &[&compute.key], &site.list(&format!("roles {id}"))?, &id);
+    let has = |role: &str| catalog::role(role).is_some_and(|guid| held.contains(guid));
+    Ok(Some(if has(&need.role) || need.instead.iter().any(|instead| has(instead)) {
         Found::pass()
     } else {
         Found::wrong(
             format!(
-                "the workspace has a private endpoint in {there}, and the cluster is in {here}"
+                "the compute's identity lacks {} on the workspace's {}",
+                need.role,
+                store.member()
             ),
-            "both have to be in one region: use a workspace or a cluster there",
+            format!(
+                "write roleAssignments: [{{principal: compute/{}, role: {}, scope: {id}}}]",
+                compute.key.name, need.role
+            ),
         )
-    };
-    site.add_at(&compute.key, "/location", found);
+    }))
 }
 
-pub(super) fn identity(site: &mut Site<'_>) {
-    for (compute, workspace) in workspaces(site) {
-        identity_of(site, compute, workspace);
-    }
+/// A private workspace takes an AKS cluster of its own region only.
+pub(super) fn private_region(site: &mut Site<'_>) -> Judged {
+    each(site, AT, |site, _, workspace| {
+        let here = location(site.text(&site.cluster, "/location")?);
+        let there = location(text(workspace, "/location"));
+        Ok(Some(if !is_private(workspace) || here.is_empty() || here == there {
+            Found::pass()
+        } else {
+            Found::wrong(
+                format!(
+                    "the workspace has a private endpoint in {there}, and the cluster is in {here}"
+                ),
+                "both have to be in one region: use a workspace or a cluster there",
+            )
+        }))
+    });
+    Ok(())
 }
 
-fn identity_of(site: &mut Site<'_>, compute: &Compute, workspace: &Json) {
+pub(super) fn identity(site: &mut Site<'_>) -> Judged {
+    each(site, "/identity", |_, compute, workspace| Ok(Some(identity_of(compute, workspace))));
+    Ok(())
+}
+
+fn identity_of(compute: &Compute, workspace: &Json) -> Found {
     let hbi = workspace.pointer("/properties/hbiWorkspace").and_then(Json::as_bool) == Some(true);
-    let found = match &compute.identity {
+    match &compute.identity {
         ComputeIdentity::None => Found::wrong(
             "the compute has no identity, so jobs reach storage and registry only with keys",
             "write identity: {type: SystemAssigned} and roleAssignments for AcrPull and Storage Blob Data Contributor",
@@ -421,47 +430,34 @@ fn identity_of(site: &mut Site<'_>, compute: &Compute, workspace: &Json) {
             "write identity: {type: SystemAssigned}, with Storage Blob Data Contributor and Storage Account Contributor",
         ),
         ComputeIdentity::SystemAssigned | ComputeIdentity::UserAssigned(_) => Found::pass(),
-    };
-    site.add_at(&compute.key, "/identity", found);
-}
-
-/// Computes of AML v1 on the same cluster.
-pub(super) fn legacy_computes(site: &mut Site<'_>) {
-    for (compute, _) in workspaces(site) {
-        legacy_in(site, compute, &workspace_id(compute));
     }
 }
 
-fn legacy_in(site: &mut Site<'_>, compute: &Compute, workspace: &str) {
-    let found = match site.list(&format!("computes {workspace}")) {
-        Err(why) => Found::Unknown(why),
-        Ok(all) => {
-            let own = |value: &&Json| {
-                text(value, "/properties/computeType").eq_ignore_ascii_case("AKS")
-                    && text(value, "/properties/resourceId")
-                        .eq_ignore_ascii_case(compute.cluster_id.as_str())
-            };
-            let old: Vec<String> =
-                all.into_iter().filter(own).map(|value| text(value, "/name").to_owned()).collect();
-            let clash = workspace.rsplit('/').next().map(|text| format!("azureml-{text}"));
-            if old.is_empty() {
-                Found::pass()
-            } else if clash.as_deref() == Some(&compute.namespace) {
-                Found::grave(
-                    format!(
-                        "the old compute {} uses namespace {} too",
-                        some(&old),
-                        compute.namespace
-                    ),
-                    "write another computes.namespace",
-                )
-            } else {
-                Found::wrong(
-                    format!("the cluster is attached as the old compute {} too", some(&old)),
-                    "detach it when its endpoints have moved; never delete it, or the cluster goes too",
-                )
-            }
-        }
-    };
-    site.add_at(&compute.key, "/properties/properties/namespace", found);
+/// Computes of AML v1 on the same cluster.
+pub(super) fn legacy_computes(site: &mut Site<'_>) -> Judged {
+    each(site, "/properties/properties/namespace", |site, compute, _| {
+        let workspace = workspace_id(compute);
+        let own = |value: &&Json| {
+            text(value, "/properties/computeType").eq_ignore_ascii_case("AKS")
+                && text(value, "/properties/resourceId")
+                    .eq_ignore_ascii_case(compute.cluster_id.as_str())
+        };
+        let old = site.list(&format!("computes {workspace}"))?.into_iter().filter(own);
+        let old: Vec<String> = old.map(|value| text(value, "/name").to_owned()).collect();
+        let clash = workspace.rsplit('/').next().map(|text| format!("azureml-{text}"));
+        Ok(Some(if old.is_empty() {
+            Found::pass()
+        } else if clash.as_deref() == Some(&compute.namespace) {
+            Found::grave(
+                format!("the old compute {} uses namespace {} too", some(&old), compute.namespace),
+                "write another computes.namespace",
+            )
+        } else {
+            Found::wrong(
+                format!("the cluster is attached as the old compute {} too", some(&old)),
+                "detach it when its endpoints have moved; never delete it, or the cluster goes too",
+            )
+        }))
+    });
+    Ok(())
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{PlanInput, Step, Unread};
-use crate::catalog;
 use crate::model::{Api, Key, Pointer};
-use crate::resource::ReadError;
 use crate::source::Diagnostic;
 
 /// The unread part of a plan while it is made.
@@ -26,15 +24,11 @@ impl<'a> Unreadable<'a> {
     /// Whether it could not be read.
     pub(super) fn blocks(&mut self, key: &Key) -> bool {
         let Some(error) = self.input.live.unread.get(key) else { return false };
-        let ReadError { api, status, code, message, help, .. } = error;
-        let (status, code) = (status.unwrap_or(0), code.as_deref().unwrap_or(""));
-        let remedy = || catalog::remedy(*api, status, code, message).map(|page| page.help.clone());
-        let help = help.clone().or_else(remedy);
         // All that Azure does not tell is told of at once, and what is this machine's fault; clusters
         // are told apart.
-        let all = (*api == Api::Azure && error.is_of_all()) || error.is_of_here();
+        let all = (error.api == Api::Azure && error.is_of_all()) || error.is_of_here();
         let scope = if all { String::new() } else { key.scope.clone() };
-        self.add(key, (scope, error.to_string()), "read-failed", help);
+        self.add(key, (scope, error.to_string()), "read-failed", error.remedy());
         true
     }
 

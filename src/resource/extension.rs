@@ -165,6 +165,12 @@ impl Extension {
         self.id.name()
     }
 
+    /// Whether a setting follows from what is live, because the manifest leaves it out.
+    #[must_use]
+    pub fn is_decided_live(&self, key: &str) -> bool {
+        derive::OF_CLUSTER.contains(&key) && !self.settings.contains_key(key)
+    }
+
     /// Every setting that will be sent in plain, declared and derived: what components are expected.
     #[must_use]
     pub fn effective(&self, world: &Snapshot) -> BTreeMap<String, String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rights::ResourceAttributes;
+use crate::catalog;
 use crate::model::{Api, ArmId, Json, Key, KindName, Later, ObjectRef};
 
 /// One read; which cluster or cloud it goes to follows from the resource's scope.
@@ -91,6 +92,14 @@ pub struct ReadError {
 }
 
 impl ReadError {
+    /// How to mend it: what the reason alone says, else what is known of its code.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let (status, code) = (self.status.unwrap_or(0), self.code.as_deref().unwrap_or_default());
+        let known = || catalog::remedy(self.api, status, code, &self.message);
+        self.help.clone().or_else(|| known().map(|page| page.help.clone()))
+    }
+
     /// Whether nothing was asked for want of something on this machine, which says nothing about the
     /// service.
     #[must_use]
@@ -159,12 +168,6 @@ impl Snapshot {
         let mut want = kind.want(self);
         want.body = want.body.filled(&|later| self.known(later));
         kind.readiness(&want, &self.of(kind.key()))
-    }
-
-    /// Why there is nothing to say about a resource.
-    #[must_use]
-    pub fn why_unread(&self, key: &Key) -> String {
-        self.unread.get(key).map_or_else(|| format!("{key} was not read"), ToString::to_string)
     }
 
     /// The Azure resource of the cluster of a scope.

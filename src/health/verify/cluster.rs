@@ -7,56 +7,65 @@ use super::{served, starting, upgrading};
 use crate::catalog::{self, Component};
 use crate::health::healthcheck::{self, CheckerFinding};
 use crate::health::outputs::router_address;
+use crate::health::report::Judged;
 use crate::health::site::{AZUREML, Found, Site, condition, number, some, text};
 use crate::model::{Json, KindName};
 use crate::resource::pods::trouble;
 use crate::resource::{Extension, InstanceType};
 
 /// Whether the inside of the cluster is looked at, and else why not.
-pub(in crate::health) fn unseen(site: &Site<'_>) -> Option<&'static str> {
-    let key = site.extension.map(|extension| &extension.key)?;
-    let gone = site.snapshot.live.contains_key(key) && site.snapshot.document(key).is_none();
-    match () {
+pub(in crate::health) fn unseen(site: &Site<'_>) -> Judged<Option<&'static str>> {
+    let Some(extension) = site.extension else { return Ok(None) };
+    Ok(match () {
         () if !site.access.kubernetes => {
             Some("cluster.access is azureOnly, so pods and workloads are not looked at")
         }
-        () if gone => Some("the extension is not installed, so its workloads are not looked at"),
+        () if site.live(&extension.key)?.is_none() => {
+            Some("the extension is not installed, so its workloads are not looked at")
+        }
         () => None,
-    }
+    })
 }
 
 /// Before an apply the same goes for nodes, conflicts and grants.
-pub(in crate::health) fn azure_only(site: &mut Site<'_>) {
+pub(in crate::health) fn azure_only(site: &mut Site<'_>) -> Judged {
     let why = "cluster.access is azureOnly, so nodes, conflicts and grants are not looked at";
     site.add(&site.cluster.clone(), Found::Skipped(why.into()));
+    Ok(())
 }
 
-pub(in crate::health) fn not_looked_at(site: &mut Site<'_>) {
-    if let Some(why) = unseen(site) {
+pub(in crate::health) fn not_looked_at(site: &mut Site<'_>) -> Judged {
+    // That it was not read, the rules about its parts say.
+    if let Ok(Some(why)) = unseen(site) {
         let key = if site.access.kubernetes { site.extension_key() } else { site.cluster.clone() };
         site.add(&key, Found::Skipped(why.into()));
     }
+    Ok(())
 }
 
-fn failed(site: &Site<'_>, extension: &Extension) -> bool {
-    let state = site.snapshot.text(&extension.key, "/properties/provisioningState");
-    state.is_some_and(|text| text.eq_ignore_ascii_case("Failed"))
+fn failed(site: &Site<'_>, extension: &Extension) -> Judged<bool> {
+    let state = site.text(&extension.key, "/properties/provisioningState")?;
+    Ok(state.eq_ignore_ascii_case("Failed"))
 }
 
 /// A failed installation is undone as a whole; one finding says more than one a workload.
-pub(in crate::health) fn rolled_back(site: &Site<'_>) -> bool {
-    let Some(extension) = site.extension else { return false };
-    let none = |(kind, list): (&str, &str)| {
-        let expected = site.with_query(extension, catalog::components);
-        let ours = |name: &str| expected.iter().any(|it| it.kind == kind && it.name == name);
-        site.list(list).is_ok_and(|all| !all.iter().any(|it| ours(text(it, "/metadata/name"))))
-    };
-    let lists = [
+pub(in crate::health) fn rolled_back(site: &Site<'_>) -> Judged<bool> {
+    let Some(extension) = site.extension else { return Ok(false) };
+    if !failed(site, extension)? {
+        return Ok(false);
+    }
+    let expected = site.with_query(extension, catalog::components)?;
+    for (kind, list) in [
         ("Deployment", "own-deployments"),
         ("StatefulSet", "own-statefulsets"),
         ("DaemonSet", "own-daemonsets"),
-    ];
-    failed(site, extension) && lists.into_iter().all(none)
+    ] {
+        let ours = |name: &str| expected.iter().any(|it| it.kind == kind && it.name == name);
+        if site.list(list)?.iter().any(|it| ours(text(it, "/metadata/name"))) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Ready and wanted copies of a workload.
@@ -70,42 +79,41 @@ fn copies(workload: &Json) -> (i64, i64) {
     }
 }
 
-pub(in crate::health) fn components(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
-    if rolled_back(site) {
+pub(in crate::health) fn components(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
+    if rolled_back(site)? {
         let found = Found::wrong(
             "nothing of the extension is in the cluster: its installation failed and was undone",
             "mend what the health report and the state of the extension name, then apply again",
         );
-        return site.add(&extension.key, found);
+        site.add(&extension.key, found);
+        return Ok(());
     }
-    let (refused, soon) = (refused(site), soon(site));
-    for component in site.with_query(extension, catalog::components) {
+    // They say why, and whether it will pass: without them it is as bad as it looks.
+    let refused = refused(site).unwrap_or_default();
+    let soon = soon(site).unwrap_or_default();
+    for component in site.with_query(extension, catalog::components)? {
         let list = match component.kind {
             "StatefulSet" => "own-statefulsets",
             "DaemonSet" => "own-daemonsets",
             _ => "own-deployments",
         };
-        let found = match site.list(list) {
-            Err(why) => Found::Unknown(why),
-            Ok(all) => {
-                let live = all.into_iter().find(|it| text(it, "/metadata/name") == component.name);
-                match workload(&component, live, &refused) {
-                    Found::Wrong(text, Some(help)) if soon && live.is_some() => {
-                        Found::Soon(text, help)
-                    }
-                    found => found,
-                }
+        let found = site.list(list).map(|all| {
+            let live = all.into_iter().find(|it| text(it, "/metadata/name") == component.name);
+            match workload(&component, live, &refused) {
+                Found::Wrong(text, Some(help)) if soon && live.is_some() => Found::Soon(text, help),
+                found => found,
             }
-        };
+        });
         let title = format!("{} {}", component.kind, component.name);
         site.add_titled(title, found);
     }
+    Ok(())
 }
 
 /// Whether what is not ready will be, as far as one can tell.
-fn soon(site: &Site<'_>) -> bool {
-    upgrading(site) || starting(site)
+fn soon(site: &Site<'_>) -> Judged<bool> {
+    Ok(upgrading(site)? || starting(site)?)
 }
 
 fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> Found {
@@ -140,29 +148,24 @@ fn workload(component: &Component, live: Option<&Json>, refused: &[Refusal]) -> 
     Found::wrong(format!("{ready}/{wanted} ready{colon}{reason}"), help)
 }
 
-pub(in crate::health) fn pods(site: &mut Site<'_>) {
-    let found = match site.list("own-pods") {
-        Err(why) => Found::Unknown(why),
-        Ok(pods) if pods.is_empty() => Found::wrong(
-            format!("namespace {AZUREML} has no pods"),
-            "see the events of the namespace",
-        ),
-        Ok(pods) => {
-            let bad: Vec<String> = pods.iter().filter_map(|value| trouble(value)).collect();
-            if bad.is_empty() {
-                Found::Pass(format!("{} pods", pods.len()))
-            } else {
-                let message =
-                    format!("{} of {} are not ready: {}", bad.len(), pods.len(), some(&bad));
-                let help = catalog::remedy(crate::model::Api::Azure, 0, "", &message).map_or_else(
-                    || format!("kubectl describe pod -n {AZUREML} tells why"),
-                    |page| format!("{}: {}", page.summary, page.help),
-                );
-                if soon(site) { Found::Soon(message, help) } else { Found::wrong(message, help) }
-            }
-        }
+pub(in crate::health) fn pods(site: &mut Site<'_>) -> Judged {
+    let pods = site.list("own-pods")?;
+    let bad: Vec<String> = pods.iter().filter_map(|value| trouble(value)).collect();
+    let found = if pods.is_empty() {
+        let message = format!("namespace {AZUREML} has no pods");
+        Found::wrong(message, "see the events of the namespace")
+    } else if bad.is_empty() {
+        Found::Pass(format!("{} pods", pods.len()))
+    } else {
+        let message = format!("{} of {} are not ready: {}", bad.len(), pods.len(), some(&bad));
+        let help = catalog::remedy(crate::model::Api::Azure, 0, "", &message).map_or_else(
+            || format!("kubectl describe pod -n {AZUREML} tells why"),
+            |page| format!("{}: {}", page.summary, page.help),
+        );
+        if soon(site)? { Found::Soon(message, help) } else { Found::wrong(message, help) }
     };
     site.add(&site.extension_key(), found);
+    Ok(())
 }
 
 /// A workload whose pods OpenShift refuses.
@@ -173,10 +176,12 @@ struct Refusal {
 }
 
 /// Workloads that are not ready and whose pods a security context constraint keeps away.
-fn refused(site: &Site<'_>) -> Vec<Refusal> {
-    let lists = ["own-deployments", "own-statefulsets", "own-daemonsets"].map(|it| site.list(it));
-    let workloads: Vec<&Json> = lists.into_iter().flatten().flatten().collect();
-    let events = site.list("own-events").unwrap_or_default();
+fn refused(site: &Site<'_>) -> Judged<Vec<Refusal>> {
+    let mut workloads: Vec<&Json> = Vec::new();
+    for list in ["own-deployments", "own-statefulsets", "own-daemonsets"] {
+        workloads.extend(site.list(list)?);
+    }
+    let events = site.list("own-events")?;
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for event in events {
         let message = text(event, "/message");
@@ -207,16 +212,14 @@ fn refused(site: &Site<'_>) -> Vec<Refusal> {
         let account = named.unwrap_or_else(|| format!("{AZUREML}:{own}"));
         found.insert(text(workload, "/metadata/name").to_owned(), account);
     }
-    found.into_iter().map(|(workload, account)| Refusal { workload, account }).collect()
+    Ok(found.into_iter().map(|(workload, account)| Refusal { workload, account }).collect())
 }
 
-pub(in crate::health) fn constraints(site: &mut Site<'_>) {
-    let (key, refused) = (site.extension_key(), refused(site));
-    if let Err(why) = site.list("own-events") {
-        return site.add(&key, Found::Unknown(why));
-    }
+pub(in crate::health) fn constraints(site: &mut Site<'_>) -> Judged {
+    let (key, refused) = (site.extension_key(), refused(site)?);
     if refused.is_empty() {
-        return site.add(&key, Found::pass());
+        site.add(&key, Found::pass());
+        return Ok(());
     }
     let known = site.known_accounts();
     let mut accounts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -224,7 +227,7 @@ pub(in crate::health) fn constraints(site: &mut Site<'_>) {
         accounts.entry(&refusal.account).or_default().push(refusal.workload.clone());
     }
     for (account, workloads) in accounts {
-        let grant = site.grant().map(|it| it.key.clone()).unwrap_or_else(|| key.clone());
+        let grant = site.grant()?.map(|it| it.key.clone()).unwrap_or_else(|| key.clone());
         let listed = known.iter().any(|(namespace, name)| account == format!("{namespace}:{name}"));
         let help = if listed {
             "amlplan apply grants it; plan shows the grant".to_owned()
@@ -240,24 +243,27 @@ pub(in crate::health) fn constraints(site: &mut Site<'_>) {
         );
         site.add(&grant, Found::wrong(message, help));
     }
+    Ok(())
 }
 
-pub(in crate::health) fn report(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
+pub(in crate::health) fn report(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
     let key = extension.key.clone();
-    let map = match (site.document("health"), site.document("health-2021")) {
-        (Ok(Some(map)), _) | (Ok(None), Ok(Some(map))) => map,
-        (Ok(None), Ok(None)) => {
-            let why = "the cluster holds no health report".to_owned();
-            return site.add(&key, Found::Skipped(why));
-        }
-        (Err(why), _) | (_, Err(why)) => return site.add(&key, Found::Unknown(why)),
+    let map = match site.document("health")? {
+        Some(map) => Some(map),
+        None => site.document("health-2021")?,
     };
-    let failed = failed(site, extension);
+    let Some(map) = map else {
+        let why = "the cluster holds no health report".to_owned();
+        site.add(&key, Found::Skipped(why));
+        return Ok(());
+    };
+    let failed = failed(site, extension)?;
     let mut findings: Vec<CheckerFinding> =
         healthcheck::current(map, failed).into_iter().flat_map(|it| it.findings).collect();
     if findings.is_empty() {
-        return site.add(&key, Found::pass());
+        site.add(&key, Found::pass());
+        return Ok(());
     }
     // The hooks of one operation repeat each other.
     let mut seen = BTreeSet::new();
@@ -270,8 +276,10 @@ pub(in crate::health) fn report(site: &mut Site<'_>) {
             finding.code, finding.name, finding.hook, finding.checker, finding.message
         );
         let mut help = format!("{}: {}", finding.cause, finding.remedy);
-        if let Some(value) = cause.and_then(|text| site.settings.get(text)) {
-            help = format!("{help} ({} is {value} now)", cause.unwrap_or_default());
+        if let Some(name) = cause
+            && let Some(value) = site.setting(name)?
+        {
+            help = format!("{help} ({name} is {value} now)");
         }
         // An installation that succeeded went on in spite of what the report says; in a failed
         // one a code that only tells is to blame when there is no other.
@@ -285,24 +293,24 @@ pub(in crate::health) fn report(site: &mut Site<'_>) {
             None => site.add(&key, found),
         }
     }
+    Ok(())
 }
 
-pub(in crate::health) fn router(site: &mut Site<'_>) {
-    if !site.is_on("enableInference") {
-        return;
+pub(in crate::health) fn router(site: &mut Site<'_>) -> Judged {
+    if !site.is_on("enableInference")? {
+        return Ok(());
     }
     let types = ["ClusterIP", "NodePort", "LoadBalancer"];
-    let declared = site.settings.get("inferenceRouterServiceType").map(|setting| setting.as_str());
+    let declared = site.setting("inferenceRouterServiceType")?;
     // The extension takes the words in any case.
     let wanted =
         types.into_iter().find(|text| declared.is_some_and(|own| own.eq_ignore_ascii_case(text)));
-    let found = match site.document("router") {
-        Err(why) => Found::Unknown(why),
-        Ok(None) => Found::wrong(
+    let found = match site.document("router")? {
+        None => Found::wrong(
             format!("Service {AZUREML}/azureml-fe is missing"),
             "the extension makes it when enableInference is true; amlplan plan shows differences",
         ),
-        Ok(Some(service)) if wanted.is_some_and(|it| it != text(service, "/spec/type")) => {
+        Some(service) if wanted.is_some_and(|it| it != text(service, "/spec/type")) => {
             Found::wrong(
                 format!(
                     "Service {AZUREML}/azureml-fe is of type {}, not {}",
@@ -312,7 +320,7 @@ pub(in crate::health) fn router(site: &mut Site<'_>) {
                 "kubectl edit put it so: set it back, or declare it",
             )
         }
-        Ok(Some(service)) => match router_address(service) {
+        Some(service) => match router_address(service) {
             Some(address) => Found::Pass(address),
             None => Found::wrong(
                 format!("Service {AZUREML}/azureml-fe has no address yet"),
@@ -322,21 +330,22 @@ pub(in crate::health) fn router(site: &mut Site<'_>) {
         },
     };
     site.add_setting("inferenceRouterServiceType", found);
+    Ok(())
 }
 
-pub(in crate::health) fn instance_types(site: &mut Site<'_>) {
-    let Some(extension) = site.extension else { return };
+pub(in crate::health) fn instance_types(site: &mut Site<'_>) -> Judged {
+    let Some(extension) = site.extension else { return Ok(()) };
     let declared = site.own.iter().any(|(key, _)| key.kind == KindName::InstanceType);
     if !extension.ga && !declared {
-        return;
+        return Ok(());
     }
-    let found = match site.document("instance-type-crd") {
-        Err(why) => Found::Unknown(why),
-        Ok(Some(crd)) if served(crd) => Found::pass(),
-        Ok(_) => Found::wrong(
+    let found = match site.document("instance-type-crd")? {
+        Some(crd) if served(crd) => Found::pass(),
+        _ => Found::wrong(
             format!("the cluster does not serve {} InstanceType", InstanceType::API_VERSION),
             "the extension brings it within some minutes; if it stays away, install the extension again",
         ),
     };
     site.add(&extension.key, found);
+    Ok(())
 }

@@ -264,10 +264,9 @@ pub fn report(plan: &Plan, live: &Snapshot, places: Places<'_>, health: Vec<Find
     };
     let unread = unread_scopes(plan);
     for mut finding in health {
-        let unasked =
-            finding.status == Status::Unknown && unread.contains(finding.address.scope.as_str());
+        let unasked = finding.unseen.is_some() && unread.contains(finding.address.scope.as_str());
         if finding.counts() && !said(&finding) && !unasked {
-            let health = (finding.status != Status::Unknown).then(|| DriftClass::Health.as_str());
+            let health = finding.unseen.is_none().then(|| DriftClass::Health.as_str());
             finding.class = finding.class.or(health);
             if finding.detail.is_empty() {
                 finding.detail.clone_from(&finding.title);

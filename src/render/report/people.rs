@@ -1,7 +1,7 @@
 //! A report for people: what is wrong first and in full, what is fine as one line a group, the sum
 //! last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FindingSite, verdict};
 use crate::health::{Finding, Report, Status};
@@ -33,7 +33,10 @@ pub(super) fn human(report: &Report, style: &Style, all: bool) -> String {
         lines.extend(fleet::columns(&overview(report, &bad, fleet), style));
         lines.push(String::new());
     }
-    for text in told(&bad, fleet.as_ref(), style) {
+    let (blind, bad): (Vec<_>, Vec<_>) =
+        bad.into_iter().partition(|finding| !all && finding.unseen.is_some());
+    let seen = told(&bad, fleet.as_ref(), style);
+    for text in seen.into_iter().chain(reasons(&blind, fleet.as_ref(), style)) {
         lines.extend(text);
         lines.push(String::new());
     }
@@ -100,6 +103,68 @@ fn told(findings: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<
     fleet.findings(findings).into_iter().map(one).collect()
 }
 
+/// What could not be looked at, each reason once: it may stand for every rule there is.
+fn reasons(blind: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<Vec<String>> {
+    let mut by_reason: Vec<Vec<&Finding>> = Vec::new();
+    for finding in blind {
+        match by_reason.iter_mut().find(|it| it[0].message == finding.message) {
+            Some(same) => same.push(finding),
+            None => by_reason.push(vec![finding]),
+        }
+    }
+    let lines = |findings: &Vec<&Finding>, message: &str, which: Option<String>| {
+        let checks = count(findings.len(), "check");
+        let head = format!("{} {checks}: ", style.ink(said(Status::Unknown).2, "?"));
+        let mut lines = style.hang("  ", &format!("{head}{}", titles(findings)));
+        if let Some(first) = lines.first_mut() {
+            first.drain(..2);
+        }
+        lines.extend(which.iter().flat_map(|text| style.wrap("    ", &format!("in {text}"))));
+        lines.extend(style.wrap("    ", &tame(message)));
+        let help = findings[0].help.iter();
+        lines.extend(help.flat_map(|text| style.hang("    help: ", &tame(text))));
+        lines
+    };
+    let Some(fleet) = fleet else {
+        let one = |findings: &Vec<&Finding>| match findings[..] {
+            [only] => whole(only, true, style),
+            _ => lines(findings, &findings[0].message, None),
+        };
+        return by_reason.iter().map(one).collect();
+    };
+    let items = by_reason.into_iter().map(|it| (it[0].address.scope.as_str(), it));
+    let same = |findings: &Vec<&Finding>, own: &fleet::Own| {
+        format!("{} {}", own.worded(&findings[0].message), titles(findings))
+    };
+    let one = |group: fleet::Group<'_, Vec<&Finding>>| {
+        let scopes = group.first.iter().map(|finding| finding.address.scope.as_str());
+        let scopes: BTreeSet<&str> = scopes.chain(group.clusters.iter().copied()).collect();
+        let scopes: Vec<&str> = scopes.into_iter().collect();
+        match (group.several(), &group.first[..]) {
+            (false, [only]) => whole(only, true, style),
+            _ => {
+                let message = group.own.worded(&group.first[0].message);
+                lines(&group.first, &message, Some(fleet.which(&scopes)))
+            }
+        }
+    };
+    fleet.fold(items, same).into_iter().map(one).collect()
+}
+
+/// What was looked at, each once with how often.
+fn titles(findings: &[&Finding]) -> String {
+    let mut titles: BTreeMap<&str, usize> = BTreeMap::new();
+    for finding in findings {
+        let title = if finding.title.is_empty() { finding.code } else { &finding.title };
+        *titles.entry(title).or_default() += 1;
+    }
+    let name = |(title, number): (&str, usize)| match number {
+        1 => title.to_owned(),
+        more => format!("{title} ({more})"),
+    };
+    titles.into_iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
 /// Code, and for drift since when and, where there is one, under which id.
 fn tag(finding: &Finding, alone: bool) -> String {
     let since = finding.members.get("since").and_then(|value| value.as_str());
@@ -144,23 +209,14 @@ fn tame(text: &str) -> String {
 
 /// What is fine: a line for each kind of resource, with how many checks and which.
 fn groups(fine: &[&Finding], style: &Style) -> Vec<String> {
-    let mut groups: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
     for finding in fine {
-        let title = if finding.title.is_empty() { finding.code } else { &finding.title };
-        let group = groups.entry(finding.address.kind.to_string()).or_default();
-        *group.entry(title).or_default() += 1;
+        groups.entry(finding.address.kind.to_string()).or_default().push(finding);
     }
-    let line = |(kind, titles): (&String, &BTreeMap<&str, usize>)| {
-        let number: usize = titles.values().sum();
-        let names: Vec<String> = titles
-            .iter()
-            .map(|(title, number)| match number {
-                1 => (*title).to_owned(),
-                more => format!("{title} ({more})"),
-            })
-            .collect();
-        let head = format!("{} {kind}: {} ok: ", said(Status::Pass).0, count(number, "check"));
-        let mut lines = style.hang("  ", &format!("{head}{}", names.join(", ")));
+    let line = |(kind, fine): (&String, &Vec<&Finding>)| {
+        let checks = count(fine.len(), "check");
+        let head = format!("{} {kind}: {checks} ok: ", said(Status::Pass).0);
+        let mut lines = style.hang("  ", &format!("{head}{}", titles(fine)));
         if let Some(first) = lines.first_mut() {
             first.drain(..2);
         }

@@ -44,6 +44,16 @@ pub(super) fn protected_value(declared: &str, secret: &Secret) -> Value {
     Value::Secret(secret.encoded(encoding))
 }
 
+/// Settings that a fact of the cluster decides; the others follow from the manifest alone.
+pub(super) const OF_CLUSTER: [&str; 6] = [
+    "location",
+    "jobSchedulerLocation",
+    "domain",
+    "clusterPurpose",
+    "inferenceRouterHA",
+    "openshift",
+];
+
 /// What a fact of the cluster makes of a setting; `None` where it makes none.
 type Derivation = (&'static str, Option<String>);
 
