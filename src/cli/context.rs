@@ -264,7 +264,6 @@ impl CommandContext {
                 .map_or_else(Default::default, KubeconfigFrom::File),
             obtain: Some(obtain(&access.id)),
             context: access.context.clone(),
-            ..kubernetes::ConnectOptions::default()
         };
         kubernetes::KubeReader::connect(&options).await.map(Some)
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use serde_json::json;
 
+use super::client::ArmAnswer;
 use super::{ApiError, ArmReader};
 use crate::client::net::{Pages, Turn, clock, poll, retry_after};
 use crate::model::Json;
@@ -108,7 +109,7 @@ impl ArmReader {
             .collect();
         let url = self.url(BATCH, VERSION);
         let body = json!({ "requests": requests });
-        let mut answer = self.exchange(&Method::POST, &url, Some(&body)).await?;
+        let mut answer = self.read(&Method::POST, &url, Some(&body)).await?;
         let (mut found, mut pages) = (BTreeMap::new(), Pages::default());
         loop {
             let bytes = self.done(answer).await?;
@@ -131,32 +132,32 @@ impl ArmReader {
     }
 
     /// Waits for the answers of a batch under the address it was given.
-    async fn done(&self, answer: Exchanged) -> Result<bytes::Bytes, ApiError> {
-        let (mut status, mut headers, mut body) = answer;
+    async fn done(&self, mut answer: ArmAnswer) -> Result<bytes::Bytes, ApiError> {
         let began = clock::now();
         let mut at: Option<String> = None;
-        while status == 202 {
+        while answer.status == 202 {
             let text = |header: &http::HeaderValue| header.to_str().ok().map(str::to_owned);
-            let location = headers.get("location").and_then(text).or(at);
+            let location = answer.headers.get("location").and_then(text).or(at);
             let location = location.ok_or_else(|| strange("a batch without an address"))?;
-            let asked = retry_after(&headers, SystemTime::now());
+            let asked = retry_after(&answer.headers, SystemTime::now());
             clock::sleep(poll::next_look(began.elapsed(), asked)).await;
-            (status, headers, body) = self.follow(&location).await?;
+            answer = self.follow(&location).await?;
             at = Some(location);
         }
-        if status == 200 { Ok(body) } else { Err(strange("batches are not served here")) }
+        if answer.status == 200 {
+            Ok(answer.body)
+        } else {
+            Err(strange("batches are not served here"))
+        }
     }
 
-    async fn follow(&self, url: &str) -> Result<Exchanged, ApiError> {
+    async fn follow(&self, url: &str) -> Result<ArmAnswer, ApiError> {
         if !self.cloud().resource_manager.covers(url) {
             return Err(strange("a batch leads to another service"));
         }
-        self.exchange(&Method::GET, url, None).await
+        self.read(&Method::GET, url, None).await
     }
 }
-
-/// Status, headers and body.
-type Exchanged = (u16, http::HeaderMap, bytes::Bytes);
 
 fn strange(what: &str) -> ApiError {
     ApiError::about(&Method::POST, BATCH, "UnreadableAnswer", what.to_owned())

@@ -1,7 +1,7 @@
 //! Signing in with a certificate: a client assertion that its key signs (Microsoft Entra:
 //! application authentication certificate credentials).
 
-use std::fmt;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -33,66 +33,33 @@ pub(super) struct Certificate {
 }
 
 /// Why a file does not sign in, with the way to mend it.
-#[derive(Debug, PartialEq, Eq)]
-enum Unfit {
-    NoPem,
-    NoCertificate,
-    NoKey,
-    NoPassword,
-    WrongPassword,
-    /// Encrypted in a way that is not read.
-    Encryption(&'static str),
-    Unusable,
-    NotRsa,
-    Stranger,
-    Unreadable,
-    Expired(Timestamp),
-    NotYet(Timestamp),
-}
+type Unfit = Cow<'static, str>;
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoPem => {
-                "it is no PEM file. A PFX is not read: `openssl pkcs12 -in FILE.pfx -out FILE.pem` \
-                 makes a PEM file of it (one of an old program needs -legacy), whose password \
-                 goes into AZURE_CLIENT_CERTIFICATE_PASSWORD"
-            }
-            Self::NoCertificate => "it holds no certificate: put it and its key into one PEM file",
-            Self::NoKey => "it holds no private key: put both into one PEM file",
-            Self::NoPassword => {
-                "its key has a password: set AZURE_CLIENT_CERTIFICATE_PASSWORD to it"
-            }
-            Self::WrongPassword => {
-                "the password does not open its key: check AZURE_CLIENT_CERTIFICATE_PASSWORD"
-            }
-            Self::Encryption(how) => {
-                return write!(
-                    f,
-                    "its key is encrypted with {how}, which is not read: `openssl pkcs8 -topk8 -v2 \
-                     aes256 -in FILE` writes the key anew; put the certificate behind it again"
-                );
-            }
-            Self::Unusable => "its private key cannot be used: RSA of 2048 to 8192 bits can",
-            Self::NotRsa => "its key is not RSA, which Microsoft Entra asks for",
-            Self::Stranger => "its private key belongs to none of its certificates",
-            Self::Unreadable => "its certificate cannot be read",
-            Self::Expired(end) => {
-                return write!(
-                    f,
-                    "it expired on {}: give the application a new one",
-                    end.strftime("%F")
-                );
-            }
-            Self::NotYet(start) => {
-                return write!(
-                    f,
-                    "it is not valid before {}: check this machine's clock",
-                    start.strftime("%F %R UTC")
-                );
-            }
-        })
-    }
+const NO_PEM: Unfit = Cow::Borrowed(
+    "it is no PEM file. A PFX is not read: `openssl pkcs12 -in FILE.pfx -out FILE.pem` makes a PEM \
+     file of it (one of an old program needs -legacy), whose password goes into \
+     AZURE_CLIENT_CERTIFICATE_PASSWORD",
+);
+const NO_CERTIFICATE: Unfit =
+    Cow::Borrowed("it holds no certificate: put it and its key into one PEM file");
+const NO_KEY: Unfit = Cow::Borrowed("it holds no private key: put both into one PEM file");
+const NO_PASSWORD: Unfit =
+    Cow::Borrowed("its key has a password: set AZURE_CLIENT_CERTIFICATE_PASSWORD to it");
+const WRONG_PASSWORD: Unfit =
+    Cow::Borrowed("the password does not open its key: check AZURE_CLIENT_CERTIFICATE_PASSWORD");
+const UNUSABLE: Unfit =
+    Cow::Borrowed("its private key cannot be used: RSA of 2048 to 8192 bits can");
+const NOT_RSA: Unfit = Cow::Borrowed("its key is not RSA, which Microsoft Entra asks for");
+const STRANGER: Unfit = Cow::Borrowed("its private key belongs to none of its certificates");
+const UNREADABLE: Unfit = Cow::Borrowed("its certificate cannot be read");
+
+/// Encrypted in a way that is not read.
+fn encrypted(how: &str) -> Unfit {
+    format!(
+        "its key is encrypted with {how}, which is not read: `openssl pkcs8 -topk8 -v2 aes256 -in \
+         FILE` writes the key anew; put the certificate behind it again"
+    )
+    .into()
 }
 
 impl Certificate {
@@ -108,14 +75,14 @@ impl Certificate {
 
     fn signed(&self, pem: &[u8], now: Timestamp) -> Result<String, Unfit> {
         if !holds(pem, "-----BEGIN ") {
-            return Err(Unfit::NoPem);
+            return Err(NO_PEM);
         }
         let key = PROVIDER.key_provider.load_private_key(self.key(pem)?);
-        let certificates = tls::certificates(pem).map_err(|_| Unfit::Unreadable)?;
-        let first = certificates.first().ok_or(Unfit::NoCertificate)?;
-        let key = key.map_err(|_| Unfit::Unusable)?;
+        let certificates = tls::certificates(pem).map_err(|_| UNREADABLE)?;
+        let first = certificates.first().ok_or(NO_CERTIFICATE)?;
+        let key = key.map_err(|_| UNUSABLE)?;
         let signer = key.choose_scheme(&[SignatureScheme::RSA_PSS_SHA256]);
-        let signer = signer.ok_or(Unfit::NotRsa)?;
+        let signer = signer.ok_or(NOT_RSA)?;
         // A file made of a PFX also holds the certificates of the authorities, in any order.
         let certificate = match key.public_key() {
             None => first,
@@ -124,7 +91,7 @@ impl Certificate {
                     let read = X509Certificate::from_der(certificate_der);
                     read.is_ok_and(|(_, it)| it.public_key().raw == public.as_ref())
                 };
-                certificates.iter().find(ours).ok_or(Unfit::Stranger)?
+                certificates.iter().find(ours).ok_or(STRANGER)?
             }
         };
         in_time(certificate, now)?;
@@ -137,31 +104,31 @@ impl Certificate {
             "jti": uuid::Uuid::new_v4().to_string(), "nbf": now, "exp": now + 600,
         }));
         let text = format!("{head}.{body}");
-        let signature = signer.sign(text.as_bytes()).map_err(|_| Unfit::Unusable)?;
+        let signature = signer.sign(text.as_bytes()).map_err(|_| UNUSABLE)?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
     /// The key of a PEM file, opened. A password that no key asks for is not used.
     fn key(&self, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Unfit> {
         if holds(pem, "Proc-Type: 4,ENCRYPTED") {
-            return Err(Unfit::Encryption("OpenSSL's own format of PKCS #1"));
+            return Err(encrypted("OpenSSL's own format of PKCS #1"));
         }
         let Some(locked) = section(pem, "ENCRYPTED PRIVATE KEY") else {
-            return PrivateKeyDer::from_pem_slice(pem).map_err(|_| Unfit::NoKey);
+            return PrivateKeyDer::from_pem_slice(pem).map_err(|_| NO_KEY);
         };
-        let locked = STANDARD.decode(locked).map_err(|_| Unfit::Unusable)?;
-        let password = self.password.as_ref().ok_or(Unfit::NoPassword)?;
+        let locked = STANDARD.decode(locked).map_err(|_| UNUSABLE)?;
+        let password = self.password.as_ref().ok_or(NO_PASSWORD)?;
         let locked = EncryptedPrivateKeyInfoRef::try_from(locked.as_slice());
         // What it was encrypted with is a part of its form.
-        let locked = locked.map_err(|_| Unfit::Encryption("an unknown algorithm"))?;
+        let locked = locked.map_err(|_| encrypted("an unknown algorithm"))?;
         let open = locked.decrypt(password.expose_secret()).map_err(|error| match error {
             pkcs8::Error::EncryptedPrivateKey(
                 Decryption::UnsupportedAlgorithm { .. }
                 | Decryption::NoPbes1CryptSupport
                 | Decryption::AlgorithmParametersInvalid { .. },
-            ) => Unfit::Encryption("an old or unknown algorithm"),
+            ) => encrypted("an old or unknown algorithm"),
             // A wrong password seldom gives an error, and else a text that is no key.
-            _ => Unfit::WrongPassword,
+            _ => WRONG_PASSWORD,
         })?;
         Ok(PrivatePkcs8KeyDer::from(open.as_bytes().to_vec()).into())
     }
@@ -181,15 +148,20 @@ fn section(pem: &[u8], label: &str) -> Option<String> {
 
 /// Refuses what Microsoft Entra would refuse, before anything is sent.
 fn in_time(certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), Unfit> {
-    let (_, read) = X509Certificate::from_der(certificate).map_err(|_| Unfit::Unreadable)?;
+    let (_, read) = X509Certificate::from_der(certificate).map_err(|_| UNREADABLE)?;
     let at = |asn1_time: x509_parser::time::ASN1Time| {
-        Timestamp::from_second(asn1_time.timestamp()).map_err(|_| Unfit::Unreadable)
+        Timestamp::from_second(asn1_time.timestamp()).map_err(|_| UNREADABLE)
     };
     let (start, end) = (at(read.validity().not_before)?, at(read.validity().not_after)?);
     if now > end {
-        return Err(Unfit::Expired(end));
+        let day = end.strftime("%F");
+        return Err(format!("it expired on {day}: give the application a new one").into());
     }
-    if now < start { Err(Unfit::NotYet(start)) } else { Ok(()) }
+    if now < start {
+        let from = start.strftime("%F %R UTC");
+        return Err(format!("it is not valid before {from}: check this machine's clock").into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -224,8 +196,8 @@ mod tests {
         for key in &LOCKED[..3] {
             for parts in [[CERTIFICATE, key], [key, CERTIFICATE]] {
                 assert!(signed(&parts, Some(PASSWORD)).is_ok(), "{key}");
-                assert_eq!(signed(&parts, Some("wrong")), Err(Unfit::WrongPassword));
-                assert_eq!(signed(&parts, None), Err(Unfit::NoPassword));
+                assert_eq!(signed(&parts, Some("wrong")), Err(WRONG_PASSWORD));
+                assert_eq!(signed(&parts, None), Err(NO_PASSWORD));
             }
             let windows = key.replace('\n', "\r\n");
             assert!(signed(&[CERTIFICATE, &windows], Some(PASSWORD)).is_ok());
@@ -274,7 +246,7 @@ mod tests {
     fn the_certificate_of_the_key_is_the_one_that_counts_while_it_counts() {
         let key = KeyPair::from_pem(KEY).unwrap();
         let stranger = between(&KeyPair::generate().unwrap(), 2020, 2090);
-        assert_eq!(signed(&[&stranger, KEY], None), Err(Unfit::Stranger));
+        assert_eq!(signed(&[&stranger, KEY], None), Err(STRANGER));
         let good = between(&key, 2020, 2090);
         let shown = signed(&[&stranger, &good, KEY], None).unwrap();
         assert_eq!(shown.split('.').next(), signed(&[&good, KEY], None).unwrap().split('.').next());

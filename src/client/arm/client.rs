@@ -234,25 +234,9 @@ impl ArmReader {
         self.read(&Method::POST, &url, None).await?.into_json(&Method::POST, &url)
     }
 
-    /// Sends a request that changes nothing: whatever the answer, with retries.
-    pub(super) async fn exchange(
-        &self,
-        method: &Method,
-        url: &str,
-        body: Option<&Json>,
-    ) -> Result<(u16, HeaderMap, Bytes), ApiError> {
-        let answer = self.read(method, url, body).await?;
-        Ok((answer.status, answer.headers, answer.body))
-    }
-
     /// Waits until reads of a subscription have their turn.
     pub(super) async fn turns(&self, subscription: &str, least: usize, most: usize) -> Turn {
         self.0.limiter.turns(&Lane::new(subscription, "reads", ""), least, most).await
-    }
-
-    /// One poll of an operation: whatever the answer, with retries.
-    pub(super) async fn ask(&self, url: &str) -> Result<(u16, HeaderMap, Bytes), ApiError> {
-        self.exchange(&Method::GET, url, None).await
     }
 
     /// The address of a resource. A path may bring its own query.
@@ -269,7 +253,7 @@ impl ArmReader {
     }
 
     /// Sends a request that changes nothing until an answer comes that waiting does not mend.
-    async fn read(
+    pub(super) async fn read(
         &self,
         method: &Method,
         url: &str,

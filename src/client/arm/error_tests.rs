@@ -42,15 +42,6 @@ fn every_code_has_its_verdict() {
 }
 
 #[test]
-fn a_missing_registration_names_its_namespace() {
-    let error = answered(
-        409,
-        r#"{"error":{"code":"MissingSubscriptionRegistration","message":"The subscription is not registered to use namespace 'Microsoft.Relay'. See https://aka.ms/rps-not-found for how to register subscriptions."}}"#,
-    );
-    assert_eq!(error.verdict(), Verdict::NotRegistered("Microsoft.Relay".into()));
-}
-
-#[test]
 fn details_inner_errors_and_policies_come_through() {
     let error = answered(
         403,
@@ -103,13 +94,4 @@ fn a_failed_operation_tells_its_reason_or_that_there_is_none() {
     let without = serde_json::json!({"status": "Failed", "error": null});
     let error = ApiError::from_operation(&Method::PUT, "/x", "Failed", &without);
     assert!(error.to_string().contains("gave no reason"));
-}
-
-#[test]
-fn secrets_that_a_service_repeats_do_not_show() {
-    let error = answered(
-        400,
-        r#"{"error":{"code":"BadRequest","message":"bad value Endpoint=sb://x/;SharedAccessKey=canary=;","details":[{"code":"X","message":"Bearer canary"}]}}"#,
-    );
-    assert!(!format!("{error} {error:?}").contains("canary"));
 }

@@ -101,11 +101,7 @@ impl TokenSource {
             Auth::Auto => {
                 &[Auth::Secret, Auth::Workload, Auth::Assertion, Auth::Managed, Auth::Cli]
             }
-            Auth::Cli => &[Auth::Cli],
-            Auth::Workload => &[Auth::Workload],
-            Auth::Managed => &[Auth::Managed],
-            Auth::Secret => &[Auth::Secret],
-            Auth::Assertion => &[Auth::Assertion],
+            _ => &[auth],
         };
         let mut tried = Vec::new();
         for way in ways {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
+use super::client::ArmAnswer;
 use super::{ApiError, ArmReader, Next, Operation, OperationOutcome};
 use crate::client::net::clock;
 
@@ -30,7 +31,7 @@ pub async fn wait(
             if !after.is_zero() {
                 clock::sleep(after).await;
             }
-            reader.ask(&url).await
+            reader.read(&Method::GET, &url, None).await
         };
         let Some(answer) = clock::until(end, ask).await else {
             let last_state = operation.state().to_owned();
@@ -40,7 +41,9 @@ pub async fn wait(
             });
         };
         match answer {
-            Ok((status, headers, body)) => operation.on_response(status, &headers, &body)?,
+            Ok(ArmAnswer { status, headers, body }) => {
+                operation.on_response(status, &headers, &body)?;
+            }
             // The reader has repeated it for minutes; the operation's own deadline rules.
             Err(error) if error.verdict().may_pass() => {
                 tracing::debug!(%error, "asking again how the operation goes");

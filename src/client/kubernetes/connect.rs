@@ -36,8 +36,8 @@ pub enum KubeconfigFrom {
     File(PathBuf),
 }
 
-/// Which cluster, and how long to wait for it.
-#[derive(Clone, Debug)]
+/// Which cluster.
+#[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
     /// Which kubeconfig.
     pub kubeconfig: KubeconfigFrom,
@@ -45,23 +45,10 @@ pub struct ConnectOptions {
     pub obtain: Option<String>,
     /// A context of it; `None` is its current one.
     pub context: Option<String>,
-    /// How long a connection may take to come about.
-    pub connect_timeout: Duration,
-    /// How long the server may stay silent.
-    pub read_timeout: Duration,
 }
 
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            kubeconfig: KubeconfigFrom::Usual,
-            obtain: None,
-            context: None,
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
-        }
-    }
-}
+/// How long the server may stay silent.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long a socket is kept that nobody uses: a fleet of thousands has as many clusters.
 const IDLE: Duration = Duration::from_secs(5);
@@ -70,7 +57,6 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(super) struct Configured {
     pub(super) config: Config,
     pub(super) proxy: Option<String>,
-    pub(super) options: ConnectOptions,
 }
 
 impl KubeReader {
@@ -81,7 +67,7 @@ impl KubeReader {
     /// When no kubeconfig or no such context is found.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, ApiError> {
         let (config, proxy) = configuration(options).await?;
-        let configured = Configured { config, proxy, options: options.clone() };
+        let configured = Configured { config, proxy };
         Ok(Self::new(KubeEndpoint::Configured(Box::new(configured)), None))
     }
 
@@ -90,8 +76,7 @@ impl KubeReader {
     #[must_use]
     pub fn handed_out(arm: &arm::ArmReader, cluster: &ArmId, api_version: &'static str) -> Self {
         let (arm, cluster) = (arm.clone(), cluster.clone());
-        let (options, answer) = (ConnectOptions::default(), OnceCell::new());
-        let handed = Handed { arm, cluster, api_version, options, answer };
+        let handed = Handed { arm, cluster, api_version, answer: OnceCell::new() };
         Self::new(KubeEndpoint::Handed(Box::new(handed)), None)
     }
 }
@@ -115,12 +100,7 @@ impl Configured {
         let identity = credentials.identity(&config.auth_info).await?;
         let tls = tls::configuration(&authorities, identity)
             .map_err(|error| refuse(redact(&error.to_string()).into()))?;
-        let timeouts = NetworkOptions {
-            ca_file: None,
-            connect_timeout: self.options.connect_timeout,
-            read_timeout: self.options.read_timeout,
-            ..NetworkOptions::default()
-        };
+        let timeouts = NetworkOptions { read_timeout: SILENCE, ..NetworkOptions::default() };
         let mut builder = Transport::client(&timeouts, tls)
             .pool_max_idle_per_host(sockets)
             .pool_idle_timeout(IDLE);

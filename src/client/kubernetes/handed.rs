@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 
 use super::client::Connection;
-use super::connect::{Configured, ConnectOptions};
+use super::connect::Configured;
 use super::credentials::Credentials;
 use super::error::ours;
 use crate::client::arm;
@@ -36,7 +36,6 @@ pub(super) struct Handed {
     pub(super) arm: arm::ArmReader,
     pub(super) cluster: ArmId,
     pub(super) api_version: &'static str,
-    pub(super) options: ConnectOptions,
     pub(super) answer: OnceCell<Result<Config, ApiError>>,
 }
 
@@ -48,8 +47,7 @@ impl Handed {
             let base = config.cluster_url.to_string().trim_end_matches('/').to_owned();
             return Ok(Connection { line: Line::new(router, sockets), base, credentials });
         }
-        let options = self.options.clone();
-        Configured { config, proxy: None, options }.connect(sockets).await
+        Configured { config, proxy: None }.connect(sockets).await
     }
 
     async fn ask(&self) -> Result<Config, ApiError> {
