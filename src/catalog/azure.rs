@@ -32,6 +32,8 @@ pub struct CloudFacts {
 struct AzureFile {
     regions: Vec<String>,
     regions_of: String,
+    distributions: Vec<String>,
+    mistaken_types: BTreeMap<String, String>,
     roles: BTreeMap<String, String>,
     cloud: Vec<CloudFacts>,
 }
@@ -135,6 +137,18 @@ pub fn regions() -> &'static [String] {
 #[must_use]
 pub fn regions_of() -> &'static str {
     &FILE.regions_of
+}
+
+/// The words that Azure Arc knows for kinds of Kubernetes.
+#[must_use]
+pub fn distributions() -> &'static [String] {
+    &FILE.distributions
+}
+
+/// Resource types that articles and samples get wrong, in lower case, with the right ones.
+#[must_use]
+pub fn mistaken_types() -> &'static BTreeMap<String, String> {
+    &FILE.mistaken_types
 }
 
 #[cfg(test)]

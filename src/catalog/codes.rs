@@ -64,6 +64,9 @@ pub struct CodePage {
     /// Forms of texts in a cluster, where a text without it is a finding.
     #[serde(default)]
     pub form: Vec<TextForm>,
+    /// What is wrong, where a finding says that and no more; `{}` stands for what it is about.
+    #[serde(default)]
+    pub says: String,
     /// What it means, in one sentence.
     pub summary: String,
     /// Why, in a few sentences.

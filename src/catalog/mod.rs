@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
-pub use azure::{ArmType, cloud, regions, regions_of, role, roles};
+pub use azure::{ArmType, cloud, distributions, mistaken_types, regions, regions_of, role, roles};
 pub use codes::{CodePage, Speaker, codes, explain, health_code, is_vague, matched, remedy};
 pub use companions::{
     COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,

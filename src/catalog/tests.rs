@@ -78,6 +78,19 @@ fn every_code_has_a_page_and_every_page_a_code() {
 }
 
 #[test]
+fn what_the_rules_tell_is_worded_by_its_page() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/language/rules");
+    let mut told = BTreeSet::new();
+    walk(&rules, &mut |text| {
+        let codes = text.split("told(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        told.extend(codes.map(str::to_owned));
+    });
+    let worded = codes().iter().filter(|page| !page.says.is_empty());
+    assert!(worded.clone().all(|page| page.severity.len() == 1 && !page.help.is_empty()));
+    assert_eq!(told, worded.map(|page| page.code.clone()).collect());
+}
+
+#[test]
 fn pages_are_whole_and_unique() {
     let keys: BTreeSet<_> = codes().iter().map(|page| (&page.code, &page.place)).collect();
     assert_eq!(keys.len(), codes().len(), "a code has two pages");

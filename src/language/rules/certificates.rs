@@ -12,8 +12,9 @@ use x509_parser::asn1_rs::{Integer, Sequence};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::model::{Secret, SecretSource};
-use crate::source::{Diagnostic, Diagnostics, Place, Severity};
+use crate::source::{Diagnostic, Diagnostics, Place};
 
+use super::told;
 use super::view::View;
 
 /// Warn this long before a certificate ends.
@@ -143,11 +144,7 @@ fn private_key(held: Held<'_>, text: &str, found: &mut Diagnostics) -> Option<Ve
     ascii(held, KEY, text, found);
     let place = (held.place)(KEY);
     if text.contains("ENCRYPTED") {
-        found.push(
-            Diagnostic::error("key-has-pass-phrase", "the private key is protected by a pass phrase, and nobody will be there to type it")
-                .with_help("write it without one: openssl pkey -in KEY.pem -out PLAIN.pem")
-                .at(place, held.this()),
-        );
+        found.push(told("key-has-pass-phrase", "").at(place, held.this()));
         return None;
     }
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok().filter(is_key);
@@ -159,15 +156,7 @@ fn private_key(held: Held<'_>, text: &str, found: &mut Diagnostics) -> Option<Ve
     let key = rustls::crypto::ring::sign::any_supported_type(&der).ok();
     let rsa = |it: &&Arc<dyn SigningKey>| it.algorithm() == rustls::SignatureAlgorithm::RSA;
     if key.as_ref().filter(rsa).is_none() {
-        found.push(
-            Diagnostic::new(
-                "key-not-rsa",
-                Severity::Advice,
-                "the key is not RSA of 2048 to 4096 bits; the documentation of Azure ML speaks of RSA keys only",
-            )
-            .with_help("if endpoints do not come up, try such a key")
-            .at(place, held.this()),
-        );
+        found.push(told("key-not-rsa", "").at(place, held.this()));
     }
     key?.public_key().map(|der| der.as_ref().to_vec())
 }
@@ -213,8 +202,7 @@ struct Chain<'a> {
 impl Chain<'_> {
     fn mismatch(&self, found: &mut Diagnostics) {
         found.push(
-            Diagnostic::error("key-mismatch", "the key does not belong to the certificate")
-                .with_help("compare `openssl pkey -in KEY -pubout` with `openssl x509 -in CERT -pubkey -noout`")
+            told("key-mismatch", "")
                 .at(self.place.clone(), "the certificate")
                 .at((self.held.place)(KEY), "the key"),
         );

@@ -5,23 +5,22 @@ use std::ops::RangeInclusive;
 
 use crate::catalog;
 use crate::model::{Json, Pointer, is_vault_name};
-use crate::source::{Diagnostic, Diagnostics, Severity};
+use crate::source::{Diagnostic, Diagnostics};
 
+use super::severity;
 use super::view::View;
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     // Its types say which words stand where, in one way for all.
     let cluster = serde_json::to_value(&view.cluster.spec).unwrap_or_default();
     for page in catalog::codes() {
-        let warns = page.severity == ["warning"];
-        let severity = if warns { Severity::Warning } else { Severity::Error };
         for (form, at) in page.form.iter().flat_map(|form| form.at.iter().map(move |at| (form, at)))
         {
             let path: Vec<&str> = at.split('/').skip(1).collect();
             texts(&cluster, &path, Pointer::root(), &mut |at, text| {
                 if !fits(&form.is, text).unwrap_or(true) {
                     let message = form.says.replace("{}", text);
-                    let finding = Diagnostic::new(&page.code, severity, message);
+                    let finding = Diagnostic::new(&page.code, severity(page), message);
                     let place = view.cluster.origin.value(at);
                     found.push(finding.with_help(&form.help).at(place, "here"));
                 }

@@ -4,6 +4,7 @@
 use crate::language::{Access, ClusterType, ComputeSpec, CredentialsFrom, IdentityType};
 use crate::source::{Diagnostic, Diagnostics};
 
+use super::told;
 use super::view::View;
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
@@ -23,11 +24,8 @@ fn credentials(view: View<'_>, found: &mut Diagnostics) {
     }
     let here = view.value("/cluster/credentials");
     if cluster.kind == ClusterType::ConnectedClusters {
-        let message =
-            "Azure hands out no kubeconfig of a cluster that is connected through Azure Arc";
         found.push(
-            Diagnostic::error("credentials-of-arc", message)
-                .with_help("remove it and run `az connectedk8s proxy` beside amlplan, or use the cluster's own kubeconfig")
+            told("credentials-of-arc", "")
                 .at(here, "not possible")
                 .at(view.value("/cluster/type"), "Azure Arc"),
         );
@@ -40,8 +38,7 @@ fn credentials(view: View<'_>, found: &mut Diagnostics) {
     ] {
         if written {
             found.push(
-                Diagnostic::error("credentials-unused", "two lines contradict each other about how to reach the cluster")
-                    .with_help("keep one of them: credentials: azure asks Azure for the kubeconfig and reads no other")
+                told("credentials-unused", "")
                     .at(here.clone(), "asks Azure for the kubeconfig")
                     .at(view.key(at), "does without it"),
             );
@@ -54,45 +51,23 @@ fn identity(view: View<'_>, compute: &ComputeSpec, at: &str, found: &mut Diagnos
     let list = format!("{at}/identity/userAssignedIdentities");
     let kind = format!("{at}/identity/type");
     match (compute.identity.kind, ids.len()) {
-        (IdentityType::UserAssigned, 0) => found.push(
-            Diagnostic::error(
-                "identity-missing",
-                format!(
-                    "compute `{}` has a user-assigned identity, but none is named",
-                    compute.name
-                ),
-            )
-            .with_help("add userAssignedIdentities with its resource id")
-            .at(view.value(&kind), "which one?"),
-        ),
+        (IdentityType::UserAssigned, 0) => {
+            let finding = told("identity-missing", &compute.name);
+            found.push(finding.at(view.value(&kind), "which one?"));
+        }
         (IdentityType::UserAssigned, 1)
         | (IdentityType::SystemAssigned | IdentityType::None, 0) => {}
-        (IdentityType::UserAssigned, _) => found.push(
-            Diagnostic::warning(
-                "several-identities",
-                format!("Azure ML uses only the first identity of compute `{}`", compute.name),
-            )
-            .with_help("keep the first; another compute can have the other")
-            .at(view.value(&format!("{list}/1")), "not used"),
-        ),
+        (IdentityType::UserAssigned, _) => {
+            let finding = told("several-identities", &compute.name);
+            found.push(finding.at(view.value(&format!("{list}/1")), "not used"));
+        }
         (IdentityType::SystemAssigned, _) => found.push(
-            Diagnostic::error(
-                "mixed-identities",
-                format!(
-                    "compute `{}` cannot have a system-assigned and a user-assigned identity",
-                    compute.name
-                ),
-            )
-            .with_help("a compute has one kind: write type: UserAssigned, or remove the list")
-            .at(view.value(&kind), "system-assigned here")
-            .at(view.key(&list), "user-assigned here"),
+            told("mixed-identities", &compute.name)
+                .at(view.value(&kind), "system-assigned here")
+                .at(view.key(&list), "user-assigned here"),
         ),
         (IdentityType::None, _) => {
-            let finding = Diagnostic::error(
-                "identity-type-missing",
-                format!("compute `{}` names identities but its type says none", compute.name),
-            )
-            .with_help("write type: UserAssigned beside the list");
+            let finding = told("identity-type-missing", &compute.name);
             let written = view.written(&kind).then(|| view.value(&kind)).flatten();
             found.push(
                 finding.at(view.key(&list), "these would not be used").at(written, "says none"),

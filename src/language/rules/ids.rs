@@ -98,18 +98,9 @@ fn read(text: &str) -> Result<ArmId, String> {
 
 /// Pairs that articles and samples get wrong (AML docs: attach a Kubernetes cluster).
 fn wrong_pair(id: &ArmId) -> Option<(String, &'static str)> {
-    const PAIRS: [(&str, &str); 4] = [
-        ("microsoft.kubernetes/managedclusters", "Microsoft.ContainerService/managedClusters"),
-        ("microsoft.containerservice/connectedclusters", "Microsoft.Kubernetes/connectedClusters"),
-        ("microsoft.machinelearning/workspaces", "Microsoft.MachineLearningServices/workspaces"),
-        (
-            "microsoft.identity/userassignedidentities",
-            "Microsoft.ManagedIdentity/userAssignedIdentities",
-        ),
-    ];
     let kind = id.resource_type();
-    let folded = kind.to_ascii_lowercase();
-    PAIRS.iter().find(|(wrong, _)| folded == *wrong).map(|(_, right)| (kind, *right))
+    let right = catalog::mistaken_types().get(&kind.to_ascii_lowercase())?;
+    Some((kind, right))
 }
 
 fn typed(view: View<'_>, at: &str, text: &str, kind: &str, found: &mut Diagnostics) {

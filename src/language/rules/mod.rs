@@ -21,11 +21,28 @@ mod view;
 use jiff::Timestamp;
 
 use super::Manifest;
+use crate::catalog::{self, CodePage};
 use crate::model::Trust;
-use crate::source::Diagnostics;
+use crate::source::{Diagnostic, Diagnostics, Severity};
 
 pub use certificates::{Held, host_name, pair};
 pub(crate) use quantity::Amount;
+
+/// A finding as the page of its code words it: how bad it is, what is wrong (`{}` stands for `about`) and
+/// how to mend it.
+fn told(code: &'static str, about: &str) -> Diagnostic {
+    let Some(page) = catalog::explain(code) else { return Diagnostic::error(code, about) };
+    let message = page.says.replace("{}", about);
+    Diagnostic::new(code, severity(page), message).with_help(&page.help)
+}
+
+fn severity(page: &CodePage) -> Severity {
+    match page.severity.first().map(String::as_str) {
+        Some("warning") => Severity::Warning,
+        Some("advice") => Severity::Advice,
+        _ => Severity::Error,
+    }
+}
 
 /// Checks every cluster of a manifest. `now` is what certificates are compared with; `trust` says
 /// which hosts may have credentials.

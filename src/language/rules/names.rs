@@ -9,6 +9,7 @@ use crate::language::{CloudSpec, ClusterType, Profile, path_tokens, suggest};
 use crate::model::{Json, KindName, Trust};
 use crate::source::{Diagnostic, Diagnostics};
 
+use super::told;
 use super::view::{Settings, View};
 
 pub(super) fn check(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
@@ -35,51 +36,25 @@ fn cloud(view: View<'_>, trust: &Trust, found: &mut Diagnostics) {
     }
 }
 
-/// The words that Azure Arc knows (Azure CLI: connectedk8s connect --distribution).
-const DISTRIBUTIONS: [&str; 19] = [
-    "aks",
-    "aks_edge_k3s",
-    "aks_edge_k8s",
-    "aks_engine",
-    "aks_hci",
-    "aks_management",
-    "aks_workload",
-    "canonical",
-    "capz",
-    "eks",
-    "generic",
-    "gke",
-    "k3s",
-    "karbon",
-    "kind",
-    "minikube",
-    "openshift",
-    "rancher_rke",
-    "tkg",
-];
-
+/// Words for the kind of Kubernetes that Azure Arc knows.
 fn distribution(view: View<'_>, found: &mut Diagnostics) {
     let cluster = &view.cluster.cluster;
     let Some(word) = &cluster.distribution else { return };
     let place = view.value("/cluster/distribution");
     if cluster.kind == ClusterType::ManagedClusters {
         if !word.to_ascii_lowercase().starts_with("aks") {
-            let message = format!("managedClusters are AKS, not `{word}`");
-            found.push(
-                Diagnostic::error("distribution-not-aks", message)
-                    .with_help("write type: connectedClusters for a cluster that is connected through Azure Arc, or remove `distribution`")
-                    .at(place, "here"),
-            );
+            found.push(told("distribution-not-aks", word).at(place, "here"));
         }
         return;
     }
-    if DISTRIBUTIONS.iter().any(|text| text.eq_ignore_ascii_case(word)) {
+    let known = catalog::distributions();
+    if known.iter().any(|text| text.eq_ignore_ascii_case(word)) {
         return;
     }
-    let help = match suggest::nearest(word, DISTRIBUTIONS) {
+    let help = match suggest::nearest(word, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`? Left out, it is read from Azure"),
         None => {
-            let known = DISTRIBUTIONS.join(", ");
+            let known = known.join(", ");
             format!("known are {known}; leave it out to have it read from Azure")
         }
     };

@@ -2,8 +2,9 @@
 //! Kubernetes clusters, "Azure ARO and OCP"; OpenShift docs: managing SCCs.
 
 use crate::language::{Access, ClusterType};
-use crate::source::{Diagnostic, Diagnostics, Severity};
+use crate::source::{Diagnostic, Diagnostics};
 
+use super::told;
 use super::view::{DistributionFamily, View};
 
 /// Namespaces in which OpenShift applies no constraint (OpenShift docs: SCC and RBAC).
@@ -51,22 +52,23 @@ fn setting(view: View<'_>, found: &mut Diagnostics) {
     let on = settings.is_true("openshift");
     match view.family() {
         DistributionFamily::OpenShift if !on && !settings.is_ga() => found.push(
-            Diagnostic::error("openshift-setting-missing", "this profile does not notice OpenShift by itself")
-                .with_help("add openshift: true to configurationSettings; it loads the SELinux policy on the nodes")
+            told("openshift-setting-missing", "")
                 .at(settings.place("openshift"), "not true in here")
                 .at(view.value("/cluster/distribution"), "OpenShift"),
         ),
         DistributionFamily::OpenShift if settings.get("openshift").is_some() && !on => found.push(
-            Diagnostic::warning("setting-overwritten", "`openshift` is set to true on OpenShift, whatever is written here")
-                .with_help("leave it out")
-                .at(settings.place("openshift"), "has no effect"),
+            Diagnostic::warning(
+                "setting-overwritten",
+                "`openshift` is set to true on OpenShift, whatever is written here",
+            )
+            .with_help("leave it out")
+            .at(settings.place("openshift"), "has no effect"),
         ),
-        DistributionFamily::Aks | DistributionFamily::Other if on => found.push(
-            Diagnostic::error("openshift-setting-elsewhere", "`openshift: true` loads an SELinux policy that only OpenShift nodes take")
-                .with_help("remove it")
-                .at(settings.place("openshift"), "given here"),
-        ),
-        DistributionFamily::OpenShift | DistributionFamily::Aks | DistributionFamily::Other | DistributionFamily::Unknown => {}
+        DistributionFamily::Aks | DistributionFamily::Other if on => {
+            let place = settings.place("openshift");
+            found.push(told("openshift-setting-elsewhere", "").at(place, "given here"));
+        }
+        _ => {}
     }
 }
 
@@ -78,37 +80,16 @@ fn namespaces(view: View<'_>, found: &mut Diagnostics) {
         let at = format!("/computes/{index}/namespace");
         let written = view.written(&at);
         if UNGUARDED.contains(&compute.namespace.as_str()) {
-            let place = if written {
-                view.value(&at)
+            let finding = told("reserved-namespace", &compute.namespace);
+            found.push(if written {
+                finding.at(view.value(&at), "reserved")
             } else {
-                view.value(&format!("/computes/{index}/name"))
-            };
-            let message = format!(
-                "OpenShift advises against workloads in namespace `{}`: no constraint applies there",
-                compute.namespace
-            );
-            found.push(
-                Diagnostic::warning("reserved-namespace", message)
-                    .with_help("write namespace: with a namespace of its own for the workloads")
-                    .at(
-                        place,
-                        if written {
-                            "reserved"
-                        } else {
-                            "runs in `default` where nothing is said"
-                        },
-                    ),
-            );
+                let name = view.value(&format!("/computes/{index}/name"));
+                finding.at(name, "runs in `default` where nothing is said")
+            });
         } else if view.cluster.scc.is_some() {
-            let message = format!(
-                "every pod that runs as `default` in namespace `{}` becomes privileged",
-                compute.namespace
-            );
-            found.push(
-                Diagnostic::new("privileged-namespace", Severity::Advice, message)
-                    .with_help("run nothing else in it")
-                    .at(view.value(&at), "the workloads' namespace"),
-            );
+            let finding = told("privileged-namespace", &compute.namespace);
+            found.push(finding.at(view.value(&at), "the workloads' namespace"));
         }
     }
 }
@@ -125,13 +106,9 @@ fn without_kubernetes(view: View<'_>, found: &mut Diagnostics) {
     ];
     for (at, _, what) in parts.into_iter().filter(|(_, there, _)| *there) {
         found.push(
-            Diagnostic::warning(
-                "skipped-without-kubernetes",
-                format!("{what} skipped: amlplan may not talk to this cluster"),
-            )
-            .with_help("remove access: azureOnly, or let somebody else do this part")
-            .at(view.key(at), "skipped")
-            .at(view.value("/cluster/access"), "because of this"),
+            told("skipped-without-kubernetes", what)
+                .at(view.key(at), "skipped")
+                .at(view.value("/cluster/access"), "because of this"),
         );
     }
 }

@@ -2,16 +2,16 @@
 //! Azure CLI's k8s-extension (AzureMLKubernetes) and AML docs: deploy extension.
 
 use crate::catalog::{self, Need};
-use crate::source::{Diagnostic, Diagnostics, Severity};
+use crate::source::{Diagnostic, Diagnostics};
 
+use super::told;
 use super::view::{DistributionFamily, Settings, View};
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let Some(settings) = view.settings() else { return };
     if !settings.seems_true("enableTraining") && !settings.seems_true("enableInference") {
         found.push(
-            Diagnostic::error("nothing-enabled", "the extension would neither train nor serve")
-                .with_help("write enableTraining: true, enableInference: true, or both")
+            told("nothing-enabled", "")
                 .at(view.key("/extension/configurationSettings"), "neither is true in here"),
         );
     }
@@ -65,13 +65,9 @@ fn tls(settings: Settings<'_>, found: &mut Diagnostics) {
         );
     } else if settings.pem() && secret {
         found.push(
-            Diagnostic::warning(
-                "two-certificates",
-                "both PEM files and sslSecret are given; the files are used",
-            )
-            .with_help("keep one of the two")
-            .at(settings.key_place("sslSecret"), "not used")
-            .at(settings.protected_place(CERT), "used"),
+            told("two-certificates", "")
+                .at(settings.key_place("sslSecret"), "not used")
+                .at(settings.protected_place(CERT), "used"),
         );
     }
     let material = settings.pem() || secret;
@@ -96,26 +92,14 @@ fn keeps_secrets(settings: Settings<'_>) -> bool {
 }
 
 fn insecure(settings: Settings<'_>, secret: bool, found: &mut Diagnostics) {
-    found.push(
-        Diagnostic::warning(
-            "insecure-connections",
-            "endpoints are served over plain HTTP: keys and data can be read on the way",
-        )
-        .with_help("for anything but tests give a certificate and remove the line")
-        .at(settings.place("allowInsecureConnections"), "allowed here"),
-    );
+    let place = settings.place("allowInsecureConnections");
+    found.push(told("insecure-connections", "").at(place, "allowed here"));
     let given = [CERT, KEY].into_iter().find(|text| settings.is_protected(text));
     if let Some(key) = given.or_else(|| secret.then_some("sslSecret")) {
         found.push(
-            Diagnostic::warning(
-                "tls-ignored",
-                format!("`{key}` is ignored, because insecure connections are allowed"),
-            )
-            .with_help(
-                "remove allowInsecureConnections to serve HTTPS, or the certificate to serve HTTP",
-            )
-            .at(settings.key_place(key), "ignored")
-            .at(settings.key_place("allowInsecureConnections"), "because of this"),
+            told("tls-ignored", key)
+                .at(settings.key_place(key), "ignored")
+                .at(settings.key_place("allowInsecureConnections"), "because of this"),
         );
     }
 }
@@ -125,11 +109,8 @@ const PROVIDER: &str = "internalLoadBalancerProvider";
 
 fn router_ga(settings: Settings<'_>, found: &mut Diagnostics) {
     if !settings.attempted(ROUTER) {
-        found.push(
-            Diagnostic::error("router-type-missing", format!("inference needs `{ROUTER}`"))
-                .with_help(format!("write {ROUTER}: LoadBalancer, NodePort or ClusterIP"))
-                .at(settings.key_place("enableInference"), "serves endpoints"),
-        );
+        let place = settings.key_place("enableInference");
+        found.push(told("router-type-missing", ROUTER).at(place, "serves endpoints"));
     }
     if settings.word(PROVIDER) != "azure" {
         return;
@@ -205,12 +186,8 @@ fn without_effect(settings: Settings<'_>, found: &mut Diagnostics) {
             setting_fact.scenarios.training == Need::None
                 && setting_fact.in_profile(settings.profile())
         }) {
-            let message = format!("`{key}` has no effect without enableInference");
-            found.push(
-                Diagnostic::new("setting-without-effect", Severity::Advice, message)
-                    .with_help("remove it, or write enableInference: true")
-                    .at(settings.key_place(key), "not used"),
-            );
+            let place = settings.key_place(key);
+            found.push(told("setting-without-effect", key).at(place, "not used"));
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::language::{PEM_SETTINGS, Setting, suggest};
 use crate::model::SecretSource;
 use crate::source::{Diagnostic, Diagnostics};
 
+use super::told;
 use super::view::{Settings, View};
 
 /// There are not a hundred settings; whoever writes a thousand has another problem.
@@ -109,12 +110,7 @@ fn unprotected(settings: Settings<'_>, key: &str) -> Diagnostic {
 }
 
 fn needlessly_protected(settings: Settings<'_>, key: &str) -> Diagnostic {
-    let message = format!(
-        "`{key}` is no secret; Azure never returns protected settings, so drift of it would go unseen"
-    );
-    Diagnostic::warning("setting-not-secret", message)
-        .with_help("move the line to configurationSettings")
-        .at(settings.key_place(key), "in the wrong map")
+    told("setting-not-secret", key).at(settings.key_place(key), "in the wrong map")
 }
 
 /// A secret that stands in the manifest itself.
@@ -126,11 +122,9 @@ fn clear_text(settings: Settings<'_>, key: &str) -> Option<Diagnostic> {
     if !in_manifest || misspelled_path || cluster.origin.reads_environment(&at) {
         return None;
     }
-    Some(
-        Diagnostic::warning("secret-in-clear-text", format!("`{key}` stands in clear text"))
-            .with_help("keep it out of the file: write {fromEnv: NAME} or {fromFile: PATH}")
-            .at(cluster.origin.key(&at), "everyone who can read this file can read its value"),
-    )
+    let place = cluster.origin.key(&at);
+    let label = "everyone who can read this file can read its value";
+    Some(told("secret-in-clear-text", key).at(place, label))
 }
 
 fn twice(settings: Settings<'_>, key: &str) -> Diagnostic {
@@ -258,14 +252,8 @@ fn overwritten(settings: Settings<'_>, key: &str) -> Option<Diagnostic> {
 /// What costs money or may clash, as the documentation warns.
 fn costs(settings: Settings<'_>, found: &mut Diagnostics) {
     if settings.is_true("logAnalyticsWS") {
-        found.push(
-            Diagnostic::warning(
-                "log-analytics-cost",
-                "a Log Analytics workspace is made for the logs, and Azure bills what it stores",
-            )
-            .with_help("write logAnalyticsWS: false if nobody reads them")
-            .at(settings.place("logAnalyticsWS"), "asked for here"),
-        );
+        let place = settings.place("logAnalyticsWS");
+        found.push(told("log-analytics-cost", "").at(place, "asked for here"));
     }
     let plugin = settings.get("installNvidiaDevicePlugin");
     let by_default = plugin.is_none() && !settings.is_ga();

@@ -1,7 +1,8 @@
 //! Versions and upgrades of the extension.
 
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::Diagnostics;
 
+use super::told;
 use super::view::View;
 
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
@@ -10,9 +11,7 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let at = "/extension/version";
     if extension.auto_upgrade_minor_version {
         let auto = "/extension/autoUpgradeMinorVersion";
-        let finding = Diagnostic::error("pinned-and-upgraded", format!("version {version} is pinned while automatic upgrades are on"))
-            .with_help("write autoUpgradeMinorVersion: false to stay at the version, or remove `version` to follow the release train")
-            .at(view.value(at), "pinned here");
+        let finding = told("pinned-and-upgraded", version).at(view.value(at), "pinned here");
         found.push(if view.written(auto) {
             finding.at(view.value(auto), "upgraded here")
         } else {
@@ -22,10 +21,6 @@ pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     let parts: Vec<&str> = version.split('.').collect();
     let numeric = parts.iter().all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()));
     if !numeric || parts.len() < 3 {
-        found.push(
-            Diagnostic::error("bad-version", format!("`{version}` is not a version of the extension"))
-                .with_help("versions have three numbers, for example \"1.1.106\"; leave it out to follow the release train")
-                .at(view.value(at), "not a version"),
-        );
+        found.push(told("bad-version", version).at(view.value(at), "not a version"));
     }
 }
