@@ -21,10 +21,15 @@ fn the_network_list_suits_people_firewalls_and_programs() {
     assert!(hosts.lines().all(|it| !it.contains([' ', ',', ':'])), "{hosts}");
     let csv = list(&["--format", "csv"]);
     assert!(csv.contains("edge-full,archive.ubuntu.com,80,"), "{csv}");
+    assert!(csv.contains(",443,\"code, data, models and logs\","), "{csv}");
     let json: serde_json::Value = serde_json::from_str(&list(&["--format", "json"])).expect("JSON");
     assert_eq!(json["clusters"][0]["cluster"], "edge-full");
     let job: serde_json::Value = serde_json::from_str(&list(&["--format", "job"])).expect("JSON");
     assert_eq!(job["kind"], "Job");
+    let tried = &job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"];
+    let tried = tried.as_str().expect("hosts");
+    assert!(tried.contains("archive.ubuntu.com:80 ") && !tried.contains('*'), "{tried}");
+    assert!(list(&[]).contains("archive.ubuntu.com:80"));
     // Without a sign-in the manifest tells what it can.
     let told = place.run(&["doctor", "--network-list", "--format", "hosts"]);
     assert_eq!(told.code, 0, "{}", told.err);
@@ -46,6 +51,7 @@ fn the_first_failing_hop_is_named() {
     let first = "mcr.microsoft.com:443: fails at proxy 127.0.0.1:1";
     assert!(told.out.contains(first), "{}", told.out);
     assert!(told.out.contains("kubectl apply -f -"), "{}", told.out);
+    assert!(told.out.contains("help: proxy: it cannot be reached"), "{}", told.out);
     assert!(told.out.trim_end().lines().last().is_some_and(|it| it.starts_with("From here 0 of")));
     let told = place.run(&["doctor", "--sandbox", "--check-network", "--json", "full.yaml"]);
     let json: serde_json::Value = serde_json::from_str(&told.out).expect("JSON");

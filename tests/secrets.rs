@@ -156,7 +156,8 @@ fn a_changed_secret_is_seen_and_not_shown() {
     let shown = it.run("plan --sandbox=world.json --detailed-exitcode", 2);
     assert!(shown.contains("fromTheEnvironment") && shown.contains("sensitive"), "{shown}");
     assert!(!shown.contains("~ fromAFile"), "another secret is said to change:\n{shown}");
-    for format in ["human", "json", "markdown", "junit", "sarif", "github"] {
+    let formats = ["human", "json", "markdown", "junit", "sarif", "github", "azure-pipelines"];
+    for format in formats.into_iter().chain(["gitlab", "html"]) {
         let shown = it.run(&format!("drift --sandbox=world.json --format {format}"), 2);
         assert!(shown.contains("fromTheEnvironment"), "{format}:\n{shown}");
     }

@@ -89,33 +89,6 @@ fn a_whole_manifest_loads_with_its_places_and_secrets() {
 }
 
 #[test]
-fn toml_has_the_same_shape() {
-    let text = r#"
-apiVersion = "amlplan/v1"
-kind = "Cluster"
-name = "edge-01"
-azure = { subscription = "s", resourceGroup = "${GROUP:-ml-rg}" }
-[cluster]
-type = "managedClusters"
-name = "c"
-[extension]
-name = "e"
-[extension.configurationSettings]
-enableTraining = true
-"nodeSelector.zone" = 3
-[[instanceTypes]]
-name = "gpu"
-resources.limits."nvidia.com/gpu" = 1
-"#;
-    let (manifest, findings) = load_text("a.toml", text);
-    assert_eq!(summary(&findings), Vec::<String>::new());
-    let cluster = &manifest.clusters[0];
-    assert_eq!(cluster.instance_types[0].resources.limits["nvidia.com/gpu"], Quantity::Number(1));
-    let at = Pointer::parse("/extension/configurationSettings/nodeSelector.zone");
-    assert_eq!(cluster.origin.value(&at).unwrap().line_column(), (13, 23));
-}
-
-#[test]
 fn every_mistake_of_a_file_is_reported_at_its_place() {
     let text = "apiVersion: amlplan/v1\nkind: Cluster\nnaem: x\nazure:\n  subscription: 12\n  \
                 cloud: AzureClod\ncluster:\n  type: connectedCluster\n  name: 1.10\nextension:\n  \
