@@ -2,6 +2,8 @@
 
 mod build;
 mod companions;
+#[cfg(test)]
+mod declared_tests;
 mod lifecycle;
 #[cfg(test)]
 mod names_tests;
