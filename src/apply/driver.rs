@@ -15,7 +15,7 @@ use super::{Event, Explain, Outcome};
 use crate::client::net::clock;
 use crate::model::Key;
 use crate::observe::Clients;
-use crate::plan::{Action, Mode, Plan};
+use crate::plan::{Action, Plan};
 use crate::resource::Snapshot;
 use crate::resource::graph::Desired;
 
@@ -64,7 +64,6 @@ pub async fn run(
     };
     let frontier = Frontier::new(plan, clusters);
     let mut run = ApplyRun {
-        plan,
         frontier,
         failures: limits.failures,
         failed: BTreeSet::new(),
@@ -87,8 +86,7 @@ pub async fn run(
     (run.outcome, snapshot)
 }
 
-struct ApplyRun<'a> {
-    plan: &'a Plan,
+struct ApplyRun {
     frontier: Frontier,
     tasks: JoinSet<Result<Done, Stop>>,
     /// What the running tasks are about.
@@ -103,7 +101,7 @@ struct ApplyRun<'a> {
     skipped: BTreeSet<Key>,
 }
 
-impl ApplyRun<'_> {
+impl ApplyRun {
     /// Every event has to be heard even after a failure, so there is no early return here.
     async fn until_done(
         &mut self,
@@ -241,9 +239,6 @@ impl ApplyRun<'_> {
         not_started.dedup();
         not_started.retain(|address| self.action(address).changes());
         self.outcome.not_started.extend(not_started);
-        if self.plan.mode == Mode::Destroy {
-            self.outcome.not_started.sort();
-        }
     }
 }
 
@@ -265,21 +260,5 @@ fn ended(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::KindName;
-
-    #[tokio::test]
-    async fn a_step_that_panics_has_failed() {
-        let mut tasks: JoinSet<Result<Done, Stop>> = JoinSet::new();
-        let task = (Key::new("edge", KindName::Compute, "c"), Phase::Make);
-        let handle = tasks.spawn(async { panic!("as a test wants it") });
-        let mut ids = BTreeMap::from([(handle.id(), task.clone())]);
-        let joined = tasks.join_next_with_id().await.unwrap();
-        let Some((of, Err(Stop::Failed(failure)))) = ended(joined, &mut ids) else {
-            panic!("the task has not failed")
-        };
-        assert_eq!((of, failure.code.as_deref()), (task, Some("StepPanicked")));
-        assert!(ids.is_empty());
-    }
-}
+#[path = "driver_tests.rs"]
+mod tests;

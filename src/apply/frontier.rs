@@ -340,6 +340,48 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_that_is_done_makes_room_and_one_that_waits_for_another_begins_it() {
+        let scoped = |scopes: &[&str], edges: &[(usize, usize)]| {
+            let mut plan = plan(Mode::Apply, &[Action::Create; 4], edges);
+            for step in &mut plan.steps {
+                let of = |key: &Key| scopes[usize::from(key.name.as_bytes()[1] - b'0')].to_owned();
+                step.key.scope = of(&step.key);
+                let needs = std::mem::take(&mut step.depends_on);
+                step.depends_on =
+                    needs.into_iter().map(|key| Key { scope: of(&key), ..key }).collect();
+            }
+            plan
+        };
+        let names = |tasks: &[Task]| -> Vec<String> {
+            tasks.iter().map(|task| format!("{} {}", task.0.scope, task.0.name)).collect()
+        };
+        let mut frontier = limited(&scoped(&["b", "c", "c", "a"], &[]), 2);
+        let started = frontier.start();
+        assert_eq!(names(&started), ["a n3", "b n0"]);
+        frontier.done(&started[1]);
+        assert_eq!(names(&frontier.start()), ["c n1", "c n2"], "while `a` goes on");
+
+        let waits = scoped(&["c", "a", "b", "a"], &[(2, 1)]);
+        let mut frontier = limited(&waits, 1);
+        let started = frontier.start();
+        assert_eq!(names(&started), ["a n3"]);
+        assert!(frontier.start().is_empty(), "`a` is not stuck yet");
+        frontier.done(&started[0]);
+        assert_eq!(names(&frontier.start()), ["b n2"], "which `a` waits for");
+        let mut closed = limited(&waits, 1);
+        let started = closed.start();
+        closed.close();
+        closed.done(&started[0]);
+        assert!(closed.start().is_empty());
+    }
+
+    #[test]
+    fn what_has_to_be_gone_goes_first() {
+        let plan = plan(Mode::Apply, &[Action::Delete, Action::Create], &[(0, 1)]);
+        assert_eq!(run(frontier(&plan)), ["Remove n0", "Make n1"]);
+    }
+
+    #[test]
     fn a_replacement_removes_what_stands_on_it_first_and_makes_it_again_after() {
         let plan = plan(Mode::Apply, &[Action::Replace, Action::Replace], &[(0, 1)]);
         let order = run(frontier(&plan));

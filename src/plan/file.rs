@@ -270,3 +270,7 @@ fn difference(a: &Json, b: &Json, at: &Pointer) -> Option<Pointer> {
         _ => (a != b).then(|| at.clone()),
     }
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

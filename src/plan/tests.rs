@@ -514,6 +514,8 @@ fn the_keys_of_a_new_companion_are_sent_again() {
 
 #[path = "tests_foreign.rs"]
 mod foreign;
+#[path = "tests_parts.rs"]
+mod parts;
 
 #[test]
 fn what_others_made_is_marked_on_request_or_with_a_change_and_never_else() {
