@@ -198,6 +198,7 @@ const COURSES: &[(&str, &str, &[&str], &str)] = &[
         "poll op, look 0, done -; Succeeded",
     ),
     ("an action answers", "POST", &["200 Succeeded"], "done Succeeded; Succeeded"),
+    ("what an action answers has no state", "POST", &["200 Creating"], "done Creating; Creating"),
     (
         "an action's location answers",
         "POST",

@@ -174,6 +174,10 @@ fn writer(service: &Arc<Mutex<OneResource>>) -> ArmWriter {
             service.lock().unwrap().answer(&head.method, head.uri.path(), &body)
         }
     });
+    over(router)
+}
+
+fn over(router: Router) -> ArmWriter {
     let trust: crate::model::Trust = std::iter::once("arm.test".parse().unwrap()).collect();
     let root = trust.origin(ROOT).unwrap();
     let cloud = Cloud::custom("Test", root.clone(), root, ROOT);
@@ -313,11 +317,112 @@ fn two_operations_on_one_cluster_wait_for_each_other() {
     });
 }
 
+/// What a service answers, and how often it was asked: the last answer of a kind comes for ever.
+#[derive(Default)]
+struct Script {
+    writes: Vec<(u16, Json)>,
+    reads: Vec<(u16, Json)>,
+    asked: (usize, usize),
+}
+
+/// The end of a PUT, how often was written and read, and after how many minutes.
+async fn scripted(method: Method, writes: &[(u16, Json)], reads: &[(u16, Json)]) -> String {
+    let (writes, reads) = (writes.to_vec(), reads.to_vec());
+    let script = Arc::new(Mutex::new(Script { writes, reads, ..Script::default() }));
+    let own = Arc::clone(&script);
+    let router = Router::new().fallback(move |request: Request| {
+        let Script { writes, reads, asked } = &mut *own.lock().unwrap();
+        let (answers, count) = match *request.method() {
+            Method::GET => (reads, &mut asked.1),
+            _ => (writes, &mut asked.0),
+        };
+        *count += 1;
+        let (status, body) = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+        let mut response = if status == 599 { lost() } else { plain(status, &body) };
+        if status == 202 {
+            let address = format!("{ROOT}/status").parse().unwrap();
+            response.headers_mut().insert("azure-asyncoperation", address);
+        }
+        std::future::ready(response)
+    });
+    let writer = over(router);
+    let mut write = write(method);
+    let protected = json!({"key": "Kanarienvogel"});
+    if let Some(body) = &mut write.body {
+        body["properties"]["configurationProtectedSettings"] = protected;
+    }
+    let start = clock::now();
+    let outcome = match writer.send(&write).await {
+        Ok(Started { operation: Some(operation), .. }) => {
+            wait(writer.reader(), operation, BUSY_PATIENCE, &mut |_, _| {}).await
+        }
+        Ok(Started { body, .. }) => Ok(OperationOutcome::Succeeded(body)),
+        Err(error) => Err(error),
+    };
+    let end = match outcome {
+        Ok(OperationOutcome::Succeeded(_)) => "done".to_owned(),
+        Ok(OperationOutcome::Failed(error)) => format!("failed: {}", error.message),
+        Ok(OperationOutcome::Deadline { .. }) => "late".to_owned(),
+        Err(error) => error.code.clone().unwrap_or_default(),
+    };
+    let (writes, reads) = script.lock().unwrap().asked;
+    format!("{end}; {writes} {reads}; {}", start.elapsed().as_secs() / 60)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_no_success_and_a_busy_cluster_is_waited_for_within_bounds() {
+    let error = |code: &str| json!({"error": {"code": code, "message": "no"}});
+    let (busy, none) = (error("AnotherOperationInProgress"), error("ResourceNotFound"));
+    let ours = write(Method::PUT).body.unwrap();
+    let in_state = |state: &str| {
+        let mut live = ours.clone();
+        live["properties"]["provisioningState"] = json!(state);
+        (200, live)
+    };
+    let theirs = |state: &str| (200, json!({"properties": {"provisioningState": state}}));
+    let good = || in_state("Succeeded");
+    // A resource that is not there cannot be changed; deleting it is done.
+    let absent = [(404, none.clone())];
+    assert_eq!(scripted(Method::PUT, &absent, &absent).await, "ResourceNotFound; 1 0; 0");
+    assert_eq!(scripted(Method::DELETE, &absent, &absent).await, "done; 1 0; 0");
+    // Refused as busy: the same content at rest is not what we sent.
+    for state in ["Succeeded", "Failed"] {
+        let puts = [(409, busy.clone()), good()];
+        assert_eq!(scripted(Method::PUT, &puts, &[in_state(state)]).await, "done; 2 1; 0");
+    }
+    let joined = [in_state("Updating"), in_state("Updating"), good()];
+    assert_eq!(scripted(Method::PUT, &[(409, busy.clone())], &joined).await, "done; 1 3; 0");
+    // Lost, while somebody else's operation goes on: ours is sent when that is over.
+    let reads = [theirs("Updating"), theirs("Updating"), theirs("Succeeded")];
+    let puts = [(599, json!(null)), good()];
+    assert_eq!(scripted(Method::PUT, &puts, &reads).await, "done; 2 4; 0");
+    let endless = scripted(Method::PUT, &puts, &[theirs("Updating")]).await;
+    assert!(endless.starts_with("done; 2 ") && endless.ends_with("; 20"), "{endless}");
+    // Busy for ever: every fifteen seconds or so, for twenty minutes.
+    let told = scripted(Method::PUT, &[(409, busy)], &[theirs("Succeeded")]).await;
+    let (end, rest) = told.split_once("; ").unwrap();
+    let times: usize = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(end == "AnotherOperationInProgress" && told.ends_with("; 20"), "{told}");
+    assert!((70..=95).contains(&times), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_in_secret_does_not_come_back_in_an_error() {
+    let refused = |text: &str| json!({"error": {"code": "Bad", "message": text}});
+    let failed = json!({"status": "Failed", "error": {"code": "Bad", "message": "Kanarienvogel?"}});
+    let (accepted, shown) = ([(202, json!({}))], [(200, failed)]);
+    let told = scripted(Method::PUT, &accepted, &shown).await;
+    assert_eq!(told, "failed: (hidden)?; 1 1; 0");
+    let told = scripted(Method::PUT, &[(400, refused("Kanarienvogel"))], &shown).await;
+    assert_eq!(told, "Bad; 1 0; 0");
+}
+
 #[test]
 fn what_was_sent_is_recognised_in_what_is_read_back() {
     let live = json!({"id": "/x", "location": "West Europe", "tags": null,
         "identity": {"userAssignedIdentities": {"/Subscriptions/A": {"principalId": "p"}}},
-        "properties": {"a": "1", "list": [1, 2], "target": "/SUBSCRIPTIONS/a", "extra": true}});
+        "properties": {"a": "1", "list": [1, 2], "target": "/SUBSCRIPTIONS/a", "extra": true,
+            "name": "Case"}});
     let yes = [
         json!({"location": "westeurope", "tags": {}}),
         json!({"properties": {"a": "1", "configurationProtectedSettings": {"k": "v"}}}),
@@ -327,6 +432,8 @@ fn what_was_sent_is_recognised_in_what_is_read_back() {
         json!({"properties": {"a": "2"}}),
         json!({"properties": {"list": [1]}}),
         json!({"tags": {"a": "b"}}),
+        // Only locations and ids compare without case.
+        json!({"properties": {"name": "case"}}),
     ];
     assert!(yes.iter().all(|value| covers(&live, value)));
     assert!(!no.iter().any(|value| covers(&live, value)));

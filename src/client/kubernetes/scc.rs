@@ -105,7 +105,13 @@ mod tests {
 
     #[test]
     fn a_null_list_and_absent_annotations_survive() {
-        for scc in [json!({"users": null}), json!({}), json!({"metadata": {"annotations": null}})] {
+        for scc in [
+            json!({"users": null}),
+            json!({}),
+            json!({"metadata": {"annotations": null}}),
+            json!({"metadata": {"annotations": "none"}}),
+            json!({"metadata": 5}),
+        ] {
             let edited = add_users(&scc, &names(&["a"])).unwrap();
             assert_eq!(edited["users"], json!(["a"]));
             let back = remove_users(&edited, &names(&["a"])).unwrap();

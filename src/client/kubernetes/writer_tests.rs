@@ -303,3 +303,30 @@ async fn lists_come_whole_even_when_their_snapshot_ends() {
     assert_eq!(items.len(), 2);
     assert_eq!(items[1], json!({"n": 2, "apiVersion": "v1", "kind": "Pod"}));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_gives_way_to_others_for_minutes_and_not_for_ever() {
+    let store = store(&json!([]), 1, false);
+    let writer = writer(&store);
+    let counted = Arc::new(Mutex::new(0_u32));
+    let count = Arc::clone(&counted);
+    // Somebody else is faster each time.
+    let edit = move |live: &Json| {
+        *count.lock().unwrap() += 1;
+        let mut store = store.lock().unwrap();
+        store.version += 1;
+        let version = json!(store.version.to_string());
+        if let Some(object) = &mut store.object {
+            object["metadata"]["resourceVersion"] = version;
+        }
+        scc::add_users(live, &["ours".to_owned()])
+    };
+    let object = scc_ref("privileged");
+    let start = clock::now();
+    let error = writer.edit(&object, &edit).await.unwrap_err();
+    let (waited, tries) = (start.elapsed(), *counted.lock().unwrap());
+    assert_eq!(error.verdict(), Verdict::Conflict);
+    assert!(waited >= EDIT_PATIENCE && waited < EDIT_PATIENCE * 2, "{waited:?}");
+    // From hundredths of a second up to five seconds apart.
+    assert!((80..400).contains(&tries), "{tries} tries");
+}

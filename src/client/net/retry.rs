@@ -191,7 +191,7 @@ mod tests {
     fn the_servers_wish_is_read_in_every_form() {
         let now = httpdate::parse_http_date("Mon, 23 Nov 2026 10:00:00 GMT").unwrap();
         type Pairs = [(&'static str, &'static str)];
-        let cases: [(&Pairs, Option<f64>); 10] = [
+        let cases: [(&Pairs, Option<f64>); 13] = [
             (&[], None),
             (&[("retry-after", "7")], Some(7.0)),
             (&[("retry-after", "0")], None),
@@ -202,6 +202,9 @@ mod tests {
             (&[("retry-after", "1e300")], Some(3600.0)),
             (&[("retry-after", "NaN")], None),
             (&[("x-ms-retry-after-ms", "-5")], None),
+            (&[("x-ms-retry-after-ms", "0"), ("retry-after", "10")], Some(10.0)),
+            (&[("retry-after", "inf")], None),
+            (&[("retry-after", "Mon, 23 Nov 2026 10:00:00 GMT")], None),
         ];
         for (given, wanted) in cases {
             let found = retry_after(&headers(given), now).map(|duration| duration.as_secs_f64());
@@ -220,6 +223,18 @@ mod tests {
             };
             assert!(wait >= Duration::from_secs(30) && wait <= Duration::from_secs(33));
             clock::sleep(wait).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_wish_waits_double_up_to_a_minute() {
+        let budget = Budget::new(Duration::from_secs(3600));
+        for _ in 0..50 {
+            let mut retry = Retry::new(Repeat::Freely, &budget);
+            for most in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+                let wait = retry.pick(None).as_secs_f64();
+                assert!((most / 2.0..=most).contains(&wait), "{wait} of {most}");
+            }
         }
     }
 

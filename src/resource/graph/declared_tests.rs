@@ -123,60 +123,21 @@ fn clusters_of_one_subscription_agree_on_its_directory() {
 #[test]
 fn companions_are_made_as_az_makes_them() {
     let protected = |key: &str| json!({"configurationProtectedSettings": {key: {"fromEnv": "X"}}});
+    let plain = |key: &str, value: Json| json!({"configurationSettings": {key: value}});
     for (aks, preview, extension, wanted) in [
         (false, false, json!({}), (true, false, false)),
         (true, false, json!({}), (false, false, false)),
-        (
-            true,
-            false,
-            json!({"configurationSettings": {"relayserver.enabled": true}}),
-            (true, false, false),
-        ),
-        (
-            true,
-            false,
-            json!({"configurationSettings": {"relayserver.enabled": "False"}}),
-            (false, false, false),
-        ),
-        (
-            false,
-            false,
-            json!({"configurationSettings": {"relayserver.enabled": false}}),
-            (false, false, false),
-        ),
-        (
-            false,
-            false,
-            json!({"configurationSettings": {"servicebus.enabled": true}}),
-            (true, true, false),
-        ),
-        (
-            false,
-            false,
-            json!({"configurationSettings": {"servicebus.enabled": "FALSE"}}),
-            (true, false, false),
-        ),
-        (
-            false,
-            false,
-            json!({"configurationSettings": {"logAnalyticsWS": "TRUE"}}),
-            (true, false, true),
-        ),
-        (
-            false,
-            false,
-            json!({"configurationSettings": {"logAnalyticsWS": false}}),
-            (true, false, false),
-        ),
+        (true, false, plain("relayserver.enabled", json!(true)), (true, false, false)),
+        (true, false, plain("relayserver.enabled", json!("False")), (false, false, false)),
+        (false, false, plain("relayserver.enabled", json!(false)), (false, false, false)),
+        (false, false, plain("servicebus.enabled", json!(true)), (true, true, false)),
+        (false, false, plain("servicebus.enabled", json!("FALSE")), (true, false, false)),
+        (false, false, plain("logAnalyticsWS", json!("TRUE")), (true, false, true)),
+        (false, false, plain("logAnalyticsWS", json!(false)), (true, false, false)),
         (true, true, json!({}), (true, true, false)),
         (false, true, protected("relayServerConnectionString"), (false, true, false)),
         (false, true, protected("serviceBusConnectionString"), (true, false, false)),
-        (
-            false,
-            true,
-            json!({"configurationSettings": {"relayServerConnectionString": "x"}}),
-            (false, true, false),
-        ),
+        (false, true, plain("relayServerConnectionString", json!("x")), (false, true, false)),
         (
             false,
             true,
