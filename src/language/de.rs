@@ -209,6 +209,10 @@ impl<'a> De<'a> {
             (Data::Text(_) | Data::Map(_), "a list") => {
                 format!("start each item with a dash on a line of its own, or write {key}[…]")
             }
+            (Data::Null, "a map") => {
+                "write its parts below it, indented, one `key: value` a line, or take it out"
+                    .to_owned()
+            }
             (_, "a map") => format!("write {key}and below it, indented, one `key: value` a line"),
             _ => format!("write {expected}"),
         }

@@ -203,7 +203,7 @@ fn wrong_part(entry: &Entry, expected: &str) -> Diagnostic {
         .at(Some(entry.at.place()), "here")
 }
 
-/// `own` over `base`: maps merge, everything else replaces. Own entries come first, so that a
+/// `own` over `base`: maps merge, nothing takes away what is below it, everything else replaces. Own entries come first, so that a
 /// message about the whole points at what is special about it.
 fn merge(base: &Arc<Node>, own: &Arc<Node>) -> Arc<Node> {
     let (Data::Map(base), Data::Map(entries)) = (&base.data, &own.data) else {
@@ -212,6 +212,9 @@ fn merge(base: &Arc<Node>, own: &Arc<Node>) -> Arc<Node> {
     let mut merged: Vec<Entry> = Vec::with_capacity(base.len() + entries.len());
     for entry in entries {
         let below = base.iter().find(|it| it.key == entry.key);
+        if below.is_some() && matches!(entry.value.data, Data::Null) {
+            continue;
+        }
         let value =
             below.map_or_else(|| Arc::clone(&entry.value), |it| merge(&it.value, &entry.value));
         merged.push(Entry { value, ..entry.clone() });

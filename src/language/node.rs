@@ -269,6 +269,14 @@ impl TreeBuilder<'_> {
             );
             return;
         }
+        if entry.key.contains("${") {
+            let message = format!("the key `{}` holds a variable", short(&entry.key));
+            self.report(
+                Diagnostic::warning("bad-variable", message)
+                    .with_help("variables are read in values: write the key out")
+                    .at(Some(entry.at.place()), "sent as written"),
+            );
+        }
         seen.add(&entry, entries.len());
         entries.push(entry);
     }

@@ -169,6 +169,28 @@ fn a_secret_in_clear_text_is_in_no_place_of_a_report() {
 }
 
 #[test]
+fn null_takes_a_default_away() {
+    let fleet = "apiVersion: amlplan/v1
+kind: Fleet
+defaults:
+  azure: {subscription: 00000000-0000-0000-0000-000000000000, resourceGroup: ml-rg}
+  extension: {name: aml, version: 1.1.60, configurationSettings: {enableTraining: true, installVolcano: false}}
+clusters:
+- name: one
+  cluster: {type: connectedClusters, name: one}
+  extension: {version: null, configurationSettings: {installVolcano: null}}
+";
+    let (manifest, findings) = load_text("fleet.yaml", fleet);
+    assert!(findings.is_empty(), "{findings:?}");
+    let extension = manifest.clusters[0].spec.extension.as_ref().unwrap();
+    let settings: Vec<&str> = extension.configuration_settings.keys().map(String::as_str).collect();
+    assert_eq!((settings, &extension.version), (vec!["enableTraining"], &None));
+    // Of what nothing is below, nothing can be taken.
+    let (_, findings) = load_text("fleet.yaml", &fleet.replace(", installVolcano: false", ""));
+    assert_eq!(summary(&findings).len(), 1, "{findings:?}");
+}
+
+#[test]
 fn a_secret_is_found_again_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let text = "apiVersion: amlplan/v1\nkind: Fleet\ndefaults:\n  azure: {subscription: s, resourceGroup: r}\n  \

@@ -68,6 +68,10 @@ fn syntax(source: &Arc<crate::source::Source>, error: &ScanError) -> Box<Diagnos
             "check indentation, colons and quotes around here; nothing after this place was read",
         )
     };
+    let finding = match source.text.get(..start).is_some_and(|before| before.ends_with('$')) {
+        true => finding.with_help("inside of { } and [ ] quote what holds a variable: \"${NAME}\""),
+        false => finding,
+    };
     let label = if tab.is_some() { "a tab" } else { "here" };
     let finding = finding.at(Some(Span::new(source, start, start + width).place()), label);
     Box::new(finding)
@@ -118,6 +122,7 @@ impl YamlReader<'_, '_> {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, &range)?;
+                self.tag(tag.as_deref(), &range);
                 let span = self.builder.span(range.start, range.end);
                 let plain = style == ScalarStyle::Plain;
                 let span = if plain || !span.raw().is_empty() {
@@ -127,10 +132,12 @@ impl YamlReader<'_, '_> {
                 };
                 self.scalar(&text, plain, tag.as_deref(), anchor, span)?;
             }
-            Event::SequenceStart(_, anchor, _) => {
+            Event::SequenceStart(_, anchor, tag) => {
+                self.tag(tag.as_deref(), &range);
                 self.open(range.start, anchor, Container::List(Vec::new()))?;
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                self.tag(tag.as_deref(), &range);
                 let map = Container::Map {
                     entries: Vec::new(),
                     seen: KeyIndex::default(),
@@ -154,6 +161,15 @@ impl YamlReader<'_, '_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Refuses tags of other programs (`!vault`, `!Ref`): what they stand for would be sent as written.
+    fn tag(&mut self, tag: Option<&Tag>, range: &std::ops::Range<usize>) {
+        let Some(tag) = tag.filter(|tag| tag.core_suffix().is_none()) else { return };
+        let span = self.builder.span(range.start, range.end);
+        let finding = Diagnostic::error("yaml-tag", format!("the tag `{tag}` means nothing here"))
+            .with_help("write the value itself; secrets are {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: …} or {fromSecret: …}");
+        self.builder.report(finding.at(Some(span.place()), "tagged"));
     }
 
     /// Counts values, so that neither a huge file nor a bomb of aliases can fill the memory.
