@@ -19,7 +19,9 @@ use serde::de::DeserializeOwned;
 
 pub use accounts::{other_profile_accounts, service_accounts};
 pub use azure::{ArmType, cloud, distributions, mistaken_types, regions, regions_of, role, roles};
-pub use codes::{CodePage, Speaker, codes, explain, health_code, is_vague, matched, remedy};
+pub use codes::{
+    CodePage, Speaker, TextForm, codes, explain, health_code, is_vague, matched, remedy,
+};
 pub use companions::{
     COMPANION_TAG, HYBRID_CONNECTION_RULE, HYBRID_CONNECTION_RULE_RIGHTS, SUBSCRIPTION_LOCK,
     SUBSCRIPTION_MAX_DELIVERY, SUBSCRIPTION_TTL, TOPIC_SIZE_MB, TOPIC_SUBSCRIPTIONS, TOPIC_TTL,

@@ -2,30 +2,36 @@
 //! the catalog, with the code.
 
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
-use crate::catalog;
-use crate::model::{Json, Pointer, is_vault_name};
+use crate::catalog::{self, CodePage, TextForm};
+use crate::model::{Json, is_vault_name};
 use crate::source::{Diagnostic, Diagnostics};
 
 use super::severity;
 use super::view::View;
 
+/// Every form, with the page that tells of it and the way to such texts.
+static FORMS: LazyLock<Vec<(&CodePage, &TextForm, Vec<&str>)>> = LazyLock::new(|| {
+    let forms = catalog::codes().iter().flat_map(|page| page.form.iter().map(move |it| (page, it)));
+    let ways = |(page, form): (&'static CodePage, &'static TextForm)| {
+        form.at.iter().map(move |at| (page, form, at.split('/').skip(1).collect()))
+    };
+    forms.flat_map(ways).collect()
+});
+
 pub(super) fn check(view: View<'_>, found: &mut Diagnostics) {
     // Its types say which words stand where, in one way for all.
     let cluster = serde_json::to_value(&view.cluster.spec).unwrap_or_default();
-    for page in catalog::codes() {
-        for (form, at) in page.form.iter().flat_map(|form| form.at.iter().map(move |at| (form, at)))
-        {
-            let path: Vec<&str> = at.split('/').skip(1).collect();
-            texts(&cluster, &path, Pointer::root(), &mut |at, text| {
-                if !fits(&form.is, text).unwrap_or(true) {
-                    let message = form.says.replace("{}", text);
-                    let finding = Diagnostic::new(&page.code, severity(page), message);
-                    let place = view.cluster.origin.value(at);
-                    found.push(finding.with_help(&form.help).at(place, "here"));
-                }
-            });
-        }
+    for (page, form, way) in FORMS.iter() {
+        texts(&cluster, way, &mut Vec::new(), &mut |at, text| {
+            if !fits(&form.is, text).unwrap_or(true) {
+                let message = form.says.replace("{}", text);
+                let finding = Diagnostic::new(&page.code, severity(page), message);
+                let place = view.cluster.origin.value(&at.iter().cloned().collect());
+                found.push(finding.with_help(&form.help).at(place, "here"));
+            }
+        });
     }
 }
 
@@ -62,19 +68,23 @@ fn fits(form: &str, text: &str) -> Option<bool> {
     })
 }
 
-/// Shows every text at a path.
-fn texts(value: &Json, path: &[&str], at: Pointer, see: &mut dyn FnMut(&Pointer, &str)) {
-    match (value, path) {
-        (Json::String(text), []) => see(&at, text),
-        (Json::Array(items), ["*", rest @ ..]) => {
-            for (index, item) in items.iter().enumerate() {
-                texts(item, rest, at.join(index.to_string()), see);
-            }
+/// Shows every text at the end of a way, and where it stands.
+fn texts(value: &Json, way: &[&str], at: &mut Vec<String>, see: &mut dyn FnMut(&[String], &str)) {
+    let mut step = |key: String, value: &Json| {
+        at.push(key);
+        texts(value, &way[1..], at, see);
+        at.pop();
+    };
+    match (value, way) {
+        (Json::String(text), []) => see(at, text),
+        (Json::Array(items), ["*", ..]) => {
+            items.iter().enumerate().for_each(|(index, item)| step(index.to_string(), item));
         }
-        (Json::Object(members), [name, rest @ ..]) => {
-            for (key, member) in members.iter().filter(|(key, _)| *name == "*" || key == name) {
-                texts(member, rest, at.join(key), see);
-            }
+        (Json::Object(members), ["*", ..]) => {
+            members.iter().for_each(|(key, member)| step(key.clone(), member));
+        }
+        (Json::Object(members), [name, ..]) => {
+            members.get(*name).into_iter().for_each(|member| step((*name).to_owned(), member));
         }
         _ => {}
     }
