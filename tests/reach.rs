@@ -166,10 +166,7 @@ clusters:
 
 #[test]
 fn a_dead_cluster_of_two_is_in_every_report_and_the_other_is_looked_at() {
-    for (drifted, server, reason) in [
-        (false, "https://127.0.0.1:1", "refused"),
-        (true, "https://nowhere.invalid", "the host nowhere.invalid:443 is not known"),
-    ] {
+    let look = |drifted: bool, server: &str, reason: &str| {
         let world = with_a_dead_cluster(drifted, server);
         let (code, said) = ran(&mut world.command(&["plan"]));
         assert_eq!(code, 1, "{said}");
@@ -196,7 +193,13 @@ fn a_dead_cluster_of_two_is_in_every_report_and_the_other_is_looked_at() {
             assert!(told, "{format} does not say what is missing, and why: {report}");
         }
         world.server.stop();
-    }
+    };
+    // Each waits between its attempts.
+    std::thread::scope(|scope| {
+        scope.spawn(|| look(false, "https://127.0.0.1:1", "refused"));
+        let unknown = "the host nowhere.invalid:443 is not known";
+        scope.spawn(|| look(true, "https://nowhere.invalid", unknown));
+    });
 }
 
 /// A world as declared, with something done to it by hand, then served.
@@ -295,6 +298,9 @@ fn tls(year: i32) -> (String, String) {
     (address, certificate.pem())
 }
 
+/// Where nothing listens under any name.
+const ARM: &str = "https://arm.invalid";
+
 /// What is in the way, what is said of it, and how to mend it: each once, in seconds.
 #[test]
 fn what_is_in_the_way_is_said_once() {
@@ -304,14 +310,13 @@ fn what_is_in_the_way_is_said_once() {
     let (expired, authority) = tls(2021);
     std::fs::write(folder.path().join("ca.pem"), authority).expect("a file");
     let [forbids, unreached, asks] = [403, 502, 407].map(proxy);
-    let arm = "https://arm.invalid";
     let with = |proxy: &str| format!("http://{proxy}");
     let signed_in = format!("http://user:{PASSWORD}@{asks}");
     let leads =
         |proxy: &str| format!("the proxy {proxy} (HTTPS_PROXY) does not lead to arm.invalid:443");
     let asking =
         |name: &str| format!("the proxy {asks} ({name}) asks for a user and a password (407)");
-    for (base, variable, value, says, help) in [
+    let cases = [
         (
             "http://127.0.0.1:1",
             "",
@@ -319,7 +324,7 @@ fn what_is_in_the_way_is_said_once() {
             "127.0.0.1:1 refused the connection".into(),
             "check that the server runs",
         ),
-        (arm, "", "", "the host arm.invalid:443 is not known".into(), "DNS"),
+        (ARM, "", "", "the host arm.invalid:443 is not known".into(), "DNS"),
         (
             &*with(&stranger).replace("http", "https"),
             "",
@@ -335,23 +340,23 @@ fn what_is_in_the_way_is_said_once() {
             "the certificate",
         ),
         (
-            arm,
+            ARM,
             "HTTPS_PROXY",
             "http://127.0.0.1:1",
             "the proxy 127.0.0.1:1 (HTTPS_PROXY) refused the connection".into(),
             "NO_PROXY=arm.invalid",
         ),
         (
-            arm,
+            ARM,
             "https_proxy",
             "nowhere.invalid:8",
             "the host of the proxy nowhere.invalid:8 (https_proxy) is not known".into(),
             "https_proxy is right",
         ),
-        (arm, "HTTPS_PROXY", &with(&forbids), leads(&forbids), "let arm.invalid:443 through"),
-        (arm, "HTTPS_PROXY", &with(&unreached), leads(&unreached), "let arm.invalid:443 through"),
-        (arm, "HTTPS_PROXY", &with(&asks), asking("HTTPS_PROXY"), "http://USER:PASSWORD@"),
-        (arm, "ALL_PROXY", &signed_in, asking("ALL_PROXY"), "check user and password in ALL_PROXY"),
+        (ARM, "HTTPS_PROXY", &with(&forbids), leads(&forbids), "let arm.invalid:443 through"),
+        (ARM, "HTTPS_PROXY", &with(&unreached), leads(&unreached), "let arm.invalid:443 through"),
+        (ARM, "HTTPS_PROXY", &with(&asks), asking("HTTPS_PROXY"), "http://USER:PASSWORD@"),
+        (ARM, "ALL_PROXY", &signed_in, asking("ALL_PROXY"), "check user and password in ALL_PROXY"),
         (
             "http://127.0.0.1:1",
             "HTTP_PROXY",
@@ -359,38 +364,42 @@ fn what_is_in_the_way_is_said_once() {
             asking("HTTP_PROXY"),
             "write them into HTTP_PROXY",
         ),
-    ] {
-        is_told_once(folder.path(), base, (variable, value), &says, help);
-    }
+    ];
+    // Each waits between its attempts.
+    std::thread::scope(|scope| {
+        for (base, variable, value, says, help) in &cases {
+            for command in ["plan", "drift"] {
+                let mut run = amlplan(folder.path());
+                run.arg(command);
+                scope.spawn(move || is_told_once(run, base, (variable, value), says, help));
+            }
+        }
+    });
 }
 
 fn is_told_once(
-    folder: &Path,
+    mut command: Command,
     base: &str,
     (variable, value): (&str, &str),
     says: &str,
     help: &str,
 ) {
-    for command in ["plan", "drift"] {
-        let words = [command];
-        let mut command = amlplan(folder);
-        command.args(words).env("BASE", base).env("COLUMNS", "2000");
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
-            command.env_remove(name).env_remove(name.to_lowercase());
-        }
-        command.env("AMLPLAN_TRUST_CLOUD", "arm.invalid");
-        if !variable.is_empty() {
-            command.env(variable, value);
-        }
-        let (code, said) = ran(&mut command);
-        assert_eq!(code, 1, "{base} {variable}: {said}");
-        assert_eq!(said.matches(says).count(), 1, "`{says}` once: {said}");
-        let told = said.lines().filter(|it| it.starts_with("  ×")).count();
-        assert_eq!(told, 1, "one error: {said}");
-        let help = said.lines().filter(|it| it.contains("help: ") && it.contains(help)).count();
-        assert_eq!(help, 1, "how to mend {base} {variable}: {said}");
-        assert!(!said.contains(PASSWORD) && !said.contains("signing in"), "{said}");
+    command.env("BASE", base).env("COLUMNS", "2000");
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
     }
+    command.env("AMLPLAN_TRUST_CLOUD", "arm.invalid");
+    if !variable.is_empty() {
+        command.env(variable, value);
+    }
+    let (code, said) = ran(&mut command);
+    assert_eq!(code, 1, "{base} {variable}: {said}");
+    assert_eq!(said.matches(says).count(), 1, "`{says}` once: {said}");
+    let told = said.lines().filter(|it| it.starts_with("  ×")).count();
+    assert_eq!(told, 1, "one error: {said}");
+    let help = said.lines().filter(|it| it.contains("help: ") && it.contains(help)).count();
+    assert_eq!(help, 1, "how to mend {base} {variable}: {said}");
+    assert!(!said.contains(PASSWORD) && !said.contains("signing in"), "{said}");
 }
 
 /// A run that may have few files says so, and never that a service gives nothing.

@@ -231,16 +231,25 @@ fn same_over_sockets(manifest: &str, world: &str) {
         (here, text(&run(folder, Some(&server), &server.url, words), codes))
     };
     for round in ["before", "after"] {
-        let (here, there) = both(&["plan"], &[0]);
-        same(&here, &there, &format!("plan {round} apply"));
-        let (here, there) = both(&["plan", "--json"], &[0]);
-        same(&timeless(&here), &timeless(&there), &format!("plan --json {round} apply"));
+        // Whoever meets faults waits, and others read meanwhile.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (here, there) = both(&["plan"], &[0]);
+                same(&here, &there, &format!("plan {round} apply"));
+            });
+            scope.spawn(|| {
+                let (here, there) = both(&["plan", "--json"], &[0]);
+                same(&timeless(&here), &timeless(&there), &format!("plan --json {round} apply"));
+            });
+            if round == "after" {
+                // Exit code 0, not 2: there is nothing left to change.
+                both(&["plan", "--detailed-exitcode"], &[0]);
+            }
+        });
         if round == "before" {
             both(&["apply", "--auto-approve"], &[0]);
         }
     }
-    // Exit code 0, not 2: there is nothing left to change.
-    both(&["plan", "--detailed-exitcode"], &[0]);
     both(&["destroy", "--auto-approve"], &[0]);
     server.stop();
 }

@@ -9,14 +9,20 @@ use crate::model::Json;
 /// shift key or of the naming style.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
+    let characters = folded.chars().count();
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
         let other = fold(candidate);
-        let distance = strsim::damerau_levenshtein(&folded, &other);
-        let slip = distance <= (other.len().min(folded.len()) / 3).clamp(1, 4);
-        // `preview` for `2021-11-preview`, `fromEnvironment` for `fromEnv`.
         let shorter = other.len().min(folded.len());
+        // `preview` for `2021-11-preview`, `fromEnvironment` for `fromEnv`.
         let part = shorter >= 5 && (other.contains(&folded) || folded.contains(&other));
+        let slips = (shorter / 3).clamp(1, 4);
+        // Each character that one has more of is a slip; to count the others takes long.
+        if !part && other.chars().count().abs_diff(characters) > slips {
+            continue;
+        }
+        let distance = strsim::damerau_levenshtein(&folded, &other);
+        let slip = distance <= slips;
         if (slip || part) && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
@@ -26,7 +32,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 fn fold(word: &str) -> String {
     // Nobody mistypes a kilobyte; the distance is quadratic.
-    word.chars().take(80).filter(|it| !"_- ".contains(*it)).flat_map(char::to_lowercase).collect()
+    let end = word.char_indices().nth(80).map_or(word.len(), |(at, _)| at);
+    let mut folded = word[..end].to_lowercase();
+    folded.retain(|it| !matches!(it, '_' | '-' | ' '));
+    folded
 }
 
 /// The boolean that a text seems to mean.

@@ -98,7 +98,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     if is_at(&file, path) {
         return Ok(file);
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it was replaced while it was opened"))
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "it was replaced while it was opened"))
 }
 
 /// Whether an open file is still what its name leads to.

@@ -1,7 +1,7 @@
 //! One writer at a time: a file beside the state that is locked while somebody may write, and says who that is.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -46,9 +46,7 @@ impl Lock {
         let begun = Instant::now();
         loop {
             let file = match files::create(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                    files::open(&path)
-                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => files::open(&path),
                 other => other,
             };
             match file {
@@ -73,7 +71,9 @@ impl Lock {
                     }
                     pause();
                 }
-                Err(error) if begun.elapsed() >= patience => return Err(failed(error)),
+                Err(error) if begun.elapsed() >= patience || !passes(&error) => {
+                    return Err(failed(error));
+                }
                 Err(_) => pause(),
             }
         }
@@ -98,6 +98,15 @@ impl Lock {
             return None;
         }
         holder(&path).control
+    }
+}
+
+/// Whether it is a holder that just left: its file went while it was opened, or is still going (Windows).
+fn passes(error: &io::Error) -> bool {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ResourceBusy => true,
+        ErrorKind::PermissionDenied => cfg!(windows),
+        _ => false,
     }
 }
 
