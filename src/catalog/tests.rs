@@ -43,7 +43,7 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&str)) {
         if path.is_dir() {
             walk(&path, visit);
         } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !["tests.rs", "samples.rs"].iter().any(|text| path.ends_with(text))
+            && !["tests.rs", "samples.rs"].iter().any(|end| path.to_string_lossy().ends_with(end))
         {
             let text = std::fs::read_to_string(&path).unwrap();
             visit(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default());
