@@ -1,7 +1,8 @@
 //! `amlplan import` through the program: what a manifest made, and what was made by hand in other
 //! ways, imports as a manifest whose plan is empty.
 
-mod program;
+#[path = "common/command.rs"]
+mod command;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use amlplan_sandbox::{HeldSecret, Sandbox, Seed, SeedCluster, SeedSecret, StateAccess};
 use axum::body::Body;
+use command::{amlplan, manifests, text};
 use http::Request;
-use program::{amlplan, manifests, text};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt as _;
 

@@ -1,15 +1,12 @@
 //! `amlplan explain` of every text that people are known to paste.
 
-#[path = "common/program.rs"]
-mod program;
-
 use std::collections::BTreeMap;
 
-use program::Place;
+use crate::program::Place;
 
 #[test]
 fn every_known_text_is_explained_and_the_right_page_comes_first() {
-    let text = include_str!("fixtures/explained.toml");
+    let text = include_str!("../fixtures/explained.toml");
     let wanted: BTreeMap<String, String> = toml::from_str(text).expect("the texts");
     let place = Place::new();
     let mut wrong = Vec::new();
@@ -54,7 +51,7 @@ fn copied(text: &str, how: usize) -> String {
 
 #[test]
 fn a_text_that_was_wrapped_stamped_or_escaped_is_the_same_text() {
-    let text = include_str!("fixtures/explained.toml");
+    let text = include_str!("../fixtures/explained.toml");
     let wanted: BTreeMap<String, String> = toml::from_str(text).expect("the texts");
     let place = Place::new();
     let mut wrong = Vec::new();

@@ -1,10 +1,7 @@
 //! Installs that fail: each ends in one screen that names cause, line of the manifest, and fix, and
 //! leaves its evidence in a file.
 
-#[path = "common/program.rs"]
-mod program;
-
-use program::Place;
+use crate::program::{Place, Ran};
 
 /// More lines than this a terminal of 80 columns does not show at once.
 const SCREEN: usize = 24;
@@ -32,7 +29,7 @@ fn full() -> String {
 
 impl Case {
     /// Applies the manifest in the world of the case.
-    fn run(&self, place: &Place) -> program::Ran {
+    fn run(&self, place: &Place) -> Ran {
         let path = place.path(&self.manifest);
         let text = std::fs::read_to_string(&path).expect("a manifest");
         if let Some([from, to]) = &self.replace {
@@ -67,7 +64,7 @@ fn every_failing_install_ends_in_one_screen_with_cause_line_and_fix() {
     struct Cases {
         case: Vec<Case>,
     }
-    let cases: Cases = toml::from_str(include_str!("fixtures/failing.toml")).expect("the cases");
+    let cases: Cases = toml::from_str(include_str!("../fixtures/failing.toml")).expect("the cases");
     let mut wrong = Vec::new();
     for case in &cases.case {
         let mut place = Place::new();

@@ -1,11 +1,11 @@
 //! The roles that `permissions` prints are enough, and the simulator lets nobody do more.
 
-#[path = "program/mod.rs"]
-mod program;
+#[path = "../common/command.rs"]
+mod command;
 
 use std::path::Path;
 
-use program::{amlplan, manifests, text};
+use self::command::{amlplan, manifests, text};
 use serde_json::{Value as Json, json};
 
 /// A world in which the caller has the roles that were printed, and no others.

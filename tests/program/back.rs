@@ -1,16 +1,16 @@
 //! There and back: any manifest, as the commands that `plan --as-az` prints for an empty world,
 //! wrapped into a script as people write them, imports as the same manifest.
 
-#[path = "common/meaning.rs"]
+#[path = "../common/meaning.rs"]
 mod meaning;
-#[path = "common/wrap.rs"]
+#[path = "../common/wrap.rs"]
 mod wrap;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use self::meaning::meaning;
 use amlplan::text::{Declared, LoadOptions, Secrets, Source, as_az, az, has_errors, load_lenient};
-use meaning::meaning;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value as Json, json};

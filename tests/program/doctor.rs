@@ -1,9 +1,6 @@
 //! What `doctor` says about the network, and how `verify` waits.
 
-#[path = "common/program.rs"]
-mod program;
-
-use program::Place;
+use crate::program::Place;
 
 #[test]
 fn the_network_list_suits_people_firewalls_and_programs() {

@@ -2,10 +2,7 @@
 //! code behind it (`# exits 2`), and the lines of a `text` block stand in the output of the commands
 //! before it.
 
-#[path = "common/program.rs"]
-mod program;
-
-use program::Place;
+use crate::program::Place;
 
 fn run(place: &Place, line: &str, told: &mut String) {
     let (command, wanted) = line.split_once(" # exits ").unwrap_or((line, "0"));
@@ -31,7 +28,7 @@ fn run(place: &Place, line: &str, told: &mut String) {
 fn the_broken_morning_goes_as_its_page_says() {
     let place = Place::new();
     let (mut block, mut told, mut commands, mut lines) = ("", String::new(), 0, 0);
-    for line in include_str!("../docs/broken-morning.md").lines() {
+    for line in include_str!("../../docs/broken-morning.md").lines() {
         match (block, line.strip_prefix("```")) {
             ("", Some(language)) => {
                 if language == "sh" {

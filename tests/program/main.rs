@@ -1,0 +1,15 @@
+//! Stories of one command each, through the built program, as one binary: each binary of tests links the
+//! whole program once more.
+
+mod back;
+mod docs;
+mod doctor;
+mod explain;
+mod failing;
+mod init;
+mod permissions;
+#[path = "../common/program.rs"]
+mod program;
+mod reports;
+mod schema;
+mod sources;
