@@ -2,14 +2,18 @@
 //! whole program once more.
 
 mod back;
+mod chaos;
+mod classes;
 mod docs;
 mod doctor;
 mod explain;
 mod failing;
+mod fleet;
 mod init;
 mod permissions;
 #[path = "../common/program.rs"]
 mod program;
 mod reports;
 mod schema;
+mod secrets;
 mod sources;

@@ -2,12 +2,9 @@
 //! operations, stale reads, interruptions. Applied again and again it converges, and nothing is
 //! made twice.
 
-#[path = "common/program.rs"]
-mod program;
-
 use std::collections::BTreeMap;
 
-use program::Place;
+use crate::program::Place;
 use serde_json::Value as Json;
 
 /// Runs that an apply may need until everything is there.

@@ -1,13 +1,11 @@
 //! Many clusters at once: what one of them cannot give is missing and nothing else, and how many
 //! requests a plan takes.
 
-#[path = "common/fleets.rs"]
+#[path = "../common/fleets.rs"]
 mod fleets;
-#[path = "common/program.rs"]
-mod program;
 
-use fleets::{fleet, served_fleet, staged};
-use program::Place;
+use self::fleets::{fleet, served_fleet, staged};
+use crate::program::{Place, Ran};
 use serde_json::Value as Json;
 
 /// A place with a fleet that has been applied.
@@ -135,7 +133,7 @@ fn a_fleet_needs_few_sockets_and_a_dead_cluster_stops_nobody() {
 }
 
 /// How the clusters of each stage ended: name of the stage, done, failed, not done.
-fn stages(ran: &program::Ran) -> Vec<(String, usize, Vec<String>, usize)> {
+fn stages(ran: &Ran) -> Vec<(String, usize, Vec<String>, usize)> {
     let lines: Vec<Json> = ran.out.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
     let sum = lines.iter().find(|it| it["type"] == "change_summary").expect("a summary");
     let stages = sum["amlplan"]["stages"].as_array().expect("stages");
@@ -322,7 +320,7 @@ fn reports_of_parts_add_up_to_the_whole() {
         };
         let all: Vec<&str> = parts.iter().map(String::as_str).collect();
         let merged = merge(&all, "json");
-        let json = |it: &program::Ran| -> Json { serde_json::from_str(&it.out).expect("JSON") };
+        let json = |it: &Ran| -> Json { serde_json::from_str(&it.out).expect("JSON") };
         assert!(json(&merged) == json(&whole), "{command} {state}: {}\n{}", merged.out, whole.out);
         assert_eq!(merged.code, whole.code, "{command} {state}: {}", merged.err);
         for format in ["human", "markdown", "junit", "gitlab"] {
@@ -403,7 +401,7 @@ fn the_jobs_for_kubernetes_are_restricted_and_work() {
         // Whoever signs in is named by the service account.
         assert!(container.get("env").is_none() && container.get("envFrom").is_none());
         let image = container["image"].as_str().and_then(|it| it.split_once(':'));
-        let docs = include_str!("../docs/install.md");
+        let docs = include_str!("../../docs/install.md");
         assert!(image.is_some_and(|it| docs.contains(&format!(" {} ", it.0))), "{image:?}");
 
         let completions = spec["completions"].as_u64().unwrap_or(1);

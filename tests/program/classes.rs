@@ -1,13 +1,11 @@
 //! Each class of drift has a world in which it is found, and what is found stands in every format
 //! with one severity, one code and one id.
 
-#[path = "common/formats.rs"]
+#[path = "../common/formats.rs"]
 mod formats;
-#[path = "common/program.rs"]
-mod program;
 
-use formats::FORMATS;
-use program::{Place, Ran};
+use self::formats::FORMATS;
+use crate::program::{Place, Ran};
 use serde_json::Value as Json;
 
 const MANIFEST: &str = "full.yaml";

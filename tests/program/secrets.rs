@@ -1,12 +1,9 @@
 //! A secret given through every door is searched for in everything that the program writes, at
 //! every level of noise, in files and errors; it is found nowhere but in the simulated Azure.
 
-#[path = "common/program.rs"]
-mod program;
-
+use crate::program::Place;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use program::Place;
 
 /// The same beginning in every door, so that one search finds them all.
 const CANARY: &str = "Kanarie5e9b71";
