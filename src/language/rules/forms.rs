@@ -45,6 +45,7 @@ fn fits(form: &str, text: &str) -> Option<bool> {
         "group" => is_group(text),
         "open-end" => !text.ends_with('-'),
         "label" => is_label(text),
+        "label-value" => is_label_value(text),
         "subdomain" => is_subdomain(text),
         "release" => is_label(text) && text.len() <= 53,
         "no-path" => !text.contains('/'),
@@ -80,12 +81,15 @@ fn texts(value: &Json, way: &[&str], at: &mut Vec<String>, see: &mut dyn FnMut(&
         (Json::Array(items), ["*", ..]) => {
             items.iter().enumerate().for_each(|(index, item)| step(index.to_string(), item));
         }
-        (Json::Object(members), ["*", ..]) => {
-            members.iter().for_each(|(key, member)| step(key.clone(), member));
-        }
-        (Json::Object(members), [name, ..]) => {
-            members.get(*name).into_iter().for_each(|member| step((*name).to_owned(), member));
-        }
+        (Json::Object(members), [name, ..]) => match name.strip_suffix('*') {
+            Some(start) => {
+                let own = members.iter().filter(|it| it.0.starts_with(start));
+                own.for_each(|(key, member)| step(key.clone(), member));
+            }
+            None => {
+                members.get(*name).into_iter().for_each(|it| step((*name).to_owned(), it));
+            }
+        },
         _ => {}
     }
 }
@@ -106,6 +110,13 @@ fn is_label(text: &str) -> bool {
         && !text.contains(|letter: char| letter.is_ascii_uppercase())
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+/// What the label of a Kubernetes object may say (Kubernetes docs: labels and selectors).
+fn is_label_value(text: &str) -> bool {
+    let end = |letter: char| letter.is_ascii_alphanumeric();
+    let ends = text.is_empty() || text.starts_with(end) && text.ends_with(end);
+    made_of(text, 0..=63, "-_.") && ends
 }
 
 /// DNS labels joined by dots.
@@ -157,7 +168,9 @@ mod tests {
         for page in catalog::codes() {
             for form in &page.form {
                 assert!(fits(&form.is, "").is_some(), "{}: {}", page.code, form.is);
-                for name in form.at.iter().flat_map(|at| at.split('/')).filter(|it| *it != "*") {
+                for name in
+                    form.at.iter().flat_map(|at| at.split('/')).filter(|it| !it.ends_with('*'))
+                {
                     assert!(schema.contains(&format!("\"{name}\"")), "{}: {name}", page.code);
                 }
             }
