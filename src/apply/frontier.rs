@@ -377,8 +377,8 @@ mod tests {
 
     #[test]
     fn what_has_to_be_gone_goes_first() {
-        let plan = plan(Mode::Apply, &[Action::Delete, Action::Create], &[(0, 1)]);
-        assert_eq!(run(frontier(&plan)), ["Remove n0", "Make n1"]);
+        let plan = plan(Mode::Apply, &[Action::Create, Action::Delete], &[(1, 0)]);
+        assert_eq!(run(frontier(&plan)), ["Remove n1", "Make n0"]);
     }
 
     #[test]

@@ -155,7 +155,8 @@ fn what_is_no_longer_declared_lets_go_first() {
 
 #[test]
 fn marks_are_written_with_a_change_on_a_move_or_on_request() {
-    let mut desired = desired(json!({}));
+    let computes = json!([{"name": "gpu", "workspace": {"name": "ws"}, "description": "now"}]);
+    let mut desired = desired(json!({"computes": computes}));
     let good = settled(&desired);
     let own = good.text(&compute(), "/tags/amlplan-mark").unwrap().to_owned();
     let scope = desired.scopes["edge"].cluster.clone().unwrap();
@@ -167,29 +168,37 @@ fn marks_are_written_with_a_change_on_a_move_or_on_request() {
     let (brother, stranger) = (of("brother", "/edge"), of("stranger", "/elsewhere"));
     let moved = Reason::Moved("brother".into());
     let anew = Reason::CannotUpdate(vec![Pointer::parse("/properties/properties/namespace")]);
-    for (mark, changed, adopt, action, reason) in [
-        (Some(&own), false, true, Action::NoOp, None),
-        (Some(&brother), false, false, Action::Update, Some(moved)),
-        (Some(&stranger), false, true, Action::NoOp, None),
-        (Some(&stranger), true, true, Action::Replace, Some(anew)),
-        (None, false, false, Action::NoOp, None),
-        (None, false, true, Action::Update, Some(Reason::Adopted)),
+    let (place, words) = ("/properties/properties/namespace", "/properties/description");
+    let differs = Reason::FieldsDiffer;
+    for (mark, changed, adopt, action, reasons) in [
+        (Some(&own), None, true, Action::NoOp, vec![]),
+        (Some(&own), Some(words), false, Action::Update, vec![differs.clone()]),
+        (Some(&brother), None, false, Action::Update, vec![moved.clone()]),
+        (Some(&brother), Some(words), false, Action::Update, vec![differs.clone(), moved]),
+        (Some(&stranger), None, true, Action::NoOp, vec![]),
+        (Some(&stranger), Some(words), true, Action::Update, vec![differs.clone()]),
+        (Some(&stranger), Some(place), true, Action::Replace, vec![anew]),
+        (None, None, false, Action::NoOp, vec![]),
+        (None, Some(words), false, Action::Update, vec![differs]),
+        (None, None, true, Action::Update, vec![Reason::Adopted]),
     ] {
         let mut live = good.clone();
         set(&mut live, &compute(), "/tags", json!({}));
         if let Some(mark) = mark {
             set(&mut live, &compute(), "/tags", json!({"amlplan-mark": mark}));
         }
-        if changed {
-            set(&mut live, &compute(), "/properties/properties", json!({"namespace": "other"}));
+        if let Some(changed) = changed {
+            set(&mut live, &compute(), changed, json!("other"));
         }
         desired.adopt = adopt;
         let plan = make(&desired, &live);
         let step = plan.step(&compute()).unwrap();
-        let reasons: Vec<Reason> = reason.into_iter().collect();
-        assert_eq!((step.action, &step.reasons), (action, &reasons), "{mark:?}");
+        assert_eq!((step.action, &step.reasons), (action, &reasons), "{mark:?} {changed:?}");
+        // The mark of another manifest of another cluster stays where it is not made anew.
+        let theirs = mark == Some(&stranger) && action != Action::Replace;
+        let kept = action == Action::NoOp && mark != Some(&own);
         let sent = step.after.as_ref().unwrap().to_stored().to_string().contains(&own);
-        assert_eq!(sent, action.changes() || mark == Some(&own), "{mark:?} {changed} {adopt}");
+        assert_eq!(sent, !theirs && !kept, "{mark:?} {changed:?} {adopt}");
     }
 }
 
@@ -233,4 +242,52 @@ fn what_was_decided_has_a_digest_of_its_own() {
     live.live.remove(&compute());
     live.unread.insert(compute(), unread(Api::Azure, None, None));
     assert_eq!(file::stale(&reviewed, &make(&desired, &live)), [extension(), compute()]);
+}
+
+#[test]
+fn a_plan_says_what_it_is_for_and_what_to_know_of_it() {
+    let mut desired = everything();
+    let stage = json!({"name": "all", "clusters": ["edge"], "maxConcurrency": 1, "wait": 0});
+    let rollout = json!({"stages": [stage], "maxFailures": 0});
+    let aks = super::desired(json!({}));
+    let codes = |desired: &Desired, live: &Snapshot, mode| -> Vec<&'static str> {
+        let plan = plan(&PlanInput { desired, live, mode });
+        assert_eq!((plan.mode, &plan.skipped), (mode, &desired.skipped));
+        assert_eq!(plan.rollouts.is_empty(), mode == Mode::Destroy || desired.rollouts.is_empty());
+        plan.findings.iter().map(|finding| finding.code).collect()
+    };
+    // Companions that are made, and only then.
+    assert_eq!(codes(&desired, &given(&desired), Mode::Apply), ["companions"]);
+    let good = everything_settled(&desired);
+    assert_eq!(codes(&desired, &good, Mode::Apply), [""; 0]);
+    assert_eq!(codes(&desired, &good, Mode::Destroy), [""; 0]);
+    let mut live = good;
+    live.live.insert(compute(), Live(vec![None]));
+    assert_eq!(codes(&desired, &live, Mode::Apply), [""; 0]);
+    // Rollouts that change AKS clusters, and only those.
+    let rollouts: Vec<crate::language::Rollout> = vec![serde_json::from_value(rollout).unwrap()];
+    desired.rollouts.clone_from(&rollouts);
+    assert_eq!(codes(&desired, &live, Mode::Apply), [""; 0]);
+    assert_eq!(codes(&aks, &given(&aks), Mode::Apply), [""; 0]);
+    let aks = Desired { rollouts, ..aks };
+    assert_eq!(codes(&aks, &given(&aks), Mode::Apply), ["maintenance-windows"]);
+    assert_eq!(codes(&aks, &settled(&aks), Mode::Apply), [""; 0]);
+    assert_eq!(codes(&aks, &settled(&aks), Mode::Destroy), [""; 0]);
+}
+
+#[test]
+fn fields_of_other_managers_are_taken_over_only_where_something_changes() {
+    let types = json!([{"name": "gpu", "resources": {"limits": {"cpu": "1"}}}]);
+    let desired = desired(json!({"cluster": {"access": "kubernetes"}, "instanceTypes": types}));
+    let key = Key::new("edge", KindName::InstanceType, "gpu");
+    let mut live = settled(&desired);
+    let fields = json!([{"manager": "amlplan"}, {"manager": "argocd"}]);
+    set(&mut live, &key, "/metadata/managedFields", fields);
+    let note = |live: &Snapshot| make(&desired, live).step(&key).unwrap().note.clone();
+    assert_eq!(note(&live), None);
+    let limits = "/spec/resources/limits";
+    set(&mut live, &key, limits, json!({"cpu": "2"}));
+    assert_eq!(note(&live), Some(Note::TakesOver(vec!["argocd".into()])));
+    set(&mut live, &key, "/metadata/managedFields", json!([{"manager": "amlplan"}]));
+    assert_eq!(note(&live), None);
 }

@@ -219,6 +219,7 @@ fn only_what_is_missing_is_bound_and_what_is_bound_too_much_goes() {
     let list = grant(GrantMethod::Users);
     assert_eq!((list.gone(&ours.live()), list.gone(&theirs.live())), (false, true));
     assert!(list.removable(&theirs.live()).is_err());
+    assert_eq!(list.removal_impact(), Impact::DisruptsJobsAndEndpoints);
     let binding = grant(GRANTS);
     assert_eq!((binding.gone(&good.live()), binding.gone(&ours.live())), (false, true));
 }
