@@ -115,3 +115,30 @@ fn the_impact_of_a_change_has_a_direction() {
     let preview = impact_of(ProfileName::Preview, "installNvidiaDevicePlugin", None, Some("False"));
     assert_eq!(preview, DisruptsJobsAndEndpoints);
 }
+
+/// What every change of every setting disturbs, for a person to read: a slip in the data is a
+/// change that nobody is asked about.
+#[test]
+fn the_impact_of_every_setting_is_as_a_person_read_it() {
+    let mut lines = String::new();
+    for fact in settings() {
+        let key = fact.key.replace('*', "x");
+        for profile in [ProfileName::Ga, ProfileName::Preview] {
+            let of = |from, to| impact_of(profile, &key, from, to).describe();
+            let mut told = vec![format!("changed {}", of(Some("one"), Some("two")))];
+            let values =
+                ["true", "false"].into_iter().chain(fact.impact_to.keys().map(String::as_str));
+            for value in values.collect::<BTreeSet<_>>() {
+                told.push(format!("to {value} {}", of(Some("one"), Some(value))));
+            }
+            told.push(format!("removed {}", of(Some("one"), None)));
+            let line = format!("{} ({profile:?}): {}\n", fact.key, told.join("; "));
+            let both = line.replace("(Preview)", "(Ga)");
+            // The preview is told of only where it differs.
+            if profile == ProfileName::Ga || !lines.ends_with(&both) {
+                lines.push_str(&line);
+            }
+        }
+    }
+    insta::assert_snapshot!(lines);
+}
