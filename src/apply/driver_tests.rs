@@ -46,9 +46,9 @@ struct Trouble {
     endless: bool,
 }
 
-type Log = Arc<Mutex<Vec<String>>>;
+type Heard = Arc<Mutex<Vec<String>>>;
 
-fn service(live: &Snapshot, trouble: Trouble, log: &Log) -> ArmReader {
+fn service(live: &Snapshot, trouble: Trouble, log: &Heard) -> ArmReader {
     let id = |document: &Json| document["id"].as_str().unwrap_or_default().to_ascii_lowercase();
     let documents = live.live.values().filter_map(|it| it.document().cloned());
     let held: BTreeMap<String, Json> =
@@ -90,12 +90,12 @@ fn service(live: &Snapshot, trouble: Trouble, log: &Log) -> ArmReader {
 }
 
 /// A run, with what it came to in lines, and everything that happened in order.
-struct Course {
+struct WholeRun {
     outcome: Outcome,
     log: Vec<String>,
 }
 
-impl Course {
+impl WholeRun {
     fn names(keys: impl Iterator<Item = Key>) -> String {
         keys.map(|key| key.name).collect::<Vec<_>>().join(" ")
     }
@@ -122,8 +122,8 @@ async fn course(
     mode: Mode,
     trouble: Trouble,
     change: impl FnOnce(&mut Plan, &mut Limits),
-) -> Course {
-    let log = Log::default();
+) -> WholeRun {
+    let log = Heard::default();
     let reader = service(live, trouble, &log);
     let mut plan = crate::plan::plan(&PlanInput { desired, live, mode });
     let arm = desired.scopes.keys().map(|scope| (scope.clone(), reader.clone())).collect();
@@ -159,7 +159,7 @@ async fn course(
     let (outcome, _) =
         run(&plan, desired, live.clone(), &clients, limits, explain, &mut emit).await;
     let log = std::mem::take(&mut *log.lock().unwrap());
-    Course { outcome, log }
+    WholeRun { outcome, log }
 }
 
 /// The world of a fleet with nothing of one kind in it.

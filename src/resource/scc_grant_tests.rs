@@ -30,14 +30,14 @@ fn bind(name: &str, kind: &str, role: &str, subject: &Json) -> Json {
 
 /// What a grant reads, in the order of its reads.
 #[derive(Clone, Default)]
-struct World {
+struct Granted {
     scc: Json,
     cluster: (Vec<Json>, Vec<Json>),
     azureml: (Vec<Json>, Vec<Json>),
     ml: (Vec<Json>, Vec<Json>),
 }
 
-impl World {
+impl Granted {
     fn live(&self) -> Live {
         let mut all = vec![Some(self.scc.clone())];
         for (bindings, roles) in [&self.cluster, &self.azureml, &self.ml] {
@@ -67,7 +67,7 @@ impl World {
 const USE: &str = "use security.openshift.io securitycontextconstraints privileged";
 
 /// Which of the two accounts hold it.
-fn held(world: &World) -> (bool, bool) {
+fn held(world: &Granted) -> (bool, bool) {
     let (grant, live) = (grant(GRANTS), world.live());
     let holds = |namespace| grant.holds(&live, namespace, "default", true);
     (holds("azureml"), holds("ml"))
@@ -90,7 +90,7 @@ fn the_lists_of_the_scc_grant_to_the_account_and_to_its_groups() {
         (json!({"groups": ["system:authenticated"]}), (true, true)),
         (json!({"groups": ["system:serviceaccount:azureml:default"]}), (false, false)),
     ] {
-        assert_eq!(held(&World { scc: scc.clone(), ..World::default() }), wanted, "{scc}");
+        assert_eq!(held(&Granted { scc: scc.clone(), ..Granted::default() }), wanted, "{scc}");
     }
 }
 
@@ -115,7 +115,7 @@ fn a_role_grants_where_it_lets_use_this_scc() {
             ("Role", true, false, (false, false)),
             ("Role", false, false, (false, false)),
         ] {
-            let mut world = World::default();
+            let mut world = Granted::default();
             let roles = if own_role { &mut world.azureml.1 } else { &mut world.cluster.1 };
             roles.extend([role("elsewhere", "get apps pods -"), role("r", rule)]);
             let bindings = if own_binding { &mut world.azureml.0 } else { &mut world.cluster.0 };
@@ -123,7 +123,8 @@ fn a_role_grants_where_it_lets_use_this_scc() {
             let told = format!("{rule}: {kind} {own_role} {own_binding}");
             assert_eq!(held(&world), wanted, "{told}");
             // The same in the other namespace.
-            let mut other = World { ml: world.azureml, cluster: world.cluster, ..World::default() };
+            let mut other =
+                Granted { ml: world.azureml, cluster: world.cluster, ..Granted::default() };
             for binding in other.ml.0.iter_mut().chain(&mut other.cluster.0) {
                 binding["subjects"] = json!([account("ml")]);
             }
@@ -146,12 +147,12 @@ fn a_binding_grants_to_its_subjects() {
         (json!({"kind": "Other", "name": "default", "namespace": "ml"}), (false, false)),
     ] {
         let cluster = (vec![bind("b", "ClusterRole", "r", &subject)], vec![role("r", USE)]);
-        assert_eq!(held(&World { cluster, ..World::default() }), wanted, "{subject}");
+        assert_eq!(held(&Granted { cluster, ..Granted::default() }), wanted, "{subject}");
     }
 }
 
 /// The requests of a verb in a line each.
-fn sent(method: GrantMethod, verb: Verb, world: &World) -> Vec<String> {
+fn sent(method: GrantMethod, verb: Verb, world: &Granted) -> Vec<String> {
     let (grant, live) = (grant(method), world.live());
     let want = grant.want(&Snapshot::default());
     let requests = grant.requests(&Change { verb, want: &want, live: &live, changes: &[] });
@@ -183,28 +184,28 @@ fn sent(method: GrantMethod, verb: Verb, world: &World) -> Vec<String> {
 #[test]
 fn only_what_is_missing_is_bound_and_what_is_bound_too_much_goes() {
     const ROLE: &str = "apply - system:openshift:scc:privileged: ";
-    let rbac = |world: &World| sent(GRANTS, Verb::Update, world);
+    let rbac = |world: &Granted| sent(GRANTS, Verb::Update, world);
     let own = |namespace: &str| format!("apply {namespace} amlplan-scc-privileged: {namespace}");
-    assert_eq!(rbac(&World::default()), [ROLE.to_owned(), own("azureml"), own("ml")]);
+    assert_eq!(rbac(&Granted::default()), [ROLE.to_owned(), own("azureml"), own("ml")]);
     let (one, two) = (("azureml", "default"), ("ml", "default"));
-    let good = World::ours(&[one], &[two]);
+    let good = Granted::ours(&[one], &[two]);
     assert_eq!(rbac(&good), NOTHING);
     // Bound to somebody else: ours to mend.
     let over = "apply ml amlplan-scc-privileged over: ml";
-    assert_eq!(rbac(&World::ours(&[one], &[one])), [over]);
+    assert_eq!(rbac(&Granted::ours(&[one], &[one])), [over]);
     // Granted by others as well: ours is not needed there.
     let scc = json!({"users": ["system:serviceaccount:ml:default"]});
     let gone = "delete ml amlplan-scc-privileged";
-    assert_eq!(rbac(&World { scc: scc.clone(), ..good.clone() }), [gone]);
-    assert_eq!(rbac(&World { scc, ..World::ours(&[one], &[]) }), NOTHING);
+    assert_eq!(rbac(&Granted { scc: scc.clone(), ..good.clone() }), [gone]);
+    assert_eq!(rbac(&Granted { scc, ..Granted::ours(&[one], &[]) }), NOTHING);
 
     assert_eq!(
-        sent(GRANTS, Verb::Delete, &World::ours(&[], &[two])),
+        sent(GRANTS, Verb::Delete, &Granted::ours(&[], &[two])),
         ["delete ml amlplan-scc-privileged"]
     );
     let users = "system:serviceaccount:azureml:default,system:serviceaccount:ml:default";
     let list = |verb, scc: Json| {
-        sent(GrantMethod::Users, verb, &World { scc, ..World::default() }).remove(0)
+        sent(GrantMethod::Users, verb, &Granted { scc, ..Granted::default() }).remove(0)
     };
     assert_eq!(list(Verb::Create, json!({})), format!("add privileged {users}"));
     let (first, second) = users.split_once(',').unwrap();
@@ -215,7 +216,7 @@ fn only_what_is_missing_is_bound_and_what_is_bound_too_much_goes() {
     assert_eq!(list(Verb::Delete, scc.clone()), format!("remove privileged {second}"));
     let theirs = json!({"users": [first], "metadata": {"annotations": {ADDED_USERS: "no list"}}});
     let (ours, theirs) =
-        (World { scc, ..World::default() }, World { scc: theirs, ..World::default() });
+        (Granted { scc, ..Granted::default() }, Granted { scc: theirs, ..Granted::default() });
     let list = grant(GrantMethod::Users);
     assert_eq!((list.gone(&ours.live()), list.gone(&theirs.live())), (false, true));
     assert!(list.removable(&theirs.live()).is_err());
@@ -229,17 +230,17 @@ fn what_is_granted_shows_as_it_is_wanted() {
     let (one, two) = (("azureml", "default"), ("ml", "default"));
     let rbac = grant(GRANTS);
     let want = rbac.want(&Snapshot::default());
-    let good = World::ours(&[one], &[two]).live();
+    let good = Granted::ours(&[one], &[two]).live();
     assert!(rbac.differences(&want, &good).is_empty());
     assert_eq!(rbac.readiness(&want, &good), Readiness::Ready);
     // Somebody else in our binding is a difference, also when it is all that is there.
-    let stranger = World::ours(&[], &[("ml", "stranger")]).live();
+    let stranger = Granted::ours(&[], &[("ml", "stranger")]).live();
     let shown = rbac.shown(&stranger).unwrap();
     let names: Vec<&str> = items(&shown, "/subjects").map(|it| text(it, "/name")).collect();
     assert_eq!(names, ["stranger"]);
     assert_eq!(rbac.differences(&want, &stranger).len(), 1);
     assert_eq!(rbac.readiness(&want, &stranger), Readiness::Absent);
-    let none = World { scc: json!({}), ..World::default() }.live();
+    let none = Granted { scc: json!({}), ..Granted::default() }.live();
     assert_eq!(rbac.shown(&none), None);
     assert!(matches!(rbac.readiness(&want, &Live(vec![None])), Readiness::NeedsHuman(_)));
     let nobody = SccGrant { accounts: BTreeSet::new(), ..rbac };
@@ -252,7 +253,7 @@ fn what_is_granted_shows_as_it_is_wanted() {
 
 #[test]
 fn who_else_writes_our_binding_is_told() {
-    let mut world = World::ours(&[("azureml", "default")], &[("ml", "default")]);
+    let mut world = Granted::ours(&[("azureml", "default")], &[("ml", "default")]);
     let fields = |manager: &str| json!([{"manager": "amlplan"}, {"manager": manager}]);
     world.ml.0[0]["metadata"]["managedFields"] = fields("argocd");
     let mut foreign = bind("other", "Role", "r", &account("ml"));

@@ -319,7 +319,7 @@ fn two_operations_on_one_cluster_wait_for_each_other() {
 
 /// What a service answers, and how often it was asked: the last answer of a kind comes for ever.
 #[derive(Default)]
-struct Script {
+struct ScriptedService {
     writes: Vec<(u16, Json)>,
     reads: Vec<(u16, Json)>,
     asked: (usize, usize),
@@ -328,10 +328,11 @@ struct Script {
 /// The end of a PUT, how often was written and read, and after how many minutes.
 async fn scripted(method: Method, writes: &[(u16, Json)], reads: &[(u16, Json)]) -> String {
     let (writes, reads) = (writes.to_vec(), reads.to_vec());
-    let script = Arc::new(Mutex::new(Script { writes, reads, ..Script::default() }));
+    let script =
+        Arc::new(Mutex::new(ScriptedService { writes, reads, ..ScriptedService::default() }));
     let own = Arc::clone(&script);
     let router = Router::new().fallback(move |request: Request| {
-        let Script { writes, reads, asked } = &mut *own.lock().unwrap();
+        let ScriptedService { writes, reads, asked } = &mut *own.lock().unwrap();
         let (answers, count) = match *request.method() {
             Method::GET => (reads, &mut asked.1),
             _ => (writes, &mut asked.0),
