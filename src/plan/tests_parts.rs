@@ -194,6 +194,9 @@ fn marks_are_written_with_a_change_on_a_move_or_on_request() {
         let plan = make(&desired, &live);
         let step = plan.step(&compute()).unwrap();
         assert_eq!((step.action, &step.reasons), (action, &reasons), "{mark:?} {changed:?}");
+        let shown = step.changes.iter().any(|it| it.path == Pointer::parse("/tags/amlplan-mark"));
+        let due = mark.is_none() || mark == Some(&brother);
+        assert_eq!(shown, action == Action::Update && due, "{mark:?} {changed:?} {adopt}");
         // The mark of another manifest of another cluster stays where it is not made anew.
         let theirs = mark == Some(&stranger) && action != Action::Replace;
         let kept = action == Action::NoOp && mark != Some(&own);

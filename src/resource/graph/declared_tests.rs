@@ -42,7 +42,11 @@ fn told(desired: &Desired) -> String {
         }
     }
     for (name, scope) in &desired.scopes {
-        let cluster = if scope.cluster.is_some() { "a cluster" } else { "no cluster" };
+        let cluster = match &scope.cluster {
+            None => "no cluster",
+            Some(access) if access.handed_out => "a cluster whose kubeconfig Azure hands out",
+            Some(_) => "a cluster",
+        };
         let tenant = scope.tenant.as_deref().unwrap_or("any directory");
         let _ = writeln!(told, "scope {name}: {} {tenant}, {cluster}", scope.subscription);
     }
@@ -78,6 +82,10 @@ fn a_manifest_asks_for_this() {
         (
             "a preview on OpenShift without an extension's settings",
             json!({"cluster": {"distribution": "OpenShift"}, "extension": {"profile": "2021-11-preview"}}),
+        ),
+        (
+            "aks with its kubeconfig from Azure",
+            json!({"cluster": {"type": "managedClusters", "credentials": "azure"}}),
         ),
         ("a distribution without constraints", json!({"cluster": {"distribution": "k3s"}})),
         (
@@ -192,7 +200,7 @@ fn lifecycle_means_addresses_kinds_and_paths() {
         let accepted: Vec<String> = fields.iter().map(|(key, at)| format!("{key} {at}")).collect();
         assert_eq!(left, accepted, "{path}");
     }
-    for name in ["extension", "compute", "edge/compute/gpu", "edge/compute"] {
+    for name in ["extension", "compute", "edge/compute/gpu", "edge/compute", "role_assignment"] {
         let desired = meant(&json!({"preventDestroy": [name]}), &json!({})).unwrap();
         let kept: Vec<String> = desired.protected.iter().map(ToString::to_string).collect();
         let kinds: Vec<&str> = desired.protected_kinds.iter().map(|it| it.1.as_str()).collect();
