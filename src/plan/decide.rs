@@ -211,9 +211,9 @@ impl Decision<'_> {
         {
             put(&mut want.body, &at.pointer(), text.to_owned());
         }
-        for pointer in self.ignored() {
-            let live = self.kind.shown(self.live);
-            overlay(&mut want.body, live.as_ref(), &pointer);
+        // What is made for the first time is made as declared.
+        if let Some(live) = self.kind.shown(self.live) {
+            self.ignored().iter().for_each(|path| overlay(&mut want.body, &live, path));
         }
         want
     }
@@ -357,10 +357,10 @@ fn put(body: &mut Value, at: &Pointer, text: String) {
 }
 
 /// Puts the live value where a change is ignored, so that a whole document keeps it.
-fn overlay(want: &mut Value, live: Option<&Json>, at: &Pointer) {
+fn overlay(want: &mut Value, live: &Json, at: &Pointer) {
     let Some((last, parents)) = at.tokens().split_last() else { return };
     let mut value = want;
-    let mut live = live;
+    let mut live = Some(live);
     for token in parents {
         let Value::Object(map) = value else { return };
         let Some(below) = map.get_mut(token) else { return };

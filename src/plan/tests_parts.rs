@@ -210,8 +210,12 @@ fn what_is_ignored_keeps_what_is_live_also_in_a_whole_document() {
     let paths = ["extension.configurationSettings.nodeSelector", "computes.gpu.description"];
     let desired = desired(json!({"lifecycle": {"ignoreChanges": paths}, "extension":
         {"configurationSettings": {"nodeSelector.disk": "hdd", "nodeSelectors": "x"}}}));
-    let mut live = settled(&desired);
     let settings = "/properties/configurationSettings";
+    let plan = make(&desired, &given(&desired));
+    let made = plan.step(&extension()).unwrap().after.as_ref().unwrap().to_stored();
+    let declared = made.pointer(settings).unwrap().get("nodeSelector.disk");
+    assert_eq!(declared, Some(&json!("hdd")), "what is new is made as declared");
+    let mut live = settled(&desired);
     for (key, value) in
         [("nodeSelector.disk", "ssd"), ("nodeSelector.zone", "1"), ("nodeSelectors", "y")]
     {
