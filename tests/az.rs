@@ -1,5 +1,7 @@
 //! `az` command lines and manifests: reading the article, and there and back for every shipped one.
 
+#[path = "common/manifests.rs"]
+mod manifests;
 #[path = "common/meaning.rs"]
 mod meaning;
 
@@ -10,6 +12,7 @@ use amlplan::text::{
     Declared, IdentityType, LoadOptions, Manifest, Profile, ProtectedSetting, Secrets, Setting,
     Source, as_az, az, translate,
 };
+use manifests::manifests;
 use meaning::meaning;
 
 const ARTICLE: &str = include_str!("fixtures/article.az");
@@ -47,21 +50,9 @@ fn shipped(path: &Path) -> Manifest {
         .manifest
 }
 
-fn manifests() -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("manifests");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("a test fixture")
-        .map(|it| it.expect("a test fixture").path())
-        .filter(|it| it.extension().is_some_and(|it| it == "yaml" || it == "toml"))
-        .collect();
-    found.sort();
-    assert!(found.len() > 30);
-    found
-}
-
 #[test]
 fn commands_of_every_shipped_manifest_read_back_as_the_same_manifest() {
-    for path in manifests() {
+    for path in manifests("manifests") {
         let declared = shipped(&path);
         let commands = as_az::anew(&declared).expect("a manifest");
         let back = load(&import(&commands).text);
@@ -208,7 +199,7 @@ fn what_cannot_be_read_is_said_with_its_place() {
 #[test]
 fn the_preview_manifests_translate_into_todays() {
     let mut pairs = 0;
-    for path in manifests() {
+    for path in manifests("manifests") {
         let today = PathBuf::from(path.to_string_lossy().replace(".preview.yaml", ".ga.yaml"));
         if today == path || !today.exists() {
             continue;

@@ -3,6 +3,8 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/manifests.rs"]
+mod manifests;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -10,8 +12,9 @@ use std::time::Duration;
 
 use amlplan_sandbox::{HeldSecret, Sandbox, Seed, SeedCluster, SeedSecret, StateAccess};
 use axum::body::Body;
-use command::{amlplan, manifests, text};
+use command::{amlplan, text};
 use http::Request;
+use manifests::manifests;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt as _;
 
@@ -279,7 +282,7 @@ async fn a_subscription_becomes_a_fleet_with_an_empty_plan() {
 
 #[test]
 fn what_apply_made_of_every_shipped_manifest_imports_and_plans_empty() {
-    for path in manifests() {
+    for path in manifests("manifests") {
         let folder = tempfile::tempdir().expect("a test fixture");
         let state = folder.path().join("state.json");
         let sandbox = format!("--sandbox={}", state.display());
@@ -342,7 +345,7 @@ fn a_manifest_is_translated_with_every_decision_told() {
 
 #[test]
 fn the_commands_of_every_shipped_manifest_import_as_a_manifest_with_the_same_commands() {
-    for path in manifests() {
+    for path in manifests("manifests") {
         let folder = tempfile::tempdir().expect("a test fixture");
         let tls = folder.path().join("tls");
         std::fs::create_dir(&tls).expect("a test fixture");

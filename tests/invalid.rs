@@ -1,13 +1,17 @@
 //! Every file in `manifests/invalid` has one mistake; its report is a snapshot. Every other
 //! shipped manifest has none.
 
+#[path = "common/manifests.rs"]
+mod manifests;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use amlplan::text::{
     self, Diagnostics, LoadOptions, Secrets, Severity, Trust, check, has_errors, load_lenient,
 };
 use jiff::Timestamp;
+use manifests::manifests;
 
 /// The day on which the certificates of the fixtures are looked at.
 fn day() -> Timestamp {
@@ -24,17 +28,6 @@ fn validate(path: &Path) -> Diagnostics {
     let (manifest, mut findings) = load_lenient(&[path.to_owned()], &options);
     findings.extend(check(&manifest, day(), &Trust::default()));
     findings
-}
-
-/// The manifests of a folder, sorted.
-fn manifests(folder: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
-        .expect("the folder is part of the project")
-        .filter_map(|it| it.ok().map(|it| it.path()))
-        .filter(|it| it.extension().is_some_and(|it| it == "yaml" || it == "toml"))
-        .collect();
-    files.sort();
-    files
 }
 
 /// The report as a user in the project's folder would see it.

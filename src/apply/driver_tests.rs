@@ -9,7 +9,7 @@ use super::super::event::StepError;
 use super::*;
 use crate::client::arm::{ArmReader, Cloud, RunId, TokenSource};
 use crate::client::net::Transport;
-use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
+use crate::language::{ClusterSpec, Declared, Manifest};
 use crate::model::{Json, KindName};
 use crate::plan::tests::{make, settled};
 use crate::plan::{Mode, PlanInput, Unread};
@@ -33,7 +33,7 @@ fn fleet(names: &[&str], computes: &[&str]) -> Desired {
             "computes": own,
         }))
         .unwrap();
-        Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() }
+        Declared::from(spec)
     };
     graph::build(&Manifest::from(names.iter().map(declared).collect::<Vec<_>>())).unwrap()
 }

@@ -300,17 +300,17 @@ pub(super) fn control_plane(site: &mut Site<'_>) -> Judged {
 
 /// The role binding that opens the API server again, which attach makes.
 pub(super) fn trusted_access(site: &mut Site<'_>) -> Judged {
-    for compute in site.computes() {
+    site.each_compute("", |site, compute| {
+        if site.live(&compute.key)?.is_none() {
+            return Ok(None);
+        }
         let workspace = workspace_id(compute);
         let of = |value: &&Json| {
             text(value, "/properties/sourceResourceId").eq_ignore_ascii_case(&workspace)
                 && items(value, "/properties/roles")
                     .any(|value| value.as_str() == Some(TRUSTED_ROLE))
         };
-        if site.live(&compute.key)?.is_none() {
-            continue;
-        }
-        let found = match site.list("trusted-access")?.iter().any(of) {
+        Ok(Some(match site.list("trusted-access")?.iter().any(of) {
             true => Found::pass(),
             false => Found::wrong(
                 format!("no trusted access role binding lets {workspace} in"),
@@ -318,9 +318,8 @@ pub(super) fn trusted_access(site: &mut Site<'_>) -> Judged {
                     "az aks trustedaccess rolebinding create --roles {TRUSTED_ROLE}; it takes up to 5 minutes"
                 ),
             ),
-        };
-        site.add(&compute.key, found);
-    }
+        }))
+    });
     Ok(())
 }
 

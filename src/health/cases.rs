@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::report::{Finding, Probe, Probed, Status};
 use super::rules::{self, By, RULES};
-use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
+use crate::language::{ClusterSpec, Declared, Manifest};
 use crate::model::{Api, Json, Key};
 use crate::resource::graph::{Desired, build};
 use crate::resource::{Live, Read, ReadError, Resource, Snapshot};
@@ -119,7 +119,7 @@ impl World {
     fn of(case: &Case) -> Self {
         let by = if case.by == "verify" { By::Verify } else { By::Doctor };
         let (spec, secrets) = (case.manifest.clone(), BTreeMap::new());
-        let declared = Declared { spec, origin: ClusterOrigin::default(), secrets };
+        let declared = Declared { secrets, ..Declared::from(spec) };
         let desired = build(&Manifest::from(vec![declared])).unwrap();
         let document = |key: &Key| {
             let mut document = Json::Null;
@@ -294,28 +294,35 @@ fn no_judgement_rests_on_what_was_not_read() {
     let cases = read();
     let judged = |world: &World| -> BTreeSet<String> {
         // This one judges by a list of its own where Azure tells none, and names it.
-        let tells = |it: &Finding| {
-            !matches!(it.status, Status::Unknown | Status::Skipped)
-                && it.code != "kubernetes-too-old"
+        let tells = |finding: &Finding| {
+            !matches!(finding.status, Status::Unknown | Status::Skipped)
+                && finding.code != "kubernetes-too-old"
         };
-        let line = |it: &Finding| {
-            let Finding { code, address, title, status, .. } = it;
+        let line = |finding: &Finding| {
+            let Finding { code, address, title, status, .. } = finding;
             format!("{code} {address} {title} {status:?}")
         };
         world.run().iter().filter(|it| tells(it)).map(line).collect()
     };
-    let rows = cases.cases.iter().filter_map(|(code, rows)| Some((code.clone(), rows.first()?)));
-    let rows = rows.map(|(code, row)| (code, row.clone()));
+    let rows = cases.cases.iter().flat_map(|(code, rows)| rows.iter().map(move |it| (code, it)));
+    let rows = rows.map(|(code, row)| (code.clone(), row.clone()));
     let rows = rows.filter(|(_, row)| cases.case(row).by == "verify");
     let good = GOOD.iter().map(|name| ((*name).to_owned(), json!({"on": name})));
     let mut wrong = BTreeSet::new();
     for (name, row) in good.chain(rows) {
         let mut world = World::of(&cases.case(&row));
         let told = judged(&world);
-        let mut compare = |without: &BTreeSet<String>, absent: &BTreeSet<String>, what: &str| {
+        let mut compare = |without: &BTreeSet<String>,
+                           absent: &BTreeSet<String>,
+                           what: &str,
+                           key: Option<&Key>| {
             let both: BTreeSet<&String> = told.intersection(absent).collect();
             let rest = without.iter().filter(|it| !both.contains(it));
             wrong.extend(rest.map(|it| format!("{name}, without {what}: {it}")));
+            // What fails elsewhere either way fails, whether that was read or not.
+            let lost = both.into_iter().filter(|it| it.ends_with("Fail") && !without.contains(*it));
+            let lost = lost.filter(|line| key.is_some_and(|key| !line.contains(&key.to_string())));
+            wrong.extend(lost.map(|line| format!("{name}, lost without {what}: {line}")));
         };
         let keys: Vec<Key> = world.snapshot.live.keys().cloned().collect();
         for key in keys {
@@ -323,7 +330,7 @@ fn no_judgement_rests_on_what_was_not_read() {
             let absent = judged(&world);
             world.snapshot.live.remove(&key);
             world.snapshot.unread.insert(key.clone(), failure());
-            compare(&judged(&world), &absent, &key.to_string());
+            compare(&judged(&world), &absent, &key.to_string(), Some(&key));
             world.snapshot.unread.remove(&key);
             world.snapshot.live.insert(key, live);
         }
@@ -332,7 +339,7 @@ fn no_judgement_rests_on_what_was_not_read() {
             let answer = world.probed.0.insert(probe.clone(), Ok(None)).unwrap();
             let absent = judged(&world);
             world.probed.0.insert(probe.clone(), Err(failure()));
-            compare(&judged(&world), &absent, &probe.1);
+            compare(&judged(&world), &absent, &probe.1, None);
             world.probed.0.insert(probe, answer);
         }
     }

@@ -367,6 +367,19 @@ impl<'a> Site<'a> {
         self.own.iter().filter_map(compute).collect()
     }
 
+    /// Judges each compute by itself, so that one that was not read hides nothing of the others.
+    pub(super) fn each_compute(
+        &mut self,
+        at: &str,
+        judge: impl Fn(&Self, &Compute) -> Judged<Option<Found>>,
+    ) {
+        for compute in self.computes() {
+            if let Some(found) = judge(self, compute).transpose() {
+                self.add_at(&compute.key, at, found);
+            }
+        }
+    }
+
     /// Accounts that the public lists name for this cluster.
     pub(super) fn known_accounts(&self) -> Vec<(String, String)> {
         let namespaces: Vec<String> =

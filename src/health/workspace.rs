@@ -32,16 +32,10 @@ fn each(
     at: &str,
     judge: impl Fn(&Site<'_>, &Compute, &Json) -> Judged<Option<Found>>,
 ) {
-    for compute in site.computes() {
-        let judged = match site.live(&compute.workspace) {
-            Ok(Some(workspace)) => judge(site, compute, workspace).transpose(),
-            Ok(None) => None,
-            Err(unseen) => Some(Err(unseen)),
-        };
-        if let Some(found) = judged {
-            site.add_at(&compute.key, at, found);
-        }
-    }
+    site.each_compute(at, |site, compute| match site.live(&compute.workspace)? {
+        Some(workspace) => judge(site, compute, workspace),
+        None => Ok(None),
+    });
 }
 
 fn is_private(workspace: &Json) -> bool {
@@ -57,16 +51,15 @@ fn user_assigned(workspace: &Json) -> bool {
 }
 
 pub(super) fn missing(site: &mut Site<'_>) -> Judged {
-    for compute in site.computes() {
-        let found = site.live(&compute.workspace).map(|workspace| match workspace {
+    site.each_compute(AT, |site, compute| {
+        Ok(Some(match site.live(&compute.workspace)? {
             None => Found::wrong(
                 format!("there is no workspace {}", workspace_id(compute)),
                 "check the compute's workspace: name, resourceGroup and subscription",
             ),
             Some(_) => Found::pass(),
-        });
-        site.add_at(&compute.key, AT, found);
-    }
+        }))
+    });
     Ok(())
 }
 
@@ -397,9 +390,12 @@ fn compute_role(
 /// A private workspace takes an AKS cluster of its own region only.
 pub(super) fn private_region(site: &mut Site<'_>) -> Judged {
     each(site, AT, |site, _, workspace| {
+        if !is_private(workspace) {
+            return Ok(Some(Found::pass()));
+        }
         let here = location(site.text(&site.cluster, "/location")?);
         let there = location(text(workspace, "/location"));
-        Ok(Some(if !is_private(workspace) || here.is_empty() || here == there {
+        Ok(Some(if here.is_empty() || here == there {
             Found::pass()
         } else {
             Found::wrong(

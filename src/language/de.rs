@@ -172,7 +172,7 @@ impl<'a> De<'a> {
     /// What to underline: the value, or the key where the value spans lines or is nothing.
     fn label(&self) -> &'a Span {
         match self.node.data {
-            Data::Map(_) | Data::List(_) | Data::Null => self.key,
+            Data::Map(_) | Data::List(_) | Data::Null | Data::Taken => self.key,
             _ => &self.node.span,
         }
     }
@@ -209,7 +209,7 @@ impl<'a> De<'a> {
             (Data::Text(_) | Data::Map(_), "a list") => {
                 format!("start each item with a dash on a line of its own, or write {key}[…]")
             }
-            (Data::Null, "a map") => {
+            (Data::Null | Data::Taken, "a map") => {
                 "write its parts below it, indented, one `key: value` a line, or take it out"
                     .to_owned()
             }
@@ -265,8 +265,12 @@ impl<'a> De<'a> {
         }
         let (finding, place, label) = match self.node.entry(part) {
             Some(entry) => {
+                let or = match entry.value.data {
+                    Data::Taken => ", or remove the line: it takes the fleet's default away",
+                    _ => "",
+                };
                 let finding = Diagnostic::error("missing-part", format!("`{part}` has no value"))
-                    .with_help(format!("give it one{}", suggest::example(part)));
+                    .with_help(format!("give it one{}{or}", suggest::example(part)));
                 (finding, entry.at.place(), "nothing after it")
             }
             None => (missing(part, self.name), self.key.place(), "something is missing in here"),
@@ -311,7 +315,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
             return visitor.visit_unit();
         }
         let outcome = match &self.node.data {
-            Data::Null => visitor.visit_none(),
+            Data::Null | Data::Taken => visitor.visit_none(),
             Data::Bool(flag) => visitor.visit_bool(*flag),
             Data::Int(number) => visitor.visit_i64(*number),
             Data::Odd(_) | Data::Hole => {
@@ -353,11 +357,7 @@ impl<'de> de::Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        if matches!(self.node.data, Data::Null) {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
@@ -500,9 +500,11 @@ impl<'de> de::MapAccess<'de> for MapEntries<'_> {
                     continue;
                 }
                 // A key with nothing after it is as good as no key.
-                if matches!(entry.value.data, Data::Null) {
+                if entry.value.is_null() {
                     continue;
                 }
+            } else if matches!(entry.value.data, Data::Taken) {
+                continue;
             }
             self.current = Some(entry);
             return seed.deserialize((&*entry.key).into_deserializer()).map(Some);

@@ -67,8 +67,7 @@ impl ManifestDocument<'_> {
                 Diagnostic::error("unknown-key", format!("unknown key `{}` in a fleet", entry.key));
             findings.push(finding.with_help(help).at(Some(entry.at.place()), "unknown"));
         }
-        let defaults =
-            self.tree.entry("defaults").filter(|it| !matches!(it.value.data, Data::Null));
+        let defaults = self.tree.entry("defaults").filter(|it| !it.value.is_null());
         if let Some(entry) = defaults.filter(|it| !matches!(it.value.data, Data::Map(_))) {
             findings.push(wrong_part(entry, "a map with parts of a cluster"));
             return;
@@ -100,7 +99,7 @@ impl ManifestDocument<'_> {
             written.extend(defaults.map(|it| (Pointer::root().join("defaults"), Arc::clone(it))));
             self.declare(tree, &written, run);
         }
-        let written = self.tree.entry("rollout").filter(|it| !matches!(it.value.data, Data::Null));
+        let written = self.tree.entry("rollout").filter(|it| !it.value.is_null());
         if let Some(entry) = written {
             let clusters = &run.manifest.clusters[first..];
             let read = rollout::read(entry, clusters, &run.reported, &mut run.findings);
@@ -203,18 +202,18 @@ fn wrong_part(entry: &Entry, expected: &str) -> Diagnostic {
         .at(Some(entry.at.place()), "here")
 }
 
-/// `own` over `base`: maps merge, nothing takes away what is below it, everything else replaces. Own entries come first, so that a
-/// message about the whole points at what is special about it.
+/// `own` over `base`: maps merge, everything else replaces, and nothing takes away. Own entries come
+/// first, so that a message about the whole points at what is special about it.
 fn merge(base: &Arc<Node>, own: &Arc<Node>) -> Arc<Node> {
+    if own.is_null() {
+        return Arc::new(Node { span: own.span.clone(), data: Data::Taken });
+    }
     let (Data::Map(base), Data::Map(entries)) = (&base.data, &own.data) else {
         return Arc::clone(own);
     };
     let mut merged: Vec<Entry> = Vec::with_capacity(base.len() + entries.len());
     for entry in entries {
         let below = base.iter().find(|it| it.key == entry.key);
-        if below.is_some() && matches!(entry.value.data, Data::Null) {
-            continue;
-        }
         let value =
             below.map_or_else(|| Arc::clone(&entry.value), |it| merge(&it.value, &entry.value));
         merged.push(Entry { value, ..entry.clone() });

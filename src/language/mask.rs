@@ -60,7 +60,7 @@ fn collect(node: &Node, depth: usize, secret: &mut Vec<Range<usize>>) {
     for item in node.items() {
         let leaf = item.entries().is_empty() && item.items().is_empty();
         // A list is no secret's form, but what somebody wrote into it may be one.
-        if leaf && depth > 0 && !matches!(item.data, Data::Null) {
+        if leaf && depth > 0 && !item.is_null() {
             secret.push(item.span.range());
         }
         collect(item, depth, secret);
@@ -75,7 +75,7 @@ fn collect(node: &Node, depth: usize, secret: &mut Vec<Range<usize>>) {
                 && !value.span.raw().contains("-----");
             let named = depth > 1 && key.starts_with("from");
             let reference = named || value.text().is_some_and(is_reference);
-            if !path && !reference && !matches!(value.data, Data::Null) {
+            if !path && !reference && !value.is_null() {
                 secret.push(value.span.range());
             }
         }

@@ -95,7 +95,7 @@ pub fn load_lenient(paths: &[PathBuf], options: &LoadOptions<'_>) -> (Manifest, 
         match documents(&file, options.env, &mut run.findings) {
             Err(finding) => run.findings.push(finding),
             Ok(trees) => {
-                let some = |(_, node): &(usize, &Arc<Node>)| !matches!(node.data, Data::Null);
+                let some = |(_, node): &(usize, &Arc<Node>)| !node.is_null();
                 for (index, tree) in trees.iter().enumerate().filter(some) {
                     fleet::ManifestDocument { file: &file, index, tree }.clusters(&mut run);
                 }
@@ -129,8 +129,7 @@ fn documents(
         yaml::parse(&mut builder)
     };
     let empty = trees.iter().all(|node| {
-        matches!(&node.data, Data::Null)
-            || matches!(&node.data, Data::Map(entries) if entries.is_empty())
+        node.is_null() || matches!(&node.data, Data::Map(entries) if entries.is_empty())
     });
     if empty && findings.len() == before {
         let place = Place { source: Arc::clone(&source), span: 0..0 };

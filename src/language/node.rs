@@ -78,6 +78,8 @@ pub struct Node {
 pub enum Data {
     /// `null`, `~` or nothing at all.
     Null,
+    /// The same over a fleet's default, which it takes away.
+    Taken,
     /// `true` or `false`.
     Bool(bool),
     /// A whole number.
@@ -123,10 +125,15 @@ pub struct Entry {
 }
 
 impl Node {
+    /// Whether nothing stands there.
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self.data, Data::Null | Data::Taken)
+    }
+
     /// What a person would call it.
     pub(super) fn describe(&self) -> &'static str {
         match &self.data {
-            Data::Null => "empty",
+            Data::Null | Data::Taken => "empty",
             Data::Bool(_) => "a boolean",
             Data::Int(_) => "a number",
             Data::Odd(what) => what,
@@ -183,7 +190,7 @@ impl Node {
             key = next_key.cloned().unwrap_or_else(|| next.label());
             node = next;
         }
-        let container = matches!(node.data, Data::Map(_) | Data::List(_) | Data::Null);
+        let container = node.is_null() || matches!(node.data, Data::Map(_) | Data::List(_));
         let value = if container { key.clone() } else { node.span.clone() };
         (key, value)
     }

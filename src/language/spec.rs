@@ -71,6 +71,13 @@ pub struct Declared {
     pub secrets: BTreeMap<String, Secret>,
 }
 
+/// One that no file declares.
+impl From<ClusterSpec> for Declared {
+    fn from(spec: ClusterSpec) -> Self {
+        Self { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() }
+    }
+}
+
 impl std::ops::Deref for Declared {
     type Target = ClusterSpec;
 

@@ -169,6 +169,37 @@ fn a_secret_in_clear_text_is_in_no_place_of_a_report() {
 }
 
 #[test]
+fn a_tag_fits_what_stands_after_it_or_is_refused() {
+    let found = |value: &str| {
+        let text = format!(
+            "apiVersion: amlplan/v1\nkind: Cluster\nname: edge\nazure: {{subscription: 00000000-0000-0000-0000-000000000000, resourceGroup: ml}}\ncluster: {{type: connectedClusters, name: edge}}\nextension: {{name: ext, configurationSettings: {{enableTraining: true, cluster_name: {value}}}}}\n"
+        );
+        let (manifest, findings) = load_text("tagged.yaml", &text);
+        let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+        let extension = manifest.clusters.first().and_then(|it| it.spec.extension.as_ref());
+        let setting =
+            extension.and_then(|it| Some(it.configuration_settings.get("cluster_name")?.wire()));
+        (codes, setting)
+    };
+    for (value, sent) in
+        [("!!str 1", "1"), ("!!int 1", "1"), ("!!int \"1\"", "1"), ("!!bool true", "True")]
+    {
+        assert_eq!(found(value), (vec![], Some(sent.to_owned())), "{value}");
+    }
+    for value in [
+        "!!int abc",
+        "!!null foo",
+        "!!bool yes",
+        "!!float 1",
+        "!vault x",
+        "!!seq {a: b}",
+        "!!map [a]",
+    ] {
+        assert!(found(value).0.contains(&"yaml-tag"), "{value}");
+    }
+}
+
+#[test]
 fn null_takes_a_default_away() {
     let fleet = "apiVersion: amlplan/v1
 kind: Fleet
@@ -185,6 +216,16 @@ clusters:
     let extension = manifest.clusters[0].spec.extension.as_ref().unwrap();
     let settings: Vec<&str> = extension.configuration_settings.keys().map(String::as_str).collect();
     assert_eq!((settings, &extension.version), (vec!["enableTraining"], &None));
+    // What has to be there is missing at the place that took it away.
+    for part in ["subscription: null", "resourceGroup: null"] {
+        let own = format!("- name: one\n  azure: {{{part}}}\n");
+        let (_, findings) = load_text("fleet.yaml", &fleet.replace("- name: one\n", &own));
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        let (line, _) = finding.labels[0].place.line_column();
+        assert_eq!((finding.code, line), ("missing-part", 8));
+        let help = finding.help.as_deref().unwrap_or_default();
+        assert!(help.ends_with("or remove the line: it takes the fleet's default away"), "{help}");
+    }
     // Of what nothing is below, nothing can be taken.
     let (_, findings) = load_text("fleet.yaml", &fleet.replace(", installVolcano: false", ""));
     assert_eq!(summary(&findings).len(), 1, "{findings:?}");

@@ -122,7 +122,6 @@ impl YamlReader<'_, '_> {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, &range)?;
-                self.tag(tag.as_deref(), &range);
                 let span = self.builder.span(range.start, range.end);
                 let plain = style == ScalarStyle::Plain;
                 let span = if plain || !span.raw().is_empty() {
@@ -133,11 +132,11 @@ impl YamlReader<'_, '_> {
                 self.scalar(&text, plain, tag.as_deref(), anchor, span)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.tag(tag.as_deref(), &range);
+                self.tag(tag.as_deref(), "seq", &self.builder.span(range.start, range.end));
                 self.open(range.start, anchor, Container::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.tag(tag.as_deref(), &range);
+                self.tag(tag.as_deref(), "map", &self.builder.span(range.start, range.end));
                 let map = Container::Map {
                     entries: Vec::new(),
                     seen: KeyIndex::default(),
@@ -163,12 +162,21 @@ impl YamlReader<'_, '_> {
         Ok(())
     }
 
-    /// Refuses tags of other programs (`!vault`, `!Ref`): what they stand for would be sent as written.
-    fn tag(&mut self, tag: Option<&Tag>, range: &std::ops::Range<usize>) {
-        let Some(tag) = tag.filter(|tag| tag.core_suffix().is_none()) else { return };
-        let span = self.builder.span(range.start, range.end);
-        let finding = Diagnostic::error("yaml-tag", format!("the tag `{tag}` means nothing here"))
-            .with_help("write the value itself; secrets are {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: …} or {fromSecret: …}");
+    /// Refuses tags of other programs (`!vault`, `!Ref`), whose values would be sent as written, and
+    /// tags of YAML that say something else than what stands there.
+    fn tag(&mut self, tag: Option<&Tag>, kind: &str, span: &Span) {
+        let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(kind)) else { return };
+        let (message, help) = match tag.core_suffix() {
+            None => (
+                format!("the tag `{tag}` means nothing here"),
+                "write the value itself; secrets are {fromEnv: NAME}, {fromFile: PATH}, {fromKeyVault: …} or {fromSecret: …}",
+            ),
+            Some(_) => (
+                format!("the tag `{tag}` does not fit what stands after it"),
+                "take the tag out, or write a value of that kind",
+            ),
+        };
+        let finding = Diagnostic::error("yaml-tag", message).with_help(help);
         self.builder.report(finding.at(Some(span.place()), "tagged"));
     }
 
@@ -242,16 +250,24 @@ impl YamlReader<'_, '_> {
         span: Span,
     ) -> YamlResult {
         if self.at_key() {
+            self.tag(tag, "str", &span);
             let merge = plain && text == "<<";
             self.key((!merge).then(|| text.into()), span);
             return Ok(());
         }
-        let as_text = !plain || tag.is_some_and(|it| it.core_suffix() == Some("str"));
-        let data = if as_text {
-            self.builder.text(text, &span)
-        } else {
-            resolve(text).unwrap_or_else(|| self.builder.text(text, &span))
+        let said = tag.and_then(Tag::core_suffix);
+        let as_text = said.map_or(!plain, |suffix| suffix == "str");
+        let found = if as_text { None } else { resolve(text) };
+        let data = found.unwrap_or_else(|| self.builder.text(text, &span));
+        let kind = match &data {
+            Data::Null => "null",
+            Data::Bool(_) => "bool",
+            Data::Int(_) => "int",
+            // No manifest has a use for it, which is said where it is read.
+            Data::Odd(_) => said.unwrap_or_default(),
+            _ => "str",
         };
+        self.tag(tag, kind, &span);
         let node = Arc::new(Node { span, data });
         self.remember(anchor, &node, 1);
         self.value(node, 1)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
+use crate::language::{ClusterSpec, Declared, Manifest};
 use crate::model::{Json, Pointer};
 use crate::resource::{Impact, Live, Method, Request, Target};
 
@@ -21,9 +21,7 @@ pub fn desired(changes: Json) -> Desired {
     });
     json_patch::merge(&mut spec, &changes);
     let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
-    let declared =
-        Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::default() };
-    graph::build(&Manifest::from(vec![declared])).unwrap()
+    graph::build(&Manifest::from(vec![Declared::from(spec)])).unwrap()
 }
 
 /// A world in which everything that a plan would make is as it wants it.

@@ -118,8 +118,7 @@ impl SccGrant {
     }
 
     fn binding(&self, namespace: &str) -> ObjectRef {
-        ObjectRef::cluster(RBAC, "RoleBinding", "rolebindings", &self.binding_name())
-            .in_namespace(namespace)
+        ObjectRef { name: self.binding_name(), ..role_bindings(Some(namespace)) }
     }
 
     /// The namespaces of the accounts, in order.
@@ -220,7 +219,7 @@ impl SccGrant {
         let role = self.role_name();
         if !self.read(live, roles(None)).any(|value| text(value, "/metadata/name") == role) {
             requests.push(Request::Apply {
-                object: ObjectRef::cluster(RBAC, "ClusterRole", "clusterroles", &role),
+                object: ObjectRef { name: role.clone(), ..roles(None) },
                 body: json!({
                     "apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": role},
                     "rules": [{"apiGroups": ["security.openshift.io"], "verbs": ["use"],

@@ -10,6 +10,8 @@ mod explain;
 mod failing;
 mod fleet;
 mod init;
+#[path = "../common/manifests.rs"]
+mod manifests;
 mod permissions;
 #[path = "../common/program.rs"]
 mod program;

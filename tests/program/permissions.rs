@@ -5,7 +5,8 @@ mod command;
 
 use std::path::Path;
 
-use self::command::{amlplan, manifests, text};
+use self::command::{amlplan, text};
+use crate::manifests::manifests;
 use serde_json::{Value as Json, json};
 
 /// A world in which the caller has the roles that were printed, and no others.
@@ -56,7 +57,7 @@ fn run(command: &[&str], manifest: &Path, state: &str, world: &str) -> (Option<i
 
 #[test]
 fn every_shipped_manifest_is_applied_with_the_roles_for_apply_and_planned_with_those_for_plan() {
-    let all = manifests();
+    let all = manifests("manifests");
     let lane = |lane: usize| {
         for manifest in all.iter().skip(lane).step_by(2) {
             let folder = tempfile::tempdir().expect("a folder");

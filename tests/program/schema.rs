@@ -1,22 +1,14 @@
 //! The JSON Schema in the repository is the one the program prints, and it accepts every shipped
 //! manifest.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
+use crate::manifests::manifests;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn manifests(folder: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
-        .expect("the folder is part of the project")
-        .filter_map(|it| it.ok().map(|it| it.path()))
-        .filter(|it| it.extension().is_some_and(|it| it == "yaml" || it == "toml"))
-        .collect();
-    files.sort();
-    files
 }
 
 fn documents(path: &Path) -> Vec<Value> {

@@ -8,8 +8,8 @@ use super::super::exit::CommandFailure;
 use crate::catalog::ArmType;
 use crate::convert::live::{Difference, LiveDraft, LiveFound, bare, draft};
 use crate::language::{
-    Access, CloudName, CloudSpec, ClusterOrigin, ClusterSpec, ClusterType, CustomCloud, Declared,
-    Dollars, Manifest, Profile, to_yaml,
+    Access, CloudName, CloudSpec, ClusterSpec, ClusterType, CustomCloud, Declared, Dollars,
+    Manifest, Profile, to_yaml,
 };
 use crate::model::{Api, ArmId, Json};
 use crate::observe::{Clients, ReadError};
@@ -207,8 +207,7 @@ fn workspace_id(text: &str) -> Result<ArmId, Diagnostic> {
 }
 
 pub(super) fn declare(spec: ClusterSpec) -> Manifest {
-    let declared = Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() };
-    Manifest::from(vec![declared])
+    Manifest::from(vec![Declared::from(spec)])
 }
 
 fn azure_only(context: &CommandContext, why: &str) {

@@ -221,13 +221,14 @@ pub(in crate::health) fn constraints(site: &mut Site<'_>) -> Judged {
         site.add(&key, Found::pass());
         return Ok(());
     }
+    // Only where it is told rests on the grant.
+    let grant = site.grant().ok().flatten().map_or(key, |grant| grant.key.clone());
     let known = site.known_accounts();
     let mut accounts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for refusal in &refused {
         accounts.entry(&refusal.account).or_default().push(refusal.workload.clone());
     }
     for (account, workloads) in accounts {
-        let grant = site.grant()?.map(|it| it.key.clone()).unwrap_or_else(|| key.clone());
         let listed = known.iter().any(|(namespace, name)| account == format!("{namespace}:{name}"));
         let help = if listed {
             "amlplan apply grants it; plan shows the grant".to_owned()

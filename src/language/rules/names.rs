@@ -183,7 +183,7 @@ fn item(tokens: &[&str], view: View<'_>) -> Result<(), Slip> {
 }
 
 /// Follows a path along a schema; else the word that is unknown there, and those that are known.
-fn walk(root: &Json, schema: &Json, tokens: &[&str]) -> Result<(), Slip> {
+pub(super) fn walk(root: &Json, schema: &Json, tokens: &[&str]) -> Result<(), Slip> {
     let Some((token, rest)) = tokens.split_first() else { return Ok(()) };
     let here = all_forms(root, schema);
     // In a list stands a name, a number or any.

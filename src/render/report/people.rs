@@ -105,12 +105,14 @@ fn told(findings: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<
 
 /// What could not be looked at, each reason once: it may stand for every rule there is.
 fn reasons(blind: &[&Finding], fleet: Option<&Fleet<'_>>, style: &Style) -> Vec<Vec<String>> {
-    let mut by_reason: Vec<Vec<&Finding>> = Vec::new();
+    let (mut by_reason, mut known): (Vec<Vec<&Finding>>, BTreeMap<&str, usize>) =
+        Default::default();
     for finding in blind {
-        match by_reason.iter_mut().find(|it| it[0].message == finding.message) {
-            Some(same) => same.push(finding),
-            None => by_reason.push(vec![finding]),
+        let at = *known.entry(&finding.message).or_insert(by_reason.len());
+        if at == by_reason.len() {
+            by_reason.push(Vec::new());
         }
+        by_reason[at].push(finding);
     }
     let lines = |findings: &Vec<&Finding>, message: &str, which: Option<String>| {
         let checks = count(findings.len(), "check");

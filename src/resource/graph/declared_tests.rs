@@ -1,7 +1,7 @@
 //! What manifests come to: every resource with what it needs, where it was declared and why it is
 //! there, in a line each; and what `lifecycle`, `drift` and `--target` mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -19,8 +19,7 @@ fn cluster(name: &str, changes: &Json) -> Declared {
         "extension": {"name": "ext"},
     });
     json_patch::merge(&mut spec, changes);
-    let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
-    Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::default() }
+    serde_json::from_value::<ClusterSpec>(spec).unwrap().into()
 }
 
 fn built(clusters: &[(&str, Json)]) -> Result<Desired, Diagnostics> {

@@ -1,20 +1,19 @@
 //! Names and addresses: a name means something of the cluster that wrote it, and every declared
 //! thing has an address of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 
 use super::{Desired, build};
-use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
+use crate::language::{ClusterSpec, Declared, Manifest};
 use crate::model::{ArmId, Json};
 use crate::resource::{Principal, Resource, RoleAssignment, Target};
 
 fn declared(spec: Json) -> Declared {
-    let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
-    Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() }
+    serde_json::from_value::<ClusterSpec>(spec).unwrap().into()
 }
 
 fn subscription(number: usize) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::build;
-use crate::language::{ClusterOrigin, ClusterSpec, Declared, Manifest};
+use crate::language::{ClusterSpec, Declared, Manifest};
 use crate::model::{Encoding, Json, KindName, Pointer, Secret, SecretSource, Value};
 use crate::resource::{
     Change, Document, Extension, FieldChange, Kind as _, Live, Request, Resource, Snapshot, Verb,
@@ -23,8 +23,7 @@ fn extension(cluster: &Json, profile: &str, settings: &Json, live: Json) -> (Ext
         "extension": {"name": "ext", "profile": profile, "configurationSettings": settings},
     }))
     .unwrap();
-    let declared = Declared { spec, origin: ClusterOrigin::default(), secrets: BTreeMap::new() };
-    let desired = build(&Manifest::from(vec![declared])).unwrap();
+    let desired = build(&Manifest::from(vec![Declared::from(spec)])).unwrap();
     let mut world = Snapshot::default();
     for key in desired.nodes.keys().filter(|address| address.kind == KindName::Cluster) {
         world.live.insert(key.clone(), Live(vec![Some(live.clone())]));
